@@ -1,0 +1,54 @@
+# make train   environment, embedded data, training, a prediction on sample frames
+# make test    environment with the development tools, lint, types, tests with coverage
+# make check   lint and types alone
+# make clean   remove what these made (the environment stays; `rm -r .venv` removes it)
+
+PYTHON ?= python3
+CONFIG ?= configs/tiny_cnn.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+
+# albumentations would ask for newer versions over the network.
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: train test check format clean
+
+train: $(VENV)/.ready
+	@echo "== Training with $(CONFIG). The embedded data is rendered first if it is not there."
+	$(BIN)/python train.py --config $(CONFIG)
+	@echo "== Rendering sample frames of books that are not in the training data"
+	$(BIN)/python -m flipdetect.synth --output samples --sources 3 --clips-per-source 2 --frames-per-clip 4 --seed 1000
+	@echo "== Predicting on them with the model just trained"
+	$(BIN)/python inference.py --folder-path samples --output samples/predictions.csv
+	@echo "== Done. Curves and pictures: $(BIN)/tensorboard --logdir logs"
+
+test: check
+	@echo "== Tests"
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
+
+check: $(VENV)/.ready-dev
+	@echo "== Lint and types"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/bin/python:
+	@echo "== Making the environment $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "== Installing the packages (about 5 GB with torch; takes a minute or more the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "== Installing the packages and the development tools"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.ready
+
+clean:
+	rm -rf data logs samples build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -1,0 +1,21 @@
+"""Lightning callbacks and loggers of our own, to be named in YAML beside Lightning's."""
+
+from flipdetect.callbacks.freezing import BackboneFreezing
+from flipdetect.callbacks.history import ResumableCSVLogger
+from flipdetect.callbacks.interrupt import InterruptCheckpoint
+from flipdetect.callbacks.pictures import AugmentedBatch, EvaluationCurves, WorstMistakes
+from flipdetect.callbacks.progress import ProgressBar
+from flipdetect.callbacks.provenance import Provenance
+from flipdetect.callbacks.seeding import EpochSeed
+
+__all__ = [
+    "AugmentedBatch",
+    "BackboneFreezing",
+    "EpochSeed",
+    "EvaluationCurves",
+    "InterruptCheckpoint",
+    "ProgressBar",
+    "Provenance",
+    "ResumableCSVLogger",
+    "WorstMistakes",
+]

@@ -1,0 +1,147 @@
+"""`python inference.py --folder-path frames/`: predictions.csv, and a table of flips per video.
+
+Nothing heavy is imported before the arguments are known to be right: `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flipdetect.cli.messages import set_up_logging
+from flipdetect.errors import DataError, FlipdetectError
+from flipdetect.runs import newest_best_checkpoint
+
+if TYPE_CHECKING:
+    from flipdetect.inference.predictor import Predictor
+    from flipdetect.records import FrameScore
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+LOGS = Path("logs")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Predict as the command line says; returns the exit status."""
+    set_up_logging()
+    options = _parser().parse_args(args)
+    try:
+        return _run(options)
+    except FlipdetectError as error:
+        logger.error("%s", error)
+        return 1
+    except BrokenPipeError:
+        # The reader of our output has seen enough (`| head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inference.py",
+        description="Tell for every frame in a folder whether a page is being turned.",
+        epilog="Example: python inference.py --folder-path frames/ --output predictions.csv",
+    )
+    parser.add_argument(
+        "--folder-path", type=Path, required=True, help="folder of frames, searched with its subfolders"
+    )
+    parser.add_argument(
+        "--checkpoint-path", type=Path, help=f"trained model; default: the newest best.ckpt under {LOGS}/"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("predictions.csv"),
+        help="table to write, one row per file; - for standard output (default: %(default)s)",
+    )
+    parser.add_argument("--batch-size", type=_count, default=16, help="frames scored at a time (default: %(default)s)")
+    parser.add_argument(
+        "--threshold", type=_share, help="probability from which a frame counts as a flip; default: the model's own"
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with status 1 if a file could not be read")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from flipdetect.sources.folder import FRAME_SUFFIXES, find_files
+
+    root: Path = options.folder_path.expanduser()
+    found = find_files(root)
+    for problem in found.problems:
+        logger.warning("%s: %s", problem.path, problem.reason)
+    if not found.files:
+        raise DataError(f"no frames: {root} holds no .jpg, .jpeg, .png, .webp or .bmp file, in no subfolder either")
+    checkpoint = options.checkpoint_path or newest_best_checkpoint(LOGS)
+
+    from flipdetect.inference.bundle import load_bundle
+    from flipdetect.inference.predictor import Predictor
+
+    bundle = load_bundle(checkpoint, options.device)
+    threshold = bundle.threshold if options.threshold is None else options.threshold
+    logger.info("Model: %s (threshold %.3f, on %s)", checkpoint, threshold, bundle.task.device)
+    predictor = Predictor(bundle, threshold, options.batch_size)
+    # A broken link has a frame's name and no frame: it gets its row like any other unreadable file.
+    broken = [problem.path for problem in found.problems if problem.path.suffix.lower() in FRAME_SUFFIXES]
+    return _predict(predictor, [*found.files, *broken], options)
+
+
+def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Namespace) -> int:
+    from flipdetect.outputs.tables import PredictionWriter, flips_per_video, format_video_table
+
+    scores: list[FrameScore] = []
+    writer = PredictionWriter(options.output, sys.stdout)
+    try:
+        with writer:
+            for batch in _with_progress(predictor, files, options.folder_path.expanduser()):
+                writer.write(batch)
+                scores.extend(batch)
+    except KeyboardInterrupt:
+        kept = f"; their rows are in {writer.part_path}" if writer.part_path else ""
+        logger.warning("Interrupted after %d of %d frames%s", len(scores), len(files), kept)
+        return INTERRUPTED
+    positive = predictor.model.classes.positive
+    # With the rows on standard output, the table must not mix with them.
+    stream = sys.stderr if writer.part_path is None else sys.stdout
+    print(format_video_table(flips_per_video(scores, positive), positive=positive), file=stream, flush=True)
+    failed = sum(score.probability is None for score in scores)
+    if failed:
+        logger.warning("%d of %d files could not be read; the column error says why", failed, len(scores))
+    if writer.part_path is not None:
+        logger.info("Predictions are in %s", options.output)
+    return 1 if options.strict and failed else 0
+
+
+def _with_progress(predictor: Predictor, files: Sequence[Path], root: Path) -> Iterator[list[FrameScore]]:
+    from tqdm import tqdm
+
+    with tqdm(total=len(files), desc="scoring", unit="frame", file=sys.stderr, delay=1) as bar:
+        for batch in predictor.predict(files, root):
+            yield batch
+            bar.update(len(batch))
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

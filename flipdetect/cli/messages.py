@@ -1,0 +1,43 @@
+"""How the commands speak: messages on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+# Warnings of the libraries below that no user of this program can act on.
+_NOISE = (
+    ".*does not have many workers.*",  # the number of loader processes is chosen by the number of cores
+    ".*number of training batches.*",  # small sets are welcome
+    "(?s).*does not round-trip.*",  # tuples become lists in the saved configuration, and are read back all the same
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+    ".*exists and is not empty.*",  # the run's folder holds its other files, and a resumed run's earlier ones
+)
+_ADVERTISEMENT = "litlogger"
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """Send the package's messages to standard error, so that standard output stays usable in a pipe."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    root = logging.getLogger("flipdetect")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    root.propagate = False
+
+
+def hush_libraries() -> None:
+    """Leave out what Lightning and jsonargparse say to developers rather than to users."""
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(lambda record: _ADVERTISEMENT not in record.getMessage())
+
+
+class _Formatter(logging.Formatter):
+    """Plain text for information, a leading word for what needs attention."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"

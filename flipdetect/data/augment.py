@@ -1,0 +1,47 @@
+"""Training augmentation: albumentations, listed in YAML, with a random stream of its own for every frame and epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+# albumentations asks a package index for newer versions at import unless told not to; training needs no network.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations
+
+from flipdetect.errors import ConfigError
+
+Transform = albumentations.BasicTransform | albumentations.BaseCompose
+
+
+class Augmentation:
+    """A chain of albumentations transforms on uint8 frames at working size.
+
+    The random numbers of a call depend on its seed alone, not on the worker process or on what was augmented before:
+    a resumed training sees the frames that an uninterrupted one would have seen.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self._chain = albumentations.Compose(list(transforms))
+
+    def __call__(self, frame: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
+        """(H, W, C) uint8 -> the same shape and type.
+
+        Raises:
+            ConfigError: if the chain changes the shape or type, as a crop without a resize does.
+        """
+        self._chain.set_random_seed(seed)
+        result = np.asarray(self._chain(image=frame)["image"])
+        if result.ndim == 2:
+            result = result[:, :, None]  # some transforms drop the last axis of a grey frame
+        if result.shape != frame.shape or result.dtype != np.uint8:
+            raise ConfigError(
+                f"data.augment turned a frame of shape {frame.shape}, uint8, into {result.shape}, {result.dtype}; "
+                "its transforms must keep size and type (end a crop with a resize to the input size, leave "
+                "normalisation and ToTensorV2 out: data.preprocess does that)"
+            )
+        return result

@@ -1,0 +1,164 @@
+"""The one evaluation transform: a decoded frame becomes the array that a model sees, in training and at inference.
+
+The transform is described by `PreprocessSpec`, a plain serialisable value that travels in the checkpoint, so that
+nothing about it is guessed at prediction time. NumPy and OpenCV only: exported models run it without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flipdetect.errors import ConfigError
+from flipdetect.sources.decode import decode_frame
+
+SPEC_VERSION = 1
+"""Raised when the meaning of a field changes; a spec of another version is refused instead of guessed at."""
+
+Fit = Literal["letterbox", "stretch", "crop"]
+
+# Channel statistics of ImageNet (Deng et al., 2009), the field's custom; pretrained weights expect them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+MAX_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """How a decoded frame becomes model input.
+
+    Attributes:
+        height, width: size of the model's input in pixels. The default is portrait 9:16, as a phone films: a square
+            input would spend its pixels on stretched width while the page edge, the cue, is lost in height.
+        channels: 3 for RGB, 1 for grey.
+        fit: "letterbox" keeps the aspect and pads with the mean colour (nothing is cut off, nothing distorted),
+            "stretch" ignores the aspect, "crop" keeps it and cuts the centre.
+        mean, std: per channel, in units of full scale (0 to 1).
+
+    Raises:
+        ConfigError: if a value cannot work.
+    """
+
+    height: int = 256
+    width: int = 144
+    channels: int = 3
+    fit: Fit = "letterbox"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        for name, value in (("height", self.height), ("width", self.width)):
+            if not 8 <= value <= MAX_SIDE:
+                raise ConfigError(f"preprocess.{name} must lie between 8 and {MAX_SIDE} pixels, got {value}")
+        if self.channels not in (1, 3):
+            raise ConfigError(f"preprocess.channels must be 1 (grey) or 3 (RGB), got {self.channels}")
+        if self.fit not in ("letterbox", "stretch", "crop"):
+            raise ConfigError(f"preprocess.fit must be letterbox, stretch or crop, got {self.fit!r}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:
+                raise ConfigError(
+                    f"preprocess.{name} needs one number per channel ({self.channels}), got {list(values)}"
+                )
+        if min(self.std) <= 0:
+            raise ConfigError(f"preprocess.std must be positive, got {list(self.std)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain JSON types, with the version of their meaning."""
+        plain = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+        return {"version": SPEC_VERSION, **plain}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> PreprocessSpec:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ConfigError: if the version is another, or keys are missing or unknown.
+        """
+        values = dict(plain)
+        version = values.pop("version", None)
+        if version != SPEC_VERSION:
+            raise ConfigError(
+                f"this preprocessing spec has version {version}, this program reads version {SPEC_VERSION}; "
+                "use the flipdetect release that wrote the model"
+            )
+        names = {field.name for field in fields(cls)}
+        if set(values) != names:
+            wrong = sorted(set(values) ^ names)
+            raise ConfigError(f"the preprocessing spec has missing or unknown keys: {', '.join(wrong)}")
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+
+    def read(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
+        """Decode a file (or its bytes) no larger than needed and bring it to the input size.
+
+        Returns:
+            (height, width, channels) uint8.
+
+        Raises:
+            FrameError: if the file cannot be read as a frame.
+        """
+        return self.resize(decode_frame(source, min_size=(self.height, self.width), channels=self.channels))
+
+    def resize(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Bring a decoded frame (H, W, channels) uint8 to (height, width, channels) uint8."""
+        if frame.ndim != 3 or frame.shape[2] != self.channels:
+            raise ValueError(f"expected a frame of shape (H, W, {self.channels}), got {frame.shape}")
+        if self.fit == "stretch":
+            return _scale(frame, self.height, self.width)
+        ratios = (self.height / frame.shape[0], self.width / frame.shape[1])
+        ratio = min(ratios) if self.fit == "letterbox" else max(ratios)
+        scaled = _scale(frame, max(1, round(frame.shape[0] * ratio)), max(1, round(frame.shape[1] * ratio)))
+        return self._place(scaled)
+
+    def _place(self, scaled: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Centre a scaled frame on the canvas: pad what is missing, cut what stands over."""
+        if scaled.shape[:2] == (self.height, self.width):
+            return scaled
+        canvas = np.empty((self.height, self.width, self.channels), np.uint8)
+        canvas[:] = self.padding
+        (to_y, from_y, rows), (to_x, from_x, columns) = (
+            _overlap(size, room) for size, room in zip(scaled.shape[:2], canvas.shape[:2], strict=True)
+        )
+        canvas[to_y : to_y + rows, to_x : to_x + columns] = scaled[from_y : from_y + rows, from_x : from_x + columns]
+        return canvas
+
+    @property
+    def padding(self) -> npt.NDArray[np.uint8]:
+        """The mean colour, (channels,) uint8: about zero once normalised, so that padding carries no signal."""
+        return np.round(np.asarray(self.mean) * 255).astype(np.uint8)
+
+    def normalise(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """(height, width, channels) uint8 -> (channels, height, width) float32, zero mean and unit deviation."""
+        mean = np.asarray(self.mean, np.float32) * 255
+        scale = 1 / (np.asarray(self.std, np.float32) * 255)
+        return np.ascontiguousarray(((frame.astype(np.float32) - mean) * scale).transpose(2, 0, 1))
+
+    def to_uint8(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """Undo `normalise` for display: (channels, height, width) float32 -> (height, width, channels) uint8."""
+        mean = np.asarray(self.mean, np.float32) * 255
+        std = np.asarray(self.std, np.float32) * 255
+        return np.clip(np.rint(array.transpose(1, 2, 0) * std + mean), 0, 255).astype(np.uint8)
+
+    def load(self, source: Path | bytes) -> npt.NDArray[np.float32]:
+        """`read` and `normalise` in one: a file becomes (channels, height, width) float32."""
+        return self.normalise(self.read(source))
+
+
+def _scale(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    if frame.shape[:2] == (height, width):
+        return frame
+    # Averaging over the covered area is right for shrinking (no aliasing), and blocky for enlarging.
+    shrinks = height <= frame.shape[0] and width <= frame.shape[1]
+    scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(scaled.reshape(height, width, frame.shape[2]), np.uint8)
+
+
+def _overlap(size: int, room: int) -> tuple[int, int, int]:
+    """(offset on the canvas, offset in the frame, length) of a centred extent of `size` in `room` pixels."""
+    return (max(0, (room - size) // 2), max(0, (size - room) // 2), min(size, room))

@@ -1,0 +1,78 @@
+"""Where training runs lie on disk: `<logs>/<name>/version_<N>/best.ckpt`, and how the newest is found."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from flipdetect.errors import ModelError
+
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+
+_VERSION = re.compile(r"version_(\d+)$")
+
+
+def next_version(folder: Path) -> int:
+    """The number of a new run under `<logs>/<name>`: one above the highest there, 0 for the first."""
+    return max((number for number, _ in _versions(folder)), default=-1) + 1
+
+
+def newest_run(folder: Path, file: str) -> Path | None:
+    """The run under `<logs>/<name>` with the highest number that holds a file of that name; None if none does."""
+    return max(((n, run) for n, run in _versions(folder) if (run / file).is_file()), default=(0, None))[1]
+
+
+def version_of(run: Path) -> int | None:
+    """The number of a run's folder; None if it is not named like one."""
+    match = _VERSION.match(run.name)
+    return int(match[1]) if match else None
+
+
+def newest_best_checkpoint(logs: Path) -> Path:
+    """The best checkpoint of the run that was trained last, by time of writing.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    found = [(path.stat().st_mtime_ns, path) for path in logs.glob(f"**/{BEST}") if path.is_file()]
+    if not found:
+        raise ModelError(
+            f"no trained model: no {BEST} lies under {logs}/. Train one (python train.py --config "
+            "configs/tiny_cnn.yaml) or name one with --checkpoint-path"
+        )
+    return max(found)[1]
+
+
+def _versions(folder: Path) -> list[tuple[int, Path]]:
+    if not folder.is_dir():
+        return []
+    return [(n, run) for run in folder.iterdir() if run.is_dir() and (n := version_of(run)) is not None]
+
+
+def run_to_resume(folder: Path, ckpt_path: str | None) -> str | None:
+    """The checkpoint that `--ckpt_path` means; "last" is the newest `last.ckpt` under `<logs>/<name>`.
+
+    Raises:
+        ModelError: if there is no such checkpoint.
+    """
+    if ckpt_path is None:
+        return None
+    if ckpt_path == "last":
+        run = newest_run(folder, LAST)
+        if run is None:
+            raise ModelError(f"nothing to resume: no {LAST} lies under {folder}/; start without --ckpt_path")
+        return str(run / LAST)
+    if not Path(ckpt_path).is_file():
+        raise ModelError(f"--ckpt_path is no file: {ckpt_path}; give a checkpoint's path, or last")
+    return ckpt_path
+
+
+def version_for(folder: Path, ckpt_path: str | None) -> int:
+    """The number of the run's folder: that of the run being resumed, else a new one."""
+    if ckpt_path is not None:
+        run = Path(ckpt_path).resolve().parent
+        number = version_of(run)
+        if number is not None and run.parent == folder.resolve():
+            return number
+    return next_version(folder)

@@ -1,0 +1,18 @@
+"""LightningModules: how a model is trained and judged. One class per model, all interchangeable in YAML."""
+
+from flipdetect.tasks.base import FrameClassifier, StepOutput
+from flipdetect.tasks.classifiers import (
+    MobileNetV2Classifier,
+    ResNet18Classifier,
+    TimmClassifier,
+    TinyCNNClassifier,
+)
+
+__all__ = [
+    "FrameClassifier",
+    "MobileNetV2Classifier",
+    "ResNet18Classifier",
+    "StepOutput",
+    "TimmClassifier",
+    "TinyCNNClassifier",
+]

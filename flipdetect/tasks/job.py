@@ -1,0 +1,65 @@
+"""One training run from start to figures: fit, then judge the best checkpoint once on each side."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from flipdetect.tasks.base import FrameClassifier
+
+logger = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.json"
+
+
+def fit_and_test(
+    trainer: pl.Trainer,
+    model: FrameClassifier,
+    data: pl.LightningDataModule,
+    *,
+    ckpt_path: str | None = None,
+) -> dict[str, float]:
+    """Train, then validate and test the best checkpoint (the final weights if the run keeps none).
+
+    Args:
+        ckpt_path: a checkpoint to go on from.
+
+    Returns:
+        The metrics, `val_*` and `test_*`, with the stored threshold; also written to `metrics.json` beside the
+        checkpoint and, with the hyper-parameters, to TensorBoard.
+    """
+    started = time.monotonic()
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
+    if trainer.interrupted:
+        return {}
+    seconds, epochs = time.monotonic() - started, trainer.current_epoch
+    checkpoint = trainer.checkpoint_callback
+    best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+    results: dict[str, float] = {}
+    for judge in (trainer.validate, trainer.test):
+        for values in judge(model, datamodule=data, ckpt_path=best or None, verbose=False):
+            results.update(values)
+    if best:
+        best_epoch = torch.load(best, map_location="cpu", weights_only=True)["epoch"]
+        _write_metrics(Path(best), results, epochs=epochs, best_epoch=best_epoch, fit_seconds=round(seconds, 1))
+    for log in trainer.loggers:
+        if isinstance(log, TensorBoardLogger):
+            log.log_hyperparams(dict(model.hparams), {f"final/{name}": value for name, value in results.items()})
+            log.save()
+    return results
+
+
+def _write_metrics(best: Path, results: dict[str, float], **more: Any) -> None:
+    path = best.with_name(METRICS_FILE)
+    part = path.with_name(path.name + ".tmp")
+    part.write_text(json.dumps({"checkpoint": best.name, **more, **results}, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+    logger.info("Metrics are in %s", path)
