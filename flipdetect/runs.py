@@ -1,4 +1,4 @@
-"""Where training runs lie on disk: `<logs>/<name>/version_<N>/best.ckpt`, and how the newest is found."""
+"""What a training run leaves on disk: `<logs>/<name>/version_<N>/best.ckpt`, and how the newest is found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import re
 from pathlib import Path
 
 from flipdetect.errors import ModelError
+
+CHECKPOINT_KEY = "flipdetect"
+"""Under this key a checkpoint holds what prediction needs besides weights."""
+CHECKPOINT_VERSION = 1
+"""Raised when the meaning of what is stored under the key changes."""
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"

@@ -12,7 +12,8 @@ import pytorch_lightning as pl
 from PIL import Image
 from pytorch_lightning.callbacks import Callback
 
-from flipdetect.callbacks.files import run_folder, write_text
+from flipdetect.atomic import replacing, write_text
+from flipdetect.callbacks.files import run_folder
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback, add_picture
 from flipdetect.outputs.plots import (
     confusion_matrix,
@@ -116,9 +117,8 @@ def _show(trainer: pl.Trainer, stage: str, name: str, picture: npt.NDArray[np.ui
     add_picture(trainer, f"{stage}/{name}", picture)
     folder = run_folder(trainer)
     if stage == "test" and folder is not None:
-        part = folder / f"{stage}_{name}.png.tmp"
-        Image.fromarray(picture).save(part, format="png")
-        part.replace(folder / f"{stage}_{name}.png")
+        with replacing(folder / f"{stage}_{name}.png") as part:
+            Image.fromarray(picture).save(part, format="png")
 
 
 def _rgb(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -13,13 +13,11 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from flipdetect.callbacks.files import run_folder, write_text
+from flipdetect.atomic import write_text
+from flipdetect.callbacks.files import run_folder
+from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINT_KEY = "flipdetect"
-CHECKPOINT_VERSION = 1
-"""Raised when the meaning of what is stored under the key changes."""
 
 PACKAGES = (
     "flipdetect",
@@ -77,7 +75,7 @@ class Provenance(Callback):
             "version": CHECKPOINT_VERSION,
             "task": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
             "arguments": _plain(dict(pl_module.hparams)),
-            "threshold": float(pl_module.threshold),
+            "threshold": float(pl_module.get_buffer("threshold")),
             "config": self.config,
             **data.describe(),
             **self._origin,

@@ -54,7 +54,7 @@ class ScoreCallback(Callback):
             return torch.cat([batch[key] for batch in batches]).numpy()
 
         probabilities, targets = joined("probability").astype(np.float64), joined("target").astype(np.int64)
-        threshold = float(pl_module.threshold)  # type: ignore[arg-type]
+        threshold = float(pl_module.get_buffer("threshold"))
         self.on_scores(trainer, pl_module, EpochScores(stage, joined("index"), probabilities, targets, threshold))
 
     def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]  # noqa: D102

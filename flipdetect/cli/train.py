@@ -21,8 +21,9 @@ from flipdetect.errors import FlipdetectError
 from flipdetect.metrics.frame import check_monitor
 from flipdetect.runs import run_to_resume, version_for
 from flipdetect.tasks import FrameClassifier
-from flipdetect.tasks.job import fit_and_test
+from flipdetect.tasks.job import TrainingInterrupted, fit_and_test
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
 
 
@@ -80,6 +81,8 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Refuse contradictions, and give loggers and checkpoints one folder: <save_dir>/<name>/version_<N>."""
+        # As it is before the folder is chosen: used as a configuration, it makes a run of its own.
+        self.resolved = self.parser.dump(self.config, skip_none=False)
         for settings in self._callback_settings():
             if "monitor" in settings and settings.get("monitor") and settings.get("mode"):
                 check_monitor(settings["monitor"], settings["mode"])
@@ -98,8 +101,7 @@ class TrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Build the trainer with the callbacks that no run goes without."""
-        dump = self.parser.dump(self.config, skip_none=False)
-        own: list[Callback] = [Provenance(config=dump), EpochSeed(), InterruptCheckpoint()]
+        own: list[Callback] = [Provenance(config=self.resolved), EpochSeed(), InterruptCheckpoint()]
         self.trainer_defaults = {"callbacks": own}
         return super().instantiate_trainer(**kwargs)
 
@@ -118,11 +120,23 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         cli = TrainCLI(args)
         results = fit_and_test(cli.trainer, cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
-    except FlipdetectError as error:
-        logging.getLogger("flipdetect").error("%s", error)
+    except TrainingInterrupted:
+        return INTERRUPTED
+    except (FlipdetectError, ValueError) as error:
+        own = _own_error(error)
+        if own is None:
+            raise
+        logging.getLogger("flipdetect").error("%s", own)
         return 1
     print(_table(results))
     return 0
+
+
+def _own_error(error: BaseException | None) -> FlipdetectError | None:
+    """The program's own error behind one that jsonargparse raised while it built the model or the data."""
+    while error is not None and not isinstance(error, FlipdetectError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _table(results: dict[str, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import albumentations
 
 from flipdetect.errors import ConfigError
 
-Transform = albumentations.BasicTransform | albumentations.BaseCompose
+Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompose
 
 
 class Augmentation:

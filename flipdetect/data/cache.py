@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from flipdetect.atomic import replacing, write_text
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FrameError
 
@@ -143,11 +144,10 @@ def _make_room(cache_dir: Path, allowed: int) -> int:
 
 
 def _fill(target: Path, notes: Path, paths: Sequence[Path], spec: PreprocessSpec, workers: int | None) -> None:
-    """Write the cache file and its notes, each under a temporary name of this process first, then renamed."""
-    part = target.with_name(f"{target.stem}.{os.getpid()}.tmp")
+    """Write the cache file, then its notes; a file without notes does not count."""
     shape = (len(paths), spec.height, spec.width, spec.channels)
     failures: dict[int, str] = {}
-    try:
+    with replacing(target) as part:
         pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         for position, frame in _decode_all(paths, spec, workers):
             if isinstance(frame, FrameError):
@@ -156,12 +156,7 @@ def _fill(target: Path, notes: Path, paths: Sequence[Path], spec: PreprocessSpec
                 pixels[position] = frame
         pixels.flush()
         del pixels
-        part.replace(target)
-        note_part = part.with_suffix(".json.tmp")
-        note_part.write_text(json.dumps({"frames": len(paths), "failures": failures}), "utf-8")
-        note_part.replace(notes)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(notes, json.dumps({"frames": len(paths), "failures": failures}))
 
 
 def _decode_all(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypedDict
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
@@ -28,7 +29,8 @@ class Sample(TypedDict):
     index: int
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Draw:
     """A frame drawn in an epoch: the epoch is part of the draw because workers outlive epochs."""
 
     epoch: int
@@ -72,7 +74,7 @@ class FrameDataset(Dataset[Sample]):
         Raises:
             FrameError: if the file has become unreadable since it was checked.
         """
-        epoch, index = draw if isinstance(draw, Draw) else (0, draw)
+        epoch, index = (draw.epoch, draw.index) if isinstance(draw, Draw) else (0, draw)
         frame = self._frames[self._positions[index]]
         if self._augmentation is not None:
             frame = self._augmentation(frame, stream_seed(self._seed, epoch, index))
@@ -83,15 +85,15 @@ class FrameDataset(Dataset[Sample]):
         )
 
 
-class EpochSampler(DistributedSampler[Draw]):
+class EpochSampler(DistributedSampler[Any]):
     """Shuffles by (seed, epoch) alone and says which epoch a draw belongs to.
 
     Lightning calls `set_epoch` and, because this is a `DistributedSampler` already, leaves it in place when training
     in several processes; each then sees its own share.
     """
 
-    def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
-        return (Draw(self.epoch, int(index)) for index in super().__iter__())  # type: ignore[call-overload]
+    def __iter__(self) -> Iterator[Draw]:
+        return (Draw(self.epoch, int(index)) for index in super().__iter__())
 
 
 class LateLoader(DataLoader[Sample]):

@@ -92,7 +92,8 @@ class PreprocessSpec:
         if set(values) != names:
             wrong = sorted(set(values) ^ names)
             raise ConfigError(f"the preprocessing spec has missing or unknown keys: {', '.join(wrong)}")
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        values.update(mean=tuple(values["mean"]), std=tuple(values["std"]))
+        return cls(**values)
 
     def read(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
         """Decode a file (or its bytes) no larger than needed and bring it to the input size.
@@ -120,7 +121,7 @@ class PreprocessSpec:
         """Centre a scaled frame on the canvas: pad what is missing, cut what stands over."""
         if scaled.shape[:2] == (self.height, self.width):
             return scaled
-        canvas = np.empty((self.height, self.width, self.channels), np.uint8)
+        canvas: npt.NDArray[np.uint8] = np.empty((self.height, self.width, self.channels), np.uint8)
         canvas[:] = self.padding
         (to_y, from_y, rows), (to_x, from_x, columns) = (
             _overlap(size, room) for size, room in zip(scaled.shape[:2], canvas.shape[:2], strict=True)
@@ -143,7 +144,8 @@ class PreprocessSpec:
         """Undo `normalise` for display: (channels, height, width) float32 -> (height, width, channels) uint8."""
         mean = np.asarray(self.mean, np.float32) * 255
         std = np.asarray(self.std, np.float32) * 255
-        return np.clip(np.rint(array.transpose(1, 2, 0) * std + mean), 0, 255).astype(np.uint8)
+        levels: npt.NDArray[np.float32] = np.clip(np.rint(array.transpose(1, 2, 0) * std + mean), 0, 255)
+        return levels.astype(np.uint8)
 
     def load(self, source: Path | bytes) -> npt.NDArray[np.float32]:
         """`read` and `normalise` in one: a file becomes (channels, height, width) float32."""
@@ -156,7 +158,7 @@ def _scale(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray
     # Averaging over the covered area is right for shrinking (no aliasing), and blocky for enlarging.
     shrinks = height <= frame.shape[0] and width <= frame.shape[1]
     scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.asarray(scaled.reshape(height, width, frame.shape[2]), np.uint8)
+    return scaled.reshape(height, width, frame.shape[2]).astype(np.uint8, copy=False)
 
 
 def _overlap(size: int, room: int) -> tuple[int, int, int]:

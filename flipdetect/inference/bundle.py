@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ import torch
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
+from flipdetect.models.weights import load_without_code
 from flipdetect.records import ClassNames
+from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import FrameClassifier
-
-CHECKPOINT_KEY = "flipdetect"
-CHECKPOINT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -92,14 +90,7 @@ def load_bundle(path: Path, device: str = "auto") -> Bundle:
 def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise ModelError(f"there is no checkpoint {path}; give the path of a best.ckpt")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path} is refused: it is damaged, or holds objects that could run code when loaded"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as a checkpoint: {error}") from error
+    content = load_without_code(path)
     return content if isinstance(content, Mapping) else {}
 
 

@@ -88,7 +88,7 @@ class Predictor:
         ]
 
     def _scored(self, path: Path, probability: float, root: Path) -> FrameScore:
-        label = self.model.classes.names[probability >= self.threshold]
+        label = self.model.classes.names[int(probability >= self.threshold)]
         video, frame = unlabelled_video(path, root, self.model.naming)
         return FrameScore(_relative(path, root), video, frame, float(probability), label)
 

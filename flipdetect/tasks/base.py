@@ -104,7 +104,7 @@ class FrameClassifier(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Bring the weights into the memory format before the optimiser sees them."""
         if self.channels_last:
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""

@@ -13,11 +13,16 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from flipdetect.atomic import write_text
 from flipdetect.tasks.base import FrameClassifier
 
 logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: the user asked for it
+    """Ctrl-C ended the fit; what was reached is in `last.ckpt`."""
 
 
 def fit_and_test(
@@ -32,14 +37,18 @@ def fit_and_test(
     Args:
         ckpt_path: a checkpoint to go on from.
 
+    Raises:
+        TrainingInterrupted: after Ctrl-C during the fit.
+
     Returns:
         The metrics, `val_*` and `test_*`, with the stored threshold; also written to `metrics.json` beside the
         checkpoint and, with the hyper-parameters, to TensorBoard.
     """
     started = time.monotonic()
-    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
-    if trainer.interrupted:
-        return {}
+    try:
+        trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
+    except SystemExit as error:  # this is how Lightning ends a fit after Ctrl-C
+        raise TrainingInterrupted from error
     seconds, epochs = time.monotonic() - started, trainer.current_epoch
     checkpoint = trainer.checkpoint_callback
     best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
@@ -59,7 +68,5 @@ def fit_and_test(
 
 def _write_metrics(best: Path, results: dict[str, float], **more: Any) -> None:
     path = best.with_name(METRICS_FILE)
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps({"checkpoint": best.name, **more, **results}, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps({"checkpoint": best.name, **more, **results}, indent=2) + "\n")
     logger.info("Metrics are in %s", path)

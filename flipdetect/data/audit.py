@@ -1,0 +1,187 @@
+"""What leaks between the sides of a split: what the test would reward that is not skill."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+from flipdetect.data.splits import SIDES, Split
+from flipdetect.records import FrameRecord
+
+_NAMES_SHOWN = 3
+_SPOKEN = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What two sides have in common.
+
+    Attributes:
+        first: name of the one side; the earlier in the order train, val, test.
+        second: name of the other.
+        names: ids of what is on both, sorted.
+        frames: number of frames of the second side that this concerns.
+        of_frames: number of frames of the second side.
+    """
+
+    first: str
+    second: str
+    names: tuple[str, ...]
+    frames: int
+    of_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """Findings of an audit.
+
+    Attributes:
+        videos: videos on two sides, for each pair of sides that shares any.
+        sources: sources on two sides, likewise.
+        files: files on two sides, likewise.
+        neighbours: test frames at most one frame number away from a training frame of the same video.
+        balance: for each side that has frames, the number of frames of each class (negative, positive).
+        class_names: (negative, positive).
+        notes: what the split itself has to say.
+    """
+
+    videos: tuple[Shared, ...]
+    sources: tuple[Shared, ...]
+    files: tuple[Shared, ...]
+    neighbours: int
+    balance: dict[str, tuple[int, int]]
+    class_names: tuple[str, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a video or a file is on two sides. A shared source alone is no leak, but limits what is shown."""
+        return bool(self.videos or self.files)
+
+    @property
+    def test_frames(self) -> int:
+        """Number of frames on the test side."""
+        return sum(self.balance.get("test", (0, 0)))
+
+    @property
+    def leaked_test_share(self) -> float:
+        """Share (0 to 1) of the test frames that come from a video that is also in training."""
+        leaked = sum(shared.frames for shared in self.videos if (shared.first, shared.second) == ("train", "test"))
+        return leaked / self.test_frames if self.test_frames else 0.0
+
+    @property
+    def neighbour_share(self) -> float:
+        """Share (0 to 1) of the test frames that are at most one frame away from a training frame."""
+        return self.neighbours / self.test_frames if self.test_frames else 0.0
+
+    def sentences(self) -> list[str]:
+        """The findings in plain words, worst first, the make-up of the sides last."""
+        lines = [_about_files(shared) for shared in self.files]
+        lines += [_about_videos(shared) for shared in self.videos]
+        if self.neighbours:
+            lines.append(
+                f"{self.neighbours:,} of {self.test_frames:,} test frames ({self.neighbour_share:.0%}) are "
+                "at most one frame number away from a training frame of the same video: near-copies of what "
+                "was learnt."
+            )
+        if not self.leaks:
+            lines.append("No video is on two sides of the split.")
+        lines += [_about_sources(shared) for shared in self.sources if shared.first == "train"]
+        negative, positive = self.class_names
+        for side, (negatives, positives) in self.balance.items():
+            total = negatives + positives
+            lines.append(
+                f"{_SPOKEN[side].capitalize()}: {total:,} frames, {positives:,} {positive} "
+                f"({positives / total:.0%}) and {negatives:,} {negative}."
+            )
+        return [*lines, *(f"{note}." for note in self.notes)]
+
+
+def audit_split(split: Split) -> AuditReport:
+    """Look for videos, sources and files on two sides of a split. Reads no file."""
+    by_side = {side: records for side in SIDES if (records := split.side(side))}
+    return AuditReport(
+        videos=_shared(by_side, lambda record: record.video),
+        sources=_shared(by_side, lambda record: record.source),
+        files=_shared(by_side, lambda record: os.path.normpath(record.path)),
+        neighbours=_neighbours(by_side.get("train", ()), by_side.get("test", ())),
+        balance={side: _balance(records, split.classes.positive) for side, records in by_side.items()},
+        class_names=split.classes.names,
+        notes=split.notes,
+    )
+
+
+def _shared(
+    by_side: dict[str, tuple[FrameRecord, ...]], name_of: Callable[[FrameRecord], str | None]
+) -> tuple[Shared, ...]:
+    counts = {
+        side: Counter(name for record in records if (name := name_of(record)) is not None)
+        for side, records in by_side.items()
+    }
+    found = []
+    for first, second in combinations(by_side, 2):
+        names = tuple(sorted(counts[first].keys() & counts[second].keys()))
+        if names:
+            frames = sum(counts[second][name] for name in names)
+            found.append(Shared(first, second, names, frames, len(by_side[second])))
+    return tuple(found)
+
+
+def _neighbours(train: Iterable[FrameRecord], test: Iterable[FrameRecord]) -> int:
+    """Test frames with a training frame of the same video at most one frame number away."""
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for record in train:
+        if record.frame is not None:
+            numbers[record.video].append(record.frame)
+    for known in numbers.values():
+        known.sort()
+    near = 0
+    for record in test:
+        known = numbers.get(record.video, [])
+        if record.frame is not None and known:
+            place = bisect_left(known, record.frame - 1)
+            near += place < len(known) and known[place] <= record.frame + 1
+    return near
+
+
+def _balance(records: Iterable[FrameRecord], positive: str) -> tuple[int, int]:
+    counts = Counter(record.label == positive for record in records)
+    return counts[False], counts[True]
+
+
+def _about_videos(shared: Shared) -> str:
+    first, second = _SPOKEN[shared.first], _SPOKEN[shared.second]
+    meaning = {
+        ("train", "test"): "the test score will measure memory, not skill",
+        ("train", "val"): "the best epoch and the threshold will be chosen by memory, not by skill",
+        ("val", "test"): "the threshold is tuned on videos of the test, whose score will flatter",
+    }[(shared.first, shared.second)]
+    return (
+        f"{shared.frames:,} of {shared.of_frames:,} {second} frames come from videos that are also in "
+        f"{first} ({len(shared.names):,} videos: {_some(shared.names)}): {meaning}. Remedy: let the split be "
+        "drawn by video (data.use_supplied_test=false, no split file), or move each video to one side."
+    )
+
+
+def _about_files(shared: Shared) -> str:
+    return (
+        f"{len(shared.names):,} files are both in {_SPOKEN[shared.first]} and in {_SPOKEN[shared.second]} "
+        f"({_some(shared.names)}): scores on them mean nothing. Remedy: name each file once in the split "
+        "file."
+    )
+
+
+def _about_sources(shared: Shared) -> str:
+    return (
+        f"{len(shared.names):,} sources are both in {_SPOKEN[shared.first]} and in {_SPOKEN[shared.second]} "
+        f"({_some(shared.names)}): the score speaks of new clips of known sources, not of sources never "
+        "seen. To measure the latter, set data.group_by=source."
+    )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")

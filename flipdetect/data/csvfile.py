@@ -1,0 +1,30 @@
+"""Write a CSV file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as UTF-8 CSV, atomically: an interruption leaves the old file, or none.
+
+    Creates the folder if need be. File names that are not valid UTF-8 are written byte for byte.
+
+    Raises:
+        OSError: if the folder cannot be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not by tempfile, whose files are private: a table has the rights that any newly opened file would have.
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,154 @@
+"""Metrics of single frames over a whole epoch, and which direction of each is better."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.functional.classification import (
+    binary_accuracy,
+    binary_auroc,
+    binary_average_precision,
+    binary_f1_score,
+    binary_precision,
+    binary_recall,
+)
+from torchmetrics.utilities import dim_zero_cat
+
+from flipdetect.errors import ConfigError
+
+HIGHER_IS_BETTER: dict[str, bool] = {
+    "f1": True,
+    "f1_at_0.5": True,
+    "precision": True,
+    "recall": True,
+    "accuracy": True,
+    "auroc": True,
+    "average_precision": True,
+    "loss": False,
+}
+METRIC_NAMES = tuple(name for name in HIGHER_IS_BETTER if name != "loss")
+STAGE_PREFIXES = ("train_", "val_", "test_")
+
+
+class FrameMetrics(Metric):
+    """Collects the probabilities of an epoch, then computes its metrics at once.
+
+    A mean of batch values would depend on how the frames fell into batches; these do not. Under a distributed
+    strategy `compute` gathers the frames of all processes first. The positive class is the one that F1,
+    precision, recall and average precision speak of.
+
+    State: one float32 and one int64 per frame, on the device of the module that holds it.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = None
+
+    probabilities: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self) -> None:
+        # The cache of torchmetrics ignores arguments: a second threshold would get the first one's values.
+        super().__init__(compute_with_cache=False)
+        self.add_state("probabilities", default=[], dist_reduce_fx="cat")
+        self.add_state("targets", default=[], dist_reduce_fx="cat")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            probabilities: (B,) floating, of the positive class, in [0, 1].
+            targets: (B,) 0 or 1, of any type.
+
+        Raises:
+            ValueError: if the two do not have one shape (B,).
+        """
+        if probabilities.ndim != 1 or probabilities.shape != targets.shape:
+            raise ValueError(
+                "probabilities and targets must be two (B,) tensors, "
+                f"got {tuple(probabilities.shape)} and {tuple(targets.shape)}"
+            )
+        self.probabilities.append(probabilities.detach().float())
+        self.targets.append(targets.detach().long())
+
+    def compute(self, threshold: float = 0.5) -> dict[str, float]:
+        """Metrics over all frames since the last reset.
+
+        Args:
+            threshold: a frame is called positive if its probability is at least this.
+
+        Returns:
+            `f1`, `precision`, `recall`, `accuracy` at `threshold`, `f1_at_0.5`, `auroc` and
+            `average_precision`. 0/0 counts as 0. With one class only, `auroc` is NaN; without a positive
+            frame, so is `average_precision`. If the model has diverged and a probability is NaN, all are.
+
+        Raises:
+            ValueError: if there was no frame, or a probability is outside [0, 1] (a logit, perhaps).
+        """
+        probabilities, targets = (values.cpu() for values in self._frames())
+        if probabilities.isnan().any():
+            return dict.fromkeys(METRIC_NAMES, float("nan"))
+        # torchmetrics would take such values for logits and squash them without a word.
+        if not ((probabilities >= 0) & (probabilities <= 1)).all():
+            raise ValueError(
+                f"probabilities must lie in [0, 1], got {probabilities.min():g} to {probabilities.max():g}"
+            )
+        # Compared here and in float64, as at inference: torchmetrics calls a frame positive only above the
+        # threshold, and a midpoint rounded to float32 can fall onto the lower of its two neighbours.
+        called, called_at_half = ((probabilities.double() >= cut).long() for cut in (threshold, 0.5))
+        values = {
+            "f1": binary_f1_score(called, targets),
+            "f1_at_0.5": binary_f1_score(called_at_half, targets),
+            "precision": binary_precision(called, targets),
+            "recall": binary_recall(called, targets),
+            "accuracy": binary_accuracy(called, targets),
+        }
+        positives = int(targets.sum())
+        if 0 < positives < len(targets):
+            values["auroc"] = binary_auroc(probabilities, targets)
+        if positives:
+            values["average_precision"] = binary_average_precision(probabilities, targets)
+        return {name: float(values.get(name, float("nan"))) for name in METRIC_NAMES}
+
+    def collected(self) -> tuple[Tensor, Tensor]:
+        """All frames since the last reset, of all processes: for choosing a threshold, and for plots.
+
+        Under a distributed strategy every process has to call it.
+
+        Returns:
+            (N,) float32 probabilities and (N,) int64 targets, on the device of the state.
+
+        Raises:
+            ValueError: if there was no frame.
+        """
+        with self.sync_context():
+            return self._frames()
+
+    def _frames(self) -> tuple[Tensor, Tensor]:
+        # Gathering across processes has concatenated the lists already.
+        if isinstance(self.probabilities, list) and not self.probabilities:
+            raise ValueError("no frame was scored since the last reset: there is nothing to compute")
+        return dim_zero_cat(self.probabilities), dim_zero_cat(self.targets)
+
+
+def check_monitor(monitor: str, mode: str) -> None:
+    """Refuse a `mode` that would keep the worst checkpoint.
+
+    Args:
+        monitor: name of a logged value, such as `val_f1`; names that this module does not know pass.
+        mode: `min` or `max`.
+
+    Raises:
+        ConfigError: if `mode` is neither, or contradicts `monitor`.
+    """
+    if mode not in ("min", "max"):
+        raise ConfigError(f"mode must be 'min' or 'max', got {mode!r}")
+    prefix = next((prefix for prefix in STAGE_PREFIXES if monitor.startswith(prefix)), "")
+    name = monitor.removeprefix(prefix)
+    higher = HIGHER_IS_BETTER.get(name)
+    if higher is None or (mode == "max") == higher:
+        return
+    raise ConfigError(
+        f"monitor {monitor!r} with mode {mode!r} would keep the worst model: "
+        f"a {'higher' if higher else 'lower'} {name} is better; set mode: {'max' if higher else 'min'}"
+    )

@@ -1,0 +1,9 @@
+"""The networks: frames in, one logit out; no loss, no optimiser, no data."""
+
+from flipdetect.models.base import FrameModel
+from flipdetect.models.mobilenet import MobileNetV2
+from flipdetect.models.resnet import ResNet18
+from flipdetect.models.timm_backbone import TimmBackbone
+from flipdetect.models.tiny_cnn import TinyCNN
+
+__all__ = ["FrameModel", "MobileNetV2", "ResNet18", "TimmBackbone", "TinyCNN"]

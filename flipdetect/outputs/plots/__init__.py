@@ -1,0 +1,22 @@
+"""Pure functions from arrays to matplotlib figures; none touches pyplot's global state, so threads may draw."""
+
+from flipdetect.outputs.plots.canvas import figure_to_array
+from flipdetect.outputs.plots.curves import (
+    confusion_matrix,
+    plot_confusion,
+    plot_pr_curve,
+    plot_training_curves,
+)
+from flipdetect.outputs.plots.sheets import plot_batch, plot_mistakes
+from flipdetect.outputs.plots.strip import plot_flip_strip
+
+__all__ = [
+    "confusion_matrix",
+    "figure_to_array",
+    "plot_batch",
+    "plot_confusion",
+    "plot_flip_strip",
+    "plot_mistakes",
+    "plot_pr_curve",
+    "plot_training_curves",
+]

@@ -1,0 +1,1 @@
+"""Where frames come from: file names, folders, manifests, and the one decoder."""

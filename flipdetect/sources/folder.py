@@ -1,0 +1,107 @@
+"""Find the frame files below a folder, in natural order (`frame2` before `frame10`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from natsort import natsort_keygen
+
+from flipdetect.errors import DataError
+
+FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+# What operating systems leave in folders; names that begin with a dot are skipped as well.
+JUNK_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+
+natural_key: Callable[[Any], Any] = natsort_keygen()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file or folder that cannot be used, and why, in words for the user."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """Files in natural order (a folder's own, then its subfolders'), and what could not be looked at."""
+
+    files: tuple[Path, ...]
+    problems: tuple[Problem, ...]
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name belongs to the system rather than to the data."""
+    return name.startswith(".") or name.casefold() in JUNK_NAMES
+
+
+def find_files(root: Path, suffixes: Collection[str] = FRAME_SUFFIXES) -> FoundFiles:
+    """Find all files below `root` whose suffix, in any case, is one of `suffixes`.
+
+    Links to folders are followed, but no folder is visited twice, so that loops end. A folder called `x.jpg`
+    is a folder. Contents are not looked at.
+
+    Raises:
+        DataError: if `root` is absent or is not a folder.
+    """
+    if not root.is_dir():
+        found = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DataError(f"the folder {root} {found}; give the folder that holds the frames")
+    files: list[Path] = []
+    problems: list[Problem] = []
+    visited: set[tuple[int, int]] = set()
+    waiting = [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            # A folder is known by its device and inode: a path can lead to it in endlessly many ways.
+            status = os.stat(folder)  # noqa: PTH116 - strings are several times faster than Paths here
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            entries = _ordered_entries(folder)
+        except OSError as error:
+            problems.append(Problem(Path(folder), f"the folder cannot be read ({error.strerror or error})"))
+            continue
+        subfolders: list[str] = []
+        for entry in entries:
+            if _is_folder(entry):
+                subfolders.append(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122
+                reason = _why_not_a_file(entry)
+                if reason:
+                    problems.append(Problem(Path(entry.path), reason))
+                else:
+                    files.append(Path(entry.path))
+        waiting.extend(reversed(subfolders))
+    return FoundFiles(tuple(files), tuple(problems))
+
+
+def _ordered_entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Entries in natural order, links last, so that a linked folder is met under its real name."""
+    with os.scandir(folder) as found:
+        entries = [entry for entry in found if not is_junk(entry.name)]
+    # The name itself decides between names that are naturally equal (1.jpg, 01.jpg).
+    entries.sort(key=lambda entry: (entry.is_symlink(), natural_key(entry.name), entry.name))
+    return iter(entries)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _why_not_a_file(entry: os.DirEntry[str]) -> str:
+    try:
+        if entry.is_file():
+            return ""
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror or error})"
+    return "is a link to nothing" if entry.is_symlink() else "is not a regular file"

@@ -1,0 +1,147 @@
+"""A manifest: a CSV file that says what each frame is, where folders and file names do not.
+
+Columns `path,label,video,frame,source`; others are ignored, and only `path` and `label` must be there. Paths
+are relative to the manifest's folder, or, if no file lies there, to the data root. A path that leaves both
+folders is refused: a manifest that came with a download must not make the program read other files of the
+machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flipdetect.errors import DataError
+from flipdetect.sources.folder import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One frame as the manifest describes it; None for what it leaves open.
+
+    Attributes:
+        path: the file, which need not exist.
+        relative: `path` relative to the folder that it was found in, with `/`.
+        line: number of the row's last line in the file, from 1.
+        label: class name as written.
+        video: id of the clip.
+        frame: number within the video.
+        source: book and desk, or person.
+    """
+
+    path: Path
+    relative: str
+    line: int
+    label: str | None
+    video: str | None
+    frame: int | None
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All usable rows in file order, and the rows that are not."""
+
+    rows: tuple[ManifestRow, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_manifest(path: Path, root: Path | None = None, *, labelled: bool = True) -> Manifest:
+    """Read a manifest CSV (UTF-8, with or without byte order mark).
+
+    Args:
+        path: the manifest.
+        root: a further folder in which its files may lie.
+        labelled: whether each row needs a label.
+
+    Raises:
+        DataError: if the file cannot be read, or lacks a column.
+    """
+    rows: list[ManifestRow] = []
+    problems: list[Problem] = []
+    folders = [path.parent] if root is None or _same(root, path.parent) else [path.parent, root]
+    for line, fields in _table(path, ("path", "label") if labelled else ("path",)):
+        try:
+            rows.append(_row(fields, line, folders, labelled))
+        except ValueError as error:
+            problems.append(Problem(Path(fields.get("path") or path.name), f"line {line} of {path.name}: {error}"))
+    return Manifest(tuple(rows), tuple(problems))
+
+
+def _table(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, fields by column name) of each row that is not blank."""
+    try:
+        # Names that are not UTF-8 survive as surrogates, as they do in os.listdir.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file)
+            columns = [column.strip().lower() for column in next(reader, [])]
+            missing = [column for column in needed if column not in columns]
+            if missing:
+                raise DataError(
+                    f"{path} has no column {missing[0]!r}; its first line must name the columns, separated "
+                    f"by commas: path,label,video,frame,source (found: {', '.join(columns)[:200] or '-'})"
+                )
+            for values in reader:
+                fields = {name: value.strip() for name, value in zip(columns, values, strict=False)}
+                if any(fields.values()):
+                    yield reader.line_num, fields
+    except (OSError, csv.Error) as error:
+        raise DataError(f"the manifest {path} cannot be read ({error}); correct data.manifest or the file") from None
+
+
+def _row(fields: dict[str, str], line: int, folders: list[Path], labelled: bool) -> ManifestRow:
+    """One row.
+
+    Raises:
+        ValueError: with the reason why the row cannot be used.
+    """
+    if not fields.get("path"):
+        raise ValueError("the path is empty")
+    label = fields.get("label") or None
+    if labelled and label is None:
+        raise ValueError("the label is empty")
+    frame = fields.get("frame") or None
+    if frame is not None and not frame.lstrip("+-").isdecimal():
+        raise ValueError(f"the frame number {frame!r} is no whole number")
+    path, relative = _locate(fields["path"], folders)
+    return ManifestRow(
+        path=path,
+        relative=relative,
+        line=line,
+        label=label,
+        video=fields.get("video") or None,
+        frame=None if frame is None else int(frame),
+        source=fields.get("source") or None,
+    )
+
+
+def _locate(text: str, folders: list[Path]) -> tuple[Path, str]:
+    """The file that a row means, and its path relative to the folder it lies in; links are not resolved.
+
+    Raises:
+        ValueError: if it lies outside all of `folders`.
+    """
+    text = text.replace("\\", "/")
+    inside: list[tuple[Path, str]] = []
+    for base in folders:
+        joined = os.path.normpath(base / text)
+        for folder in folders:
+            relative = os.path.relpath(joined, folder)
+            if relative != ".." and not relative.startswith(f"..{os.sep}"):
+                inside.append((folder / relative, Path(relative).as_posix()))
+                break
+    if not inside:
+        raise ValueError("the path leads out of the manifest's folder; set data.root to a folder that holds the file")
+    for path, relative in inside[:-1]:
+        if path.exists():
+            return path, relative
+    # With one candidate left there is nothing to choose: whether the file exists is found out when it is
+    # read.
+    return inside[-1] if len(inside) == 1 or inside[-1][0].exists() else inside[0]
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 - Path.resolve would follow links

@@ -1,0 +1,89 @@
+"""Samples: what a frame becomes in training, and that every epoch can be repeated."""
+
+from pathlib import Path
+
+import albumentations
+import numpy as np
+import pytest
+import torch
+
+from flipdetect.data.augment import Augmentation
+from flipdetect.data.cache import decode_frames
+from flipdetect.data.dataset import Draw, EpochSampler, FrameDataset, stream_seed
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.errors import ConfigError
+from flipdetect.records import ClassNames, FrameRecord
+from tests.frame_sets import page_frame, write_frame
+
+SPEC = PreprocessSpec(height=64, width=36)
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> list[FrameRecord]:
+    found = []
+    for i in range(6):
+        path = tmp_path / f"{i}.jpg"
+        write_frame(path, page_frame(i >= 3, i, 320))
+        found.append(FrameRecord(path, "flip" if i >= 3 else "notflip", f"video-{i}"))
+    return found
+
+
+def dataset(records: list[FrameRecord], augmentation: Augmentation | None = None) -> FrameDataset:
+    frames = decode_frames([record.path for record in records], SPEC, cache_dir=None)
+    return FrameDataset(records, frames, range(len(records)), ClassNames(), augmentation, seed=3)
+
+
+def noisy() -> Augmentation:
+    return Augmentation([albumentations.GaussNoise(std_range=(0.1, 0.2), p=1.0), albumentations.HorizontalFlip(p=0.5)])
+
+
+def test_evaluation_sample_is_bit_identical_to_what_inference_loads(records: list[FrameRecord]) -> None:
+    frames = dataset(records)
+    for i, record in enumerate(records):
+        sample = frames[i]
+        np.testing.assert_array_equal(sample["image"].numpy(), SPEC.load(record.path))
+        assert sample["target"] == float(record.label == "flip")
+        assert sample["index"] == i
+
+
+def test_augmentation_depends_on_seed_epoch_and_frame_alone(records: list[FrameRecord]) -> None:
+    one, other = dataset(records, noisy()), dataset(records, noisy())
+    [other[i] for i in range(6)]  # what was drawn before must not matter
+    torch.testing.assert_close(one[Draw(4, 2)]["image"], other[Draw(4, 2)]["image"], rtol=0, atol=0)
+    assert not torch.equal(one[Draw(4, 2)]["image"], one[Draw(5, 2)]["image"])
+
+
+def test_augmentation_that_changes_the_size_is_refused(records: list[FrameRecord]) -> None:
+    with pytest.raises(ConfigError, match="size"):
+        dataset(records, Augmentation([albumentations.CenterCrop(height=20, width=20)]))[0]
+
+
+def test_grey_frames_keep_their_axis_under_augmentation() -> None:
+    frame = np.random.default_rng(0).integers(0, 255, (32, 32, 1), np.uint8)
+    assert noisy()(frame, 1).shape == (32, 32, 1)
+
+
+def test_epochs_differ_and_repeat_whatever_came_before(records: list[FrameRecord]) -> None:
+    def epoch(number: int) -> list[Draw]:
+        sampler = EpochSampler(dataset(records), num_replicas=1, rank=0, seed=7)
+        sampler.set_epoch(number)
+        return list(sampler)
+
+    assert epoch(1) == epoch(1)
+    assert [draw.index for draw in epoch(1)] != [draw.index for draw in epoch(2)]
+    assert sorted(draw.index for draw in epoch(2)) == list(range(6))
+    assert {draw.epoch for draw in epoch(2)} == {2}
+
+
+def test_processes_share_an_epoch_between_them(records: list[FrameRecord]) -> None:
+    shares = [
+        {draw.index for draw in EpochSampler(dataset(records), num_replicas=2, rank=rank, seed=7)} for rank in (0, 1)
+    ]
+    assert shares[0] | shares[1] == set(range(6))
+    assert not shares[0] & shares[1]
+
+
+def test_stream_seeds_of_neighbours_differ_and_are_fixed() -> None:
+    seeds = {stream_seed(0, epoch, index) for epoch in range(50) for index in range(50)}
+    assert len(seeds) == 2500
+    assert stream_seed(1, 2, 3) == 3922471037

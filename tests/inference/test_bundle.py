@@ -1,0 +1,77 @@
+"""A checkpoint becomes a predictor: complete, equal to training, and refused if it is not ours."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flipdetect.data.datamodule import FrameDataModule
+from flipdetect.errors import ModelError
+from flipdetect.inference.bundle import load_bundle
+
+
+def test_bundle_knows_classes_preprocessing_and_threshold(trained: Path) -> None:
+    bundle = load_bundle(trained, "cpu")
+    stored = torch.load(trained, weights_only=True)
+    assert bundle.classes.names == ("notflip", "flip")
+    assert (bundle.preprocess.height, bundle.preprocess.width) == (64, 36)
+    assert bundle.threshold == stored["flipdetect"]["threshold"] == float(stored["state_dict"]["threshold"])
+    assert not bundle.task.training
+
+
+def test_input_and_score_equal_those_of_training_time_evaluation(trained: Path, monreader_set: Path) -> None:
+    bundle = load_bundle(trained, "cpu")
+    data = FrameDataModule(
+        root=str(monreader_set), preprocess=bundle.preprocess, batch_size=4, num_workers=0, cache_dir=None
+    )
+    data.setup("test")
+    batch = next(iter(data.test_dataloader()))
+    fresh = np.stack([bundle.preprocess.load(data.split.test[i].path) for i in batch["index"]])
+    np.testing.assert_array_equal(fresh, batch["image"].numpy())
+    with torch.no_grad():
+        expected = bundle.task(batch["image"]).sigmoid()
+    assert bundle.probabilities(fresh) == pytest.approx(expected.numpy(), abs=1e-6)
+
+
+def test_absent_foreign_and_malicious_files_are_refused(tmp_path: Path) -> None:
+    class Boom:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "executed",))
+
+    with pytest.raises(ModelError, match="there is no checkpoint"):
+        load_bundle(tmp_path / "absent.ckpt")
+    (tmp_path / "evil.ckpt").write_bytes(pickle.dumps({"flipdetect": Boom()}))
+    torch.save({"flipdetect": Boom()}, tmp_path / "evil2.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    (tmp_path / "text.ckpt").write_text("hello")
+    for name, words in (("evil", "refused"), ("evil2", "refused"), ("foreign", "no checkpoint that"), ("text", "")):
+        with pytest.raises(ModelError, match=words):
+            load_bundle(tmp_path / f"{name}.ckpt")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 99}, "version 99"),
+        ({"task": "subprocess.Popen"}, "not known"),
+        ({"task": "flipdetect.tasks.base.nothing"}, "not known"),
+        ({"arguments": {"colour": 1}}, "damaged"),
+        ({"classes": {"negative": "a", "positive": "a"}}, "cannot be used"),
+        ({"preprocess": {"version": 7}}, "cannot be used"),
+    ],
+)
+def test_changed_checkpoints_are_refused(trained: Path, tmp_path: Path, change: dict, words: str) -> None:
+    content = torch.load(trained, weights_only=True)
+    content["flipdetect"].update(change)
+    torch.save(content, tmp_path / "changed.ckpt")
+    with pytest.raises(ModelError, match=words):
+        load_bundle(tmp_path / "changed.ckpt")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_absent_gpu_is_an_error(trained: Path) -> None:
+    with pytest.raises(ModelError, match="--device cpu"):
+        load_bundle(trained, "cuda")

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from flipdetect.errors import ModelError
+from flipdetect.models import MobileNetV2, ResNet18, TimmBackbone, TinyCNN
+from flipdetect.models.weights import load_weights_file
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    left, right = one.state_dict(), other.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache on a machine whose hub address answers nothing."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE",
+                        "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
+    return tmp_path / "hub"
+
+
+def put_in_cache(cache: Path, name: str, state_dict: dict[str, torch.Tensor]) -> None:
+    repository = timm.get_pretrained_cfg(name).hf_hub_id
+    folder = cache / ("models--" + repository.replace("/", "--"))
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    save_file(state_dict, folder / "snapshots" / "abc" / "model.safetensors")
+
+
+def test_imagenet_without_network_fails_at_once_and_names_the_remedies(hub_cache: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(ModelError) as caught:
+        MobileNetV2(weights="imagenet")
+    assert time.monotonic() - started < 15
+    for word in ("mobilenetv2_100", "network", "HF_HUB_CACHE", "weights: path/to/file", "weights: none"):
+        assert word in str(caught.value)
+
+
+def test_imagenet_weights_in_the_cache_need_no_network(hub_cache: Path) -> None:
+    donor = timm.create_model("resnet18")
+    put_in_cache(hub_cache, "resnet18", donor.state_dict())
+    colour = ResNet18(weights="imagenet")
+    assert torch.equal(colour.backbone.get_parameter("layer3.0.conv1.weight"), donor.layer3[0].conv1.weight)
+    grey = ResNet18(in_channels=1, weights="imagenet")
+    summed = donor.conv1.weight.sum(dim=1, keepdim=True)
+    assert torch.allclose(grey.backbone.get_parameter("conv1.weight"), summed, atol=1e-6)
+
+
+def test_a_model_without_pretrained_weights_says_so() -> None:
+    name = next(name for name in timm.list_models("resnet*") if not timm.get_pretrained_cfg(name).has_weights)
+    with pytest.raises(ModelError, match="no pretrained weights"):
+        TimmBackbone(name, weights="imagenet")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".ckpt"])
+def test_a_file_restores_backbone_and_head(tmp_path: Path, suffix: str) -> None:
+    donor, path = MobileNetV2(weights="none"), tmp_path / f"donor{suffix}"
+    if suffix == ".safetensors":
+        save_file(donor.state_dict(), path)
+    else:
+        torch.save(donor.state_dict(), path)
+    assert same(MobileNetV2(weights=str(path)), donor)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"model": state},
+        lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()}},
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {"state_dict": {f"model._orig_mod.{key}": value for key, value in state.items()}},
+    ],
+)
+def test_usual_wrappers_are_seen_through(tmp_path: Path, wrap: Any) -> None:
+    donor, model = TinyCNN(), TinyCNN()
+    torch.save(wrap(donor.state_dict()), tmp_path / "donor.ckpt")
+    load_weights_file(model, tmp_path / "donor.ckpt")
+    assert same(model, donor)
+
+
+def test_a_bare_timm_file_fills_the_backbone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    donor = timm.create_model("resnet18", num_classes=7)
+    save_file(donor.state_dict(), tmp_path / "donor.safetensors")
+    with caplog.at_level(logging.WARNING):
+        model = ResNet18(weights=str(tmp_path / "donor.safetensors"))
+    assert torch.equal(model.backbone.get_parameter("conv1.weight"), donor.conv1.weight)
+    assert "backbone.fc.weight" in caplog.text  # the file's classifier has no place
+    assert "head.1.weight" in caplog.text  # and the model's has no tensor
+
+
+def test_tensors_of_another_shape_are_left_out_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    donor = TinyCNN(in_channels=3)
+    torch.save(donor.state_dict(), tmp_path / "donor.pt")
+    model = TinyCNN(in_channels=1)
+    stem = model.backbone[0][0].weight.clone()
+    with caplog.at_level(logging.WARNING):
+        load_weights_file(model, tmp_path / "donor.pt")
+    assert torch.equal(model.backbone[0][0].weight, stem)
+    assert torch.equal(model.backbone[1][0].weight, donor.backbone[1][0].weight)
+    assert "another shape" in caplog.text
+    assert "backbone.0.0.weight" in caplog.text
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    torch.save(TinyCNN().state_dict(), tmp_path / "tiny.pt")
+    with pytest.raises(ModelError, match="another architecture"):
+        MobileNetV2(weights=str(tmp_path / "tiny.pt"))
+
+
+class Malicious:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("old_format", [False, True])
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path, old_format: bool) -> None:
+    victim = tmp_path / "victim"
+    torch.save(
+        {"state_dict": TinyCNN().state_dict(), "extra": Malicious(victim)},
+        tmp_path / "bad.ckpt",
+        _use_new_zipfile_serialization=not old_format,
+    )
+    with pytest.raises(ModelError, match="refused"):
+        load_weights_file(TinyCNN(), tmp_path / "bad.ckpt")
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize("name", ["cut.pt", "cut.safetensors", "empty.ckpt", "text.pth"])
+def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
+    whole = tmp_path / "whole.pt"
+    torch.save(TinyCNN().state_dict(), whole)
+    content = {"cut": whole.read_bytes()[:5000], "empty": b"", "text": b"these are no weights"}
+    (tmp_path / name).write_bytes(content[name.split(".")[0]])
+    with pytest.raises(ModelError, match=name):
+        load_weights_file(TinyCNN(), tmp_path / name)
+
+
+def test_files_without_tensors_missing_files_and_odd_names_are_refused(tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "none.pt")
+    with pytest.raises(ModelError, match="no state dict"):
+        load_weights_file(TinyCNN(), tmp_path / "none.pt")
+    with pytest.raises(ModelError, match="does not exist"):
+        ResNet18(weights="imagnet")
+    (tmp_path / "weights.h5").touch()
+    with pytest.raises(ModelError, match=r"must end in \.safetensors"):
+        load_weights_file(TinyCNN(), tmp_path / "weights.h5")

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from flipdetect.outputs.plots import (
+    confusion_matrix,
+    figure_to_array,
+    plot_batch,
+    plot_confusion,
+    plot_flip_strip,
+    plot_mistakes,
+    plot_pr_curve,
+    plot_training_curves,
+)
+from flipdetect.outputs.plots.canvas import shorten
+from flipdetect.records import ClassNames
+
+SCORES = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1]
+TARGETS = [1, 0, 1, 1, 0, 0]
+EYES = ClassNames(negative="closed", positive="open")
+
+
+def frames(count: int, height: int = 64, width: int = 36) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def texts(figure: Figure) -> list[str]:
+    found: list[Any] = list(figure.texts)
+    for axes in figure.axes:
+        found += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+        found += [*axes.get_xticklabels(), *axes.get_yticklabels()]
+    return [each.get_text() for each in found if each.get_text()]
+
+
+def nothing_is_cut_off(figure: Figure) -> bool:
+    """Whether the outermost pixels are all white: what is cut off touches them."""
+    image = figure_to_array(figure)
+    return bool(all((edge == 255).all() for edge in (image[0], image[-1], image[:, 0], image[:, -1])))
+
+
+def test_a_figure_becomes_rgb_pixels() -> None:
+    figure = Figure(figsize=(3, 2), dpi=100, facecolor=(1.0, 0.0, 0.0))
+    image = figure_to_array(figure)
+    assert image.shape == (200, 300, 3)
+    assert image.dtype == np.uint8
+    assert (image == (255, 0, 0)).all()
+
+
+def test_confusion_counts_rows_by_truth_and_columns_by_prediction() -> None:
+    assert confusion_matrix(SCORES, TARGETS, 0.6).tolist() == [[2, 1], [1, 2]]
+    assert confusion_matrix(SCORES, TARGETS, 0.35).tolist() == [[2, 1], [0, 3]]
+    assert confusion_matrix([], [], 0.5).tolist() == [[0, 0], [0, 0]]
+
+
+def test_the_confusion_plot_shows_counts_shares_and_names() -> None:
+    shown = texts(plot_confusion([[1200, 300], [5, 15]], EYES))
+    for text in ("1,200", "300", "5", "15", "80.0%", "25.0%", "closed", "open"):
+        assert text in shown
+
+
+def test_the_pr_curve_passes_through_the_marked_threshold() -> None:
+    figure = plot_pr_curve(SCORES, TARGETS, 0.35)
+    assert "average precision 0.806" in texts(figure)  # (1 + 2/3 + 3/4) / 3
+    assert any("precision 0.750" in text and "F1 0.857" in text for text in texts(figure))
+    curve = next(line for line in figure.axes[0].lines if line.get_drawstyle().startswith("steps"))
+    assert (1.0, 0.75) in {(float(x), float(y)) for x, y in curve.get_xydata()}
+
+
+@pytest.mark.parametrize(("scores", "targets"), [([], []), ([0.2, 0.4], [0, 0])])
+def test_without_positive_frames_the_pr_plot_says_so(scores: list[float], targets: list[int]) -> None:
+    assert any("no positive frames" in text for text in texts(plot_pr_curve(scores, targets, 0.5)))
+
+
+def test_the_worst_mistake_comes_first() -> None:
+    figure = plot_mistakes(frames(3), ["a.jpg", "b.jpg", "c.jpg"], [1, 0, 1], [0.4, 0.95, 0.02], EYES)
+    titles = [axes.title.get_text() for axes in figure.axes]
+    assert titles == ["c.jpg\nopen, p = 0.02", "b.jpg\nclosed, p = 0.95", "a.jpg\nopen, p = 0.40"]
+    assert (figure.axes[0].images[0].get_array() == frames(3)[2]).all()
+
+
+def test_no_mistakes_is_a_picture_too() -> None:
+    assert texts(plot_mistakes([], [], [], [])) == ["no mistakes"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_odd_names_are_drawn_without_warning() -> None:
+    names = ["本の動画_0001.jpg", "cost_$5_{and_$6.jpg", "caf\udce9.jpg", "new\nline.jpg", "x" * 300]
+    figure = plot_mistakes(frames(5), names, [0] * 5, [0.9, 0.8, 0.7, 0.65, 0.6])
+    assert nothing_is_cut_off(figure)
+    assert figure.axes[1].title.get_text().startswith("cost_$5_{and_$6.jpg\n")
+
+
+def test_names_are_shortened_in_the_middle_and_keep_their_number() -> None:
+    assert shorten("0001_000000010.jpg", 20) == "0001_000000010.jpg"
+    short = shorten("a_very_long_name_of_a_video_000000010.jpg", 20)
+    assert len(short) == 20
+    assert short.startswith("a_very")
+    assert short.endswith("000010.jpg")
+    assert shorten("本の動画_0001.jpg", 20) == "…_0001.jpg"
+
+
+def test_a_batch_may_have_frames_of_several_sizes() -> None:
+    images = [*frames(3), *frames(7, height=40, width=80)]
+    figure = plot_batch(images, [f"frame {number}" for number in range(10)])
+    assert len(figure.axes) == 10
+    assert nothing_is_cut_off(figure)
+
+
+@pytest.mark.parametrize("truths", [None, TARGETS])
+@pytest.mark.parametrize("threshold", [0.02, 0.47, 0.99])
+def test_the_strip_shows_a_number_and_a_bar_under_each_frame(truths: list[int] | None, threshold: float) -> None:
+    figure = plot_flip_strip(frames(6), SCORES, threshold, truths, EYES)
+    shown = texts(figure)
+    assert [f"{score:.2f}" in shown for score in SCORES] == [True] * 6
+    assert "p(open)" in shown
+    assert shown.count("open") == (0 if truths is None else 3)
+    assert [patch.get_height() for patch in figure.axes[-1].patches] == SCORES
+    assert nothing_is_cut_off(figure)
+
+
+def test_bars_and_frames_of_positive_predictions_stand_out() -> None:
+    figure = plot_flip_strip(frames(3), [0.2, 0.5, 0.8], threshold=0.5)
+    low, at, high = (patch.get_facecolor() for patch in figure.axes[-1].patches)
+    assert low != at == high
+    widths = [axes.spines["top"].get_linewidth() for axes in figure.axes[:3]]
+    assert widths[0] < widths[1] == widths[2]
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(ValueError, match="2 images and 1 titles"):
+        plot_batch(frames(2), ["one"])
+    with pytest.raises(ValueError, match="2 images, 2 names, 1 truths"):
+        plot_mistakes(frames(2), ["a", "b"], [0], [0.9, 0.9])
+    with pytest.raises(ValueError, match="2 images, 3 probabilities"):
+        plot_flip_strip(frames(2), [0.1, 0.2, 0.3], 0.5)
+    with pytest.raises(ValueError, match="0 images"):
+        plot_flip_strip([], [], 0.5)
+
+
+def test_training_curves_read_a_sparse_table_and_mark_the_best_epoch() -> None:
+    rows = [
+        {"epoch": "", "step": "0", "lr-AdamW": "0.001", "train_loss": "", "val_loss": "", "val_f1": ""},
+        {"epoch": "0", "step": "9", "lr-AdamW": "", "train_loss": "0.7", "val_loss": "0.6", "val_f1": "0.5"},
+        {"epoch": "1", "step": "19", "lr-AdamW": "", "train_loss": "0.4", "val_loss": "0.5", "val_f1": "0.9"},
+        {"epoch": "2", "step": "29", "lr-AdamW": "", "train_loss": "0.2", "val_loss": "nan", "val_f1": "0.8"},
+    ]
+    loss, validation, rate = plot_training_curves(rows).axes
+    assert [line.get_label() for line in loss.lines] == ["train_loss", "val_loss"]
+    assert loss.lines[0].get_ydata().tolist() == [0.7, 0.4, 0.2]  # type: ignore[union-attr]
+    assert [line.get_label() for line in validation.lines] == ["val_f1", "best: 0.900"]
+    assert validation.lines[1].get_xydata().tolist() == [[1.0, 0.9]]  # type: ignore[union-attr]
+    assert rate.lines[0].get_xydata().tolist() == [[0.0, 0.001]]  # type: ignore[union-attr]
+
+
+def test_an_empty_training_is_a_picture_too() -> None:
+    assert figure_to_array(plot_training_curves([])).shape[2] == 3
+
+
+def test_threads_may_draw_at_once() -> None:
+    def draw(_: int) -> bytes:
+        return figure_to_array(plot_flip_strip(frames(2), [0.1, 0.9], 0.5)).tobytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(draw, range(8)))) == 1
+
+
+def test_plots_import_neither_torch_nor_pyplot() -> None:
+    code = (
+        "import sys, flipdetect.outputs.plots; "
+        "print([name for name in ('torch', 'matplotlib.pyplot') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

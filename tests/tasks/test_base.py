@@ -1,0 +1,94 @@
+"""What all classifiers share: loss, parameter groups, schedule, threshold."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from flipdetect.errors import ConfigError, ModelError
+from flipdetect.tasks import MobileNetV2Classifier, TimmClassifier, TinyCNNClassifier
+
+
+def tiny(**settings) -> TinyCNNClassifier:
+    return TinyCNNClassifier(width=4, **settings)
+
+
+def test_one_logit_per_frame() -> None:
+    logits = tiny(channels_last=True)(torch.rand(3, 3, 64, 36))
+    assert logits.shape == (3,)
+    assert logits.dtype == torch.float32
+
+
+def test_loss_is_weighted_and_smoothed_cross_entropy() -> None:
+    logits, targets = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])
+    plain = F.binary_cross_entropy_with_logits(logits, targets)
+    assert tiny().loss(logits, targets) == pytest.approx(plain.item())
+    positive, negative = (-F.logsigmoid(logits[0]), -F.logsigmoid(-logits[1]))
+    weighted = tiny(positive_weight=3.0).loss(logits, targets)
+    assert weighted == pytest.approx(((3 * positive + negative) / 2).item())
+    smoothed = tiny(label_smoothing=0.2).loss(logits, targets)
+    expected = F.binary_cross_entropy_with_logits(logits, torch.tensor([0.9, 0.1]))
+    assert smoothed == pytest.approx(expected.item())
+
+
+def test_every_parameter_is_in_one_group_with_its_own_rate_and_decay() -> None:
+    task = tiny(lr=1e-2, backbone_lr=1e-4, weight_decay=0.3)
+    groups = task._parameter_groups()
+    assert sum(len(group["params"]) for group in groups) == len(list(task.model.parameters()))
+    for group in groups:
+        assert group["lr"] == (1e-4 if group["name"].startswith("backbone") else 1e-2)
+        assert all((parameter.ndim > 1) == (group["weight_decay"] > 0) for parameter in group["params"])
+
+
+def test_schedule_warms_up_then_falls_along_a_cosine_to_its_end() -> None:
+    task = tiny(lr=1.0, final_lr_ratio=0.1)
+    optimizer = torch.optim.SGD(task.model.parameters(), lr=1.0)
+    schedule = task._schedule(optimizer, warmup=4, steps=14)
+    rates = []
+    for _ in range(16):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert all(later < earlier for earlier, later in pairwise(rates[4:15]))
+    assert rates[9] == pytest.approx(0.55)
+    assert rates[14:] == pytest.approx([0.1, 0.1])
+
+
+def test_threshold_travels_in_the_state_dict() -> None:
+    task = tiny()
+    task.threshold.fill_(0.123456789)
+    other = tiny()
+    other.load_state_dict(task.state_dict())
+    assert other.threshold.item() == 0.123456789
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lr": 0.0}, {"backbone_lr": -1.0}, {"label_smoothing": 1.0}, {"positive_weight": 0.0}]
+)
+def test_impossible_settings_are_refused(wrong: dict) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        tiny(**wrong)
+
+
+def test_hyperparameters_rebuild_the_task() -> None:
+    task = MobileNetV2Classifier(in_channels=1, dropout=0.3, lr=2e-4)
+    again = MobileNetV2Classifier(**task.hparams)
+    again.load_state_dict(task.state_dict())
+    assert dict(again.hparams) == dict(task.hparams)
+
+
+def test_training_can_start_from_another_runs_weights(trained: Path) -> None:
+    stored = torch.load(trained, weights_only=True)["state_dict"]
+    task = TinyCNNClassifier(weights=str(trained))
+    for name, value in task.model.state_dict().items():
+        torch.testing.assert_close(value, stored[f"model.{name}"])
+
+
+def test_any_timm_backbone_can_be_named() -> None:
+    task = TimmClassifier(name="lcnet_050", in_channels=1)
+    assert task.eval()(torch.rand(2, 1, 64, 36)).shape == (2,)
+    with pytest.raises(ModelError, match="no_such_net"):
+        TimmClassifier(name="no_such_net")

@@ -1,0 +1,103 @@
+"""Who may import whom. The arrows run one way; the light rooms start without torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "flipdetect"
+ROOTS = {"records", "errors", "atomic", "runs"}
+# Each room, and the rooms it may import besides itself and the roots.
+RULES: dict[str, set[str]] = {
+    "records": set(),
+    "errors": set(),
+    "atomic": set(),
+    "runs": set(),
+    "sources": set(),
+    "synth": set(),
+    "data": {"sources", "synth"},
+    "models": set(),
+    "metrics": set(),
+    "tasks": {"models", "metrics"},
+    "outputs": {"sources"},
+    "callbacks": {"data", "metrics", "outputs"},
+    "inference": {"sources", "data", "models", "tasks"},
+    "cli": {"sources", "synth", "data", "models", "metrics", "tasks", "outputs", "callbacks", "inference"},
+}
+LIGHT = [
+    "records",
+    "errors",
+    "runs",
+    "sources.decode",
+    "sources.folder",
+    "sources.naming",
+    "synth",
+    "outputs.tables",
+    "outputs.plots",
+    "data.preprocess",
+    "data.index",
+    "data.splits",
+    "data.audit",
+    "inference.predictor",
+    "cli.inference",
+]
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.append(node.module or "")
+            if node.module == "flipdetect":
+                names += [f"flipdetect.{alias.name}" for alias in node.names]
+    parts = [name.split(".") for name in names if name.split(".")[0] == "flipdetect"]
+    return {part[1] for part in parts if len(part) > 1}
+
+
+def test_every_room_has_a_rule() -> None:
+    assert {room_of(path) for path in modules()} - {"__init__"} == set(RULES)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_room_imports_along_the_arrows_only(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return
+    forbidden = imported_rooms(path) - RULES[room] - ROOTS - {room}
+    if room in ("records", "errors", "atomic"):
+        forbidden |= imported_rooms(path) & {"runs"}
+    assert not forbidden, f"{path.name} must not import {sorted(forbidden)}"
+
+
+def test_there_is_no_circle_between_rooms() -> None:
+    seen: list[str] = []
+    left = dict(RULES)
+    while left:
+        free = [room for room, needs in left.items() if needs <= set(seen)]
+        assert free, f"circle among {sorted(left)}"
+        seen += free
+        left = {room: needs for room, needs in left.items() if room not in free}
+
+
+def test_nothing_is_called_utils() -> None:
+    names = {path.stem for path in PACKAGE.rglob("*")}
+    assert not names & {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_modules_start_without_torch(name: str) -> None:
+    code = f"import sys, flipdetect.{name}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
