@@ -24,7 +24,19 @@ RULES: dict[str, set[str]] = {
     "outputs": {"sources"},
     "callbacks": {"data", "metrics", "outputs"},
     "inference": {"sources", "data", "models", "tasks"},
-    "cli": {"sources", "synth", "data", "models", "metrics", "tasks", "outputs", "callbacks", "inference"},
+    "evaluation": {"data", "metrics", "inference"},
+    "cli": {
+        "sources",
+        "synth",
+        "data",
+        "models",
+        "metrics",
+        "tasks",
+        "outputs",
+        "callbacks",
+        "inference",
+        "evaluation",
+    },
 }
 LIGHT = [
     "records",

@@ -22,6 +22,7 @@ from flipdetect.metrics.frame import check_monitor
 from flipdetect.runs import run_to_resume, version_for
 from flipdetect.tasks import FrameClassifier
 from flipdetect.tasks.job import TrainingInterrupted, fit_and_test
+from flipdetect.tasks.precision import settled_precision
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
@@ -86,6 +87,8 @@ class TrainCLI(LightningCLI):
         for settings in self._callback_settings():
             if "monitor" in settings and settings.get("monitor") and settings.get("mode"):
                 check_monitor(settings["monitor"], settings["mode"])
+        trainer = self.config.trainer
+        trainer.precision = settled_precision(trainer.precision, str(trainer.accelerator))
         loggers = [log.init_args for log in _as_list(self.config.trainer.logger) if hasattr(log, "init_args")]
         foldered = [log for log in loggers if "save_dir" in log and "version" in log]
         if not foldered:

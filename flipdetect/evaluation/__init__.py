@@ -1,0 +1,1 @@
+"""From a trained model and labelled frames to figures that mean something."""

@@ -1,0 +1,188 @@
+"""A source: one book on one desk under one light, filmed by one phone, read by one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from flipdetect.synth.camera import Camera, look_at
+from flipdetect.synth.config import SynthConfig
+from flipdetect.synth.desk import draw_desk, draw_light
+from flipdetect.synth.develop import Phone, sample_phone
+from flipdetect.synth.hand_picture import HandPicture, Person, picture_hand, sample_person
+from flipdetect.synth.hand_shape import POSES, pose_hand
+from flipdetect.synth.light import Light
+from flipdetect.synth.page import PageStyle, bind_pages, darken_gutter, draw_page, sample_page_style
+from flipdetect.synth.sheet import RestProfile
+from flipdetect.synth.surface import Picture
+
+SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM = 1, 2, 3, 4
+"""First keys of the random streams of a source; those of clips (5, 6) and noise (7) follow on."""
+
+SHEETS = 6
+"""Printed sheets of a book; a clip turns one of the inner ones, so each has a neighbour on either side."""
+
+PAGE_PIXELS = 0.56
+"""Width of a page's picture as a share of the frame's height: the largest a page appears."""
+
+HAND_PIXELS = 0.34
+"""Length of a hand's picture as a share of the frame's height."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book's form; lengths in page widths.
+
+    Attributes:
+        height: of a page.
+        right, left: how the open pages lie.
+        spine_z: height of the gutter above the desk.
+        overhang: of the cover beyond the pages.
+        cover: (3,) linear colour of the cover.
+        slant: how far the block's edges lean outwards at the desk.
+        gutter: light lost in the gutter, 0 to 1.
+    """
+
+    height: float
+    right: RestProfile
+    left: RestProfile
+    spine_z: float
+    overhang: float
+    cover: tuple[float, float, float]
+    slant: float
+    gutter: float
+
+    @property
+    def page_z(self) -> float:
+        """About how high the open pages lie above the desk."""
+        return self.spine_z + (self.right.climb * self.right.reach + self.left.climb * self.left.reach) / 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that the clips of a source share. `view` holds eye, target, roll and focal / frame height."""
+
+    index: int
+    book: Book
+    light: Light
+    person: Person
+    style: PageStyle
+    phone: Phone
+    view: tuple[tuple[float, float, float], tuple[float, float, float], float, float]
+
+    def camera(self, config: SynthConfig, zoom: float, shift: tuple[float, float], roll: float) -> Camera:
+        """The phone's view, zoomed, aimed elsewhere by `shift` page widths, and rolled a little further."""
+        eye, target, own_roll, focal = self.view
+        moved = np.array([shift[0], shift[1], 0.0])
+        return look_at(
+            np.array(eye) + moved,
+            np.array(target) + moved,
+            own_roll + roll,
+            focal * zoom * config.height,
+            (config.width, config.height),
+        )
+
+
+@dataclass(frozen=True)
+class Assets:
+    """The pictures of a source.
+
+    Attributes:
+        desk: (640, 640, 3) float32 linear.
+        light: (160, 160, 3) float32 brightness over the desk.
+        sheets: (h, 2 w, 3) float32 linear each, front page beside back page.
+    """
+
+    desk: Picture
+    light: Picture
+    sheets: tuple[Picture, ...]
+
+
+@lru_cache(maxsize=64)
+def sample_source(config: SynthConfig, index: int) -> Source:
+    """Source number `index` of a data set."""
+    rng = config.stream(SOURCE_STREAM, index)
+    book = _sample_book(rng)
+    elevation, azimuth = np.deg2rad(rng.uniform(38, 78)), rng.uniform(0, 2 * np.pi)
+    lamp = (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation))
+    light = Light(
+        direction=(float(lamp[0]), float(lamp[1]), float(lamp[2])),
+        ambient=float(rng.uniform(0.4, 0.72)),
+        softness=float(rng.uniform(0.08, 0.4)),
+        through=float(rng.uniform(0.2, 0.45)),
+    )
+    return Source(
+        index, book, light, sample_person(rng), sample_page_style(rng), sample_phone(rng), _sample_view(rng, book)
+    )
+
+
+@lru_cache(maxsize=2)
+def paint_source(config: SynthConfig, index: int) -> Assets:
+    """The pictures of a source; the last two are kept, as the clips of a source follow one another."""
+    source = sample_source(config, index)
+    rng = config.stream(DESK_STREAM, index)
+    desk, light = draw_desk(rng, source.book.height), draw_light(rng)
+    return Assets(desk, light, _paint_sheets(config, source))
+
+
+def _paint_sheets(config: SynthConfig, source: Source) -> tuple[Picture, ...]:
+    rng = config.stream(PAGES_STREAM, source.index)
+    width = max(24, round(PAGE_PIXELS * config.height))
+    height = round(width * source.book.height)
+    sheets = []
+    for _ in range(SHEETS):
+        front, back = (draw_page(rng, source.style, width, height) for _ in range(2))
+        seen = bind_pages(front, source.style, back), bind_pages(back, source.style, front)
+        depth = source.book.gutter
+        pages = [darken_gutter(seen[0], depth, spine_left=True), darken_gutter(seen[1], depth, spine_left=False)]
+        sheets.append(np.ascontiguousarray(np.concatenate(pages, axis=1)))
+    return tuple(sheets)
+
+
+@lru_cache(maxsize=2 * len(POSES) * 2)
+def paint_hand(config: SynthConfig, index: int, pose: str, left: bool) -> HandPicture:
+    """A hand of the person of source `index`; those of the last two sources are kept."""
+    source = sample_source(config, index)
+    rng = config.stream(HANDS_STREAM, index, POSES.index(pose), int(left))
+    scale = max(24.0, HAND_PIXELS * config.height)
+    return picture_hand(rng, source.person, pose_hand(rng, pose), pose, left=left, pixels_per_unit=scale)
+
+
+def _sample_book(rng: np.random.Generator) -> Book:
+    def profile() -> RestProfile:
+        return RestProfile(float(rng.uniform(0.3, 1.1)), float(rng.uniform(0.05, 0.13)), float(rng.uniform(0, 0.2)))
+
+    cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
+    return Book(
+        height=float(rng.uniform(1.22, 1.55)),
+        right=profile(),
+        left=profile(),
+        spine_z=float(rng.uniform(0.03, 0.14)),
+        overhang=float(rng.choice([0.0, 0.0, 0.02, 0.04])),
+        cover=(float(cover[0]), float(cover[1]), float(cover[2])),
+        slant=float(rng.uniform(-0.02, 0.06)),
+        gutter=float(rng.uniform(0.25, 0.6)),
+    )
+
+
+def _sample_view(
+    rng: np.random.Generator, book: Book
+) -> tuple[tuple[float, float, float], tuple[float, float, float], float, float]:
+    """Eye, target, roll in radians, and focal length as a share of the frame's height."""
+    distance = rng.uniform(3.2, 6.0)
+    tilt = np.deg2rad(abs(rng.normal(0, 13)))
+    around = -np.pi / 2 + rng.normal(0, 0.9)
+    target = np.array([rng.uniform(-0.25, 0.35), rng.uniform(-0.45, 0.3), book.spine_z])
+    offset = distance * np.array([np.sin(tilt) * np.cos(around), np.sin(tilt) * np.sin(around), np.cos(tilt)])
+    roll = rng.normal(0, 0.09) if rng.random() < 0.85 else rng.choice([-1, 1]) * rng.uniform(0.3, 1.6)
+    page_share = rng.uniform(0.4, 0.68)
+    focal = distance * page_share * 9 / 16
+    eye = target + offset
+    return (
+        (float(eye[0]), float(eye[1]), float(eye[2])),
+        (float(target[0]), float(target[1]), float(target[2])),
+        float(roll),
+        float(focal),
+    )

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from flipdetect.errors import ConfigError
+from flipdetect.synth import SynthConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("sources", 0),
+        ("clips_per_source", 0),
+        ("clips_per_source", 7),
+        ("frames_per_clip", 0),
+        ("frames_per_clip", 13),
+        ("height", 20),
+        ("height", 4000),
+    ],
+)
+def test_a_value_that_cannot_be_rendered_is_named_with_a_remedy(field: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"{field} is {value}; choose"):
+        SynthConfig(**{field: value})
+
+
+def test_more_clips_than_four_digit_video_ids_are_refused() -> None:
+    with pytest.raises(ConfigError, match="four digits"):
+        SynthConfig(sources=2000, clips_per_source=12)
+
+
+def test_frames_are_portrait_nine_to_sixteen() -> None:
+    assert (SynthConfig(height=384).width, SynthConfig(height=1920).width) == (216, 1080)
+
+
+def test_streams_differ_by_key_and_by_seed() -> None:
+    first = SynthConfig(seed=1).stream(3, 4).random(4)
+    assert (first == SynthConfig(seed=1).stream(3, 4).random(4)).all()
+    assert (first != SynthConfig(seed=1).stream(3, 5).random(4)).all()
+    assert (first != SynthConfig(seed=2).stream(3, 4).random(4)).all()
