@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flipdetect.models.timm_backbone import TimmBackbone
+from flipdetect.models.timm_backbone import POOLING, TimmBackbone
 from flipdetect.models.weights import IMAGENET
 
 
@@ -19,4 +19,10 @@ class ResNet18(TimmBackbone):
     """
 
     def __init__(self, in_channels: int = 3, weights: str = IMAGENET, dropout: float = 0.2) -> None:
-        super().__init__("resnet18", in_channels=in_channels, weights=weights, dropout=dropout)
+        super().__init__(
+            "resnet18",
+            in_channels=in_channels,
+            weights=weights,
+            dropout=dropout,
+            backbone_args={"global_pool": POOLING},
+        )

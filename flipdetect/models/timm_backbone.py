@@ -12,6 +12,10 @@ from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel, check_in_channels
 from flipdetect.models.weights import IMAGENET, NO_WEIGHTS, load_weights_file, pretrained_overlay
 
+POOLING = "avgmax"
+"""Mean of average and maximum, for our own two models: the edge of a moving sheet covers few positions, and an
+average over the whole frame drowns it. ImageNet weights fit all the same; pooling has none."""
+
 
 class TimmBackbone(FrameModel):
     """A timm backbone, its own global pooling (average for the convolutional ones), dropout and one logit.

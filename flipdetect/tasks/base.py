@@ -160,7 +160,10 @@ class FrameClassifier(pl.LightningModule):
         self._log_metrics(self.test_metrics, "test")
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: FrameMetrics, stage: str) -> StepOutput:
-        logits, targets = self(batch["image"]), batch["target"]
+        targets = batch["target"]
+        # Inference runs in full precision: the threshold must be chosen on the scores that it will meet.
+        with torch.autocast(self.device.type, enabled=False):
+            logits = self(batch["image"])
         loss, probability = self.loss(logits, targets), logits.sigmoid()
         metrics.update(probability, targets.long())
         self.log(f"{stage}_loss", loss, on_epoch=True, sync_dist=True, batch_size=len(logits))

@@ -1,0 +1,31 @@
+"""Whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from flipdetect.atomic import replacing, write_text
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file.txt"
+    with replacing(target) as part:
+        part.write_text("half")
+        assert not target.exists()
+    assert target.read_text() == "half"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    write_text(target, "old")
+
+    def interrupted() -> None:
+        with replacing(target) as part:
+            part.write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
