@@ -1,7 +1,7 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
-# make clean   remove what these made (the environment stays; `rm -r .venv` removes it)
+# make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
 PYTHON ?= python3
 CONFIG ?= configs/tiny_cnn.yaml
@@ -19,7 +19,7 @@ train: $(VENV)/.ready
 	@echo "== Rendering sample frames of books that are not in the training data"
 	$(BIN)/python -m flipdetect.synth --output samples --sources 3 --clips-per-source 2 --frames-per-clip 4 --seed 1000
 	@echo "== Predicting on them with the model just trained"
-	$(BIN)/python inference.py --folder-path samples --output samples/predictions.csv
+	$(BIN)/python inference.py --folder-path samples
 	@echo "== Done. Curves and pictures: $(BIN)/tensorboard --logdir logs"
 
 test: check
@@ -51,4 +51,4 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.ready
 
 clean:
-	rm -rf data logs samples build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf data/embedded data/embedded-fast data/cache samples build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import cv2
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader
 
 from flipdetect.data.audit import audit_split
@@ -183,6 +184,7 @@ class FrameDataModule(pl.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             worker_init_fn=_start_worker,
+            pin_memory=torch.cuda.is_available(),
             **kwargs,
         )
 

@@ -86,6 +86,12 @@ def test_the_worst_mistake_comes_first() -> None:
     assert (figure.axes[0].images[0].get_array() == frames(3)[2]).all()
 
 
+def test_folder_and_file_have_a_line_each_so_that_both_stay_whole() -> None:
+    figure = plot_mistakes(frames(2), ["notflip/0501_000000019.jpg", "b.jpg"], [0, 0], [0.9, 0.8], EYES)
+    titles = [axes.title.get_text() for axes in figure.axes]
+    assert titles == ["notflip\n0501_000000019.jpg\nclosed, p = 0.90", "\nb.jpg\nclosed, p = 0.80"]
+
+
 def test_no_mistakes_is_a_picture_too() -> None:
     assert texts(plot_mistakes([], [], [], [])) == ["no mistakes"]
 

@@ -62,9 +62,16 @@ def plot_mistakes(
         )
     labels = (classes or ClassNames()).names
     order = np.argsort(-np.abs(scores - targets), kind="stable")
-    captions = [(names[i], f"{labels[targets[i]]}, p = {scores[i]:.2f}") for i in order]
+    folders = any("/" in name for name in names)
+    captions = [_caption(names[i], f"{labels[targets[i]]}, p = {scores[i]:.2f}", folders) for i in order]
     colours = [POSITIVE_COLOUR if targets[i] else NEGATIVE_COLOUR for i in order]
     return _sheet([images[i] for i in order], captions, colours, empty="no mistakes")
+
+
+def _caption(name: str, verdict: str, folders: bool) -> tuple[str, ...]:
+    """Folder, file name and verdict, a line each: in one line, the shortening would eat the video's number."""
+    folder, _, file = name.rpartition("/")
+    return (folder, file, verdict) if folders else (file, verdict)
 
 
 def _sheet(
