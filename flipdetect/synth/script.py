@@ -27,7 +27,7 @@ lie, in page widths of the picture: less is hard to tell from a page that does n
 
 PHOTOGRAPHED = 0.30
 """Flip frames of a data set are taken beyond this distance. A sheet between MOVED and this is ambiguous even to
-the eye; a third of the first models' errors stood there, and such labels teach the renderer rather than the turn."""
+the eye: nearly a third of the flips that the first model missed stood there."""
 
 RAISED = 0.10
 """Pages at rest may stand up to this far off, in page widths of the picture."""
