@@ -14,7 +14,8 @@ from flipdetect.models.weights import IMAGENET, NO_WEIGHTS, load_weights_file, p
 
 POOLING = "avgmax"
 """Mean of average and maximum, for our own two models: the edge of a moving sheet covers few positions, and an
-average over the whole frame drowns it (a reason, not yet an ablation). ImageNet weights fit all the same; pooling has none."""
+average over the whole frame drowns it (a reason, not yet an ablation). Pooling has no weights: ImageNet's still fit.
+"""
 
 
 class TimmBackbone(FrameModel):
