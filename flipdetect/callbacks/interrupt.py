@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 
 from flipdetect.callbacks.files import run_folder
+from flipdetect.runs import LAST
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class InterruptCheckpoint(Callback):
         fitting = trainer.state.fn == TrainerFn.FITTING
         if folder is None or not fitting or not isinstance(exception, KeyboardInterrupt):
             return
-        last = folder / "last.ckpt"
+        last = folder / LAST
         if not last.exists() and trainer.global_step > 0:
             trainer.save_checkpoint(last)
         if last.exists():

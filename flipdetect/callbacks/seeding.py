@@ -22,7 +22,7 @@ class EpochSeed(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seed at the first batch: `on_train_epoch_start` is not called for the first epoch of a resumed run."""
+        """Seed at the first batch: Lightning leaves `on_train_epoch_start` out of an epoch resumed in its middle."""
         if batch_idx > 0:
             return
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))

@@ -80,6 +80,10 @@ class AuditReport:
 
     def sentences(self) -> list[str]:
         """The findings in plain words, worst first, the make-up of the sides last."""
+        return [*self.warnings(), *self._make_up()]
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the split, in plain words; empty if nothing leaks."""
         lines = [_about_files(shared) for shared in self.files]
         lines += [_about_videos(shared) for shared in self.videos]
         if self.neighbours:
@@ -88,8 +92,10 @@ class AuditReport:
                 "at most one frame number away from a training frame of the same video: near-copies of what "
                 "was learnt."
             )
-        if not self.leaks:
-            lines.append("No video is on two sides of the split.")
+        return lines
+
+    def _make_up(self) -> list[str]:
+        lines = [] if self.leaks else ["No video is on two sides of the split."]
         lines += [_about_sources(shared) for shared in self.sources if shared.first == "train"]
         negative, positive = self.class_names
         for side, (negatives, positives) in self.balance.items():

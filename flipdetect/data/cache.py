@@ -111,11 +111,6 @@ def decode_frames(
     return DecodedFrames(tuple(paths), spec, failures, np.load(target, mmap_mode="r", allow_pickle=False))
 
 
-def clear_cache(cache_dir: Path) -> int:
-    """Delete all cache files in a folder; returns the number of bytes freed."""
-    return _make_room(cache_dir, 0)
-
-
 def _key(paths: Sequence[Path], spec: PreprocessSpec) -> str:
     digest = hashlib.sha256(
         repr((CACHE_VERSION, spec.height, spec.width, spec.channels, spec.fit, spec.padding.tolist())).encode()
@@ -129,7 +124,7 @@ def _key(paths: Sequence[Path], spec: PreprocessSpec) -> str:
     return digest.hexdigest()[:32]
 
 
-def _make_room(cache_dir: Path, allowed: int) -> int:
+def _make_room(cache_dir: Path, allowed: int) -> None:
     """Delete the least recently used cache files until the rest fits into `allowed` bytes."""
     used = {path: path.stat() for path in cache_dir.glob("*.npy")}
     total = sum(stat.st_size for stat in used.values())
@@ -140,7 +135,6 @@ def _make_room(cache_dir: Path, allowed: int) -> int:
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         freed += stat.st_size
-    return freed
 
 
 def _fill(target: Path, notes: Path, paths: Sequence[Path], spec: PreprocessSpec, workers: int | None) -> None:

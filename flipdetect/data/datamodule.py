@@ -127,8 +127,10 @@ class FrameDataModule(pl.LightningDataModule):
         self._positions = {path: i for i, path in enumerate(self._frames.paths)}
         logger.info("%s", self.index.summary())
         self._split = self._make_split(self.index.records)
-        for sentence in (audit := audit_split(self._split)).sentences():
-            logger.log(logging.WARNING if audit.leaks else logging.INFO, "%s", sentence)
+        audit = audit_split(self._split)
+        leaks = audit.warnings()
+        for sentence in audit.sentences():
+            logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
 
     @property
     def split(self) -> Split:
