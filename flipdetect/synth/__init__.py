@@ -1,32 +1,46 @@
-"""The embedded data set: rendered clips of a book whose page is being turned, or not.
+"""The embedded data set: rendered clips of a book whose page is being turned, or not; and long recordings.
 
 Nothing but the moving sheet tells the label: both classes share books, desks, light, phones, people, and the
 chances of everything that hands do. No torch is needed.
 """
 
 from flipdetect.synth.config import RENDER_VERSION, SynthConfig
-from flipdetect.synth.contact import contact_sheet
-from flipdetect.synth.dataset import RenderReport, is_current, render_dataset
-from flipdetect.synth.render import (
-    FrameTruth,
-    RenderedFrame,
-    encode_frame,
-    frame_truth,
-    render_clip,
-    render_frame,
+from flipdetect.synth.contact import contact_sheet, recording_sheet
+from flipdetect.synth.dataset import is_current, render_dataset
+from flipdetect.synth.folder import RenderReport
+from flipdetect.synth.recording import (
+    RecordingTruth,
+    TurnEvent,
+    recording_events,
+    recording_truth,
+    render_recording_frame,
 )
+from flipdetect.synth.recording_config import RecordingConfig
+from flipdetect.synth.recording_files import render_recording
+from flipdetect.synth.render import RenderedFrame, encode_frame, frame_truth, render_clip, render_frame
+from flipdetect.synth.silhouette import Box
+from flipdetect.synth.truth import FrameTruth
 
 __all__ = [
     "RENDER_VERSION",
+    "Box",
     "FrameTruth",
+    "RecordingConfig",
+    "RecordingTruth",
     "RenderReport",
     "RenderedFrame",
     "SynthConfig",
+    "TurnEvent",
     "contact_sheet",
     "encode_frame",
     "frame_truth",
     "is_current",
+    "recording_events",
+    "recording_sheet",
+    "recording_truth",
     "render_clip",
     "render_dataset",
     "render_frame",
+    "render_recording",
+    "render_recording_frame",
 ]

@@ -10,15 +10,16 @@ import numpy as np
 
 from flipdetect.synth.block import Block, build_block, draw_block
 from flipdetect.synth.camera import Camera
+from flipdetect.synth.clip import Clip
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.desk import texture_to_world
 from flipdetect.synth.hand_picture import lit
 from flipdetect.synth.hand_place import PlacedHand, draw_hand, draw_thumb, place_hand
-from flipdetect.synth.scene import Assets, Source, paint_hand, paint_source, sample_source
-from flipdetect.synth.script import Clip, sheet_at
+from flipdetect.synth.rule import sheet_at
+from flipdetect.synth.scene import Assets, Source, paint_hand, paint_sheet, paint_source, sample_source
 from flipdetect.synth.shadow import light_left
-from flipdetect.synth.sheet import Sheet
-from flipdetect.synth.surface import Picture, dim, draw_sheet
+from flipdetect.synth.surface import Page, Picture, dim, draw_sheets
+from flipdetect.synth.thing import Thing, lay_on_page
 
 SHADOW_EVERY = 3
 """Samples that share one drawing of the soft shadows: these move little between samples."""
@@ -33,9 +34,10 @@ class Stage:
         clip: the script.
         source: of the clip.
         assets: of the source.
-        under: the sheets that lie on the left and on the right below the one on top.
+        under: the sheets that lie on the left and on the right below those on top, with their pictures.
         block: the rest of the book.
-        lit_hands: (h, w, 4) premultiplied hand pictures by the hand's place in the clip, lit when first drawn.
+        lit_hands: (h, w, 4) premultiplied hand pictures by the hand's place in the clip and pose, lit when first
+            drawn.
         shadow: (H, W) light left, kept for a few samples.
     """
 
@@ -43,23 +45,37 @@ class Stage:
     clip: Clip
     source: Source
     assets: Assets
-    under: tuple[Sheet, Sheet]
+    under: tuple[Page, Page]
     block: Block
-    lit_hands: dict[int, Picture] = field(default_factory=dict)
+    lit_hands: dict[tuple[int, str], Picture] = field(default_factory=dict)
     shadow: Picture | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """(W, H) of the frame."""
-        return self.config.width, self.config.height
+        return self.config.frame_size(self.clip.source)
 
 
 def set_stage(config: SynthConfig, clip: Clip) -> Stage:
     """Everything needed to draw samples of a clip's frame."""
     source = sample_source(config, clip.source)
-    left, right = (sheet_at(source, clip.style, rest) for rest in clip.resting())
+    left, right = (sheet_at(source, clip.style, rest) for rest in clip.below)
     block = build_block(source.book, (left, right), source.style.paper)
-    return Stage(config, clip, source, paint_source(config, clip.source), (left, right), block)
+    pages = [paint_sheet(config, clip.source, number) for number in clip.under]
+    if clip.thing is not None:
+        # It lies where the turning sheet will land: on a back page on the left, or on a front page on the right.
+        side = 0 if clip.to_left else 1
+        pages[side] = _with_thing(pages[side], clip.thing, back=side == 0)
+    return Stage(config, clip, source, paint_source(config, clip.source), ((left, pages[0]), (right, pages[1])), block)
+
+
+def _with_thing(atlas: Picture, thing: Thing, *, back: bool) -> Picture:
+    """A copy of a sheet's picture with a thing on one of its pages."""
+    width = atlas.shape[1] // 2
+    here = slice(width, None) if back else slice(None, width)
+    laid = atlas.copy()
+    laid[:, here] = lay_on_page(atlas[:, here], thing)
+    return laid
 
 
 def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: int) -> Picture:
@@ -71,19 +87,21 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
         jitter: (x, y) in pixels, within half a pixel.
         index: of the sample, counted from 0 without gaps.
     """
-    clip, source, sheets = stage.clip, stage.source, stage.assets.sheets
+    clip, source = stage.clip, stage.source
     height, light = source.book.height, source.light
-    desk_view = clip.view(time, stage.size).warped(np.array([[1, 0, jitter[0]], [0, 1, jitter[1]], [0, 0, 1.0]]))
+    desk_view = clip.capture.view(time, stage.size)
+    desk_view = desk_view.warped(np.array([[1, 0, jitter[0]], [0, 1, jitter[1]], [0, 0, 1.0]]))
     view = desk_view.carried(*clip.pushed(time))
-    moving = sheet_at(source, clip.style, clip.progress(time))
+    layers = clip.layers(time)
+    moving = sheet_at(source, clip.style, layers[0][1])
     hands = _place_hands(stage, time)
     canvas = _lay(desk_view, stage.assets.desk, 0.0, stage.size)
     draw_block(canvas, view, stage.block)
     # A page that the top sheet covers exactly need not be drawn.
-    if clip.progress(time) < 1:
-        draw_sheet(canvas, view, stage.under[0], sheets[clip.sheet - 1], light, height)
-    if clip.progress(time) > 0:
-        draw_sheet(canvas, view, stage.under[1], sheets[clip.sheet + 1], light, height)
+    if min(progress for _, progress in layers) < 1:
+        draw_sheets(canvas, view, [stage.under[0]], light, height)
+    if max(progress for _, progress in layers) > 0:
+        draw_sheets(canvas, view, [stage.under[1]], light, height)
     if stage.shadow is None or index % SHADOW_EVERY == 0:
         stage.shadow = light_left(view, light, source.book.page_z, stage.size, moving, hands)
     dim(canvas, stage.shadow)
@@ -91,13 +109,20 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
     under = [clip.is_flip and hand.track.is_under(time, clip.turn) for hand in hands]
     for hand in compress(hands, under):
         draw_hand(canvas, view, hand)
-    draw_sheet(canvas, view, moving, sheets[clip.sheet], light, height)
+    # The numbers of sheets rise from left to right.
+    draw_sheets(canvas, view, [_page(stage, *layer) for layer in sorted(layers)], light, height)
     for hand, beneath in zip(hands, under, strict=True):
         if not beneath:
             draw_hand(canvas, view, hand)
         elif hand.track.holds_paper(time, clip.turn):
             draw_thumb(canvas, view, hand)
     return np.asarray(cv2.multiply(canvas, _lay(desk_view, stage.assets.light, source.book.page_z, stage.size)))
+
+
+def _page(stage: Stage, number: int, progress: float) -> Page:
+    """A sheet on top, with its picture."""
+    sheet = sheet_at(stage.source, stage.clip.style, progress)
+    return sheet, paint_sheet(stage.config, stage.clip.source, number)
 
 
 def _lay(view: Camera, picture: Picture, z: float, size: tuple[int, int]) -> Picture:
@@ -112,9 +137,10 @@ def _place_hands(stage: Stage, time: float) -> list[PlacedHand]:
     grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
     placed = []
     for position, track in enumerate(clip.hands):
-        picture = paint_hand(stage.config, clip.source, track.pose, track.left)
+        pose = track.pose_at(time, clip.turn)
+        picture = paint_hand(stage.config, clip.source, pose, track.left)
         anchor = track.anchor(time, clip.turn, grip)
-        if position not in stage.lit_hands:
-            stage.lit_hands[position] = lit(picture, source.light, track.direction(anchor))
-        placed.append(place_hand(track, picture, stage.lit_hands[position], anchor, source.person.size))
+        if (position, pose) not in stage.lit_hands:
+            stage.lit_hands[position, pose] = lit(picture, source.light, track.direction(anchor))
+        placed.append(place_hand(track, picture, stage.lit_hands[position, pose], anchor, source.person.size))
     return placed

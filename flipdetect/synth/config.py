@@ -8,7 +8,7 @@ import numpy as np
 
 from flipdetect.errors import ConfigError
 
-RENDER_VERSION: int = 1
+RENDER_VERSION: int = 2
 """Raised whenever the same settings give other pictures; a set of another version is stale."""
 
 FRAME_RATE = 30.0
@@ -16,6 +16,9 @@ FRAME_RATE = 30.0
 
 MAX_FRAMES_PER_CLIP = 12
 """A quick turn shows its moving sheet for about this many frames of a 30 frames/s video."""
+
+ORIENTATIONS = ("portrait", "landscape", "mixed")
+ORIENTATION_STREAM = 8
 
 MAX_CLIPS_PER_LABEL = 9999
 """Video ids have four digits."""
@@ -30,7 +33,10 @@ class SynthConfig:
         sources: books with their desk, light, camera set-up and person; no source shares looks with another.
         clips_per_source: even number; half of them are flips, half are not, so each source has both classes.
         frames_per_clip: frames written of each clip, spread over it; at most 12.
-        height: of a frame, in pixels; the width follows from 9:16 portrait (216 for 384).
+        height: of a portrait frame, in pixels: the long side of any frame.
+        orientation: "portrait" (216x384 for a height of 384 and an aspect of 9/16), "landscape" (384x216), or
+            "mixed": either, by source.
+        aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
 
     Raises:
         ConfigError: if a value cannot be rendered.
@@ -41,6 +47,8 @@ class SynthConfig:
     clips_per_source: int = 16
     frames_per_clip: int = 3
     height: int = 384
+    orientation: str = "portrait"
+    aspect: float = 9 / 16
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "choose an integer from 0")
@@ -64,11 +72,20 @@ class SynthConfig:
             f"choose 1 to {MAX_FRAMES_PER_CLIP}: a turn shows no more different frames",
         )
         _require(64 <= self.height <= 1920, "height", self.height, "choose 64 to 1920 pixels")
+        _require(self.orientation in ORIENTATIONS, "orientation", self.orientation, f"choose {', '.join(ORIENTATIONS)}")
+        _require(0.4 <= self.aspect <= 1, "aspect", self.aspect, "choose 0.4 to 1: short side over long side")
 
     @property
     def width(self) -> int:
-        """Of a frame, in pixels: 9/16 of the height."""
-        return round(self.height * 9 / 16)
+        """Of a portrait frame, in pixels: the short side of any frame."""
+        return round(self.height * self.aspect)
+
+    def frame_size(self, source: int) -> tuple[int, int]:
+        """(width, height) in pixels of the frames of a source."""
+        turned = self.orientation == "landscape"
+        if self.orientation == "mixed":
+            turned = bool(self.stream(ORIENTATION_STREAM, source).random() < 0.5)
+        return (self.height, self.width) if turned else (self.width, self.height)
 
     @property
     def clips(self) -> int:
@@ -85,6 +102,6 @@ class SynthConfig:
         return np.random.default_rng([RENDER_VERSION, self.seed, *key])
 
 
-def _require(valid: bool, name: str, value: int, remedy: str) -> None:
+def _require(valid: bool, name: str, value: object, remedy: str) -> None:
     if not valid:
         raise ConfigError(f"synth {name} is {value}; {remedy}")

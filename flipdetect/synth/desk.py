@@ -16,10 +16,13 @@ DESK_REACH = 4.0
 DESK_PIXELS = 640
 """Side of the desk picture for frames of 384 pixels; materials are soft, so this need not be sharp."""
 
-METERED = 0.8
-"""Share of the middle of the desk that is darker than what the phone exposes for."""
+LIGHT_PIXELS = 480
+"""Side of the picture of the light: the edge of a patch of sun crosses a page as sharply as the page's own edge."""
 
-MATERIALS = ("white", "white", "wood", "wood", "dark", "cloth", "plain")
+METERED = (0.35, 0.95)
+"""Share of the middle of the desk that is darker than what the phone exposes for; phones differ."""
+
+MATERIALS = ("white", "white", "white", "wood", "wood", "dark", "cloth", "plain")
 
 
 def draw_desk(rng: np.random.Generator, page_height: float) -> NDArray[np.float32]:
@@ -33,8 +36,8 @@ def draw_desk(rng: np.random.Generator, page_height: float) -> NDArray[np.float3
 
 
 def draw_light(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Brightness and tint over the desk, (160, 160, 3) float32 around 1: fall-off, window patches, shade."""
-    size = 160
+    """Brightness and tint over the desk, (480, 480, 3) float32 around 1: fall-off, window patches, shade."""
+    size = LIGHT_PIXELS
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size * 2 * DESK_REACH - DESK_REACH
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.16)
     light = 1 + slope * (np.cos(angle) * x + np.sin(angle) * y)
@@ -42,15 +45,17 @@ def draw_light(rng: np.random.Generator) -> NDArray[np.float32]:
         cx, cy = rng.uniform(-2.0, 2.0, 2)
         light *= 0.55 + 0.75 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / rng.uniform(2.5, 9.0))
     warm = np.zeros_like(light)
-    if rng.random() < 0.45:
+    if rng.random() < 0.6:
         warm = _window(rng, size)
-        light = light * (1 + warm * rng.uniform(0.3, 1.0))
+        light = light * (1 + warm * rng.uniform(0.2, 1.8))
+    if rng.random() < 0.4:
+        light = light * (1 - _window(rng, size) * rng.uniform(0.15, 0.6))  # the photographer's shadow, a lamp's arm
     # Phones expose for the bright part of what is in the middle.
     middle = light[size * 3 // 8 : size * 5 // 8, size * 3 // 8 : size * 5 // 8]
-    light = light / np.quantile(middle, METERED)
+    light = light / np.quantile(middle, rng.uniform(*METERED))
     tint = rng.uniform(-0.06, 0.06)
     colour = np.stack([1 + tint * warm, np.ones_like(warm), 1 - tint * warm], axis=2)
-    return np.asarray(np.clip(light, 0.2, 1.8)[..., None] * colour, np.float32)
+    return np.asarray(np.clip(light, 0.15, 2.6)[..., None] * colour, np.float32)
 
 
 def texture_to_world(size: int) -> NDArray[np.float64]:
@@ -147,4 +152,6 @@ def _window(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
         centre = tuple((rng.uniform(-1.6, 1.6, 2) / DESK_REACH * size / 2 + size / 2).tolist())
         extent = tuple((rng.uniform(0.6, 2.5, 2) / DESK_REACH * size / 2).tolist())
         cv2.fillConvexPoly(patch, np.asarray(cv2.boxPoints((centre, extent, angle)), np.int32), 1.0, cv2.LINE_AA)
-    return np.asarray(cv2.GaussianBlur(patch, (0, 0), float(rng.uniform(0.8, 4.0))), np.float32)
+    return np.asarray(
+        cv2.GaussianBlur(patch, (0, 0), float(np.exp(rng.uniform(np.log(0.4), np.log(12.0))))), np.float32
+    )

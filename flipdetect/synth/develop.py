@@ -23,6 +23,7 @@ class Phone:
         vignette: light lost in the corners, 0 to 1.
         defocus: blur in pixels of a 384 px frame.
         noise: standard deviation at mid grey, display values.
+        shoulder: from this brightness on, highlights are compressed; 1 cuts them off.
         sharpening: of the unsharp mask.
         quality: of the JPEG file, 70 to 95.
     """
@@ -34,6 +35,7 @@ class Phone:
     vignette: float
     defocus: float
     noise: float
+    shoulder: float
     sharpening: float
     quality: int
 
@@ -43,13 +45,14 @@ def sample_phone(rng: np.random.Generator) -> Phone:
     warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.02)
     return Phone(
         gains=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-1.2 * warmth))),
-        exposure=float(rng.uniform(0.55, 1.08)),
-        contrast=float(rng.uniform(0.1, 0.7)),
+        exposure=float(np.exp(rng.uniform(np.log(0.4), np.log(1.5)))),
+        contrast=float(rng.uniform(-0.2, 0.9)),
         saturation=float(rng.uniform(0.75, 1.25)),
         vignette=float(rng.uniform(0.0, 0.3)),
         defocus=float(rng.choice([0.0, 0.3, 0.5, 0.9])),
         noise=float(rng.uniform(0.5, 3.5)),
-        sharpening=float(rng.uniform(0.0, 0.9)),
+        shoulder=float(rng.uniform(0.6, 0.98)),
+        sharpening=float(rng.uniform(0.0, 1.1)),
         quality=int(rng.integers(70, 96)),
     )
 
@@ -57,7 +60,7 @@ def sample_phone(rng: np.random.Generator) -> Phone:
 def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The (H, W, 3) uint8 RGB picture that a phone makes of linear light (H, W, 3) float32."""
     height, width = light.shape[:2]
-    scale = height / 384
+    scale = max(height, width) / 384
     if phone.defocus > 0:
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), max(0.2, phone.defocus * scale)), np.float32)
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -65,7 +68,8 @@ def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[n
     light = light * shade[..., None] * (np.asarray(phone.gains, np.float32) * np.float32(phone.exposure))
     light = np.maximum(light + _sensor_noise(light, phone, rng, scale), 0)
     # A shoulder instead of a cut: bright paper keeps its shading.
-    light = np.where(light > 0.8, 0.8 + 0.2 * np.tanh((light - 0.8) / 0.3), light)
+    knee, room = phone.shoulder, 1 - phone.shoulder
+    light = np.where(light > knee, knee + room * np.tanh((light - knee) / (1.5 * room)), light)
     tone = light ** np.float32(1 / 2.2)
     tone = tone + phone.contrast * 0.5 * (tone * tone * (3 - 2 * tone) - tone)
     grey = tone.mean(axis=2, keepdims=True)

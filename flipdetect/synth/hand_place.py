@@ -49,13 +49,30 @@ class PlacedHand:
 
 def place_hand(track: HandTrack, picture: HandPicture, colours: Picture, anchor: Floats, size: float) -> PlacedHand:
     """A hand of `size` page widths whose anchor is at a world point (3,), on a plane that falls to the elbow."""
-    to_hand = np.array([[1, 0, LEFT * picture.scale + 0.5], [0, -1, TOP * picture.scale - 0.5], [0, 0, picture.scale]])
+    world = hand_to_world(track, picture.anchor, anchor, size) @ picture_to_hand(picture.scale)
+    return PlacedHand(track, picture, colours, world, float(anchor[2]))
+
+
+def picture_to_hand(scale: float) -> Floats:
+    """(3, 3) from a pixel (x, y, 1) of a hand's picture of `scale` pixels per hand length to hand space."""
+    return np.array([[1 / scale, 0, LEFT + 0.5 / scale], [0, -1 / scale, TOP - 0.5 / scale], [0, 0, 1]])
+
+
+def hand_to_world(track: HandTrack, touching: tuple[float, float], anchor: Floats, size: float) -> Floats:
+    """(4, 3) from a point (x, y, 1) of hand space to a homogeneous world point.
+
+    Args:
+        track: the hand's.
+        touching: the point of hand space that lies at the anchor.
+        anchor: (3,) world point.
+        size: length of the hand in page widths.
+    """
     turn = track.direction(anchor)
     cos, sin = np.cos(turn), np.sin(turn)
     reach = max(float(np.linalg.norm(anchor[:2] - np.array(track.elbow))), 0.6)
     slope = float(np.clip((anchor[2] - ELBOW_Z) / reach, -STEEPEST, STEEPEST))
-    ax, ay = picture.anchor
-    world = np.array(
+    ax, ay = touching
+    return np.array(
         [
             [size * cos, -size * sin, anchor[0] - size * (cos * ax - sin * ay)],
             [size * sin, size * cos, anchor[1] - size * (sin * ax + cos * ay)],
@@ -63,7 +80,6 @@ def place_hand(track: HandTrack, picture: HandPicture, colours: Picture, anchor:
             [0, 0, 1],
         ]
     )
-    return PlacedHand(track, picture, colours, world @ to_hand, float(anchor[2]))
 
 
 def draw_hand(canvas: Picture, view: Camera, hand: PlacedHand) -> None:
@@ -78,7 +94,7 @@ def draw_hand(canvas: Picture, view: Camera, hand: PlacedHand) -> None:
     shrunk = (-(-size[0] // HALO_SHRINK), -(-size[1] // HALO_SHRINK))
     smaller = np.diag([1 / HALO_SHRINK, 1 / HALO_SHRINK, 1.0]) @ shift
     halo = cv2.warpPerspective(hand.picture.alpha, smaller @ below, shrunk, flags=cv2.INTER_LINEAR)
-    halo = cv2.GaussianBlur(halo, (0, 0), max(0.6, 0.004 * canvas.shape[0]))
+    halo = cv2.GaussianBlur(halo, (0, 0), max(0.6, 0.004 * max(canvas.shape[:2])))
     halo = cv2.resize(halo, size, interpolation=cv2.INTER_LINEAR)
     colours = cv2.warpPerspective(hand.colours, shift @ place, size, flags=cv2.INTER_LINEAR)
     light, cover = np.ascontiguousarray(colours[..., :3]), colours[..., 3]
@@ -94,7 +110,7 @@ def _part_in_view(canvas: Picture, place: Floats, shape: tuple[int, ...]) -> tup
     if outline[:, 2].min() <= 1e-6:
         return (0, 0), canvas
     pixels = outline[:, :2] / outline[:, 2:]
-    margin = HALO_MARGIN * canvas.shape[0]
+    margin = HALO_MARGIN * max(canvas.shape[:2])
     left, top = (int(max(0, value)) for value in pixels.min(axis=0) - margin)
     right, bottom = (int(max(0, value)) for value in pixels.max(axis=0) + margin)
     return (left, top), canvas[top:bottom, left:right]
@@ -102,9 +118,13 @@ def _part_in_view(canvas: Picture, place: Floats, shape: tuple[int, ...]) -> tup
 
 def draw_thumb(canvas: Picture, view: Camera, hand: PlacedHand) -> None:
     """Lay the thumb alone over the canvas, in place: it holds the sheet from above."""
-    size = (canvas.shape[1], canvas.shape[0])
     place = view.matrix @ hand.world
+    corner, part = _part_in_view(canvas, place, hand.picture.thumb.shape)
+    if part.size == 0:
+        return
+    size = (part.shape[1], part.shape[0])
+    place = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1.0]]) @ place
     colours = cv2.warpPerspective(hand.colours, place, size, flags=cv2.INTER_LINEAR)
     cover = cv2.warpPerspective(hand.picture.thumb, place, size, flags=cv2.INTER_LINEAR)[..., None]
-    canvas *= 1 - cover * colours[..., 3:]
-    canvas += cover * colours[..., :3]
+    part *= 1 - cover * colours[..., 3:]
+    part += cover * colours[..., :3]

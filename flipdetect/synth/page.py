@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -22,6 +22,7 @@ class PageStyle:
     Attributes:
         paper: (3,) display colour of the paper.
         ink: (3,) display colour of the print.
+        weight: how black the letters are, 0 to 1: thin strokes of a light typeface melt to grey.
         margin: blank border, as a share of the page width.
         columns: of text.
         line: distance of text lines, as a share of the page width.
@@ -32,6 +33,7 @@ class PageStyle:
 
     paper: tuple[float, float, float]
     ink: tuple[float, float, float]
+    weight: float
     margin: float
     columns: int
     line: float
@@ -44,13 +46,14 @@ def sample_page_style(rng: np.random.Generator) -> PageStyle:
     """The design of a book."""
     white = rng.uniform(228, 252)
     yellow = rng.choice([0, 0, 1]) * rng.uniform(6, 34) + rng.uniform(0, 5)
-    ink = rng.uniform(15, 60)
+    ink = rng.uniform(10, 90)
     return PageStyle(
         paper=(white, white - 0.25 * yellow, white - yellow),
         ink=(ink, ink, ink + rng.uniform(0, 8)),
+        weight=float(rng.uniform(0.25, 1.0)),
         margin=float(rng.uniform(0.07, 0.15)),
         columns=int(rng.choice([1, 1, 1, 2])),
-        line=float(rng.uniform(0.023, 0.04)),
+        line=float(rng.uniform(0.017, 0.042)),
         picture_share=float(rng.choice([0.03, 0.2, 0.45])),
         colour_pictures=bool(rng.random() < 0.4),
         show_through=float(rng.uniform(0.0, 0.1)),
@@ -62,8 +65,12 @@ def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: in
     large_w, large_h = width * DRAWN_LARGER, height * DRAWN_LARGER
     page = np.empty((large_h, large_w, 3), np.uint8)
     page[:] = style.paper
-    if rng.random() > 0.06:
-        _fill_page(rng, style, page)
+    if rng.random() > 0.08:
+        # No two pages of a book are printed alike: a faint page is not one that moves.
+        weight = style.weight * rng.uniform(0.5, 1.1)
+        paper = np.asarray(style.paper)
+        ink = paper + min(weight, 1.0) * (np.asarray(style.ink) - paper)
+        _fill_page(rng, replace(style, ink=(float(ink[0]), float(ink[1]), float(ink[2]))), page)
     small = cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     grain = cv2.resize(rng.normal(0, 1, (12, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     return linear(np.clip(small + grain[..., None] * 1.2, 0, 255))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from flipdetect.errors import ConfigError, DataError
+from flipdetect.synth.clip import Clip
 from flipdetect.synth.compose import draw_sample, set_stage
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.develop import develop
+from flipdetect.synth.maps import draw_map
+from flipdetect.synth.rule import sheet_at
 from flipdetect.synth.scene import sample_source
-from flipdetect.synth.script import CLASSES, Clip, displacements, frame_numbers, sample_clip, sheet_at
+from flipdetect.synth.script import frame_numbers, sample_clip
 from flipdetect.synth.surface import Picture
+from flipdetect.synth.truth import FrameTruth, clip_truth
 
 NOISE_STREAM = 7
 
@@ -30,44 +34,18 @@ GOLDEN = (0.7548776662466927, 0.5698402909980532)
 
 
 @dataclass(frozen=True)
-class FrameTruth:
-    """What is known of a frame without looking at it.
-
-    Attributes:
-        label: "flip" or "notflip": what the frame itself shows.
-        phase: share of the turn done, 0 to 1; nan in a clip without a turn.
-        displacement: distance of the top sheet's free edge from where it lay, in page widths of the picture.
-        source: "book-000" and so on: what must not stand on two sides of a split.
-        video: "flip/0001" and so on: label of the clip and video id.
-        frame: number within the clip, from 1, at 30 frames per second.
-    """
-
-    label: str
-    phase: float
-    displacement: float
-    source: str
-    video: str
-    frame: int
-
-    @property
-    def path(self) -> str:
-        """Where the frame belongs in a data set: flip/0001_000000010.jpg."""
-        return f"{self.video}_{self.frame:09d}.jpg"
-
-
-@dataclass(frozen=True)
 class RenderedFrame:
     """A frame and the truth about it.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, before JPEG.
-        truth: about the frame.
         quality: of the JPEG file that the phone writes.
+        truth: about the frame.
     """
 
     image: NDArray[np.uint8]
-    truth: FrameTruth
     quality: int
+    truth: FrameTruth
 
 
 def frame_truth(config: SynthConfig, clip_index: int, frame_index: int) -> FrameTruth:
@@ -82,7 +60,7 @@ def frame_truth(config: SynthConfig, clip_index: int, frame_index: int) -> Frame
         ConfigError: if the data set has no such clip or frame.
     """
     clip, number = _frame_of(config, clip_index, frame_index)
-    return _truth(config, clip, (number - 1) / FRAME_RATE, number)
+    return clip_truth(config, clip, (number - 1) / FRAME_RATE, number)
 
 
 def render_frame(config: SynthConfig, clip_index: int, frame_index: int) -> RenderedFrame:
@@ -97,7 +75,8 @@ def render_frame(config: SynthConfig, clip_index: int, frame_index: int) -> Rend
         ConfigError: if the data set has no such clip or frame.
     """
     clip, number = _frame_of(config, clip_index, frame_index)
-    return _render(config, clip, (number - 1) / FRAME_RATE, number)
+    time = (number - 1) / FRAME_RATE
+    return RenderedFrame(*expose_clip(config, clip, time), truth=clip_truth(config, clip, time, number))
 
 
 def render_clip(config: SynthConfig, clip_index: int, times: Sequence[float] | None = None) -> list[RenderedFrame]:
@@ -118,8 +97,26 @@ def render_clip(config: SynthConfig, clip_index: int, times: Sequence[float] | N
     if any(not 0 <= share <= 1 for share in chosen):
         raise ConfigError(f"times {chosen} of a clip must be shares of its duration; choose values from 0 to 1")
     clip = sample_clip(config, clip_index)
-    seconds = [share * clip.duration for share in chosen]
-    return [_render(config, clip, time, round(time * FRAME_RATE) + 1) for time in seconds]
+    frames = []
+    for time in (share * clip.duration for share in chosen):
+        truth = clip_truth(config, clip, time, round(time * FRAME_RATE) + 1)
+        frames.append(RenderedFrame(*expose_clip(config, clip, time), truth=truth))
+    return frames
+
+
+def frame_map(config: SynthConfig, clip_index: int, frame_index: int) -> NDArray[np.uint8]:
+    """The map (h, w, 3) uint8 of one frame of the data set, as `maps.draw_map` makes it.
+
+    Args:
+        config: of the data set.
+        clip_index: 0 to config.clips - 1.
+        frame_index: 0 to config.frames_per_clip - 1.
+
+    Raises:
+        ConfigError: if the data set has no such clip or frame.
+    """
+    clip, number = _frame_of(config, clip_index, frame_index)
+    return draw_map(config, clip, (number - 1) / FRAME_RATE)
 
 
 def encode_frame(frame: RenderedFrame) -> bytes:
@@ -135,35 +132,23 @@ def encode_frame(frame: RenderedFrame) -> bytes:
     return bytes(data.tobytes())
 
 
-def _render(config: SynthConfig, clip: Clip, time: float, number: int) -> RenderedFrame:
+def expose_clip(config: SynthConfig, clip: Clip, time: float) -> tuple[NDArray[np.uint8], int]:
+    """A clip's picture (H, W, 3) uint8 RGB at `time` seconds, and the quality of its JPEG file."""
     phone = sample_source(config, clip.source).phone
-    light = _expose(config, clip, time) * np.float32(clip.exposure)
+    phone = replace(phone, defocus=float(np.hypot(phone.defocus, clip.capture.blur(time))))
+    light = _expose(config, clip, time) * np.float32(clip.capture.brightness(time))
     # Milliseconds tell the frames of a dense clip apart as well as those of the data set.
     image = develop(light, phone, config.stream(NOISE_STREAM, clip.index, round(time * 1000)))
-    return RenderedFrame(image, _truth(config, clip, time, number), phone.quality)
-
-
-def _truth(config: SynthConfig, clip: Clip, time: float, number: int) -> FrameTruth:
-    source = sample_source(config, clip.source)
-    away = displacements(source, clip.camera, clip.style, np.array([clip.progress(time)]))[0]
-    moving = clip.is_flip and clip.shows_motion(away)
-    return FrameTruth(
-        label=CLASSES.positive if moving else CLASSES.negative,
-        phase=clip.phase(time) if clip.is_flip else float("nan"),
-        displacement=float(away[0 if clip.to_left else 1]),
-        source=f"book-{clip.source:03d}",
-        video=clip.video,
-        frame=number,
-    )
+    return image, phone.quality
 
 
 def _expose(config: SynthConfig, clip: Clip, time: float) -> Picture:
     """Mean (H, W, 3) of the samples taken while the shutter is open."""
     stage = set_stage(config, clip)
     count = int(np.clip(np.ceil(_fastest(config, clip, time) / SAMPLE_STEP), FEW_SAMPLES, MANY_SAMPLES))
-    total = np.zeros((config.height, config.width, 3), np.float32)
+    total = np.zeros((stage.size[1], stage.size[0], 3), np.float32)
     for index in range(count):
-        moment = time + clip.shutter * ((index + 0.5) / count - 0.5)
+        moment = time + clip.capture.shutter * ((index + 0.5) / count - 0.5)
         jitter = ((index * GOLDEN[0]) % 1 - 0.5, (index * GOLDEN[1]) % 1 - 0.5)
         total += draw_sample(stage, moment, jitter, index)
     return total / np.float32(count)
@@ -173,11 +158,11 @@ def _fastest(config: SynthConfig, clip: Clip, time: float) -> float:
     """Pixels of a 384 px frame that the sheet's edge or a hand crosses while the shutter is open."""
     source = sample_source(config, clip.source)
     ends = []
-    for moment in (time - clip.shutter / 2, time + clip.shutter / 2):
+    for moment in (time - clip.capture.shutter / 2, time + clip.capture.shutter / 2):
         sheet = sheet_at(source, clip.style, clip.imagined_progress(moment))
         grip, corner = sheet.edge_point(clip.grip_y), sheet.edge_point(clip.style.side * 0.49 * source.book.height)
         points = [grip, corner, *(hand.anchor(moment, clip.turn, grip) for hand in clip.hands)]
-        ends.append(clip.camera.project(np.array(points)))
+        ends.append(clip.capture.camera.project(np.array(points)))
     return float(np.linalg.norm(ends[1] - ends[0], axis=1).max()) * 384 / config.height
 
 

@@ -22,7 +22,7 @@ SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM = 1, 2, 3, 4
 """First keys of the random streams of a source; those of clips (5, 6) and noise (7) follow on."""
 
 SHEETS = 6
-"""Printed sheets of a book; a clip turns one of the inner ones, so each has a neighbour on either side."""
+"""Sheets among which the clips of a source choose the one on top: they share most of their pictures."""
 
 PAGE_PIXELS = 0.56
 """Width of a page's picture as a share of the frame's height: the largest a page appears."""
@@ -81,7 +81,7 @@ class Source:
             np.array(target) + moved,
             own_roll + roll,
             focal * zoom * config.height,
-            (config.width, config.height),
+            config.frame_size(self.index),
         )
 
 
@@ -91,13 +91,11 @@ class Assets:
 
     Attributes:
         desk: (640, 640, 3) float32 linear.
-        light: (160, 160, 3) float32 brightness over the desk.
-        sheets: (h, 2 w, 3) float32 linear each, front page beside back page.
+        light: (480, 480, 3) float32 brightness over the desk.
     """
 
     desk: Picture
     light: Picture
-    sheets: tuple[Picture, ...]
 
 
 @lru_cache(maxsize=64)
@@ -109,7 +107,7 @@ def sample_source(config: SynthConfig, index: int) -> Source:
     lamp = (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation))
     light = Light(
         direction=(float(lamp[0]), float(lamp[1]), float(lamp[2])),
-        ambient=float(rng.uniform(0.4, 0.72)),
+        ambient=float(rng.uniform(0.35, 0.85)),
         softness=float(rng.uniform(0.08, 0.4)),
         through=float(rng.uniform(0.2, 0.45)),
     )
@@ -123,47 +121,59 @@ def paint_source(config: SynthConfig, index: int) -> Assets:
     """The pictures of a source; the last two are kept, as the clips of a source follow one another."""
     source = sample_source(config, index)
     rng = config.stream(DESK_STREAM, index)
-    desk, light = draw_desk(rng, source.book.height), draw_light(rng)
-    return Assets(desk, light, _paint_sheets(config, source))
+    return Assets(draw_desk(rng, source.book.height), draw_light(rng))
 
 
-def _paint_sheets(config: SynthConfig, source: Source) -> tuple[Picture, ...]:
-    rng = config.stream(PAGES_STREAM, source.index)
+@lru_cache(maxsize=2 * SHEETS)
+def paint_sheet(config: SynthConfig, index: int, number: int) -> Picture:
+    """A sheet of the book of source `index`: (h, 2 w, 3) float32 linear, the front page beside the back page.
+
+    Sheets are painted when first seen; the last dozen are kept, so a book may have any number of them.
+    """
+    source = sample_source(config, index)
+    rng = config.stream(PAGES_STREAM, index, number)
     width = max(24, round(PAGE_PIXELS * config.height))
     height = round(width * source.book.height)
-    sheets = []
-    for _ in range(SHEETS):
-        front, back = (draw_page(rng, source.style, width, height) for _ in range(2))
-        seen = bind_pages(front, source.style, back), bind_pages(back, source.style, front)
-        depth = source.book.gutter
-        pages = [darken_gutter(seen[0], depth, spine_left=True), darken_gutter(seen[1], depth, spine_left=False)]
-        sheets.append(np.ascontiguousarray(np.concatenate(pages, axis=1)))
-    return tuple(sheets)
+    front, back = (draw_page(rng, source.style, width, height) for _ in range(2))
+    seen = bind_pages(front, source.style, back), bind_pages(back, source.style, front)
+    depth = source.book.gutter
+    pages = [darken_gutter(seen[0], depth, spine_left=True), darken_gutter(seen[1], depth, spine_left=False)]
+    return np.ascontiguousarray(np.concatenate(pages, axis=1))
 
 
 @lru_cache(maxsize=2 * len(POSES) * 2)
 def paint_hand(config: SynthConfig, index: int, pose: str, left: bool) -> HandPicture:
     """A hand of the person of source `index`; those of the last two sources are kept."""
     source = sample_source(config, index)
-    rng = config.stream(HANDS_STREAM, index, POSES.index(pose), int(left))
+    rng = hand_stream(config, index, pose, left)
     scale = max(24.0, HAND_PIXELS * config.height)
     return picture_hand(rng, source.person, pose_hand(rng, pose), pose, left=left, pixels_per_unit=scale)
 
 
+def hand_stream(config: SynthConfig, index: int, pose: str, left: bool) -> np.random.Generator:
+    """What a hand of source `index` draws; its form comes first."""
+    return config.stream(HANDS_STREAM, index, POSES.index(pose), int(left))
+
+
 def _sample_book(rng: np.random.Generator) -> Book:
+    spine_z = float(rng.uniform(0.03, 0.16))
+
     def profile() -> RestProfile:
-        return RestProfile(float(rng.uniform(0.3, 1.1)), float(rng.uniform(0.05, 0.13)), float(rng.uniform(0, 0.2)))
+        climb, reach = rng.uniform(0.2, 1.2), np.exp(rng.uniform(np.log(0.05), np.log(0.3)))
+        # A thick book's pages bow strongly; their free edge stays above the desk.
+        steepest = min(0.75, 1.6 * (spine_z + climb * reach * (1 - np.exp(-1 / reach))))
+        return RestProfile(float(climb), float(reach), float(steepest * rng.uniform(0, 1) ** 1.5))
 
     cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
     return Book(
         height=float(rng.uniform(1.22, 1.55)),
         right=profile(),
         left=profile(),
-        spine_z=float(rng.uniform(0.03, 0.14)),
+        spine_z=spine_z,
         overhang=float(rng.choice([0.0, 0.0, 0.02, 0.04])),
         cover=(float(cover[0]), float(cover[1]), float(cover[2])),
-        slant=float(rng.uniform(-0.02, 0.06)),
-        gutter=float(rng.uniform(0.25, 0.6)),
+        slant=float(rng.uniform(-0.03, 0.14)),
+        gutter=float(rng.uniform(0.05, 0.6)),
     )
 
 
@@ -174,10 +184,10 @@ def _sample_view(
     distance = rng.uniform(3.2, 6.0)
     tilt = np.deg2rad(abs(rng.normal(0, 13)))
     around = -np.pi / 2 + rng.normal(0, 0.9)
-    target = np.array([rng.uniform(-0.25, 0.35), rng.uniform(-0.45, 0.3), book.spine_z])
+    target = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.5, 0.4), book.spine_z])
     offset = distance * np.array([np.sin(tilt) * np.cos(around), np.sin(tilt) * np.sin(around), np.cos(tilt)])
     roll = rng.normal(0, 0.09) if rng.random() < 0.85 else rng.choice([-1, 1]) * rng.uniform(0.3, 1.6)
-    page_share = rng.uniform(0.4, 0.68)
+    page_share = rng.uniform(0.36, 0.85)
     focal = distance * page_share * 9 / 16
     eye = target + offset
     return (

@@ -33,32 +33,82 @@ def strips(pixels: Floats) -> Floats:
     return np.stack([pixels[:-1, 0], pixels[:-1, 1], pixels[1:, 1], pixels[1:, 0]], axis=1)
 
 
-def draw_sheet(canvas: Picture, camera: Camera, sheet: Sheet, atlas: Picture, light: Light, height: float) -> None:
-    """Draw a sheet in place, nearer strips over farther ones.
+Page = tuple[Sheet, Picture]
+"""A sheet and its (h, 2 w, 3) float32 picture: the front page beside the back page, each as a reader sees it."""
+
+
+def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light, height: float) -> None:
+    """Draw sheets in place that are turned together, or one alone, nearer strips over farther ones.
 
     Args:
         canvas: (H, W, 3) float32.
         camera: the view.
-        sheet: the paper.
-        atlas: (h, 2 w, 3) float32, the front page beside the back page, each as a reader sees it.
+        pages: at most five, from the leftmost to the rightmost; they must not cross one another.
         light: over the desk.
         height: of the page, in page widths.
     """
-    points = sheet.points()
-    centres = (points[:-1].mean(axis=1) + points[1:].mean(axis=1)) / 2
-    order = np.argsort(-np.linalg.norm(centres - camera.eye, axis=1))
+    points = [sheet.points() for sheet, _ in pages]
+    centres = [(part[:-1].mean(axis=1) + part[1:].mean(axis=1)) / 2 for part in points]
+    behind = [_shows_back(camera, sheet, middle) for (sheet, _), middle in zip(pages, centres, strict=True)]
+    outlines = fixed_point(camera.project(np.concatenate([strips(part) for part in points])))
     marks = np.zeros(canvas.shape[:2], np.uint8)
-    outlines = fixed_point(strips(camera.project(points)))
-    for index in order.tolist():
+    for index in _far_to_near(camera, centres, behind).tolist():
         cv2.fillConvexPoly(marks, outlines[index], index + 1, cv2.LINE_8, SUBPIXEL_BITS)
     where = np.flatnonzero(marks)
+    strip = marks.ravel()[where].astype(np.intp) - 1
+    first = 0
+    for (sheet, atlas), back in zip(pages, behind, strict=True):
+        own = (strip >= first) & (strip < first + len(back)) if len(pages) > 1 else slice(None)
+        _paint(canvas, camera, sheet, atlas, light, height, where[own], strip[own] - first, back)
+        first += len(back)
+
+
+def _shows_back(camera: Camera, sheet: Sheet, centres: Floats) -> NDArray[np.bool_]:
+    """Whether each strip (N,) shows its back page to the camera."""
+    middle = (sheet.normals[:-1] + sheet.normals[1:]) / 2
+    return np.asarray(np.sum(middle * (camera.eye - centres), axis=1) < 0)
+
+
+def _far_to_near(camera: Camera, centres: list[Floats], behind: list[NDArray[np.bool_]]) -> NDArray[np.intp]:
+    """Order in which the strips of all sheets, numbered one sheet after the other, must be drawn.
+
+    The sheets lie one above the other: stretches that turn the same side to the camera are drawn sheet by sheet.
+    """
+    distance = [np.linalg.norm(middle - camera.eye, axis=1) for middle in centres]
+    if len(centres) == 1:
+        return np.argsort(-distance[0])
+    count = max(len(part) for part in distance)
+    far = np.stack([np.pad(part, (0, count - len(part)), mode="edge") for part in distance]).mean(axis=0)
+    back = behind[len(behind) // 2]
+    back = np.pad(back, (0, count - len(back)), mode="edge")
+    stretch = np.concatenate([[0], np.cumsum(back[1:] != back[:-1])])
+    nearness = np.argsort(np.argsort([-far[stretch == index].mean() for index in range(stretch[-1] + 1)]))
+    strip_rank = np.argsort(np.argsort(-far))
+    keys = []
+    for place, part in enumerate(distance):
+        # Seen from its back, from the right, the rightmost sheet is the nearest.
+        height = np.where(back, place, len(distance) - 1 - place)
+        keys.append(((nearness[stretch] * len(distance) + height) * count + strip_rank)[: len(part)])
+    return np.argsort(np.concatenate(keys))
+
+
+def _paint(
+    canvas: Picture,
+    camera: Camera,
+    sheet: Sheet,
+    atlas: Picture,
+    light: Light,
+    height: float,
+    where: NDArray[np.intp],
+    strip: NDArray[np.intp],
+    behind: NDArray[np.bool_],
+) -> None:
+    """Colour the pixels `where` (N,) of a canvas that show the given strips (N,) of a sheet."""
     if where.size == 0:
         return
-    strip = marks.ravel()[where].astype(np.intp) - 1
     rows, columns = np.divmod(where, canvas.shape[1])
     along, across = _paper_coordinates(camera, sheet, strip, columns, rows)
-    middle = (sheet.normals[:-1] + sheet.normals[1:]) / 2
-    back = (np.sum(middle * (camera.eye - centres), axis=1) < 0)[strip]
+    back = behind[strip]
     page = _sample(atlas, along, 0.5 - across / height, back)
     page *= _shading(sheet, light, along, across, back)[:, None]
     canvas.reshape(-1, 3)[where] = page

@@ -17,9 +17,11 @@ from flipdetect.synth import SynthConfig
         ("frames_per_clip", 13),
         ("height", 20),
         ("height", 4000),
+        ("orientation", "diagonal"),
+        ("aspect", 2.0),
     ],
 )
-def test_a_value_that_cannot_be_rendered_is_named_with_a_remedy(field: str, value: int) -> None:
+def test_a_value_that_cannot_be_rendered_is_named_with_a_remedy(field: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"{field} is {value}; choose"):
         SynthConfig(**{field: value})
 
@@ -31,6 +33,13 @@ def test_more_clips_than_four_digit_video_ids_are_refused() -> None:
 
 def test_frames_are_portrait_nine_to_sixteen() -> None:
     assert (SynthConfig(height=384).width, SynthConfig(height=1920).width) == (216, 1080)
+
+
+def test_landscape_frames_are_portrait_frames_turned() -> None:
+    assert SynthConfig(orientation="landscape").frame_size(0) == (384, 216)
+    assert SynthConfig(orientation="landscape", aspect=0.75).frame_size(0) == (384, 288)
+    mixed = SynthConfig(orientation="mixed")
+    assert {mixed.frame_size(source) for source in range(20)} == {(216, 384), (384, 216)}
 
 
 def test_streams_differ_by_key_and_by_seed() -> None:

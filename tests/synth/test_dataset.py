@@ -45,17 +45,36 @@ def test_the_layout_is_monreaders(rendered: Path) -> None:
     assert len(frames) == CONFIG.frames
     assert all(re.fullmatch(r"(flip|notflip)/000[1-4]_0000000\d\d\.jpg", name) for name in frames)
     assert {name[:9] for name in frames if name.startswith("flip")} == {f"flip/{n:04d}" for n in range(1, 5)}
-    assert sorted(set(names) - set(frames)) == ["dataset.json", "labels.csv"]
+    maps = {f"masks/{name.removesuffix('.jpg')}.png" for name in frames}
+    assert set(names) - set(frames) == {"dataset.json", "labels.csv"} | maps
 
 
 def test_labels_tell_the_truth_about_every_frame(rendered: Path) -> None:
     with (rendered / "labels.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
-    assert list(rows[0]) == ["path", "label", "source", "video", "frame", "phase", "displacement"]
+    assert list(rows[0]) == [
+        "path",
+        "label",
+        "source",
+        "video",
+        "frame",
+        "phase",
+        "displacement",
+        "event",
+        "behaviour",
+        "book_box",
+        "page_box",
+        "hand_boxes",
+        "sharpness",
+        "occlusion",
+        "mask",
+        "twin",
+    ]
     assert len(rows) == CONFIG.frames
     for row in rows:
         assert row["path"] == f"{row['video']}_{int(row['frame']):09d}.jpg"
         assert (rendered / row["path"]).is_file()
+        assert (rendered / row["mask"]).is_file()
         assert row["label"] == row["video"].split("/")[0]
         assert re.fullmatch(r"book-00[01]", row["source"])
         assert math.isnan(float(row["phase"])) == (row["label"] == "notflip")

@@ -20,6 +20,17 @@ def test_a_frame_is_a_portrait_rgb_picture() -> None:
     assert 70 <= frame.quality <= 95
 
 
+@pytest.mark.parametrize(("aspect", "shape"), [(9 / 16, (90, 160, 3)), (1.0, (160, 160, 3))])
+def test_a_frame_may_be_landscape_or_square(aspect: float, shape: tuple[int, ...]) -> None:
+    config = SynthConfig(seed=5, sources=2, clips_per_source=2, height=160, orientation="landscape", aspect=aspect)
+    frame = render_frame(config, 0, 0)
+    assert frame.image.shape == shape
+    assert frame.image.std() > 10
+    assert frame.truth.book is not None
+    assert frame.truth.book[2] <= shape[1]
+    assert frame.truth.book[3] <= shape[0]
+
+
 def test_a_frame_does_not_depend_on_what_was_rendered_before() -> None:
     alone = render_frame(CONFIG, 8, 1)
     for clip in (0, 5, 10):

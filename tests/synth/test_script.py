@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from flipdetect.synth import SynthConfig, frame_truth
-from flipdetect.synth.scene import sample_source
-from flipdetect.synth.script import MOVED, RAISED, displacements, frame_numbers, sample_clip
+from flipdetect.synth.rule import MOVED, RAISED
+from flipdetect.synth.script import frame_numbers, sample_clip
+from flipdetect.synth.truth import sheet_displacements
+from flipdetect.synth.turn import BEHAVIOURS
 
 CONFIG = SynthConfig(seed=11, sources=15, clips_per_source=8, frames_per_clip=3)
 
@@ -24,14 +26,13 @@ def test_every_source_has_as_many_flips_as_others() -> None:
 def test_frames_of_flips_show_a_sheet_off_both_rests() -> None:
     for index in clips("flip")[:30]:
         clip = sample_clip(CONFIG, index)
-        source = sample_source(CONFIG, clip.source)
         for frame in range(CONFIG.frames_per_clip):
             truth = frame_truth(CONFIG, index, frame)
-            progress = np.array([clip.progress((truth.frame - 1) / 30)])
-            assert truth.label == "flip"
+            away = sheet_displacements(CONFIG, clip, (truth.frame - 1) / 30)
+            assert (truth.label, truth.event) == ("flip", 1)
             assert 0 < truth.phase < 1
             assert truth.displacement > MOVED
-            assert displacements(source, clip.camera, clip.style, progress).min() > MOVED
+            assert away.min(axis=1).max() > MOVED
 
 
 def test_other_clips_never_move_their_sheet() -> None:
@@ -41,11 +42,13 @@ def test_other_clips_never_move_their_sheet() -> None:
         assert len({clip.progress(time) for time in np.linspace(0, clip.duration, 9)}) == 1
         assert {truth.label for truth in truths} == {"notflip"}
         assert all(truth.displacement <= RAISED and np.isnan(truth.phase) for truth in truths)
+        assert {truth.event for truth in truths} == {0}
 
 
 def test_pages_that_do_not_lie_flat_occur_in_both_classes() -> None:
     for label in ("flip", "notflip"):
-        raised = [sample_clip(CONFIG, index).raised > 0 for index in clips(label)]
+        found = [sample_clip(CONFIG, index) for index in clips(label)]
+        raised = [clip.rest not in (0, 1) or set(clip.below) != {0, 1} for clip in found]
         assert 0.15 < np.mean(raised) < 0.7
 
 
@@ -59,9 +62,16 @@ def traits(index: int) -> dict[str, float]:
         "pinch": any(hand.pose == "pinch" for hand in hands),
         "flat": any(hand.pose == "flat" for hand in hands),
         "left": any(hand.left for hand in hands),
-        "shaken": bool(np.any(clip.shake[:, :2])),
-        "nudged": any(clip.nudge),
+        "shaken": bool(np.any(clip.capture.shake[:, :2])),
+        "moved": bool(clip.capture.moves),
+        "drifting": clip.capture.drift[0] > 0,
+        "refocusing": bool(clip.capture.refocus),
+        "nudged": bool(clip.pushes),
         "to_left": clip.to_left,
+        "thing": clip.thing is not None,
+        "about to grasp": any(hand.linger > 0 or hand.plan == "visit" for hand in hands),
+        "smoothing": any(hand.plan == "smooth" for hand in hands),
+        **{behaviour: clip.turn.behaviour == behaviour for behaviour in ("several", "fall_back", "slow")},
     }
 
 
@@ -72,7 +82,30 @@ def test_all_but_the_sheet_is_as_frequent_in_both_classes() -> None:
         shares[label] = {trait: float(np.mean([one[trait] for one in found])) for trait in found[0]}
     # Three standard errors of a difference of shares of 60 clips each are 0.27 at most.
     assert shares["flip"] == pytest.approx(shares["notflip"], abs=0.27)
-    assert all(0.02 < share < 0.98 for share in shares["notflip"].values())
+    assert all(0 < share < 1 for share in shares["notflip"].values())
+
+
+def test_a_flip_has_a_twin_in_which_only_the_sheet_lies_still() -> None:
+    for index in clips("flip"):
+        flip, still = sample_clip(CONFIG, index), sample_clip(CONFIG, index + 1)
+        assert (flip.hands, flip.turn, flip.style, flip.pushes) == (still.hands, still.turn, still.style, still.pushes)
+        assert (flip.thing, flip.under, flip.duration) == (still.thing, still.under, still.duration)
+        assert np.array_equal(flip.capture.shake, still.capture.shake)
+        for time in np.linspace(0, flip.duration, 5):
+            assert flip.imagined_progress(time) == still.imagined_progress(time)
+
+
+def test_one_clip_in_four_is_no_simple_turn() -> None:
+    config = SynthConfig(seed=1, sources=16, clips_per_source=24, frames_per_clip=1, height=96)
+    found = [sample_clip(config, index).turn.behaviour for index in range(0, config.clips, 2)]
+    shares = {name: found.count(name) / len(found) for name in BEHAVIOURS}
+    assert 0.18 < 1 - shares["simple"] < 0.32
+    assert all(share > 0.01 for share in shares.values())
+
+
+def test_many_frames_of_a_clip_are_found_in_spite_of_fast_turns() -> None:
+    config = SynthConfig(seed=2, sources=8, clips_per_source=2, frames_per_clip=12)
+    assert all(len(frame_numbers(config, index)) == 12 for index in range(config.clips))
 
 
 def test_frames_of_a_clip_are_distinct_and_ordered() -> None:
