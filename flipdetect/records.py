@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flipdetect.errors import ConfigError
@@ -53,6 +54,8 @@ class FrameRecord:
         frame: its number within the video (a count of frames, not a time), None if the name has none.
         source: the book and desk (or the person) filmed; several videos may share one. None if unknown.
         supplied_split: "train" or "test" if the data set came split in two folders, else None.
+        extra: further columns of the manifest by lower-case name, as written there (a rendered set's `phase`);
+            two records that differ in them alone are equal.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class FrameRecord:
     frame: int | None = None
     source: str | None = None
     supplied_split: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,15 @@
-"""Judge trained models on labelled frames: figures at the stored threshold, and a line per video.
+"""Judge trained models on labelled frames: figures at the stored threshold, whole and in parts.
 
-Example: python scripts/evaluate.py --checkpoint-path logs/*/version_0/best.ckpt --folder-path frames/
+`--by` takes source, video, label, kind (the first folder of a frame's path), phase (of a rendered turn: first tenth,
+middle, last tenth), or any other column of the set's manifest; several keys behind one --by are combined. Frames at
+rest without a value (no phase, say) stand in each group. "best F1 (oracle)" is F1 at the threshold that suits the
+judged frames best: a bound that no model reaches without knowing their labels.
+
+Examples:
+    python scripts/evaluate.py --checkpoint-path logs/*/version_0/best.ckpt --folder-path frames/ --ensemble
+    python scripts/evaluate.py --model tiny_cnn mobilenet_v2 --folder-path frames/ --by kind source --by source
+    python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
+        --split test --by phase --failures failures.png --output predictions.csv --json figures.json
 """
 
 from __future__ import annotations
@@ -10,51 +19,132 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
+from flipdetect.evaluation.options import (
+    add_model_arguments,
+    add_set_arguments,
+    load_models,
+    named_models,
+    parse,
+    selection,
+)
 
-FIGURES = ("auroc", "average_precision", "f1", "f1_at_0.5", "precision", "recall", "accuracy")
+if TYPE_CHECKING:
+    from flipdetect.evaluation.labelled import Evaluation
+
+FIGURES = ("auroc", "average_precision", "f1", "f1_at_0.5", "best_f1_oracle", "precision", "recall", "accuracy")
+HEADINGS = {"best_f1_oracle": "best F1 (oracle)"}
+
+logger = logging.getLogger("flipdetect")
+
+Results = list[tuple[str, str, "Evaluation"]]
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Evaluate as the command line says; returns the exit status."""
     set_up_logging()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint-path", type=Path, nargs="+", required=True, help="one or more best.ckpt")
-    parser.add_argument("--folder-path", type=Path, nargs="+", required=True, help="labelled sets, each judged apart")
-    parser.add_argument("--manifest", type=Path, help="CSV path,label,video,frame,source that describes the set")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--per-video", action="store_true", help="a line per video as well")
-    options = parser.parse_args(args)
+    parser = _parser()
+    options = parse(parser, args)
+    if options.ensemble and len(named_models(options)) < 2:
+        parser.error("--ensemble averages several models; name at least two")
     try:
-        print(_report(options))
+        results = _evaluate(options)
+        print(_report(results, options))
+        _write_files(results, options)
     except FlipdetectError as error:
-        logging.getLogger("flipdetect").error("%s", error)
+        logger.error("%s", error)
         return 1
     return 0
 
 
-def _report(options: argparse.Namespace) -> str:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_model_arguments(parser)
+    add_set_arguments(parser)
+    parser.add_argument("--ensemble", action="store_true", help="one more row: the mean of the models' logits")
+    parser.add_argument("--per-video", action="store_true", help="a line per video as well")
+    parser.add_argument(
+        "--by", nargs="+", action="append", default=[], metavar="KEY", help="a table of parts; may be given repeatedly"
+    )
+    parser.add_argument("--failures", type=Path, metavar="PNG", help="picture of the most confident mistakes")
+    parser.add_argument("--failures-count", type=int, default=24, help="frames on it (default: %(default)s)")
+    parser.add_argument("--output", type=Path, metavar="CSV", help="every frame's probability and truth")
+    parser.add_argument("--json", type=Path, help="all figures, those of the parts included")
+    return parser
+
+
+def _evaluate(options: argparse.Namespace) -> Results:
+    """Name of the model, name of the set, and what was found, set by set."""
+    from flipdetect.evaluation.labelled import ensemble, evaluate_folder
+
+    bundles = load_models(options)
+    results: Results = []
+    for folder in options.folder_path:
+        found = {}
+        for name, bundle in bundles.items():
+            found[name] = evaluate_folder(bundle, folder, **selection(options, bundle.path))
+            for score in found[name].failed:
+                logger.warning("left out: %s", score.error)
+        if options.ensemble:
+            found[f"mean of {len(bundles)} models' logits"] = ensemble(list(found.values()))
+        results += [(name, str(folder), evaluation) for name, evaluation in found.items()]
+    return results
+
+
+def _report(results: Results, options: argparse.Namespace) -> str:
     from tabulate import tabulate
 
-    from flipdetect.evaluation.labelled import evaluate_folder
-    from flipdetect.inference.bundle import load_bundle
+    from flipdetect.evaluation.slices import group_figures, group_table
 
     rows, tables = [], []
-    for checkpoint in options.checkpoint_path:
-        bundle = load_bundle(checkpoint, options.device)
-        for folder in options.folder_path:
-            result = evaluate_folder(bundle, folder, manifest=options.manifest)
-            videos = len({judged.record.video for judged in result.judged})
-            figures = [result.metrics[name] for name in FIGURES]
-            rows.append([str(checkpoint), str(folder), len(result.judged), videos, result.threshold, *figures])
-            for score in result.failed:
-                logging.getLogger("flipdetect").warning("left out: %s", score.error)
-            if options.per_video:
-                tables.append(f"{checkpoint} on {folder}\n{result.video_table(bundle.classes.positive)}\n")
-    headers = ["checkpoint", "frames of", "frames", "videos", "threshold", *FIGURES]
+    for model, folder, result in results:
+        figures = [result.metrics[name] for name in FIGURES]
+        rows.append([model, folder, len(result.judged), result.videos, result.threshold, *figures])
+        positive = result.classes.positive
+        if options.per_video:
+            tables.append(f"{model} on {folder}\n{result.video_table(positive)}\n")
+        for keys in options.by:
+            table = group_table(group_figures(result, keys), keys, positive)
+            tables.append(f"{model} on {folder}, by {' and '.join(keys)}\n{table}\n")
+    headers = ["model", "frames of", "frames", "videos", "threshold", *(HEADINGS.get(name, name) for name in FIGURES)]
     return "\n".join([*tables, tabulate(rows, headers=headers, floatfmt=".3f")])
+
+
+def _write_files(results: Results, options: argparse.Namespace) -> None:
+    from flipdetect.evaluation.slices import group_figures
+    from flipdetect.evaluation.tables import evaluation_as_dict, write_json, write_predictions
+
+    if options.output:
+        write_predictions(options.output, results)
+    if options.json:
+        side = {"split": options.split} if options.split else {}
+        write_json(
+            options.json,
+            [
+                evaluation_as_dict(
+                    model, folder, result, {tuple(keys): group_figures(result, keys) for keys in options.by}
+                )
+                | side
+                for model, folder, result in results
+            ],
+        )
+    if options.failures:
+        _draw_failures(results, options)
+
+
+def _draw_failures(results: Results, options: argparse.Namespace) -> None:
+    """One picture per model and set; several get a number."""
+    from flipdetect.evaluation.mistakes import plot_failures
+    from flipdetect.outputs.plots import save_figure
+
+    path: Path = options.failures
+    for number, (model, folder, result) in enumerate(results, start=1):
+        own = path if len(results) == 1 else path.with_stem(f"{path.stem}-{number}")
+        save_figure(plot_failures(result, options.failures_count), own)
+        logger.info("Mistakes of %s on %s are in %s", model, folder, own)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A manifest: a CSV file that says what each frame is, where folders and file names do not.
 
-Columns `path,label,video,frame,source`; others are ignored, and only `path` and `label` must be there. Paths
+Columns `path,label,video,frame,source`; others are kept as text, and only `path` and `label` must be there. Paths
 are relative to the manifest's folder, or, if no file lies there, to the data root. A path that leaves both
 folders is refused: a manifest that came with a download must not make the program read other files of the
 machine.
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flipdetect.errors import DataError
 from flipdetect.sources.folder import Problem
+
+COLUMNS = ("path", "label", "video", "frame", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class ManifestRow:
         video: id of the clip.
         frame: number within the video.
         source: book and desk, or person.
+        extra: all other columns by lower-case name, as written.
     """
 
     path: Path
@@ -39,6 +42,7 @@ class ManifestRow:
     video: str | None
     frame: int | None
     source: str | None
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def _table(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
             if missing:
                 raise DataError(
                     f"{path} has no column {missing[0]!r}; its first line must name the columns, separated "
-                    f"by commas: path,label,video,frame,source (found: {', '.join(columns)[:200] or '-'})"
+                    f"by commas: {','.join(COLUMNS)} (found: {', '.join(columns)[:200] or '-'})"
                 )
             for values in reader:
                 fields = {name: value.strip() for name, value in zip(columns, values, strict=False)}
@@ -115,6 +119,7 @@ def _row(fields: dict[str, str], line: int, folders: list[Path], labelled: bool)
         video=fields.get("video") or None,
         frame=None if frame is None else int(frame),
         source=fields.get("source") or None,
+        extra={name: value for name, value in fields.items() if name not in COLUMNS},
     )
 
 

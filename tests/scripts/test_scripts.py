@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flipdetect.inference.bundle import load_bundle
 from tests.conftest import REPOSITORY
 
 
@@ -30,6 +31,15 @@ def test_evaluate_prints_a_row_per_model_and_set(
     assert len([line for line in printed.splitlines() if line.startswith(str(trained))]) == 2 + 2
 
 
+def test_evaluate_takes_shipped_models_by_name(monreader_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script("evaluate")(["--model", "tiny_cnn", "--folder-path", str(monreader_set)]) == 0
+    assert any(line.startswith("tiny_cnn") for line in capsys.readouterr().out.splitlines())
+    with pytest.raises(SystemExit) as stop:
+        script("evaluate")(["--folder-path", str(monreader_set)])
+    assert stop.value.code == 2
+    assert "--model" in capsys.readouterr().err
+
+
 def test_evaluate_explains_what_is_wrong(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert script("evaluate")(["--checkpoint-path", str(trained), "--folder-path", str(tmp_path)]) == 1
     assert "no usable frames" in capfd.readouterr().err
@@ -47,3 +57,25 @@ def test_flip_strip_is_a_picture_of_several_frames(trained: Path, tmp_path: Path
 def test_flip_strip_refuses_what_is_no_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert script("flip_strip")(["--checkpoint-path", str(tmp_path / "absent.ckpt")]) == 1
     assert "there is no checkpoint" in capfd.readouterr().err
+
+
+def test_ship_weights_writes_a_model_and_its_card(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "figures.json").write_text('{"Books at home": {"f1": 0.75}}')
+    arguments = ["--checkpoint-path", str(trained), "--name", "tiny_cnn", "--output", str(tmp_path / "weights")]
+    assert script("ship_weights")([*arguments, "--figures", str(tmp_path / "figures.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "tiny_cnn.safetensors" in printed
+    assert "12,000,000" in printed
+    assert "### Books at home" in (tmp_path / "weights" / "tiny_cnn.md").read_text("utf-8")
+    assert load_bundle(tmp_path / "weights" / "tiny_cnn.safetensors").threshold == load_bundle(trained).threshold
+
+
+def test_ship_weights_refuses_another_architecture(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--checkpoint-path", str(trained), "--name", "mobilenet_v2", "--output", str(tmp_path / "weights")]
+    assert script("ship_weights")(arguments) == 1
+    assert "holds a TinyCNN" in capfd.readouterr().err
+    assert not (tmp_path / "weights").exists()

@@ -17,6 +17,7 @@ def test_all_columns_and_extra_ones(tmp_path):
     assert (first.path, first.relative, first.line) == (tmp_path / "a/1.jpg", "a/1.jpg", 2)
     assert (first.label, first.video, first.frame, first.source) == ("flip", "v1", 7, "A")
     assert (second.label, second.video, second.frame, second.source) == ("notflip", None, None, None)
+    assert (first.extra, second.extra) == ({"note": "hello"}, {"note": ""})
 
 
 def test_a_byte_order_mark_and_windows_line_ends_and_paths(tmp_path):

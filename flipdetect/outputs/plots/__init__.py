@@ -1,12 +1,13 @@
 """Pure functions from arrays to matplotlib figures; none touches pyplot's global state, so threads may draw."""
 
-from flipdetect.outputs.plots.canvas import figure_to_array
+from flipdetect.outputs.plots.canvas import figure_to_array, save_figure
 from flipdetect.outputs.plots.curves import (
     confusion_matrix,
     plot_confusion,
     plot_pr_curve,
     plot_training_curves,
 )
+from flipdetect.outputs.plots.robustness import plot_robustness
 from flipdetect.outputs.plots.sheets import plot_batch, plot_mistakes
 from flipdetect.outputs.plots.strip import plot_flip_strip
 
@@ -18,5 +19,7 @@ __all__ = [
     "plot_flip_strip",
     "plot_mistakes",
     "plot_pr_curve",
+    "plot_robustness",
     "plot_training_curves",
+    "save_figure",
 ]

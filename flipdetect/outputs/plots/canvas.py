@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
+
+from flipdetect.atomic import replacing
 
 # Okabe and Ito's palette (2008): tells apart for colour-blind readers too.
 POSITIVE_COLOUR = "#D55E00"
@@ -27,6 +31,16 @@ def figure_to_array(figure: Figure) -> NDArray[np.uint8]:
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no type hints
     canvas.draw()
     return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    with replacing(path) as part:
+        Image.fromarray(figure_to_array(figure)).save(part, format="png", optimize=True)
 
 
 def new_figure(width: float, height: float) -> Figure:
