@@ -34,19 +34,10 @@ def version_of(run: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def newest_best_checkpoint(logs: Path) -> Path:
-    """The best checkpoint of the run that was trained last, by time of writing.
-
-    Raises:
-        ModelError: if there is none.
-    """
+def newest_best_checkpoint(logs: Path) -> Path | None:
+    """The best checkpoint of the run that was trained last, by time of writing; None if there is none."""
     found = [(path.stat().st_mtime_ns, path) for path in logs.glob(f"**/{BEST}") if path.is_file()]
-    if not found:
-        raise ModelError(
-            f"no trained model: no {BEST} lies under {logs}/. Train one (python train.py --config "
-            "configs/tiny_cnn.yaml) or name one with --checkpoint-path"
-        )
-    return max(found)[1]
+    return max(found)[1] if found else None
 
 
 def _versions(folder: Path) -> list[tuple[int, Path]]:

@@ -15,16 +15,18 @@ RULES: dict[str, set[str]] = {
     "errors": set(),
     "atomic": set(),
     "runs": set(),
+    "shipped": set(),
     "sources": set(),
     "synth": set(),
     "data": {"sources", "synth"},
-    "models": set(),
+    "models": {"shipped"},
     "metrics": set(),
-    "tasks": {"models", "metrics"},
+    "tasks": {"models", "metrics", "shipped"},
     "outputs": {"sources"},
-    "callbacks": {"data", "metrics", "outputs"},
-    "inference": {"sources", "data", "models", "tasks"},
-    "evaluation": {"data", "metrics", "inference"},
+    "callbacks": {"data", "metrics", "outputs", "synth"},
+    "inference": {"sources", "data", "models", "tasks", "shipped"},
+    "export": {"models", "tasks", "inference", "shipped"},
+    "evaluation": {"sources", "data", "metrics", "tasks", "outputs", "inference", "shipped"},
     "cli": {
         "sources",
         "synth",
@@ -36,12 +38,14 @@ RULES: dict[str, set[str]] = {
         "callbacks",
         "inference",
         "evaluation",
+        "shipped",
     },
 }
 LIGHT = [
     "records",
     "errors",
     "runs",
+    "shipped",
     "sources.decode",
     "sources.folder",
     "sources.naming",
@@ -107,6 +111,11 @@ def test_there_is_no_circle_between_rooms() -> None:
 def test_nothing_is_called_utils() -> None:
     names = {path.stem for path in PACKAGE.rglob("*")}
     assert not names & {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def test_the_package_itself_starts_without_torch() -> None:
+    code = "import sys, flipdetect; sys.exit(len(set(sys.modules) & {'torch', 'numpy', 'PIL'}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", LIGHT)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import DataError, FlipdetectError
 from flipdetect.runs import newest_best_checkpoint
+from flipdetect.shipped import DEFAULT, SHIPPED, shipped_path
 
 if TYPE_CHECKING:
     from flipdetect.inference.predictor import Predictor
@@ -51,9 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--folder-path", type=Path, required=True, help="folder of frames, searched with its subfolders"
     )
-    parser.add_argument(
-        "--checkpoint-path", type=Path, help=f"trained model; default: the newest best.ckpt under {LOGS}/"
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--checkpoint-path",
+        type=Path,
+        help=f"a model of your own; default: the newest best.ckpt under {LOGS}/, or else the shipped {DEFAULT}",
     )
+    which.add_argument("--model", choices=tuple(SHIPPED), help="a trained model that ships with flipdetect")
     parser.add_argument(
         "--output",
         type=Path,
@@ -80,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
         logger.warning("%s: %s", problem.path, problem.reason)
     if not found.files:
         raise DataError(f"no frames: {root} holds no .jpg, .jpeg, .png, .webp or .bmp file, in no subfolder either")
-    checkpoint = options.checkpoint_path or newest_best_checkpoint(LOGS)
+    checkpoint = _model_path(options)
 
     from flipdetect.inference.bundle import load_bundle
     from flipdetect.inference.predictor import Predictor
@@ -92,6 +97,21 @@ def _run(options: argparse.Namespace) -> int:
     # A broken link has a frame's name and no frame: it gets its row like any other unreadable file.
     broken = [problem.path for problem in found.problems if problem.path.suffix.lower() in FRAME_SUFFIXES]
     return _predict(predictor, [*found.files, *broken], options)
+
+
+def _model_path(options: argparse.Namespace) -> Path:
+    """The model's file: as told, else the newest that was trained here, else the shipped default."""
+    if options.model is not None:
+        return shipped_path(options.model)
+    if options.checkpoint_path is not None:
+        path: Path = options.checkpoint_path
+        return path
+    newest = newest_best_checkpoint(LOGS)
+    if newest is None:
+        logger.info("No checkpoint given and none under %s/: using the shipped %s", LOGS, DEFAULT)
+        return shipped_path(DEFAULT)
+    logger.info("No checkpoint given: using the newest under %s/", LOGS)
+    return newest
 
 
 def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from flipdetect.cli.inference import main
 from flipdetect.inference.predictor import Predictor
+from flipdetect.shipped import DEFAULT
 from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame, write_frame
 
@@ -111,16 +112,37 @@ def test_newest_best_checkpoint_is_the_default_and_is_named(
 ) -> None:
     monkeypatch.chdir(trained.parents[3])
     assert main(["--folder-path", str(monreader_set), "--output", str(tmp_path / "out.csv")]) == 0
-    assert "logs/tiny_cnn/version_0/best.ckpt" in capfd.readouterr().err
+    messages = capfd.readouterr().err
+    assert "using the newest under logs/" in messages
+    assert "logs/tiny_cnn/version_0/best.ckpt" in messages
 
 
-def test_no_model_no_frames_no_folder_are_told_apart(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_without_a_trained_model_the_shipped_one_is_taken_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_frame(tmp_path / "frames" / "1.jpg", page_frame(True, 0))
+    assert main(["--folder-path", "frames", "--device", "cpu"]) == 0
+    assert f"No checkpoint given and none under logs/: using the shipped {DEFAULT}" in capfd.readouterr().err
+    by_default = rows(tmp_path / "predictions.csv")
+    assert main(["--folder-path", "frames", "--device", "cpu", "--model", DEFAULT]) == 0
+    assert "No checkpoint given" not in capfd.readouterr().err
+    assert rows(tmp_path / "predictions.csv") == by_default
+
+
+def test_a_shipped_model_and_a_checkpoint_exclude_each_other(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--folder-path", ".", "--checkpoint-path", str(trained), "--model", "tiny_cnn"])
+    assert stop.value.code == 2
+    assert "not allowed with" in capfd.readouterr().err
+
+
+def test_no_frames_and_no_folder_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    write_frame(tmp_path / "frames" / "1.jpg", page_frame(True, 0))
-    for folder, words in (("frames", "no trained model"), ("empty", "no frames"), ("absent", "does not exist")):
+    for folder, words in (("empty", "no frames"), ("absent", "does not exist")):
         assert main(["--folder-path", folder]) == 1
         assert words in capfd.readouterr().err
     assert not (tmp_path / "predictions.csv").exists()

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ModelError
 from flipdetect.inference.bundle import load_bundle
+from flipdetect.models.packed import read_facts, read_tensors, write_packed
+from flipdetect.shipped import shipped_path
 
 
 def test_bundle_knows_classes_preprocessing_and_threshold(trained: Path) -> None:
@@ -57,7 +60,7 @@ def test_absent_foreign_and_malicious_files_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize(
+CHANGES = pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"version": 99}, "version 99"),
@@ -68,6 +71,9 @@ def test_absent_foreign_and_malicious_files_are_refused(tmp_path: Path) -> None:
         ({"preprocess": {"version": 7}}, "cannot be used"),
     ],
 )
+
+
+@CHANGES
 def test_changed_checkpoints_are_refused(trained: Path, tmp_path: Path, change: dict, words: str) -> None:
     content = torch.load(trained, weights_only=True)
     content["flipdetect"].update(change)
@@ -80,3 +86,35 @@ def test_changed_checkpoints_are_refused(trained: Path, tmp_path: Path, change: 
 def test_absent_gpu_is_an_error(trained: Path) -> None:
     with pytest.raises(ModelError, match="--device cpu"):
         load_bundle(trained, "cuda")
+
+
+@CHANGES
+def test_changed_safetensors_are_refused(tmp_path: Path, change: dict, words: str) -> None:
+    facts = read_facts(shipped_path("tiny_cnn"))
+    assert facts is not None
+    write_packed(tmp_path / "changed.safetensors", read_tensors(shipped_path("tiny_cnn")), facts | change)
+    with pytest.raises(ModelError, match=words):
+        load_bundle(tmp_path / "changed.safetensors")
+
+
+def test_foreign_incomplete_and_damaged_safetensors_are_refused(tmp_path: Path) -> None:
+    whole = shipped_path("tiny_cnn")
+    tensors, facts = read_tensors(whole), read_facts(whole)
+    assert facts is not None
+    save_file(tensors, tmp_path / "foreign.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(whole.read_bytes()[:-100])
+    (tmp_path / "text.safetensors").write_text("hello")
+    save_file(tensors, tmp_path / "mangled.safetensors", metadata={"flipdetect": "{"})
+    write_packed(tmp_path / "other.safetensors", {"weight": tensors["model.head.1.weight"]}, facts)
+    write_packed(tmp_path / "without.safetensors", tensors, {"version": facts["version"]})
+    for name, words in (
+        ("absent", "there is no checkpoint"),
+        ("foreign", "nothing of flipdetect"),
+        ("cut", "not a readable"),
+        ("text", "not a readable"),
+        ("mangled", "damaged"),
+        ("other", "damaged"),
+        ("without", "damaged"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            load_bundle(tmp_path / f"{name}.safetensors")

@@ -1,0 +1,1 @@
+"""From a checkpoint to files for others: the models that ship with the package, and their cards."""

@@ -1,0 +1,111 @@
+"""Fine-tuning on frames of one's own, as the shipped configurations describe it."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from flipdetect.cli.train import main
+from flipdetect.models.packed import read_facts
+from flipdetect.shipped import shipped_path
+from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
+from tests.conftest import REPOSITORY
+
+Train = Callable[..., int]
+CONFIGS = {"finetune.yaml": "mobilenet_v2", "finetune_tiny.yaml": "tiny_cnn"}
+FEW = [
+    "--data.mix_in.embedded.root=rendered",
+    "--data.mix_in.embedded.render.sources=2",
+    "--data.mix_in.embedded.render.clips_per_source=2",
+    "--data.mix_in.embedded.render.height=64",
+    "--data.epoch_frames=16",
+]
+
+
+def run_folder(version: int = 0) -> Path:
+    return Path("logs") / "finetune_tiny" / f"version_{version}"
+
+
+def metrics(version: int = 0) -> dict[str, float]:
+    values = json.loads((run_folder(version) / "metrics.json").read_text())
+    del values["fit_seconds"]
+    return values
+
+
+def printed(config: str, capsys: pytest.CaptureFixture[str]) -> dict:
+    with pytest.raises(SystemExit) as stop:
+        main(["--config", str(REPOSITORY / "configs" / config), "--data.root=my_frames", "--print_config"])
+    assert stop.value.code == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_frames_are_prepared_as_for_the_weights_it_starts_from(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = printed(config, capsys)
+    facts = read_facts(shipped_path(CONFIGS[config]))
+    assert facts is not None
+    assert settings["model"]["init_args"]["weights"] == "flipdetect"
+    assert settings["model"]["class_path"].rsplit(".", 1)[-1] == facts["task"].rsplit(".", 1)[-1]
+    assert settings["data"]["preprocess"] == {k: v for k, v in facts["preprocess"].items() if k != "version"}
+    assert settings["data"]["mix_in"]["share"] == 0.5
+
+
+def test_both_configurations_treat_the_frames_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    data = [printed(config, capsys)["data"] for config in CONFIGS]
+    for settings in data:
+        del settings["batch_size"]
+    assert data[0] == data[1]
+
+
+def test_a_run_on_a_few_frames_leaves_a_model_that_says_how_it_was_made(train: Train) -> None:
+    assert train("finetune_tiny.yaml", *FEW) == 0
+    facts = torch.load(run_folder() / "best.ckpt", weights_only=True)["flipdetect"]
+    assert facts["mix_in"]["share"] == 0.5
+    assert facts["mix_in"]["render"]["sources"] == 2
+    assert facts["drawing"] == {"epoch_frames": 16, "balance": "video"}
+    assert set(facts["split"]) == {"train", "val", "test"}
+    assert not facts["split"]["test"]
+    assert len(list(csv.DictReader((run_folder() / "splits.csv").open()))) == 32  # one's own frames alone
+    assert "val_f1" in metrics()
+    assert "test_f1" not in metrics()
+
+
+def test_a_handful_of_validation_videos_does_not_choose_the_threshold(train: Train) -> None:
+    facts = read_facts(shipped_path("tiny_cnn"))
+    assert facts is not None
+    assert train("finetune_tiny.yaml", *FEW) == 0
+    assert metrics()["val_threshold"] == pytest.approx(facts["threshold"])
+    assert train("finetune_tiny.yaml", *FEW, "--model.threshold_min_videos=1") == 0
+    assert metrics(version=1)["val_threshold"] != pytest.approx(facts["threshold"], abs=1e-6)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(
+    train: Train,
+    interrupt_at: Callable[[int | None], None],  # noqa: F811
+) -> None:
+    length = (*FEW, "--trainer.max_epochs=3")
+    assert train("finetune_tiny.yaml", *length) == 0
+    interrupt_at(1)
+    assert train("finetune_tiny.yaml", *length) == 130
+    interrupt_at(None)
+    assert train("finetune_tiny.yaml", *length, "--ckpt_path=last") == 0
+    assert metrics(version=1) == metrics(version=0)
+
+
+@pytest.mark.slow
+def test_mobilenet_fine_tunes(train: Train) -> None:
+    assert train("finetune.yaml", *FEW, "--data.test_fraction=0.2") == 0
+    assert json.loads(Path("logs/finetune/version_0/metrics.json").read_text())["test_f1"] >= 0
+
+
+def test_ones_own_frames_are_asked_for(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--config", str(REPOSITORY / "configs" / "finetune_tiny.yaml")]) == 1
+    assert "Give the folder of your labelled frames with --data.root" in capfd.readouterr().err
+    assert not (tmp_path / "data").exists()
