@@ -9,7 +9,7 @@ from flipdetect.errors import ModelError
 
 CHECKPOINT_KEY = "flipdetect"
 """Under this key a checkpoint holds what prediction needs besides weights."""
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 """Raised when the meaning of what is stored under the key changes."""
 
 BEST = "best.ckpt"

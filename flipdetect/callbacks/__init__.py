@@ -1,5 +1,7 @@
 """Lightning callbacks and loggers of our own, to be named in YAML beside Lightning's."""
 
+from flipdetect.callbacks.averaging import AveragedWeights
+from flipdetect.callbacks.evidence import EvidenceMaps
 from flipdetect.callbacks.freezing import BackboneFreezing
 from flipdetect.callbacks.history import ResumableCSVLogger
 from flipdetect.callbacks.interrupt import InterruptCheckpoint
@@ -10,9 +12,11 @@ from flipdetect.callbacks.seeding import EpochSeed
 
 __all__ = [
     "AugmentedBatch",
+    "AveragedWeights",
     "BackboneFreezing",
     "EpochSeed",
     "EvaluationCurves",
+    "EvidenceMaps",
     "InterruptCheckpoint",
     "ProgressBar",
     "Provenance",

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from flipdetect.atomic import write_text
 from flipdetect.callbacks.files import run_folder
 from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION
+from flipdetect.synth import RENDER_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class Provenance(Callback):
     """Makes checkpoints self-contained and leaves the run's papers beside them.
 
     Into each checkpoint: the task's class and arguments, class names, preprocessing, threshold, split, resolved
-    configuration, git hash and library versions; plain types only, so that it loads with `weights_only=True`.
+    configuration, git hash, versions of the libraries and of the renderer of the embedded data; plain types only, so
+    that it loads with `weights_only=True`.
     Beside it: `config.yaml`, `splits.csv`, `provenance.json`, and `unusable.csv` if files could not be used.
 
     Args:
@@ -50,6 +52,7 @@ class Provenance(Callback):
             "git": git_hash(),
             "python": platform.python_version(),
             "packages": package_versions(),
+            "render_version": RENDER_VERSION,
         }
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

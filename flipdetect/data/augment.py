@@ -36,7 +36,25 @@ class Augmentation:
             ConfigError: if the chain changes the shape or type, as a crop without a resize does.
         """
         self._chain.set_random_seed(seed)
-        result = np.asarray(self._chain(image=frame)["image"])
+        return self._checked(frame, self._chain(image=frame)["image"])
+
+    def with_mask(
+        self, frame: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """A frame (H, W, C) uint8 as without a mask, and its mask (H, W, 3) uint8 moved along.
+
+        Only what moves the frame touches the mask; it continues beyond the border as the frame does. What is painted
+        over the frame (`CoarseDropout`) hides nothing in it, unless that transform's `fill_mask` says so.
+
+        Raises:
+            ConfigError: if the chain changes the shape or type, as a crop without a resize does.
+        """
+        self._chain.set_random_seed(seed)
+        result = self._chain(image=frame, mask=mask)
+        return self._checked(frame, result["image"]), self._checked(mask, result["mask"])
+
+    @staticmethod
+    def _checked(frame: npt.NDArray[np.uint8], result: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if result.ndim == 2:
             result = result[:, :, None]  # some transforms drop the last axis of a grey frame
         if result.shape != frame.shape or result.dtype != np.uint8:

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,12 +44,14 @@ class DecodedFrames:
         failures: reason by position in `paths`.
         pixels: (N, height, width, channels) uint8, memory-mapped read-only; None if the cache is off, in which case
             frames are decoded each time they are asked for.
+        file: the cache file behind `pixels`; None if there is none.
     """
 
     paths: tuple[Path, ...]
     spec: PreprocessSpec
     failures: dict[int, str]
     pixels: Frame | None
+    file: Path | None = None
 
     def __getitem__(self, position: int) -> Frame:
         """(height, width, channels) uint8; a copy, free to be written to.
@@ -71,6 +73,7 @@ def decode_frames(
     cache_dir: Path | None,
     max_bytes: int = 8 << 30,
     workers: int | None = None,
+    beside: Sequence[DecodedFrames] = (),
 ) -> DecodedFrames:
     """Decode all files once, in threads, into the cache; take them from there if they lie in it already.
 
@@ -83,12 +86,16 @@ def decode_frames(
         max_bytes: limit for all cache files together. Older ones are deleted to make room; a set that alone is
             larger is not cached.
         workers: decoding threads; default: one per core.
+        beside: sets in use at the same time, whose cache files must stay. Two that do not fit in together would else
+            push each other out at every start.
     """
     shape = (len(paths), spec.height, spec.width, spec.channels)
     size = int(np.prod(shape, dtype=np.int64))
+    kept = {frames.file for frames in beside if frames.file is not None and frames.file.exists()}
+    max_bytes -= sum(path.stat().st_size for path in kept)
     if cache_dir is not None and size > max_bytes:
         logger.warning(
-            "%d frames need %.1f GB decoded, more than the cache's limit of %.1f GB: they are decoded anew in "
+            "%d frames need %.1f GB decoded, more than the %.1f GB left in the cache: they are decoded anew in "
             "every epoch. Raise data.cache_gb to avoid that.",
             len(paths),
             size / 2**30,
@@ -102,13 +109,13 @@ def decode_frames(
     notes = target.with_suffix(".json")
     if not (target.exists() and notes.exists()):
         cache_dir.mkdir(parents=True, exist_ok=True)
-        _make_room(cache_dir, max_bytes - size)
+        _make_room(cache_dir, max_bytes - size, kept)
         _fill(target, notes, paths, spec, workers)
     else:
         with suppress(OSError):
             os.utime(target)  # the oldest is deleted first: mark this one as used
     failures = {int(i): reason for i, reason in json.loads(notes.read_text("utf-8"))["failures"].items()}
-    return DecodedFrames(tuple(paths), spec, failures, np.load(target, mmap_mode="r", allow_pickle=False))
+    return DecodedFrames(tuple(paths), spec, failures, np.load(target, mmap_mode="r", allow_pickle=False), target)
 
 
 def _key(paths: Sequence[Path], spec: PreprocessSpec) -> str:
@@ -124,9 +131,9 @@ def _key(paths: Sequence[Path], spec: PreprocessSpec) -> str:
     return digest.hexdigest()[:32]
 
 
-def _make_room(cache_dir: Path, allowed: int) -> None:
-    """Delete the least recently used cache files until the rest fits into `allowed` bytes."""
-    used = {path: path.stat() for path in cache_dir.glob("*.npy")}
+def _make_room(cache_dir: Path, allowed: int, kept: Set[Path]) -> None:
+    """Delete the least recently used cache files, but for those kept, until the rest fits into `allowed` bytes."""
+    used = {path: path.stat() for path in cache_dir.glob("*.npy") if path not in kept}
     total = sum(stat.st_size for stat in used.values())
     freed = 0
     for path, stat in sorted(used.items(), key=lambda item: item[1].st_mtime):

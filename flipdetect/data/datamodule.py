@@ -5,34 +5,38 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.data.audit import audit_split
 from flipdetect.data.augment import Augmentation, Transform
-from flipdetect.data.cache import DecodedFrames, decode_frames
-from flipdetect.data.dataset import EpochSampler, FrameDataset, LateLoader, Sample
+from flipdetect.data.dataset import EpochSampler, FrameDataset, LateLoader, Sample, stream_seed
+from flipdetect.data.drawing import Balance, DrawSampler, Pool, epoch_counts
 from flipdetect.data.embedded import EmbeddedData
-from flipdetect.data.index import FrameIndex, Problem, index_frames
+from flipdetect.data.index import FrameIndex, index_frames
+from flipdetect.data.mixing import RENDERED_CLASSES, MixedFrames, MixIn
+from flipdetect.data.pairs import PairSampler, twin_positions
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.reading import FrameSet, read_set
 from flipdetect.data.splitfile import read_split, write_split
-from flipdetect.data.splits import SIDES, Split, split_records
+from flipdetect.data.splits import SIDES, GroupChoice, Split, split_records
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.naming import NamePattern
 
 logger = logging.getLogger(__name__)
 
-GroupBy = Literal["auto", "video", "source"]
-
 # More do not help: the frames come decoded from the cache.
 MAX_WORKERS = 8
+
+RENDERED_STREAM = 1
+"""Sets the augmentation of frames mixed in apart from that of one's own."""
 
 
 class FrameDataModule(pl.LightningDataModule):
@@ -48,8 +52,15 @@ class FrameDataModule(pl.LightningDataModule):
         augment: albumentations transforms for training, on uint8 frames at input size; null for none.
         batch_size: frames per batch and process.
         num_workers: loader processes; null chooses by the number of cores.
+        mix_in: rendered frames that come among the training frames; validation and test stay one's own. Null for none.
+        epoch_frames: training frames drawn in an epoch, rendered ones included: a small set's frames come several
+            times, differently augmented, a large set's not all in one epoch. Null: each of one's own comes once.
+        balance: how often each training frame is drawn. "none": all alike; "class": both classes alike; "video": both
+            classes alike, and within a class all videos alike, so that a clip of 30 frames does not drown one of 2.
+        pairs: twins, two frames of a rendered set that differ in the sheet alone, come side by side and are augmented
+            alike. Left out, with a line in the log, if no training frames are twins, or with `mix_in` or `balance`.
         group_by: what must not stand on two sides of the split. "auto" takes the source (book, person) if every
-            frame has one, else the video.
+            frame has one and there are enough of them, else the video.
         val_fraction, test_fraction: shares of the frames for validation and test.
         use_supplied_test: take a supplied `testing/` folder as the test set (it is audited for leaks).
         split_file: a `splits.csv` to use instead of splitting.
@@ -70,7 +81,11 @@ class FrameDataModule(pl.LightningDataModule):
         augment: list[Transform] | None = None,
         batch_size: int = 32,
         num_workers: int | None = None,
-        group_by: GroupBy = "auto",
+        mix_in: MixIn | None = None,
+        epoch_frames: int | None = None,
+        balance: Balance = "none",
+        pairs: bool = False,
+        group_by: GroupChoice = "auto",
         val_fraction: float = 0.15,
         test_fraction: float = 0.15,
         use_supplied_test: bool = False,
@@ -83,6 +98,10 @@ class FrameDataModule(pl.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ConfigError(f"data.batch_size must be at least 1, got {batch_size}")
+        if epoch_frames is not None and epoch_frames < 1:
+            raise ConfigError(f"data.epoch_frames must be null or at least 1, got {epoch_frames}")
+        if pairs and batch_size % 2:
+            raise ConfigError(f"data.pairs needs an even data.batch_size, got {batch_size}")
         self.root = Path(root).expanduser()
         self.embedded = embedded
         self.manifest = Path(manifest).expanduser() if manifest else None
@@ -92,6 +111,10 @@ class FrameDataModule(pl.LightningDataModule):
         self.augmentation = Augmentation(augment) if augment else None
         self.batch_size = batch_size
         self.num_workers = _default_workers() if num_workers is None else num_workers
+        self.mix_in = mix_in if mix_in is not None and mix_in.share > 0 else None
+        self.epoch_frames = epoch_frames
+        self.balance = balance
+        self.pairs = pairs
         self.group_by = group_by
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.use_supplied_test = use_supplied_test
@@ -102,8 +125,13 @@ class FrameDataModule(pl.LightningDataModule):
         self.cache_bytes = int(cache_gb * 2**30)
         self.index: FrameIndex | None = None
         self._split: Split | None = None
-        self._frames: DecodedFrames | None = None
-        self._positions: dict[Path, int] = {}
+        self._own: FrameSet | None = None
+        self._rendered: FrameSet | None = None
+        if self.mix_in is not None and Path(self.mix_in.embedded.root).resolve() == self.root.resolve():
+            raise ConfigError(
+                f"data.mix_in would mix {self.root} into itself; give the folder of your own frames with --data.root, "
+                "or set data.mix_in to null"
+            )
 
     def prepare_data(self) -> None:
         """Render the embedded set if it is wanted and absent, and decode all frames into the cache.
@@ -116,15 +144,19 @@ class FrameDataModule(pl.LightningDataModule):
             raise DataError(
                 f"data.root is no folder: {self.root}. Give the folder of your labelled frames with --data.root{known}"
             )
-        if self.cache_dir is not None:
-            self._read_frames()
+        own = None if self.cache_dir is None else self._read_own()
+        if self.mix_in is not None:
+            self.mix_in.embedded.render_if_needed()
+        if own is not None:
+            self._read_rendered(own)
 
     def setup(self, stage: str | None = None) -> None:
         """Index, decode and split, once, whatever the stage."""
         if self._split is not None:
             return
-        self.index, self._frames = self._read_frames()
-        self._positions = {path: i for i, path in enumerate(self._frames.paths)}
+        self._own = self._read_own()
+        self._rendered = self._read_rendered(self._own)
+        self.index = self._own.index
         logger.info("%s", self.index.summary())
         self._split = self._make_split(self.index.records)
         audit = audit_split(self._split)
@@ -154,32 +186,81 @@ class FrameDataModule(pl.LightningDataModule):
             "classes": asdict(self.classes),
             "preprocess": self.preprocess.to_dict(),
             "naming": None if self.naming is None else asdict(self.naming),
+            "drawing": {"epoch_frames": self.epoch_frames, "balance": self.balance, "pairs": self.pairs},
+            "mix_in": None if self.mix_in is None else self.mix_in.describe(),
         }
+
+    def val_videos(self) -> int:
+        """Videos of the validation side, of the class that has fewer of them."""
+        videos = {(record.label, record.video) for record in self.split.val}
+        return min(sum(label == name for label, _ in videos) for name in self.classes.names)
 
     def dataset(self, records: Sequence[FrameRecord], augmentation: Augmentation | None = None) -> FrameDataset:
         """A data set over some of the indexed records."""
-        if self._frames is None:
+        if self._own is None:
             raise RuntimeError("data sets exist after setup()")
-        positions = [self._positions[record.path] for record in records]
-        return FrameDataset(records, self._frames, positions, self.classes, augmentation, self.seed)
+        return self._own.dataset(records, augmentation, seed=self.seed)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled, augmented batches; the last, smaller one is left out where there are others."""
-        dataset = self.dataset(self.split.train, self.augmentation)
+        if self._own is None:
+            raise RuntimeError("data sets exist after setup()")
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = EpochSampler(dataset, num_replicas=ranks, rank=rank, seed=self.seed)
+        with_maps = any(frames.masks for frames in (self._own, self._rendered) if frames is not None)
+        own = self._own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
+        dataset: Dataset[Sample] = own
+        if self._rendered is not None:  # with an augmentation stream of their own
+            seed = stream_seed(self.seed, RENDERED_STREAM)
+            every = self._rendered.index.records
+            dataset = MixedFrames(own, self._rendered.dataset(every, self.augmentation, seed=seed, with_maps=with_maps))
+        sampler = self._sampler(own, dataset, ranks, rank)
         # A batch of one or two frames makes batch norm's statistics worthless.
-        return self._loader(dataset, sampler=sampler, drop_last=len(dataset) >= ranks * self.batch_size)
+        return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The validation side, in order, as it is."""
         return self._loader(self.dataset(self.split.val))
 
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """The test side, in order, as it is."""
-        return self._loader(self.dataset(self.split.test))
+    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """The test side, in order, as it is; an empty list if the split has none."""
+        return self._loader(self.dataset(self.split.test)) if self.split.test else []
 
-    def _loader(self, dataset: FrameDataset, **kwargs: Any) -> DataLoader[Sample]:
+    def _sampler(self, own: FrameDataset, dataset: Dataset[Sample], ranks: int, rank: int) -> EpochSampler:
+        if self.pairs and self._can_pair(own):
+            return PairSampler(
+                dataset,
+                own.records,
+                epoch_frames=self.epoch_frames,
+                num_replicas=ranks,
+                rank=rank,
+                seed=self.seed,
+            )
+        if self.mix_in is None and self.epoch_frames is None and self.balance == "none":
+            return EpochSampler(dataset, num_replicas=ranks, rank=rank, seed=self.seed)
+        share = 0.0 if self.mix_in is None else self.mix_in.share
+        counts = epoch_counts(len(own), epoch_frames=self.epoch_frames, share=share, ranks=ranks)
+        logger.info(
+            "An epoch: %d frames drawn from %d of your own, and %d rendered ones.", counts[0], len(own), counts[1]
+        )
+        pools = [(Pool(own.records, self.balance), counts[0])]
+        if self._rendered is not None:
+            pools.append((Pool(self._rendered.index.records, self.balance, first=len(own)), counts[1]))
+        return DrawSampler(dataset, pools, num_replicas=ranks, rank=rank, seed=self.seed)
+
+    def _can_pair(self, own: FrameDataset) -> bool:
+        """Whether twins can be drawn together; says why not, and how many there are if so."""
+        twins = len(twin_positions(own.records))
+        if self.mix_in is not None or self.balance != "none":
+            reason = "data.mix_in is set" if self.mix_in is not None else f"data.balance is {self.balance}"
+            logger.info("data.pairs is left out: %s.", reason)
+            return False
+        if not twins:
+            logger.info("data.pairs is left out: no two training frames are twins.")
+            return False
+        logger.info("Drawn in pairs of twins: %d of %d training frames.", 2 * twins, len(own))
+        return True
+
+    def _loader(self, dataset: Dataset[Sample], **kwargs: Any) -> DataLoader[Sample]:
         return LateLoader(
             dataset,
             batch_size=self.batch_size,
@@ -190,30 +271,32 @@ class FrameDataModule(pl.LightningDataModule):
             **kwargs,
         )
 
-    def _read_frames(self) -> tuple[FrameIndex, DecodedFrames]:
-        """Index the folder, decode its frames, and move what cannot be decoded from records to problems."""
+    def _read_own(self) -> FrameSet:
         index = index_frames(self.root, classes=self.classes, pattern=self.naming, manifest=self.manifest, check=False)
-        paths = [record.path for record in index.records]
-        frames = decode_frames(paths, self.preprocess, cache_dir=self.cache_dir, max_bytes=self.cache_bytes)
-        bad = tuple(Problem(paths[i], reason) for i, reason in sorted(frames.failures.items()))
-        good = tuple(record for i, record in enumerate(index.records) if i not in frames.failures)
-        if not good:
-            raise DataError(f"none of the {len(paths)} frames under {self.root} can be read; first: {bad[0].reason}")
-        return replace(index, records=good, problems=(*index.problems, *bad)), frames
+        return read_set(index, self.preprocess, self.classes, cache_dir=self.cache_dir, max_bytes=self.cache_bytes)
+
+    def _read_rendered(self, own: FrameSet) -> FrameSet | None:
+        """The rendered frames to mix in, if any are."""
+        if self.mix_in is None:
+            return None
+        return read_set(
+            index_frames(Path(self.mix_in.embedded.root), classes=RENDERED_CLASSES, check=False),
+            self.preprocess,
+            RENDERED_CLASSES,
+            cache_dir=self.cache_dir,
+            max_bytes=self.cache_bytes,
+            beside=(own.frames, own.masks.kept),
+        )
 
     def _make_split(self, records: Sequence[FrameRecord]) -> Split:
         if self.split_file is not None:
             return read_split(self.split_file, records, root=self.root, classes=self.classes)
-        group_by = self.group_by
-        if group_by == "auto":
-            group_by = "source" if all(record.source for record in records) else "video"
-            logger.info("Splitting by %s (data.group_by: auto).", group_by)
         return split_records(
             records,
             classes=self.classes,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
-            group_by=group_by,
+            group_by=self.group_by,
             seed=self.split_seed,
             use_supplied_test=self.use_supplied_test,
         )

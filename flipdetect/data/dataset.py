@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from flipdetect.data.augment import Augmentation
 from flipdetect.data.cache import DecodedFrames
+from flipdetect.data.masks import Masks, coarse_maps
 from flipdetect.records import ClassNames, FrameRecord
 
 
@@ -22,19 +23,43 @@ class Sample(TypedDict):
         image: (C, H, W) float32, normalised.
         target: () float32, 1 for the positive class.
         index: position in the data set's `records`, by which a callback finds the file's name again.
+        pair: number of the pair within the epoch, which a frame shares with its twin; -1 outside of pairs.
+        maps: (3, ceil(H/8), ceil(W/8)) float32, what of each place is covered by a sheet in the air, by its free edge
+            and by hands, 0 to 1. Only in training, and only if some frame of the set has a mask.
+        has_maps: () bool, whether the frame has a mask; if not, its maps are zeros that say nothing. Beside `maps`.
     """
 
     image: torch.Tensor
     target: torch.Tensor
     index: int
+    pair: int
+    maps: NotRequired[torch.Tensor]
+    has_maps: NotRequired[torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A frame drawn in an epoch: the epoch is part of the draw because workers outlive epochs."""
+    """A frame drawn in an epoch: the epoch is part of the draw because workers outlive epochs.
+
+    Attributes:
+        epoch: from 0.
+        index: position in the data set.
+        repeat: how often the frame was drawn before in this epoch, by any process.
+        pair: number of the pair within the epoch that the draw is a half of; both halves are augmented alike. None
+            outside of pairs.
+    """
 
     epoch: int
     index: int
+    repeat: int = 0
+    pair: int | None = None
+
+    def stream(self, seed: int) -> int:
+        """Seed of the augmentation: another one for every draw, but one for both halves of a pair."""
+        if self.pair is not None:
+            return stream_seed(seed, self.epoch, -1 - self.pair)  # below 0 there is no index
+        again = (self.repeat,) if self.repeat else ()
+        return stream_seed(seed, self.epoch, self.index, *again)
 
 
 class FrameDataset(Dataset[Sample]):
@@ -47,6 +72,7 @@ class FrameDataset(Dataset[Sample]):
         classes: gives the targets.
         augmentation: applied to the uint8 frame, before normalisation.
         seed: base of the augmentation's random streams.
+        masks: gives the maps; None for samples without maps.
     """
 
     def __init__(
@@ -57,6 +83,7 @@ class FrameDataset(Dataset[Sample]):
         classes: ClassNames,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        masks: Masks | None = None,
     ) -> None:
         self.records = tuple(records)
         self._frames = frames
@@ -64,6 +91,7 @@ class FrameDataset(Dataset[Sample]):
         self._targets = tuple(float(classes.target(record.label)) for record in self.records)
         self._augmentation = augmentation
         self._seed = seed
+        self._masks = masks
 
     def __len__(self) -> int:
         return len(self.records)
@@ -74,15 +102,27 @@ class FrameDataset(Dataset[Sample]):
         Raises:
             FrameError: if the file has become unreadable since it was checked.
         """
-        epoch, index = (draw.epoch, draw.index) if isinstance(draw, Draw) else (0, draw)
+        draw = draw if isinstance(draw, Draw) else Draw(0, draw)
+        index = draw.index
         frame = self._frames[self._positions[index]]
+        mask = None if self._masks is None else self._masks.mask(self.records[index])
         if self._augmentation is not None:
-            frame = self._augmentation(frame, stream_seed(self._seed, epoch, index))
-        return Sample(
+            seed = draw.stream(self._seed)
+            if mask is None:
+                frame = self._augmentation(frame, seed)
+            else:
+                frame, mask = self._augmentation.with_mask(frame, mask, seed)
+        sample = Sample(
             image=torch.from_numpy(self._frames.spec.normalise(frame)),
             target=torch.tensor(self._targets[index]),
             index=index,
+            pair=-1 if draw.pair is None else draw.pair,
         )
+        if self._masks is not None:
+            maps = self._masks.no_maps() if mask is None else coarse_maps(mask)
+            sample["maps"] = torch.from_numpy(maps)
+            sample["has_maps"] = torch.tensor(mask is not None)
+        return sample
 
 
 class EpochSampler(DistributedSampler[Any]):

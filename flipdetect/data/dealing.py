@@ -40,7 +40,7 @@ def deal_groups(groups: Sequence[Group], shares: Sequence[Fraction], seed: int) 
         shares: of the frames, for each side; they add up to 1.
         seed: another seed, another deal.
     """
-    if not _possible(groups, len(shares)):
+    if not can_deal(groups, len(shares)):
         return None
     # Shares become whole numbers when multiplied by this, and so does everything that follows.
     unit = math.lcm(*(share.denominator for share in shares))
@@ -61,8 +61,8 @@ def _place(seed: int, shuffle: int, group: Group) -> tuple[bytes, str]:
     return hashlib.sha256(text).digest(), group.name
 
 
-def _possible(groups: Sequence[Group], sides: int) -> bool:
-    """A side needs one group with both classes, or one group of each."""
+def can_deal(groups: Sequence[Group], sides: int) -> bool:
+    """Whether each side can have both classes: it needs one group with both, or one group of each."""
     mixed = sum(group.negatives > 0 and group.positives > 0 for group in groups)
     negative = sum(group.positives == 0 for group in groups)
     positive = sum(group.negatives == 0 for group in groups)

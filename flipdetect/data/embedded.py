@@ -25,13 +25,19 @@ class EmbeddedData:
     render: SynthConfig = field(default_factory=SynthConfig)
 
     def ensure(self, root: Path) -> bool:
-        """Render the set if `root` is its folder and it is absent, incomplete or of another version or setting.
+        """Render the set if `root` is its folder.
 
         Returns:
             True if `root` is the embedded set's folder.
         """
         if root.resolve() != Path(self.root).resolve():
             return False
+        self.render_if_needed()
+        return True
+
+    def render_if_needed(self) -> None:
+        """Render the set into its folder if it is absent, incomplete or of another version or setting."""
+        root = Path(self.root)
         if not is_current(root, self.render):
             logger.info(
                 "Rendering the embedded data (version %d: %d books, %d clips each, %d frames a clip) into %s. "
@@ -43,4 +49,3 @@ class EmbeddedData:
                 root,
             )
             render_dataset(root, self.render)
-        return True

@@ -227,6 +227,7 @@ def _record_of_row(row: ManifestRow, label: str, parsed: ParsedName, unnamed: se
         frame=parsed.frame if row.frame is None else row.frame,
         source=row.source or parsed.source,
         supplied_split=split,
+        extra=row.extra,
     )
 
 

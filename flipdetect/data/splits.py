@@ -8,6 +8,7 @@ or machine.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
-from flipdetect.data.dealing import Group, deal_groups
+from flipdetect.data.dealing import Group, can_deal, deal_groups
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 
+logger = logging.getLogger(__name__)
+
 GroupBy = Literal["video", "source"]
+GroupChoice = Literal["auto", "video", "source"]
 SIDES = ("train", "val", "test")
 
 
@@ -67,7 +71,7 @@ def split_records(
     classes: ClassNames,
     val_fraction: float = 0.15,
     test_fraction: float = 0.15,
-    group_by: GroupBy = "video",
+    group_by: GroupChoice = "video",
     seed: int = 0,
     use_supplied_test: bool = False,
 ) -> Split:
@@ -78,7 +82,8 @@ def split_records(
         classes: names of the two classes; each side gets both.
         val_fraction: share of the frames for validation, above 0.
         test_fraction: share of the frames for the test; 0 for no test side.
-        group_by: the unit that stays together.
+        group_by: the unit that stays together; "auto" takes the source if every frame has one and there are enough
+            of them to give each side both classes, else the video.
         seed: another seed, another split.
         use_supplied_test: take the data set's own test folder as the test side, whether or not it shares
             videos with the rest (`audit_split` tells), and split the rest; `test_fraction` has no effect
@@ -102,6 +107,7 @@ def split_records(
     elif test_fraction > 0:
         drawn["test"] = Fraction(str(test_fraction))
     shares = {"train": 1 - sum(drawn.values(), Fraction(0)), **drawn}
+    group_by = _settled(group_by, rest, classes, len(shares))
     side_of = deal(rest, shares, classes, group_by, seed)
     sides = tuple(
         "test" if use_supplied_test and record.supplied_split == "test" else side_of[group_of(record, group_by)]
@@ -166,15 +172,40 @@ def deal(
         DataError: if there are too few groups for that, or a source is unknown.
     """
     _need_sources(records, group_by)
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for record in records:
-        counts[group_of(record, group_by)][classes.target(record.label)] += 1
-    groups = [Group(name, *frames) for name, frames in counts.items()]
+    groups = _groups(records, classes, group_by)
     dealt = deal_groups(groups, list(shares.values()), seed)
     if dealt is None:
         raise DataError(_too_few(groups, tuple(shares), classes, group_by))
     names = tuple(shares)
     return {name: names[index] for name, index in dealt.items()}
+
+
+def _settled(choice: GroupChoice, records: Sequence[FrameRecord], classes: ClassNames, sides: int) -> GroupBy:
+    """The unit that "auto" stands for. A set of one or two books is split by video: by book it could not be."""
+    if choice != "auto":
+        return choice
+    if not all(record.source for record in records):
+        logger.info("Splitting by video (data.group_by: auto).")
+        return "video"
+    sources = _groups(records, classes, "source")
+    if can_deal(sources, sides):
+        logger.info("Splitting by source (data.group_by: auto).")
+        return "source"
+    logger.info(
+        "Splitting by video (data.group_by: auto): %d source%s cannot give each of the %d sides both classes. "
+        "The figures will speak of new clips of known sources.",
+        len(sources),
+        "s" if len(sources) > 1 else "",
+        sides,
+    )
+    return "video"
+
+
+def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> list[Group]:
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for record in records:
+        counts[group_of(record, group_by)][classes.target(record.label)] += 1
+    return [Group(name, *frames) for name, frames in counts.items()]
 
 
 def group_of(record: FrameRecord, group_by: GroupBy) -> str:
@@ -225,9 +256,10 @@ def _too_few(groups: list[Group], sides: tuple[str, ...], classes: ClassNames, g
     found = " and ".join(f"{count} with {name!r}" for count, name in zip(with_class, classes.names, strict=True))
     named = f" ({', '.join(sides)})" if sides[0] in SIDES else " of the folds"
     smaller = "set data.group_by to 'video', " if group_by == "source" else ""
+    fewer = "" if sides == ("train", "val") else "ask for fewer sides (data.test_fraction=0, fewer folds), "
     return (
         f"too few {group_by}s for a split: found {len(groups)} in all, {found}, but each of the {len(sides)} "
         f"sides{named} needs at least one with each class, and no {group_by} may be on two sides. Remedy: "
-        f"add clips of the rarer class, {smaller}ask for fewer sides (data.test_fraction=0, fewer folds), "
+        f"add clips of the rarer class, {smaller}{fewer}"
         f"or, if the {group_by}s were read wrongly from the file names, set a name pattern or give a manifest"
     )

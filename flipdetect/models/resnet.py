@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flipdetect.models.evidence import Evidence
 from flipdetect.models.timm_backbone import POOLING, TimmBackbone
 from flipdetect.models.weights import IMAGENET
 
@@ -13,16 +14,20 @@ class ResNet18(TimmBackbone):
         in_channels: 3 (RGB) or 1 (grey).
         weights: `imagenet`, `none`, or the path of a weights file.
         dropout: share of the embedding dropped in training, before the logit.
+        evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
 
     Raises:
         ModelError: if the weights cannot be had.
     """
 
-    def __init__(self, in_channels: int = 3, weights: str = IMAGENET, dropout: float = 0.2) -> None:
+    def __init__(
+        self, in_channels: int = 3, weights: str = IMAGENET, dropout: float = 0.2, evidence: Evidence = "none"
+    ) -> None:
         super().__init__(
             "resnet18",
             in_channels=in_channels,
             weights=weights,
             dropout=dropout,
             backbone_args={"global_pool": POOLING},
+            evidence=evidence,
         )

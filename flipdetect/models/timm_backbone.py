@@ -6,16 +6,20 @@ from collections import OrderedDict
 from typing import Any
 
 import timm
-from torch import nn
+from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel, check_in_channels
-from flipdetect.models.weights import IMAGENET, NO_WEIGHTS, load_weights_file, pretrained_overlay
+from flipdetect.models.evidence import NEEDED_STRIDES, STRIDES, Evidence
+from flipdetect.models.weights import IMAGENET, pretrained_overlay, start_from
 
 POOLING = "avgmax"
 """Mean of average and maximum, for our own two models: the edge of a moving sheet covers few positions, and an
 average over the whole frame drowns it (a reason, not yet an ablation). Pooling has no weights: ImageNet's still fit.
 """
+
+MAP_WIDTH = 64
+"""Channels into which feature maps are fused for maps of evidence."""
 
 
 class TimmBackbone(FrameModel):
@@ -31,9 +35,12 @@ class TimmBackbone(FrameModel):
         dropout: share of the embedding dropped in training, before the logit.
         min_size: smallest height and width accepted, in pixels.
         backbone_args: further arguments of timm's constructor, for example `{drop_path_rate: 0.1}`.
+        evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`. Maps need a
+            backbone with feature maps of strides 8 and 16, as most convolutional ones have.
 
     Raises:
-        ModelError: if timm has no such model or refuses the arguments, or the weights cannot be had.
+        ModelError: if timm has no such model or refuses the arguments, the weights cannot be had, or the backbone has
+            no feature maps for the evidence.
     """
 
     def __init__(
@@ -44,15 +51,52 @@ class TimmBackbone(FrameModel):
         dropout: float = 0.2,
         min_size: int = 32,
         backbone_args: dict[str, Any] | None = None,
+        evidence: Evidence = "none",
     ) -> None:
         body = _create(name, check_in_channels(in_channels), weights, backbone_args or {})
         num_features = getattr(body, "head_hidden_size", None) or body.num_features
         if _has_fully_connected_trunk(body):
             body, num_features = _convolutions_only(body), body.num_features
-        super().__init__(body, num_features, in_channels=in_channels, dropout=dropout, min_size=min_size)
+        levels = {} if evidence == "none" else _levels(body, name)
+        if evidence == "maps":  # layers behind the last feature map would never be used
+            body.prune_intermediate_layers(list(levels), prune_norm=True, prune_head=True)
+        super().__init__(
+            body,
+            num_features,
+            in_channels=in_channels,
+            dropout=dropout,
+            min_size=min_size,
+            evidence=evidence,
+            level_channels=tuple(levels.values()),
+            map_width=MAP_WIDTH,
+        )
         self.name = name
-        if weights not in (IMAGENET, NO_WEIGHTS):
-            load_weights_file(self, weights)
+        self._levels = list(levels)
+        if weights != IMAGENET:
+            start_from(self, weights)
+
+    def _pyramid(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+        body: Any = self.backbone
+        if self.head is None:
+            return None, body.forward_intermediates(x, indices=self._levels, intermediates_only=True)
+        last, levels = body.forward_intermediates(x, indices=self._levels)
+        return body.forward_head(last), levels
+
+
+def _levels(body: Any, name: str) -> dict[int, int]:
+    """Number and channels of the backbone's feature maps to be fused, from fine to coarse.
+
+    Raises:
+        ModelError: if it does not give out maps of the strides needed.
+    """
+    stages = getattr(body, "feature_info", None) if hasattr(body, "forward_intermediates") else None
+    last = {stage["reduction"]: (number, stage["num_chs"]) for number, stage in enumerate(stages or [])}
+    if not set(NEEDED_STRIDES) <= last.keys():
+        raise ModelError(
+            f"{name!r} gives out no feature maps of the strides {' and '.join(map(str, NEEDED_STRIDES))}, which maps "
+            "of evidence are made of; set evidence: none, or choose another backbone"
+        )
+    return dict(last[stride] for stride in STRIDES if stride in last)
 
 
 def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Where initial weights come from: ImageNet through timm, a file, or nowhere. No pickle is ever executed."""
+"""Where initial weights come from: ImageNet through timm, this package, a file, or nowhere. No pickle is executed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 import huggingface_hub
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
+from flipdetect.models.packed import read_facts, read_tensors
+from flipdetect.shipped import SHIPPED, shipped_path
 
 IMAGENET = "imagenet"
+FLIPDETECT = "flipdetect"
 NO_WEIGHTS = "none"
 
 HUB_FILE = "model.safetensors"
@@ -75,6 +76,70 @@ def _download(name: str, repository: str, filename: str, revision: str | None) -
         ) from error
 
 
+def start_from(model: nn.Module, weights: str) -> None:
+    """Give a model the initial weights that its configuration names, other than ImageNet's.
+
+    Args:
+        model: has a `backbone` and a `head`; changed in place.
+        weights: "none" (nothing is done), "flipdetect" (those shipped with the package), or the path of a file.
+
+    Raises:
+        ModelError: if the weights cannot be had, or do not fit.
+    """
+    if weights == FLIPDETECT:
+        load_shipped_weights(model)
+    elif weights != NO_WEIGHTS:
+        load_weights_file(model, weights)
+
+
+def load_shipped_weights(model: nn.Module) -> None:
+    """Load all weights, backbone and head, of the trained model of this architecture that ships with the package.
+
+    Args:
+        model: changed in place.
+
+    Raises:
+        ModelError: if none is shipped for the architecture, or the model has another width or other channels.
+    """
+    name = shipped_for(model)
+    path = shipped_path(name)
+    source = {key.removeprefix("model."): value for key, value in read_tensors(path).items()}
+    target = model.state_dict()
+    source.pop("threshold", None)
+    every = target.keys() | source.keys()  # part of a model would be another model
+    unfit = [key for key in every if key not in source or key not in target or source[key].shape != target[key].shape]
+    if unfit:
+        raise ModelError(
+            f"the shipped weights {name} do not fit this {type(model).__name__}: {len(unfit)} tensors are on one side "
+            f"only or have another shape, such as {min(unfit)}; {_settings_that_fit(path)}, or weights: {NO_WEIGHTS}"
+        )
+    model.load_state_dict(source)
+    log.info("Starting from the shipped weights %s", name)
+
+
+def shipped_for(model: nn.Module) -> str:
+    """Name of the shipped model of a model's architecture.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    architectures = {cls.__name__ for cls in type(model).__mro__}
+    for name, architecture in SHIPPED.items():
+        if architecture in architectures:
+            return name
+    raise ModelError(
+        f"flipdetect ships no weights for {type(model).__name__}, only for {', '.join(SHIPPED.values())}; "
+        f"set weights: {NO_WEIGHTS}, {IMAGENET}, or the path of a file"
+    )
+
+
+def _settings_that_fit(path: Path) -> str:
+    arguments = (read_facts(path) or {}).get("arguments", {})
+    known = [key for key in ("evidence", "width") if key in arguments]
+    model = "".join(f"model.init_args.{key}: {arguments[key]} and " for key in known)
+    return f"set {model}data.preprocess.channels: {arguments.get('in_channels')}"
+
+
 def load_weights_file(model: nn.Module, path: str | Path) -> None:
     """Load what fits from a file into `model`, and say in the log what did not.
 
@@ -115,20 +180,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise ModelError(
-            f"weights file {path} does not exist; weights is {IMAGENET!r}, {NO_WEIGHTS!r} or the path of a file"
+            f"weights file {path} does not exist; weights is {IMAGENET!r}, {FLIPDETECT!r}, {NO_WEIGHTS!r} "
+            "or the path of a file"
         )
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return read_tensors(path)
     if path.suffix not in TORCH_SUFFIXES:
         raise ModelError(f"weights file {path} must end in .safetensors, {', '.join(TORCH_SUFFIXES)}")
     return _read_torch(path)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"weights file {path} is not a readable safetensors file: {error}") from error
 
 
 def load_without_code(path: Path) -> Any:

@@ -36,6 +36,9 @@ class SynthConfig:
         height: of a portrait frame, in pixels: the long side of any frame.
         orientation: "portrait" (216x384 for a height of 384 and an aspect of 9/16), "landscape" (384x216), or
             "mixed": either, by source.
+        margin: flip frames are taken where the sheet's edge is at least so far, in page widths of the picture, from
+            where it lay and from where it will lie. The label rule starts at 0.16; below 0.3 a single frame is hard to
+            tell from a page that does not lie flat.
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
 
     Raises:
@@ -49,6 +52,7 @@ class SynthConfig:
     height: int = 384
     orientation: str = "portrait"
     aspect: float = 9 / 16
+    margin: float = 0.22
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "choose an integer from 0")
@@ -73,6 +77,7 @@ class SynthConfig:
         )
         _require(64 <= self.height <= 1920, "height", self.height, "choose 64 to 1920 pixels")
         _require(self.orientation in ORIENTATIONS, "orientation", self.orientation, f"choose {', '.join(ORIENTATIONS)}")
+        _require(0.16 <= self.margin <= 0.6, "margin", self.margin, "choose 0.16 to 0.6 page widths")
         _require(0.4 <= self.aspect <= 1, "aspect", self.aspect, "choose 0.4 to 1: short side over long side")
 
     @property

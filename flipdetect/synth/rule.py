@@ -14,10 +14,6 @@ MOVED = 0.16
 """A frame shows a flip if the sheet's edge is farther than this from where it lay and from where it will
 lie, in page widths of the picture: less is hard to tell from a page that does not lie flat."""
 
-PHOTOGRAPHED = 0.30
-"""Flip frames of a data set are taken beyond this distance. A sheet between MOVED and this is ambiguous even to
-the eye: nearly a third of the flips that the first model missed stood there."""
-
 RAISED = 0.10
 """Pages at rest may stand up to this far off, in page widths of the picture."""
 

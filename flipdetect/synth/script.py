@@ -13,7 +13,7 @@ from flipdetect.synth.capture import Move, sample_capture
 from flipdetect.synth.clip import CLASSES, Clip
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.hand_motion import sample_hands
-from flipdetect.synth.rule import PHOTOGRAPHED, RAISED, displacements, sheet_at
+from flipdetect.synth.rule import RAISED, displacements, sheet_at
 from flipdetect.synth.scene import SHEETS, Source, sample_source
 from flipdetect.synth.sheet import TurnStyle
 from flipdetect.synth.thing import sample_thing
@@ -117,7 +117,7 @@ def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
     seen = np.array([_share_in_view(config, source, clip, float(at)) for at in probes])
     phases = np.array([clip.turn.phases(frame / FRAME_RATE) for frame in range(clip.frames)])
     progress = phases if clip.to_left else 1 - phases
-    moving = (np.interp(progress, probes, far) > PHOTOGRAPHED) & (np.interp(progress, probes, seen) > IN_VIEW)
+    moving = (np.interp(progress, probes, far) > config.margin) & (np.interp(progress, probes, seen) > IN_VIEW)
     return [int(frame) for frame in np.flatnonzero(moving.any(axis=1))]
 
 

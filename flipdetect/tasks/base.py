@@ -19,6 +19,9 @@ from flipdetect.errors import ConfigError
 from flipdetect.metrics.frame import FrameMetrics
 from flipdetect.metrics.threshold import best_f1_threshold
 from flipdetect.models.base import FrameModel
+from flipdetect.models.weights import NO_WEIGHTS
+from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
+from flipdetect.tasks.start import starting_threshold
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +47,8 @@ class FrameClassifier(pl.LightningModule):
     """Base of the interchangeable classifiers: one logit per frame, trained with binary cross-entropy.
 
     A subclass sets `self.model`. The decision threshold is chosen on validation at the end of every epoch (best F1)
-    and lives in the state dict, so that each checkpoint carries its own.
+    and lives in the state dict, so that each checkpoint carries its own. Weights to start from may carry one already;
+    a small validation side does not replace it.
 
     Args:
         in_channels: channels of a frame; the command line links it to `data.preprocess.channels`.
@@ -56,6 +60,13 @@ class FrameClassifier(pl.LightningModule):
         positive_weight: weight of the positive class in the loss; null weighs both alike.
         label_smoothing: pulls targets from 0 and 1 towards 0.5 by this share, 0 to below 1.
         channels_last: memory format NHWC; about doubles MobileNetV2's speed on CPUs.
+        threshold_min_videos: below so many validation videos of either class, the threshold of the starting weights
+            is kept, if they carry one. With 10, a single video moves recall by no more than 0.1; with 2 or 3, the
+            best threshold tells little but their chance.
+        map_weight: of the maps' loss beside the label's, in training, for frames whose maps are known; without effect
+            on a model without maps.
+        rank_weight: of the twins' loss, in training, where `data.pairs` draws twins: of two, the flip is to have the
+            larger logit.
 
     Raises:
         ConfigError: if a value cannot work.
@@ -75,6 +86,9 @@ class FrameClassifier(pl.LightningModule):
         positive_weight: float | None = None,
         label_smoothing: float = 0.0,
         channels_last: bool = False,
+        threshold_min_videos: int = 10,
+        map_weight: float = 4.0,
+        rank_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -89,6 +103,11 @@ class FrameClassifier(pl.LightningModule):
             raise ConfigError(f"model label_smoothing must lie in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
         self.channels_last = channels_last
+        self.threshold_min_videos = threshold_min_videos
+        self.map_weight = _not_negative("map_weight", map_weight)
+        self.rank_weight = _not_negative("rank_weight", rank_weight)
+        self._starting_threshold: float | None = None
+        self._set_up = self._maps_missed = False
         self.register_buffer("threshold", torch.tensor(DEFAULT_THRESHOLD, dtype=torch.float64))
         self.train_metrics, self.val_metrics, self.test_metrics = (
             FrameMetrics(),
@@ -102,15 +121,29 @@ class FrameClassifier(pl.LightningModule):
         return self.model.backbone
 
     def setup(self, stage: str) -> None:
-        """Bring the weights into the memory format before the optimiser sees them."""
+        """Take over the starting weights' threshold, and bring them into the memory format for the optimiser."""
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
+        if not self._set_up:  # later, a threshold may have been chosen or restored
+            self._set_up = True
+            self._starting_threshold = starting_threshold(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
+            if self._starting_threshold is not None:
+                self.threshold.fill_(self._starting_threshold)
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""
-        if self.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return cast(Tensor, self.model(images)).float()
+        return cast(Tensor, self.model(self._in_format(images))).float()
+
+    def forward_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, C, H, W) float32 -> logits (B,) and maps (B, 3, Hm, Wm) as logits, both float32.
+
+        Raises:
+            ModelError: if the model has no maps.
+        """
+        return self.model.forward_maps(self._in_format(images))
+
+    def _in_format(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Binary cross-entropy of logits (B,) against targets (B,) in {0, 1} -> () float32.
@@ -122,12 +155,43 @@ class FrameClassifier(pl.LightningModule):
         return F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weight)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """One optimisation step on a batch of `Sample`s -> loss () float32."""
-        logits = self(batch["image"])
-        loss = self.loss(logits, batch["target"])
-        self.train_metrics.update(logits.detach().sigmoid(), batch["target"].long())
+        """One optimisation step on a batch of `Sample`s -> loss () float32.
+
+        Logged are the label's loss (`train_loss`, to be compared with `val_loss`) and, each unweighted and over the
+        frames or pairs that it is about, those of the maps and twins.
+        """
+        targets = batch["target"]
+        if self._learns_maps(batch):
+            logits, maps = self.forward_maps(batch["image"])
+        else:
+            logits, maps = self(batch["image"]), None
+        loss = self.loss(logits, targets)
+        self.train_metrics.update(logits.detach().sigmoid(), targets.long())
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
+        if maps is not None and (known := batch["has_maps"]).any():
+            of_maps = map_loss(maps[known], batch["maps"][known])
+            self.log("train_map_loss", of_maps, on_step=False, on_epoch=True, batch_size=int(known.sum()))
+            loss = loss + self.map_weight * of_maps
+        if self.rank_weight > 0 and "pair" in batch:
+            margins = twin_margins(logits, targets, batch["pair"])
+            if len(margins):
+                of_twins = rank_loss(margins)
+                self.log("train_rank_loss", of_twins, on_step=False, on_epoch=True, batch_size=len(margins))
+                loss = loss + self.rank_weight * of_twins
         return loss
+
+    def _learns_maps(self, batch: dict[str, Tensor]) -> bool:
+        """Whether a batch's maps are to be learnt; says once if the model has none to learn them with."""
+        if "maps" not in batch or self.map_weight == 0:
+            return False
+        if not self.model.has_maps and not self._maps_missed:
+            self._maps_missed = True
+            logger.info(
+                "The frames' maps are not learnt: %s is set to evidence: none. With evidence: both they are, or set "
+                "model.map_weight to 0.",
+                type(self.model).__name__,
+            )
+        return self.model.has_maps
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training F1 (on augmented frames, at threshold 0.5)."""
@@ -145,11 +209,29 @@ class FrameClassifier(pl.LightningModule):
         self._log_metrics(self.val_metrics, "val")
 
     def _choose_threshold(self) -> None:
+        if self._keeps_threshold():
+            return
         probabilities, targets = (values.cpu().numpy() for values in self.val_metrics.collected())
         try:
             self.threshold.fill_(best_f1_threshold(probabilities, targets).threshold)
         except ValueError as error:
             logger.warning("The threshold stays at %.3f: %s", self.threshold.item(), error)
+
+    def _keeps_threshold(self) -> bool:
+        """Whether validation is too small to choose a threshold where the starting weights brought one."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if self._starting_threshold is None or data is None:
+            return False
+        videos = data.val_videos()
+        if videos < self.threshold_min_videos and self.current_epoch == 0:
+            logger.info(
+                "The threshold stays at %.3f, that of the starting weights: the class with fewer validation videos has "
+                "%d, and model.threshold_min_videos is %d.",
+                self._starting_threshold,
+                videos,
+                self.threshold_min_videos,
+            )
+        return bool(videos < self.threshold_min_videos)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> StepOutput:
         """Score a batch of the test side."""
@@ -214,6 +296,12 @@ class FrameClassifier(pl.LightningModule):
             }
             for (in_backbone, decays), parameters in groups.items()
         ]
+
+
+def _not_negative(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ConfigError(f"model {name} must be at least 0, got {value}")
+    return value
 
 
 def _positive(name: str, value: float) -> float:

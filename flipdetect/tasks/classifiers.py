@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flipdetect.errors import ModelError
+from flipdetect.models.evidence import Evidence
 from flipdetect.models.mobilenet import MobileNetV2
 from flipdetect.models.resnet import ResNet18
 from flipdetect.models.timm_backbone import TimmBackbone
 from flipdetect.models.tiny_cnn import TinyCNN
-from flipdetect.models.weights import IMAGENET, NO_WEIGHTS, load_weights_file
+from flipdetect.models.weights import IMAGENET, start_from
 from flipdetect.tasks.base import FrameClassifier
 
 
@@ -19,17 +20,25 @@ class TinyCNNClassifier(FrameClassifier):
     Args:
         width: channels of the first stage; later stages are multiples of it.
         dropout: before the head, 0 to 1.
-        weights: "none", or the path of a checkpoint or safetensors file to start from.
+        weights: "none", "flipdetect" (start from the trained model that ships with the package), or the path of a
+            checkpoint or safetensors file to start from.
+        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
         kwargs: see `FrameClassifier`.
     """
 
-    def __init__(self, width: int = 16, dropout: float = 0.2, weights: str = "none", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        width: int = 16,
+        dropout: float = 0.2,
+        weights: str = "none",
+        evidence: Evidence = "both",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.model = TinyCNN(in_channels=self.in_channels, width=width, dropout=dropout)
+        self.model = TinyCNN(in_channels=self.in_channels, width=width, dropout=dropout, evidence=evidence)
         if weights == IMAGENET:
-            raise ModelError("TinyCNN has no ImageNet weights; set weights: none, or the path of a file")
-        if weights != NO_WEIGHTS:
-            load_weights_file(self.model, weights)
+            raise ModelError("TinyCNN has no ImageNet weights; set weights: none, flipdetect, or the path of a file")
+        start_from(self.model, weights)
 
 
 class MobileNetV2Classifier(FrameClassifier):
@@ -37,13 +46,25 @@ class MobileNetV2Classifier(FrameClassifier):
 
     Args:
         dropout: before the head, 0 to 1.
-        weights: "imagenet", "none", or the path of a checkpoint or safetensors file.
+        weights: "imagenet", "flipdetect" (start from the trained model that ships with the package), "none", or the
+            path of a checkpoint or safetensors file.
+        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
+        width: multiplies the channels: 0.35, 0.5, 0.75 or 1.0.
         kwargs: see `FrameClassifier`.
     """
 
-    def __init__(self, dropout: float = 0.2, weights: str = "none", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dropout: float = 0.2,
+        weights: str = "none",
+        evidence: Evidence = "both",
+        width: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.model = MobileNetV2(in_channels=self.in_channels, dropout=dropout, weights=weights)
+        self.model = MobileNetV2(
+            in_channels=self.in_channels, dropout=dropout, weights=weights, evidence=evidence, width=width
+        )
 
 
 class ResNet18Classifier(FrameClassifier):
@@ -52,12 +73,13 @@ class ResNet18Classifier(FrameClassifier):
     Args:
         dropout: before the head, 0 to 1.
         weights: "imagenet", "none", or the path of a checkpoint or safetensors file.
+        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
         kwargs: see `FrameClassifier`.
     """
 
-    def __init__(self, dropout: float = 0.0, weights: str = "none", **kwargs: Any) -> None:
+    def __init__(self, dropout: float = 0.0, weights: str = "none", evidence: Evidence = "none", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.model = ResNet18(in_channels=self.in_channels, dropout=dropout, weights=weights)
+        self.model = ResNet18(in_channels=self.in_channels, dropout=dropout, weights=weights, evidence=evidence)
 
 
 class TimmClassifier(FrameClassifier):
@@ -68,6 +90,7 @@ class TimmClassifier(FrameClassifier):
         dropout: before the head, 0 to 1.
         weights: "imagenet", "none", or the path of a checkpoint or safetensors file.
         backbone_args: further arguments of timm's constructor.
+        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
         kwargs: see `FrameClassifier`.
     """
 
@@ -77,9 +100,15 @@ class TimmClassifier(FrameClassifier):
         dropout: float = 0.2,
         weights: str = "none",
         backbone_args: dict[str, Any] | None = None,
+        evidence: Evidence = "none",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model = TimmBackbone(
-            name, in_channels=self.in_channels, dropout=dropout, weights=weights, backbone_args=backbone_args
+            name,
+            in_channels=self.in_channels,
+            dropout=dropout,
+            weights=weights,
+            backbone_args=backbone_args,
+            evidence=evidence,
         )

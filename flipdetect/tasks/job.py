@@ -41,8 +41,8 @@ def fit_and_test(
         TrainingInterrupted: after Ctrl-C during the fit.
 
     Returns:
-        The metrics, `val_*` and `test_*`, with the stored threshold; also written to `metrics.json` beside the
-        checkpoint and, with the hyper-parameters, to TensorBoard.
+        The metrics, `val_*` and (if there is a test side) `test_*`, with the stored threshold; also written to
+        `metrics.json` beside the checkpoint and, with the hyper-parameters, to TensorBoard.
     """
     started = time.monotonic()
     try:
@@ -53,7 +53,8 @@ def fit_and_test(
     checkpoint = trainer.checkpoint_callback
     best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
     results: dict[str, float] = {}
-    for judge in (trainer.validate, trainer.test):
+    # A small set may have no test side.
+    for judge in (trainer.validate, trainer.test) if data.test_dataloader() else (trainer.validate,):
         for values in judge(model, datamodule=data, ckpt_path=best or None, verbose=False):
             results.update(values)
     if best:

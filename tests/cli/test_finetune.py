@@ -66,7 +66,7 @@ def test_a_run_on_a_few_frames_leaves_a_model_that_says_how_it_was_made(train: T
     facts = torch.load(run_folder() / "best.ckpt", weights_only=True)["flipdetect"]
     assert facts["mix_in"]["share"] == 0.5
     assert facts["mix_in"]["render"]["sources"] == 2
-    assert facts["drawing"] == {"epoch_frames": 16, "balance": "video"}
+    assert facts["drawing"] == {"epoch_frames": 16, "balance": "video", "pairs": False}
     assert set(facts["split"]) == {"train", "val", "test"}
     assert not facts["split"]["test"]
     assert len(list(csv.DictReader((run_folder() / "splits.csv").open()))) == 32  # one's own frames alone

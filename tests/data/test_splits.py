@@ -151,6 +151,30 @@ def test_grouping_by_source_keeps_books_together():
     assert split.group_by == "source"
 
 
+def test_auto_groups_by_source_where_there_are_enough():
+    assert split_records(clips(12, sources=6), classes=CLASSES, group_by="auto").group_by == "source"
+
+
+@pytest.mark.parametrize("sources", [None, 1, 2])
+def test_auto_groups_by_video_where_books_are_unknown_or_too_few(sources):
+    split = split_records(clips(5, sources=sources), classes=CLASSES, group_by="auto")
+    sides = groups_by_side(split)
+    assert split.group_by == "video"
+    assert sum(len(videos) for videos in sides.values()) == 10
+    assert all({record.label for record in split.side(side)} == {"flip", "notflip"} for side in sides)
+
+
+def test_two_books_suffice_without_a_test_side():
+    split = split_records(clips(5, sources=2), classes=CLASSES, group_by="auto", test_fraction=0)
+    assert split.group_by == "source"
+
+
+def test_too_few_videos_for_two_sides_are_not_told_to_ask_for_fewer():
+    with pytest.raises(DataError, match="add clips of the rarer class, or, if") as caught:
+        split_records(clips(1), classes=CLASSES, test_fraction=0, group_by="auto")
+    assert "fewer sides" not in str(caught.value)
+
+
 def test_grouping_by_source_needs_sources():
     records = clips(6, sources=6)
     records[0] = replace(records[0], source=None)

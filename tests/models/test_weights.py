@@ -14,7 +14,10 @@ from safetensors.torch import save_file
 
 from flipdetect.errors import ModelError
 from flipdetect.models import MobileNetV2, ResNet18, TimmBackbone, TinyCNN
+from flipdetect.models.packed import read_tensors
 from flipdetect.models.weights import load_weights_file
+from flipdetect.shipped import shipped_path
+from flipdetect.tasks import MobileNetV2Classifier, ResNet18Classifier, TimmClassifier, TinyCNNClassifier
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -161,3 +164,28 @@ def test_files_without_tensors_missing_files_and_odd_names_are_refused(tmp_path:
     (tmp_path / "weights.h5").touch()
     with pytest.raises(ModelError, match=r"must end in \.safetensors"):
         load_weights_file(TinyCNN(), tmp_path / "weights.h5")
+
+
+@pytest.mark.parametrize(("name", "task"), [("tiny_cnn", TinyCNNClassifier), ("mobilenet_v2", MobileNetV2Classifier)])
+def test_training_can_start_from_the_shipped_weights(name: str, task: type) -> None:
+    shipped = read_tensors(shipped_path(name))
+    state = task(weights="flipdetect", channels_last=True).model.state_dict()
+    assert {f"model.{key}" for key in state} == shipped.keys() - {"threshold"}
+    assert all(torch.equal(value, shipped[f"model.{key}"]) for key, value in state.items())
+
+
+def test_shipped_weights_that_do_not_fit_say_what_would() -> None:
+    with pytest.raises(ModelError, match=r"width: 16 and data\.preprocess\.channels: 3, or weights: none"):
+        TinyCNNClassifier(width=8, weights="flipdetect")
+    for task in (TinyCNNClassifier, MobileNetV2Classifier):
+        with pytest.raises(ModelError, match=r"data\.preprocess\.channels: 3"):
+            task(in_channels=1, weights="flipdetect")
+
+
+def test_architectures_without_shipped_weights_name_those_that_have_some() -> None:
+    for build in (
+        lambda: ResNet18Classifier(weights="flipdetect"),
+        lambda: TimmClassifier("mobilenetv2_050", weights="flipdetect"),
+    ):
+        with pytest.raises(ModelError, match="only for TinyCNN, MobileNetV2"):
+            build()

@@ -1,0 +1,178 @@
+"""Twins: side by side, augmented alike, never torn, the same again from seed and epoch."""
+
+import logging
+from pathlib import Path
+
+import albumentations
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flipdetect.data.datamodule import FrameDataModule
+from flipdetect.data.dataset import Draw
+from flipdetect.data.embedded import EmbeddedData
+from flipdetect.data.mixing import MixIn
+from flipdetect.data.pairs import PairSampler, twin_positions
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.errors import ConfigError
+from flipdetect.records import FrameRecord
+from tests.frame_sets import make_monreader_set
+from tests.rendered_sets import make_rendered_set
+
+SPEC = PreprocessSpec(height=32, width=18)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_rendered_set(tmp_path_factory.mktemp("rendered"), books=10, height=64)
+
+
+def module(root: Path, **changes) -> FrameDataModule:
+    changes = {"preprocess": SPEC, "batch_size": 4, "num_workers": 0, "cache_dir": None, "pairs": True, **changes}
+    data = FrameDataModule(root=str(root), **changes)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def batches(data: FrameDataModule, epoch: int = 0) -> list[dict[str, torch.Tensor]]:
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def records(pairs: int, singles: int) -> list[FrameRecord]:
+    """Twins first, then frames that have none."""
+    twins = [
+        FrameRecord(Path(f"{label}{i}"), label, label, extra={"twin": f"{i:04d}-1"})
+        for i in range(pairs)
+        for label in ("flip", "notflip")
+    ]
+    return twins + [FrameRecord(Path(f"single{i}"), "flip", "a", extra={"twin": ""}) for i in range(singles)]
+
+
+def drawn(
+    pairs: int, singles: int, *, epoch: int = 0, ranks: int = 1, rank: int = 0, frames=None, seed=5
+) -> list[Draw]:
+    found = records(pairs, singles)
+    sampler = PairSampler(found, found, epoch_frames=frames, num_replicas=ranks, rank=rank, seed=seed)
+    sampler.set_epoch(epoch)
+    draws = list(sampler)
+    assert len(draws) == len(sampler)
+    return draws
+
+
+def test_twins_lie_side_by_side_in_one_batch(rendered: Path) -> None:
+    data = module(rendered)
+    for batch in batches(data):
+        twins = [data.split.train[index].extra["twin"] for index in batch["index"]]
+        assert twins[::2] == twins[1::2]
+        assert batch["pair"][::2].tolist() == batch["pair"][1::2].tolist()
+        assert len(batch["pair"].unique()) == 2
+        assert (batch["target"][::2] != batch["target"][1::2]).all()
+
+
+def test_twins_are_augmented_alike_frames_and_maps(rendered: Path) -> None:
+    # Noise on a frame that is all of one brightness shows the random numbers themselves.
+    still = albumentations.RandomBrightnessContrast(brightness_limit=(-1, -1), contrast_limit=(0, 0), p=1.0)
+    noise = albumentations.GaussNoise(std_range=(0.2, 0.3), p=1.0)
+    turned = albumentations.HorizontalFlip(p=0.5)
+    found = batches(module(rendered, augment=[still, noise, turned]))
+    image, maps = (torch.cat([batch[key] for batch in found]) for key in ("image", "maps"))
+    target = torch.cat([batch["target"] for batch in found])
+    assert torch.equal(image[::2], image[1::2])
+    assert len({each.sum().item() for each in image[::2]}) == len(image) // 2
+    sheets = maps[target == 1, 0]
+    left, right = sheets[:, :, 0].mean(dim=1), sheets[:, :, -1].mean(dim=1)
+    assert set(((left > 0.5) | (right > 0.5)).tolist()) == {True}
+    assert (left > 0.5).any()
+    assert (right > 0.5).any()
+
+
+def test_a_loader_repeats_an_epoch_exactly(rendered: Path, tmp_path: Path) -> None:
+    changes = {"augment": [albumentations.GaussNoise(std_range=(0.1, 0.2), p=1.0)], "cache_dir": str(tmp_path)}
+    once, again = batches(module(rendered, **changes), 3), batches(module(rendered, num_workers=1, **changes), 3)
+    other = batches(module(rendered, **changes), 4)
+    for one, two in zip(once, again, strict=True):
+        for key in one:
+            assert torch.equal(one[key], two[key])
+    assert [batch["index"].tolist() for batch in once] != [batch["index"].tolist() for batch in other]
+
+
+def test_an_epoch_follows_from_seed_and_number_alone() -> None:
+    assert drawn(9, 3, epoch=2) == drawn(9, 3, epoch=2)
+    assert drawn(9, 3, epoch=2) != drawn(9, 3, epoch=3)
+    assert [draw.index for draw in drawn(9, 3)] != [draw.index for draw in drawn(9, 3, seed=6)]
+    assert {draw.epoch for draw in drawn(9, 3, epoch=2)} == {2}
+
+
+@given(st.integers(0, 30), st.integers(0, 9), st.integers(1, 4), st.none() | st.integers(1, 100), st.integers(0, 3))
+@settings(max_examples=150, deadline=None)
+def test_no_pair_is_torn_between_processes(
+    pairs: int, singles: int, ranks: int, frames: int | None, epoch: int
+) -> None:
+    if 2 * pairs + singles < 2:
+        return
+    shares = [drawn(pairs, singles, epoch=epoch, ranks=ranks, rank=rank, frames=frames) for rank in range(ranks)]
+    assert len({len(share) for share in shares}) == 1
+    for share in shares:
+        for one, two in zip(share[::2], share[1::2], strict=True):
+            assert one.pair == two.pair
+            assert (one.pair is not None) == (max(one.index, two.index) < 2 * pairs)
+            assert one.pair is None or one.index // 2 == two.index // 2
+    every = [draw for share in shares for draw in share]
+    assert len(set(every)) == len(every)
+    wanted = 2 * pairs + singles - singles % 2 if frames is None else frames
+    assert wanted <= len(every) < wanted + 2 * ranks
+    if frames is None and ranks == 1:
+        assert {draw.index for draw in every} >= set(range(2 * pairs))
+
+
+def test_twins_share_a_stream_of_random_numbers_and_nobody_else_has_it() -> None:
+    draws = drawn(20, 6, frames=120)
+    streams = [draw.stream(1) for draw in draws]
+    for one, two in zip(range(0, len(draws), 2), range(1, len(draws), 2), strict=True):
+        assert (streams[one] == streams[two]) == (draws[one].pair is not None)
+    couples = sum(draw.pair is None for draw in draws)
+    assert len(set(streams)) == couples + (len(draws) - couples) // 2
+
+
+def test_only_two_that_share_an_id_are_twins() -> None:
+    three = [FrameRecord(Path(str(i)), "flip", "a", extra={"twin": "x"}) for i in range(3)]
+    assert twin_positions(three) == []
+    assert twin_positions(records(2, 1)) == [(0, 1), (2, 3)]
+    assert twin_positions(records(2, 1)[1:]) == [(1, 2)]  # the first one's twin is on another side of the split
+
+
+def test_a_set_without_twins_is_drawn_as_ever_with_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("flipdetect").propagate = True  # an earlier command line in this process may have cut it off
+    root = make_monreader_set(tmp_path, videos=6, frames=2, height=64)
+    data, plain = module(root), module(root, pairs=False)
+    with caplog.at_level(logging.INFO, logger="flipdetect"):
+        found = batches(data)
+    said = {id(record) for record in caplog.records if "data.pairs is left out" in record.getMessage()}
+    assert len(said) == 1
+    assert [batch["index"].tolist() for batch in found] == [batch["index"].tolist() for batch in batches(plain)]
+    assert all((batch["pair"] == -1).all() for batch in found)
+
+
+def test_mixed_and_balanced_epochs_are_not_paired(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("flipdetect").propagate = True  # an earlier command line in this process may have cut it off
+    monkeypatch.setattr(EmbeddedData, "render_if_needed", lambda _: None)
+    own = make_rendered_set(tmp_path, books=6, height=64)
+    with caplog.at_level(logging.INFO, logger="flipdetect"):
+        mixed = batches(module(own, mix_in=MixIn(EmbeddedData(root=str(rendered)))))
+        balanced = batches(module(own, balance="video"))
+    assert "data.mix_in is set" in caplog.text
+    assert "data.balance is video" in caplog.text
+    assert all((batch["pair"] == -1).all() for batch in mixed + balanced)
+
+
+def test_pairs_need_an_even_batch(rendered: Path) -> None:
+    with pytest.raises(ConfigError, match=r"even data\.batch_size, got 5"):
+        FrameDataModule(root=str(rendered), batch_size=5, pairs=True)
