@@ -18,8 +18,8 @@ STARTED = "rendering.json"
 MAKER = "flipdetect.synth"
 OWN_FRAME = re.compile(r"\d{4}_\d{9}\.jpg(\.part)?")
 OWN_MAP = re.compile(r"\d{4}_\d{9}\.png(\.part)?")
-MAPS = "masks"
-"""Folder of the maps, below it one folder each as for the frames."""
+MAPS = ".maps"
+"""Folder of the maps, below it one folder each as for the frames. Its dot keeps them from being taken for frames."""
 PART = ".part"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
@@ -168,5 +168,5 @@ class RenderedFolder:
 
 
 def map_path(frame_path: str) -> str:
-    """Where the map of a frame belongs: masks/flip/0001_000000010.png."""
+    """Where the map of a frame belongs: .maps/flip/0001_000000010.png."""
     return f"{MAPS}/{frame_path.removesuffix('.jpg')}.png"

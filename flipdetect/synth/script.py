@@ -13,6 +13,7 @@ from flipdetect.synth.capture import Move, sample_capture
 from flipdetect.synth.clip import CLASSES, Clip
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.hand_motion import sample_hands
+from flipdetect.synth.maps import draw_map
 from flipdetect.synth.rule import RAISED, displacements, sheet_at
 from flipdetect.synth.scene import SHEETS, Source, sample_source
 from flipdetect.synth.sheet import TurnStyle
@@ -24,6 +25,15 @@ CLIP_STREAM, FRAMES_STREAM = 5, 6
 IN_VIEW = 0.35
 """Share of the moving sheet that must be inside the frame."""
 
+EDGE_IN_VIEW = 0.15
+"""Length of its free edge that must be inside the frame, as a share of the frame's long side. Without it, a sheet that
+covers the page below looks like that page: a seventh of the flips were of this kind before, and no eye could tell."""
+
+EDGE_POINTS = 9
+
+UNCOVERED = 0.004
+"""Share of the frame that the line along the free edge covers where hands leave enough of it to be seen."""
+
 STANDS_OFF = 0.4
 """Share of the clips in which the page on top does not lie flat."""
 
@@ -31,6 +41,9 @@ NUDGED = 0.2
 """Share of the clips in which the book is pushed."""
 
 MAX_ATTEMPTS = 60
+TRIES = 6
+"""Moments of a stretch at which the hands are looked at."""
+
 PROBES = 15
 """Moments of a turn at which displacement is computed; between them it is interpolated."""
 
@@ -115,9 +128,11 @@ def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
     probes = np.linspace(0, 1, PROBES)
     far = displacements(source, clip.capture.camera, clip.style, probes).min(axis=1)
     seen = np.array([_share_in_view(config, source, clip, float(at)) for at in probes])
+    edge = np.array([_edge_in_view(config, source, clip, float(at)) for at in probes])
     phases = np.array([clip.turn.phases(frame / FRAME_RATE) for frame in range(clip.frames)])
     progress = phases if clip.to_left else 1 - phases
     moving = (np.interp(progress, probes, far) > config.margin) & (np.interp(progress, probes, seen) > IN_VIEW)
+    moving &= np.interp(progress, probes, edge) > EDGE_IN_VIEW
     return [int(frame) for frame in np.flatnonzero(moving.any(axis=1))]
 
 
@@ -125,21 +140,45 @@ def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
 def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
     """The frames of clip `index` that belong to the data set, in order.
 
-    Flips are photographed only while the sheet moves. Of the other clips every second one uses the same
-    stretch of time, so that hands are caught at the same moments in both classes.
+    Flips are photographed only while the sheet moves, and where hands leave enough of its edge to be seen, if there is
+    such a moment. Of the other clips every second one uses the same moments, so that hands are caught alike in both
+    classes.
     """
     clip = sample_clip(config, index)
     rng = config.stream(FRAMES_STREAM, index // 2)
     during_turn = bool(rng.random() < 0.5) or clip.is_flip
     choices = moving_frames(config, clip) if during_turn else list(range(clip.frames))
     edges = np.linspace(0, len(choices), config.frames_per_clip + 1).astype(int)
-    return tuple(choices[int(rng.integers(low, high))] + 1 for low, high in pairwise(edges))
+    stretches = [rng.permutation(np.arange(low, high)).tolist() for low, high in pairwise(edges)]
+    if not during_turn:
+        return tuple(choices[stretch[0]] + 1 for stretch in stretches)
+    # The frames of a twin follow from the flip.
+    flip = sample_clip(config, index - index % 2)
+    return tuple(_first_uncovered(config, flip, [choices[place] for place in stretch]) + 1 for stretch in stretches)
+
+
+def _first_uncovered(config: SynthConfig, clip: Clip, frames: list[int]) -> int:
+    """The first of these frames in which hands do not hide the sheet's edge; the very first if there is none."""
+    for frame in frames[:TRIES]:
+        if draw_map(config, clip, frame / FRAME_RATE)[..., 1].mean() > 255 * UNCOVERED:
+            return frame
+    return frames[0]
 
 
 def _share_in_view(config: SynthConfig, source: Source, clip: Clip, progress: float) -> float:
     points = clip.capture.camera.project(sheet_at(source, clip.style, progress).points())
     seen = (points >= 0) & (points < np.array(config.frame_size(clip.source)))
     return float(seen.all(axis=2).mean())
+
+
+def _edge_in_view(config: SynthConfig, source: Source, clip: Clip, progress: float) -> float:
+    """Length of the free edge inside the frame, as a share of the frame's long side."""
+    sheet, size = sheet_at(source, clip.style, progress), config.frame_size(clip.source)
+    heights = np.linspace(-0.499, 0.499, EDGE_POINTS) * source.book.height
+    points = clip.capture.camera.project(np.array([sheet.edge_point(float(y)) for y in heights]))
+    inside = ((points >= 0) & (points < np.array(size))).all(axis=1)
+    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    return float(lengths[inside[:-1] & inside[1:]].sum() / max(size))
 
 
 def _raise(rng: np.random.Generator, source: Source, camera: Camera, style: TurnStyle, to_left: bool) -> float:

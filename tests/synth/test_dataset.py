@@ -45,7 +45,7 @@ def test_the_layout_is_monreaders(rendered: Path) -> None:
     assert len(frames) == CONFIG.frames
     assert all(re.fullmatch(r"(flip|notflip)/000[1-4]_0000000\d\d\.jpg", name) for name in frames)
     assert {name[:9] for name in frames if name.startswith("flip")} == {f"flip/{n:04d}" for n in range(1, 5)}
-    maps = {f"masks/{name.removesuffix('.jpg')}.png" for name in frames}
+    maps = {f".maps/{name.removesuffix('.jpg')}.png" for name in frames}
     assert set(names) - set(frames) == {"dataset.json", "labels.csv"} | maps
 
 
