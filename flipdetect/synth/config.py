@@ -20,6 +20,11 @@ MAX_FRAMES_PER_CLIP = 12
 ORIENTATIONS = ("portrait", "landscape", "mixed")
 ORIENTATION_STREAM = 8
 
+PARTS = ("sun", "exposure", "print", "bow", "standing", "behaviours", "hands")
+"""What a rendering can be made without, to measure what each brings: patches of sun and shade; over- and underexposed
+films; faint and uneven print; strongly bowed pages; pages that stand off at rest; turns other than simple ones;
+hands."""
+
 MAX_CLIPS_PER_LABEL = 9999
 """Video ids have four digits."""
 
@@ -39,6 +44,7 @@ class SynthConfig:
         margin: flip frames are taken where the sheet's edge is at least so far, in page widths of the picture, from
             where it lay and from where it will lie. The label rule starts at 0.16; below 0.3 a single frame is hard to
             tell from a page that does not lie flat.
+        without: parts of the rendering to leave out, names of `PARTS` separated by commas; for ablations.
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
 
     Raises:
@@ -53,6 +59,7 @@ class SynthConfig:
     orientation: str = "portrait"
     aspect: float = 9 / 16
     margin: float = 0.22
+    without: str = ""
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "choose an integer from 0")
@@ -77,6 +84,8 @@ class SynthConfig:
         )
         _require(64 <= self.height <= 1920, "height", self.height, "choose 64 to 1920 pixels")
         _require(self.orientation in ORIENTATIONS, "orientation", self.orientation, f"choose {', '.join(ORIENTATIONS)}")
+        unknown = [part for part in self.parts_left_out if part not in PARTS]
+        _require(not unknown, "without", self.without, f"choose among {', '.join(PARTS)}")
         _require(0.16 <= self.margin <= 0.6, "margin", self.margin, "choose 0.16 to 0.6 page widths")
         _require(0.4 <= self.aspect <= 1, "aspect", self.aspect, "choose 0.4 to 1: short side over long side")
 
@@ -91,6 +100,11 @@ class SynthConfig:
         if self.orientation == "mixed":
             turned = bool(self.stream(ORIENTATION_STREAM, source).random() < 0.5)
         return (self.height, self.width) if turned else (self.width, self.height)
+
+    @property
+    def parts_left_out(self) -> tuple[str, ...]:
+        """Names of the parts to leave out."""
+        return tuple(part.strip() for part in self.without.split(",") if part.strip())
 
     @property
     def clips(self) -> int:

@@ -35,8 +35,8 @@ def draw_desk(rng: np.random.Generator, page_height: float) -> NDArray[np.float3
     return linear(np.clip(desk, 3, 255))
 
 
-def draw_light(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Brightness and tint over the desk, (480, 480, 3) float32 around 1: fall-off, window patches, shade."""
+def draw_light(rng: np.random.Generator, *, sun: bool = True) -> NDArray[np.float32]:
+    """Brightness and tint over the desk, (480, 480, 3) float32 around 1: fall-off and, with `sun`, patches of it."""
     size = LIGHT_PIXELS
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size * 2 * DESK_REACH - DESK_REACH
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.16)
@@ -45,10 +45,10 @@ def draw_light(rng: np.random.Generator) -> NDArray[np.float32]:
         cx, cy = rng.uniform(-2.0, 2.0, 2)
         light *= 0.55 + 0.75 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / rng.uniform(2.5, 9.0))
     warm = np.zeros_like(light)
-    if rng.random() < 0.6:
+    if sun and rng.random() < 0.6:
         warm = _window(rng, size)
         light = light * (1 + warm * rng.uniform(0.2, 1.8))
-    if rng.random() < 0.4:
+    if sun and rng.random() < 0.4:
         light = light * (1 - _window(rng, size) * rng.uniform(0.15, 0.6))  # the photographer's shadow, a lamp's arm
     # Phones expose for the bright part of what is in the middle.
     middle = light[size * 3 // 8 : size * 5 // 8, size * 3 // 8 : size * 5 // 8]

@@ -23,6 +23,7 @@ class PageStyle:
         paper: (3,) display colour of the paper.
         ink: (3,) display colour of the print.
         weight: how black the letters are, 0 to 1: thin strokes of a light typeface melt to grey.
+        uneven: how much that differs from page to page, 0 to 1.
         margin: blank border, as a share of the page width.
         columns: of text.
         line: distance of text lines, as a share of the page width.
@@ -34,6 +35,7 @@ class PageStyle:
     paper: tuple[float, float, float]
     ink: tuple[float, float, float]
     weight: float
+    uneven: float
     margin: float
     columns: int
     line: float
@@ -51,6 +53,7 @@ def sample_page_style(rng: np.random.Generator) -> PageStyle:
         paper=(white, white - 0.25 * yellow, white - yellow),
         ink=(ink, ink, ink + rng.uniform(0, 8)),
         weight=float(rng.uniform(0.25, 1.0)),
+        uneven=1.0,
         margin=float(rng.uniform(0.07, 0.15)),
         columns=int(rng.choice([1, 1, 1, 2])),
         line=float(rng.uniform(0.017, 0.042)),
@@ -67,7 +70,7 @@ def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: in
     page[:] = style.paper
     if rng.random() > 0.08:
         # No two pages of a book are printed alike: a faint page is not one that moves.
-        weight = style.weight * rng.uniform(0.5, 1.1)
+        weight = style.weight * (1 + style.uneven * rng.uniform(-0.5, 0.1))
         paper = np.asarray(style.paper)
         ink = paper + min(weight, 1.0) * (np.asarray(style.ink) - paper)
         _fill_page(rng, replace(style, ink=(float(ink[0]), float(ink[1]), float(ink[2]))), page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -102,6 +102,7 @@ class Assets:
 def sample_source(config: SynthConfig, index: int) -> Source:
     """Source number `index` of a data set."""
     rng = config.stream(SOURCE_STREAM, index)
+    left_out = config.parts_left_out
     book = _sample_book(rng)
     elevation, azimuth = np.deg2rad(rng.uniform(38, 78)), rng.uniform(0, 2 * np.pi)
     lamp = (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation))
@@ -111,9 +112,15 @@ def sample_source(config: SynthConfig, index: int) -> Source:
         softness=float(rng.uniform(0.08, 0.4)),
         through=float(rng.uniform(0.2, 0.45)),
     )
-    return Source(
-        index, book, light, sample_person(rng), sample_page_style(rng), sample_phone(rng), _sample_view(rng, book)
-    )
+    person, style, phone, view = sample_person(rng), sample_page_style(rng), sample_phone(rng), _sample_view(rng, book)
+    if "bow" in left_out:
+        book = replace(book, right=_hardly_bowed(book.right), left=_hardly_bowed(book.left))
+    if "print" in left_out:
+        style = replace(style, weight=1.0, uneven=0.0)
+    if "exposure" in left_out:
+        exposure, contrast = (min(max(phone.exposure, 0.55), 1.08), min(max(phone.contrast, 0.1), 0.7))
+        phone = replace(phone, exposure=exposure, contrast=contrast)
+    return Source(index, book, light, person, style, phone, view)
 
 
 @lru_cache(maxsize=2)
@@ -121,7 +128,7 @@ def paint_source(config: SynthConfig, index: int) -> Assets:
     """The pictures of a source; the last two are kept, as the clips of a source follow one another."""
     source = sample_source(config, index)
     rng = config.stream(DESK_STREAM, index)
-    return Assets(draw_desk(rng, source.book.height), draw_light(rng))
+    return Assets(draw_desk(rng, source.book.height), draw_light(rng, sun="sun" not in config.parts_left_out))
 
 
 @lru_cache(maxsize=2 * SHEETS)
@@ -175,6 +182,10 @@ def _sample_book(rng: np.random.Generator) -> Book:
         slant=float(rng.uniform(-0.03, 0.14)),
         gutter=float(rng.uniform(0.05, 0.6)),
     )
+
+
+def _hardly_bowed(page: RestProfile) -> RestProfile:
+    return RestProfile(page.climb, min(page.reach, 0.13), min(page.bow, 0.2))
 
 
 def _sample_view(

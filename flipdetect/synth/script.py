@@ -18,7 +18,7 @@ from flipdetect.synth.rule import RAISED, displacements, sheet_at
 from flipdetect.synth.scene import SHEETS, Source, sample_source
 from flipdetect.synth.sheet import TurnStyle
 from flipdetect.synth.thing import sample_thing
-from flipdetect.synth.turn import sample_turn
+from flipdetect.synth.turn import sample_turn, shape_turn
 
 CLIP_STREAM, FRAMES_STREAM = 5, 6
 
@@ -81,8 +81,14 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
     book = source.book
     hands, linger = sample_hands(rng, book.height, book.page_z, to_left)
     turn = sample_turn(rng, float(rng.uniform(0.25, 0.5)) + linger)
+    if "behaviours" in config.parts_left_out:
+        turn = shape_turn(rng, "simple", turn.start)
     duration = turn.end + float(rng.uniform(0.25, 0.5))
     raised = _raise(rng, source, camera, style, to_left)
+    if "hands" in config.parts_left_out:
+        hands = ()
+    if "standing" in config.parts_left_out:
+        raised = 0.0
     first = int(rng.integers(1, SHEETS - 1))
     return Clip(
         index=index,

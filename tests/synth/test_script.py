@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flipdetect.errors import ConfigError
 from flipdetect.synth import SynthConfig, frame_truth
+from flipdetect.synth.config import PARTS
 from flipdetect.synth.rule import MOVED, RAISED
+from flipdetect.synth.scene import paint_source, sample_source
 from flipdetect.synth.script import frame_numbers, sample_clip
 from flipdetect.synth.truth import sheet_displacements
 from flipdetect.synth.turn import BEHAVIOURS
@@ -115,3 +118,28 @@ def test_frames_of_a_clip_are_distinct_and_ordered() -> None:
         assert len(numbers) == 6
         assert list(numbers) == sorted(set(numbers))
         assert numbers[0] >= 1
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_left_out_is_gone_and_no_other(part: str) -> None:
+    full, without = (
+        SynthConfig(seed=2, sources=12, clips_per_source=2, frames_per_clip=1, without=name) for name in ("", part)
+    )
+    told = {
+        "exposure": lambda config: max(sample_source(config, i).phone.exposure for i in range(12)) > 1.08,
+        "print": lambda config: min(sample_source(config, i).style.weight for i in range(12)) < 1,
+        "bow": lambda config: max(sample_source(config, i).book.right.bow for i in range(12)) > 0.2,
+        "standing": lambda config: any(sample_clip(config, i).rest not in (0.0, 1.0) for i in range(24)),
+        "behaviours": lambda config: any(sample_clip(config, i).turn.behaviour != "simple" for i in range(24)),
+        "hands": lambda config: any(sample_clip(config, i).hands for i in range(24)),
+        "sun": lambda config: (
+            max(np.abs(np.diff(paint_source(config, i).light, axis=0)).max() for i in range(6)) > 0.05
+        ),
+    }
+    assert all(shown(full) for shown in told.values())
+    assert [name for name, shown in told.items() if not shown(without)] == [part]
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(ConfigError, match="choose among sun"):
+        SynthConfig(without="moon")
