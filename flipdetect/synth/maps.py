@@ -9,7 +9,7 @@ from flipdetect.errors import DataError
 from flipdetect.synth.clip import Clip
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.rule import sheet_at
-from flipdetect.synth.scene import sample_source
+from flipdetect.synth.scene import Source, sample_source
 from flipdetect.synth.sheet import Floats
 from flipdetect.synth.silhouette import Mask, draw_outlines
 from flipdetect.synth.surface import SUBPIXEL_BITS, fixed_point, strips
@@ -19,7 +19,7 @@ SHRINK = 4
 """A map has a quarter of the frame's height and width: finer than any network predicts it."""
 
 LIFTED = 0.05
-"""Paper higher than this above the lying pages, in page widths, counts as in the air."""
+"""Paper higher than this above where pages lie, in page widths, counts as in the air."""
 
 EDGE_POINTS = 11
 EDGE_WIDTH = 7
@@ -59,6 +59,18 @@ def encode_map(picture: Mask) -> bytes:
     return bytes(data.tobytes())
 
 
+def _lying_heights(source: Source, clip: Clip) -> tuple[Floats, Floats]:
+    """Where pages lie across the book: x from left to right, and their height there. Thick books bow."""
+    x, z = [], []
+    for at in (1.0, 0.0):
+        points = sheet_at(source, clip.style, at).points().mean(axis=1)
+        x.append(points[:, 0])
+        z.append(points[:, 2])
+    across, height = np.concatenate(x), np.concatenate(z)
+    order = np.argsort(across)
+    return across[order], height[order]
+
+
 def _draw_sheets(config: SynthConfig, clip: Clip, time: float, sheet: Mask, edge: Mask) -> None:
     """Draw the sheets on top into masks (h, w): paper in the air, and the lines along the free edges."""
     source, size = sample_source(config, clip.source), config.frame_size(clip.source)
@@ -67,10 +79,12 @@ def _draw_sheets(config: SynthConfig, clip: Clip, time: float, sheet: Mask, edge
     view = view.warped(np.diag([width / size[0], height / size[1], 1.0]))
     thick = max(1, round(EDGE_WIDTH * max(height, width) / 384))
     heights = np.linspace(-0.4995, 0.4995, EDGE_POINTS) * source.book.height
+    lying = _lying_heights(source, clip)
     for _, progress in clip.layers(time):
         paper = sheet_at(source, clip.style, progress)
         points = paper.points()
-        rise: Floats = (points[:-1, :, 2].mean(axis=1) + points[1:, :, 2].mean(axis=1)) / 2 - source.book.page_z
+        middle: Floats = (points[:-1].mean(axis=1) + points[1:].mean(axis=1)) / 2
+        rise = middle[:, 2] - np.interp(middle[:, 0], *lying)
         outlines = fixed_point(strips(view.project(points)))
         for index in np.flatnonzero(rise > LIFTED).tolist():
             cv2.fillConvexPoly(sheet, outlines[index], 1, cv2.LINE_8, SUBPIXEL_BITS)

@@ -182,7 +182,7 @@ def _edge_in_view(config: SynthConfig, source: Source, clip: Clip, progress: flo
     sheet, size = sheet_at(source, clip.style, progress), config.frame_size(clip.source)
     heights = np.linspace(-0.499, 0.499, EDGE_POINTS) * source.book.height
     points = clip.capture.camera.project(np.array([sheet.edge_point(float(y)) for y in heights]))
-    inside = ((points >= 0) & (points < np.array(size))).all(axis=1)
+    inside = np.all((points >= 0) & (points < np.array(size)), axis=1)
     lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
     return float(lengths[inside[:-1] & inside[1:]].sum() / max(size))
 
