@@ -49,6 +49,7 @@ LIGHT = [
     "sources.decode",
     "sources.folder",
     "sources.naming",
+    "sources.video",
     "synth",
     "outputs.tables",
     "outputs.plots",
@@ -56,7 +57,13 @@ LIGHT = [
     "data.index",
     "data.splits",
     "data.audit",
+    "metrics.event",
+    "metrics.sequence",
+    "metrics.threshold",
     "inference.predictor",
+    "inference.events",
+    "inference.event_fit",
+    "evaluation.events",
     "cli.inference",
 ]
 

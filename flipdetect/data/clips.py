@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from flipdetect.data.layout import FolderRole, folder_role
+from flipdetect.errors import FrameError
 from flipdetect.records import ClassNames
 from flipdetect.sources.folder import Problem, find_files
+from flipdetect.sources.video import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+from flipdetect.sources.video import open_video
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".mts"})
 # High enough that what a model sees is the video's compression, not ours.
 JPEG_QUALITY = 95
-# Containers round time stamps, to a millisecond at worst.
-_TIME_TOLERANCE = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +38,13 @@ class LabelledVideo:
 
 @dataclass(slots=True)
 class ClipLoss:
-    """What of a video could not be read: packets and frames that are damaged, and how it ended, if badly."""
+    """What of a video could not be read."""
 
-    packets: int = 0
-    frames: int = 0
-    end: str = ""
+    what: str = ""
 
     def words(self) -> str:
         """In plain words; empty if nothing was lost."""
-        parts = []
-        if self.packets:
-            parts.append(f"{self.packets:,} packets could not be decoded")
-        if self.frames:
-            parts.append(f"{self.frames:,} frames were damaged")
-        return ", ".join([*parts, self.end] if self.end else parts)
+        return self.what
 
 
 @dataclass(slots=True)
@@ -115,56 +107,15 @@ def write_clips(clips: list[LabelledVideo], root: Path, target: Path, rate: floa
 def sampled_frames(path: Path, rate: float, loss: ClipLoss) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Frames of a video at `rate` frames per second, upright.
 
-    Time stamps decide, so that a variable frame rate is no trouble. Damage ends or thins the frames and is
-    counted in `loss`; it raises nothing.
+    Damage ends or thins the frames and is noted in `loss`; it raises nothing.
 
     Yields:
         the frame's number in the video, from 1, and its pixels, `(H, W, 3) uint8` RGB.
     """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                loss.end = "it has no picture"
-                return
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            frame_rate = float(stream.average_rate or 30)
-            number, taken, start = 0, 0, 0.0
-            for frame in _decoded(container, stream, loss):
-                number += 1
-                time = frame.time if frame.time is not None else (number - 1) / frame_rate
-                start = time if number == 1 else start
-                if time - start < taken / rate - _TIME_TOLERANCE:
-                    continue
-                # The next frame is due on the grid of the rate, however late this one came.
-                taken = max(taken + 1, int((time - start + _TIME_TOLERANCE) * rate) + 1)
-                yield number, _upright(frame)
-            # Containers count B-frames and edits differently: only a clear shortfall is worth a word.
-            if stream.frames and number + loss.frames < 0.97 * stream.frames - 1:
-                loss.end = f"it breaks off after {number:,} of {stream.frames:,} frames"
-    except (av.FFmpegError, OSError) as error:
-        loss.end = f"it cannot be read ({error.strerror or error})"
-
-
-def _decoded(container: av.container.InputContainer, stream: av.VideoStream, loss: ClipLoss) -> Iterator[av.VideoFrame]:
-    """All frames that can be decoded. The end is found by the demultiplexer, damaged packets are passed over."""
-    try:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                loss.packets += 1
-                continue
-            for frame in frames:
-                if isinstance(frame, av.VideoFrame) and not frame.is_corrupt:
-                    yield frame
-                else:
-                    loss.frames += 1
-    except av.FFmpegError as error:
-        loss.end = f"it breaks off ({error.strerror or error})"
-
-
-def _upright(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """Pixels turned as the video's display matrix (a phone held upright) asks, `(H, W, 3) uint8` RGB."""
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)), dtype=np.uint8)
+        with open_video(path, rate_hz=rate) as video:
+            for frame in video:
+                yield frame.index + 1, frame.image
+            loss.what = video.lost
+    except FrameError as error:
+        loss.what = f"it cannot be read ({error})"

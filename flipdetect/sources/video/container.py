@@ -1,0 +1,262 @@
+"""Open a video file and say what it is; no pictures are read here."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import NoReturn, cast
+
+import av
+from av.container import InputContainer
+
+from flipdetect.errors import FrameError
+from flipdetect.sources.video.picture import display_size, turn_of
+from flipdetect.sources.video.times import Clock
+
+# Self-contained formats alone. Play lists (HLS, DASH, concat) would let a file that came with a download read
+# other files and the network; FFmpeg would also take a text for a film of a terminal.
+FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,h264,hevc,m4v,mjpeg,ivf,obu,mxf,dv,nut,rm,"
+    "yuv4mpegpipe,mp3,wav,flac,aac"
+)
+# Used where a file names no frame rate.
+USUAL_RATE = Fraction(30)
+
+_TS_DISCONT, _NO_TIMESTAMPS = 0x0200, 0x0080
+_ATTACHED_PICTURE = 0x0400
+_PROBED_PACKETS = 128
+# No coding shows a frame more than this many frames before one that is stored earlier.
+_REORDERED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What the header and the first packets of a video tell.
+
+    Attributes:
+        duration_s: seconds of playback, None if the file does not say.
+        frames_estimate: number of frames, from the header or from duration and rate; None if unknown.
+        size: (height, width) in pixels, upright, square pixels.
+        fps_average: frames per second, None if unknown.
+        codec: FFmpeg's name of the coding ("h264").
+        rotation: degrees counter-clockwise by which stored pictures are turned to be upright: 0, 90, 180, 270.
+            Mirroring, which hardly occurs, is not told.
+        is_vfr: whether the distances of the first frames differ by more than rounding.
+        start_s: the file's own count at the start of playback, which times do not contain.
+    """
+
+    duration_s: float | None
+    frames_estimate: int | None
+    size: tuple[int, int]
+    fps_average: float | None
+    codec: str
+    rotation: int
+    is_vfr: bool
+    start_s: float
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """The container and its picture stream; closed at the end.
+
+    Raises:
+        FrameError: as `open_container`.
+    """
+    container, stream = open_container(path)
+    try:
+        yield container, stream
+    finally:
+        container.close()
+
+
+def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
+    """Open a file; the caller closes the container.
+
+    Raises:
+        FrameError: if it is absent, no regular file, empty, no video, cut short before its index, or without
+            pictures.
+    """
+    _check_file(path)
+    try:
+        # "file:" keeps a name with a colon from being read as an address.
+        container = av.open(
+            f"file:{path}",
+            options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+            metadata_errors="replace",
+        )
+    except UnicodeError as error:
+        _fail(path, "its name cannot be encoded", "rename it", error)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        _fail_to_open(path, error)
+    try:
+        stream = _picture_stream(container, path)
+        # Frame and slice threads: the same pictures, about as many times faster as there are free cores.
+        stream.thread_type = "AUTO"
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def start_of(container: InputContainer, stream: av.VideoStream) -> Fraction:
+    """The file's own count, in seconds, that players show as 0: where the first of its streams starts."""
+    start = cast("int | None", container.start_time)
+    if start is not None:
+        return Fraction(start, av.time_base)
+    if stream.start_time is not None and stream.time_base:
+        return Fraction(stream.start_time * stream.time_base)
+    return Fraction(0)
+
+
+def clock_of(container: InputContainer, stream: av.VideoStream) -> Clock:
+    """A clock for a stream from its beginning."""
+    rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
+    return Clock(stream.time_base or 1 / USUAL_RATE, start_of(container, stream), 1 / Fraction(rate))
+
+
+def picture_end(container: InputContainer, stream: av.VideoStream) -> float | None:
+    """Seconds of playback at which the pictures should end; None if the file does not say it of the pictures."""
+    if stream.duration and stream.time_base:
+        start = stream.start_time * stream.time_base - start_of(container, stream) if stream.start_time else 0
+        return float(stream.duration * stream.time_base + start)
+    if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = match.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    # A whole file's duration may be its sound's.
+    return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
+
+
+def expected_end(container: InputContainer, stream: av.VideoStream) -> float | None:
+    """Seconds of playback at which the pictures ended when the file was whole, if it tells."""
+    if stamps_restart(container):
+        return None  # no header says it: FFmpeg guesses from the last stamps or the bit rate
+    end = picture_end(container, stream)
+    rate = stream.average_rate
+    # FFmpeg corrects an AVI's duration by what is there, but not its count of frames. An MP4's counts also the
+    # frames that were trimmed away.
+    if container.format.name == "avi" and stream.frames and rate:
+        return max(end or 0.0, float(stream.frames / rate))
+    return end
+
+
+def stamps_restart(container: InputContainer) -> bool:
+    """Whether stamps may begin anew within a file of this format, or be absent."""
+    return bool(int(container.format.flags) & (_TS_DISCONT | _NO_TIMESTAMPS))
+
+
+def probe_video(path: Path | str) -> VideoInfo:
+    """Look at a video's header, first packets and first picture: milliseconds, whatever its length.
+
+    Raises:
+        FrameError: as `open_video`, or if the first picture cannot be decoded.
+    """
+    path = Path(path)
+    with opened(path) as (container, stream):
+        stream.thread_type = "SLICE"
+        stamps: list[int] = []
+        first: av.VideoFrame | None = None
+        try:
+            for packet in container.demux(stream):
+                first = first or _first_picture(packet)
+                if packet.pts is not None:
+                    stamps.append(packet.pts)
+                if first is not None and len(stamps) >= _PROBED_PACKETS:
+                    break
+        except av.FFmpegError:
+            pass  # what came before the damage is enough
+        if first is None:
+            _fail(path, "no picture in it can be decoded", "copy or export it again")
+        end = picture_end(container, stream)
+        duration = end if end is not None else container.duration / av.time_base if container.duration else None
+        rate = stream.average_rate or stream.guessed_rate
+        frames = stream.frames or (round(duration * rate) if duration and rate else None)
+        turn = turn_of(first)
+        return VideoInfo(
+            duration_s=duration,
+            frames_estimate=frames,
+            size=display_size(first, stream, turn),
+            fps_average=float(rate) if rate else None,
+            codec=stream.codec_context.name,
+            rotation=turn.degrees,
+            is_vfr=_distances_differ(stamps, stream.time_base),
+            start_s=float(start_of(container, stream)),
+        )
+
+
+def fail_to_decode(path: Path) -> NoReturn:
+    """Refuse a video that has a picture stream of which nothing can be shown."""
+    _fail(path, "not one of its frames can be decoded", "copy or export it again")
+
+
+def _first_picture(packet: av.Packet[av.VideoStream]) -> av.VideoFrame | None:
+    try:
+        return next((frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)), None)
+    except av.FFmpegError:
+        return None
+
+
+def _distances_differ(stamps: list[int], time_base: Fraction | None) -> bool:
+    """Whether frames come at uneven distances, apart from rounding to the time base and to a millisecond."""
+    ordered = sorted(set(stamps))
+    if len(stamps) >= _PROBED_PACKETS:
+        ordered = ordered[:-_REORDERED]
+    steps = [later - earlier for earlier, later in pairwise(ordered)]
+    if len(steps) < 2 or not time_base:
+        return False
+    return float((max(steps) - min(steps)) * time_base) > max(0.0021, float(2 * time_base))
+
+
+def _picture_stream(container: InputContainer, path: Path) -> av.VideoStream:
+    """The stream with the film: not a cover picture."""
+    films = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE]
+    if not films:
+        found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        _fail(path, f"it holds no moving pictures (found: {found})", "give a video file, or convert it again")
+    best = container.streams.best("video")
+    chosen = best if best in films else films[0]
+    assert isinstance(chosen, av.VideoStream)
+    if not chosen.codec_context:
+        _fail(path, "its pictures are coded in a way that this FFmpeg does not know", "convert it to H.264 (MP4)")
+    return chosen
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        _fail(path, "there is no such file", "correct the path", error)
+    except (OSError, ValueError) as error:
+        _fail(path, f"it cannot be read ({error})", "check the path and its permissions", error)
+    if stat.S_ISDIR(status.st_mode):
+        _fail(path, "it is a folder", "give a video file")
+    if not stat.S_ISREG(status.st_mode):
+        _fail(path, "it is not a regular file", "give a video file")
+    if status.st_size == 0:
+        _fail(path, "the file is empty (0 bytes)", "copy it again")
+    if not os.access(path, os.R_OK):
+        _fail(path, "it may not be read (permission denied)", "change its permissions (chmod +r)")
+
+
+def _fail_to_open(path: Path, error: Exception) -> NoReturn:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] in (b"ftyp", b"mdat", b"wide"):
+        _fail(
+            path,
+            "the video is damaged or cut short: its index (moov) is missing",
+            "copy it again from the camera; it cannot be played without its end",
+            error,
+        )
+    words = getattr(error, "strerror", None) or str(error)
+    _fail(path, f"it cannot be opened as a video ({words})", "give a video such as MP4, MOV, MKV, WebM or AVI", error)
+
+
+def _fail(path: Path, what: str, remedy: str, cause: BaseException | None = None) -> NoReturn:
+    raise FrameError(f"{path}: {what}; {remedy}") from cause

@@ -1,0 +1,192 @@
+"""Pick single frames of a video by their times, exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from flipdetect.errors import ConfigError, FrameError
+from flipdetect.sources.video.container import clock_of, fail_to_decode, opened, stamps_restart
+from flipdetect.sources.video.decoding import Decoding, duration_of
+from flipdetect.sources.video.picture import Converter, check_request
+from flipdetect.sources.video.times import NUDGE_S, VideoFrame
+
+# A time written with three decimals still means the frame it was taken from.
+TOLERANCE_S = 0.51 * NUDGE_S
+# How far ahead it is first tried to decode rather than to jump; it grows where jumps lead back.
+_REACH_S = 1.0
+# How much earlier to look for a key frame when a jump led too late, as it may in MPEG-TS.
+_EARLIER_S = (0.0, 2.0, 12.0)
+
+_Timed = tuple[float, av.VideoFrame]
+
+
+def frame_at(
+    path: Path | str, times_s: Sequence[float], *, min_size: tuple[int, int] | None = None, channels: int = 3
+) -> Iterator[VideoFrame]:
+    """The frames on show at given times, in the order given, decoded as they are asked for.
+
+    A time that `open_video` gave yields the very frame, also if written with three decimals. Others yield the
+    frame that a player would show; before the first, the first. Ascending times cost least: each jump goes
+    to the last key frame before, and from there the decoder works forward.
+
+    Formats whose stamps may begin anew (MPEG-TS) or be absent (raw H.264) are read from the start
+    where a jump does not lead to a frame of exactly that time.
+
+    Args:
+        path: the file.
+        times_s: seconds from the start of playback.
+        min_size: as in `open_video`; None: full size.
+        channels: 3 for RGB, 1 for grey.
+
+    Yields:
+        frames, whose `time_s` is their own and whose `index` is -1.
+
+    Raises:
+        ConfigError: if a time is negative or no number, or another argument is impossible. At once.
+        FrameError: as `open_video`, or if a time lies beyond the end. On the way.
+    """
+    check_request(min_size, channels)
+    wrong = [time for time in times_s if not (math.isfinite(time) and time >= 0)]
+    if wrong:
+        raise ConfigError(f"times must be seconds from the start of playback, 0 or more, got {wrong[0]}")
+    return _frames_at(Path(path), [float(time) for time in times_s], min_size, channels)
+
+
+def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None, channels: int) -> Iterator[VideoFrame]:
+    done = 0
+    try:
+        with opened(path) as (container, stream):
+            cursor = _Cursor(path, container, stream)
+            converter = Converter(str(path), stream, min_size, channels)
+            for time in times:
+                found, frame = cursor.move(time)
+                yield VideoFrame(found, -1, converter.pixels(frame))
+                done += 1
+        return
+    except _UnsureError:
+        pass
+    # From the start, and again from the start for each time that lies before the one before it.
+    while done < len(times):
+        with opened(path) as (container, stream):
+            cursor = _Cursor(path, container, stream, jumps=False)
+            converter = Converter(str(path), stream, min_size, channels)
+            while done < len(times) and cursor.is_ahead(times[done]):
+                found, frame = cursor.move(times[done])
+                yield VideoFrame(found, -1, converter.pixels(frame))
+                done += 1
+
+
+class _UnsureError(Exception):
+    """A jump cannot be trusted to have led to the right frame."""
+
+
+class _Cursor:
+    """A place in a stream: the frame on show and the one that follows it."""
+
+    def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, *, jumps: bool = True) -> None:
+        self._path = path
+        self._container = container
+        self._stream = stream
+        self._jumps = jumps
+        self._must_match = jumps and stamps_restart(container)
+        self._clock = clock_of(container, stream)
+        self._reach = _REACH_S
+        self._placed = False
+        self._now: _Timed | None = None
+        self._next: _Timed | None = None
+        self._frames = self._from_here(sure=True)
+
+    def is_ahead(self, time: float) -> bool:
+        """Whether a time can be reached by decoding on."""
+        return self._now is None or time + TOLERANCE_S >= self._now[0]
+
+    def move(self, time: float) -> _Timed:
+        """The frame on show at a time.
+
+        Raises:
+            FrameError: if the time lies beyond the end.
+            _UnsureError: if stamps cannot be trusted to name that frame.
+        """
+        if not self._placed:
+            if self._jumps and time > self._reach:
+                self._jump(time)
+            else:
+                self._step()
+        elif self._jumps and not self.is_ahead(time):
+            self._jump(time)
+        elif self._jumps and self._next is not None and time > self._next[0] + self._reach:
+            place = self._next[0]
+            self._jump(time)
+            if self._next is not None and self._next[0] <= place:
+                # No key frame lay between: decoding on would have been cheaper.
+                self._reach = 2 * (time - place)
+        self._placed = True
+        while self._next is not None and self._next[0] <= time + TOLERANCE_S:
+            self._step()
+        return self._shown(time)
+
+    def _shown(self, time: float) -> _Timed:
+        shown = self._now or self._next
+        if shown is None:
+            fail_to_decode(self._path)
+        if self._must_match and abs(shown[0] - time) > TOLERANCE_S:
+            raise _UnsureError
+        if self._next is None:
+            end = shown[0] + duration_of(shown[1], self._clock.step)
+            if time > end + TOLERANCE_S:
+                raise FrameError(
+                    f"{self._path}: there is no frame at {time:.3f} s, its last one ends at {end:.3f} s; "
+                    "ask for times before that"
+                )
+        return shown
+
+    def _step(self) -> None:
+        self._now, self._next = self._next, next(self._frames, None)
+
+    def _jump(self, time: float) -> None:
+        """Go to a key frame at or before `time`."""
+        for earlier in _EARLIER_S:
+            target = max(time - earlier, 0.0)
+            try:
+                self._container.seek(self._clock.stamp(target), stream=self._stream, backward=True)
+            except av.FFmpegError as error:
+                raise _UnsureError from error
+            self._frames = self._from_here(sure=target == 0.0)
+            self._now, self._next = None, next(self._frames, None)
+            if self._next is not None and (self._next[0] <= time + TOLERANCE_S or target == 0.0):
+                return
+        raise _UnsureError
+
+    def _from_here(self, *, sure: bool) -> Iterator[_Timed]:
+        # Not a method, or cursor and generator would hold each other, and the frames.
+        return _frames_from_here(self._container, self._stream, sure=sure, strict=self._jumps)
+
+
+def _frames_from_here(
+    container: InputContainer, stream: av.VideoStream, *, sure: bool, strict: bool
+) -> Iterator[_Timed]:
+    """(seconds, frame) from the container's present place on.
+
+    Args:
+        container: the file.
+        stream: its pictures.
+        sure: whether the place is a good one; if not, frames count from the next key frame on. At the start of a
+            trimmed MP4 it is: the key frame that its first frames need is decoded, but not given.
+        strict: whether stamps must need no repair that depends on the frames before.
+
+    Raises:
+        _UnsureError: if they do.
+    """
+    # A new account each time, for its clock must know nothing of frames elsewhere.
+    decoding = Decoding(container, stream)
+    for _, time, frame in decoding.frames():
+        if strict and (decoding.clock.missing or decoding.clock.jumps):
+            raise _UnsureError
+        sure = sure or bool(frame.key_frame)
+        if sure:
+            yield time, frame

@@ -1,0 +1,120 @@
+import gc
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from flipdetect.sources.video import frame_at, open_video, probe_video
+from tests.sources.films import SIZE, decoders, open_files, read
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+
+
+class TestThread:
+    def test_it_is_joined_at_the_end_and_by_close(self, film):
+        video = open_video(film)
+        assert not decoders()
+        next(video)
+        assert len(decoders()) == 1
+        video.close()
+        assert not decoders()
+        video.close()
+        assert list(video) == []
+        read(film)
+        assert not decoders()
+        open_video(film).close()
+
+    def test_it_is_joined_when_the_caller_fails_or_is_interrupted(self, film):
+        for error in (ValueError, KeyboardInterrupt):
+            with pytest.raises(error), open_video(film) as video:  # noqa: PT012
+                next(video)
+                raise error
+            assert not decoders()
+
+    def test_it_is_joined_when_the_reader_is_forgotten(self, film):
+        video = open_video(film)
+        next(video)
+        del video
+        gc.collect()
+        assert not decoders()
+
+    def test_it_does_not_keep_python_from_ending(self, film):
+        code = f"from flipdetect.sources.video import open_video; v = open_video({str(film)!r}); next(v); print('read')"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        assert (done.stdout, done.stderr) == ("read\n", "")
+
+    def test_it_decodes_a_few_frames_ahead_and_no_more(self, film):
+        with open_video(film) as video:
+            next(video)
+            time.sleep(0.2)
+            assert video._work._ready.qsize() == 4
+            assert video._work.decoding.index < 12
+
+    def test_its_errors_surface(self, film, monkeypatch):
+        video = open_video(film)
+
+        def fail(frame):
+            raise MemoryError("no room for it")
+
+        monkeypatch.setattr(video._work._converter, "pixels", fail)
+        with pytest.raises(MemoryError, match="no room"):
+            next(video)
+        assert not decoders()
+
+    def test_an_interrupt_while_waiting_ends_it(self, film, monkeypatch):
+        video = open_video(film)
+        next(video)
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(video._work, "take", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            next(video)
+        assert not decoders()
+
+    def test_it_may_be_stopped_from_within(self, film, monkeypatch):
+        """As when the garbage collector happens to run in the thread."""
+        video = open_video(film)
+        convert = video._work._converter.pixels
+
+        def stop_and_convert(frame):
+            video._work.stop()
+            return convert(frame)
+
+        monkeypatch.setattr(video._work._converter, "pixels", stop_and_convert)
+        assert len(list(video)) <= 1
+        assert not decoders()
+
+    @needs_proc
+    def test_many_readers_leave_no_file_open(self, film):
+        read(film)
+        before = open_files()
+        for _ in range(20):
+            video = open_video(film, min_size=(8, 8))
+            next(video)
+            video.close()
+            next(frame_at(film, [3.0]))
+            probe_video(film)
+            del video
+        for _ in range(5):
+            next(open_video(film))  # forgotten
+        gc.collect()
+        assert open_files() == before
+        assert not decoders()
+
+
+def test_memory_does_not_wait_for_the_garbage_collector(film):
+    """A decoded 4K frame has 12 megabytes: none may hang in a circle."""
+    gc.collect()
+    gc.disable()
+    try:
+        read(film)
+        list(frame_at(film, [1.0, 3.0]))
+        left = [found for found in gc.get_objects() if isinstance(found, av.VideoFrame) and found.width == SIZE[1]]
+        assert left == []
+    finally:
+        gc.enable()
