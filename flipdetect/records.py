@@ -1,4 +1,4 @@
-"""The nouns of the program: a labelled frame, a scored frame, the names of the two classes."""
+"""The nouns of the program: a labelled frame, a scored frame, a page turn, the names of the two classes."""
 
 from __future__ import annotations
 
@@ -86,3 +86,38 @@ class FrameScore:
     probability: float | None = None
     label: str | None = None
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlipEvent:
+    """A turn of a page, found in the scores of a video's frames.
+
+    Times are time stamps of frames, in seconds on the clock that the scores came with; the turn may have begun or
+    ended up to one frame interval outside of them.
+
+    Attributes:
+        number: from 1, in order of time.
+        start_s: second of the first frame of the turn.
+        peak_s: second of the frame that shows it most clearly; of several that do, the one nearest the middle.
+        end_s: second of the last frame of the turn.
+        start_frame, peak_frame, end_frame: numbers of these frames, None if frames had none.
+        mean_probability: mean over the frames from start to end that could be scored, 0 to 1.
+        peak_probability: highest probability among them, 0 to 1.
+        video: the clip; empty if unknown.
+    """
+
+    number: int
+    start_s: float
+    peak_s: float
+    end_s: float
+    start_frame: int | None
+    peak_frame: int | None
+    end_frame: int | None
+    mean_probability: float
+    peak_probability: float
+    video: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the last; 0 if there is but one."""
+        return self.end_s - self.start_s

@@ -13,7 +13,9 @@ import pytest
 from flipdetect.synth import SynthConfig, render_dataset
 from flipdetect.synth.clip import CLASSES
 from flipdetect.synth.config import FRAME_RATE
-from flipdetect.synth.maps import draw_map
+from flipdetect.synth.maps import LIFTED, _lying_heights, draw_map
+from flipdetect.synth.rule import sheet_at
+from flipdetect.synth.scene import sample_source
 from flipdetect.synth.script import frame_numbers, sample_clip
 
 CONFIG = SynthConfig(seed=3, sources=6, clips_per_source=4, frames_per_clip=2, height=192)
@@ -69,3 +71,13 @@ def test_lost_maps_are_made_again(tmp_path: Path) -> None:
     render_dataset(tmp_path, config, workers=1, progress=False)
     made = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
     assert made == maps
+
+
+def test_a_page_at_rest_is_not_in_the_air_however_it_bows() -> None:
+    for index in range(0, CONFIG.clips, 2):
+        clip = sample_clip(CONFIG, index)
+        source = sample_source(CONFIG, clip.source)
+        lying = _lying_heights(source, clip)
+        for progress in (0.0, 1.0):
+            points = sheet_at(source, clip.style, progress).points().mean(axis=1)
+            assert np.max(points[:, 2] - np.interp(points[:, 0], *lying)) < LIFTED / 2

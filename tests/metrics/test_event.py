@@ -1,0 +1,129 @@
+"""Matching of found and true turns."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+
+from flipdetect.metrics.event import CRITERIA, event_figures, match_events, pooled
+
+
+@dataclass(frozen=True)
+class Turn:
+    start_s: float
+    end_s: float
+    peak: float | None = None
+
+    @property
+    def peak_s(self) -> float:
+        return (self.start_s + self.end_s) / 2 if self.peak is None else self.peak
+
+
+def turns(*pairs: tuple[float, float]) -> list[Turn]:
+    return [Turn(*pair) for pair in pairs]
+
+
+def distance(one: Turn, other: Turn, criterion: str) -> float:
+    if criterion == "interval":
+        return max(0.0, other.start_s - one.end_s, one.start_s - other.end_s)
+    if criterion == "peak":
+        return abs(one.peak_s - other.peak_s)
+    return max(abs(one.start_s - other.start_s), abs(one.end_s - other.end_s))
+
+
+# Gaps and lengths in 1/16 s, peaks anywhere inside.
+sides = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 16), st.integers(0, 16)), max_size=9)
+
+
+def side(rows: list[tuple[int, int, int]]) -> list[Turn]:
+    now, events = 0.0, []
+    for gap, length, place in rows:
+        start, end = now + gap / 16, now + (gap + length) / 16
+        events.append(Turn(start, end, min(start + place / 16, end)))
+        now = end
+    return events
+
+
+@given(sides, sides, st.sampled_from(CRITERIA), st.sampled_from([0.0, 0.25, 1.0]))
+@settings(max_examples=150, deadline=None)
+def test_no_assignment_has_more_pairs_or_a_lower_cost(
+    one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], criterion: str, tolerance: float
+) -> None:
+    found, true = side(one), side(other)
+    pairs = match_events(found, true, tolerance, criterion)
+    assert all(distance(found[i], true[j], criterion) <= tolerance for i, j in pairs)
+    for which in (0, 1):
+        assert all(before[which] < after[which] for before, after in itertools.pairwise(pairs))
+    # The Hungarian method, which knows nothing of order; a pair too far apart costs more than all others together.
+    far = 1e6
+    costs = np.array([[
+        far if distance(a, b, criterion) > tolerance else abs(a.start_s - b.start_s) + abs(a.end_s - b.end_s)
+        for b in true] for a in found]).reshape(len(found), len(true))  # fmt: skip
+    best = costs[linear_sum_assignment(costs)]
+    assert len(pairs) == (best < far).sum()
+    assert sum(costs[i, j] for i, j in pairs) == pytest.approx(best[best < far].sum())
+
+
+def test_an_event_serves_one_turn_only() -> None:
+    joined = event_figures(turns((0, 5)), turns((0, 2), (3, 5)))
+    assert (joined.matched, joined.precision, joined.recall) == (1, 1.0, 0.5)
+    split = event_figures(turns((0, 2), (3, 5)), turns((0, 5)))
+    assert (split.matched, split.precision, split.recall, split.f1) == (1, 0.5, 1.0, pytest.approx(2 / 3))
+
+
+def test_what_the_criteria_compare() -> None:
+    found, true = [Turn(1.0, 1.4, 1.2)], [Turn(1.3, 3.0, 2.0)]
+    assert [len(match_events(found, true, 0.3, criterion)) for criterion in CRITERIA] == [1, 0, 0]
+    near = [Turn(1.1, 3.2, 1.4)]
+    assert [len(match_events(near, true, 0.3, criterion)) for criterion in CRITERIA] == [1, 1, 0]
+    assert match_events(turns((3.25, 4.0)), true, 0.3) == [(0, 0)], "just after the end"
+    assert match_events(turns((3.35, 4.0)), true, 0.3) == []
+
+
+def test_hand_computed_figures_of_two_recordings() -> None:
+    first = event_figures(turns((1.1, 2.0), (5, 6)), turns((1.0, 2.2), (8, 9), (11, 12)), reported_s=[2.5, 6.2])
+    second = event_figures(turns((4, 5)), turns((4, 5)), reported_s=[5.1])
+    assert (first.count_error, first.f1) == (1, pytest.approx(0.4))
+    both = pooled([first, second, event_figures(turns((0, 1), (2, 3)), turns((0, 1)), reported_s=[1.2, 3.4])]).as_dict()
+    assert (both["matched"], both["found"], both["true"]) == (3, 5, 5)
+    assert both["f1"] == pytest.approx(0.6)
+    assert both["count_error"] == 2, "one too few and one too many do not make up for one another"
+    assert both["delay_s"] == pytest.approx(0.2)
+    assert (both["start_error_s"], both["absolute_end_error_s"]) == (0.0, 0.0)
+
+
+def test_nothing_to_find_and_nothing_found_is_right() -> None:
+    nothing = event_figures([], [])
+    assert (nothing.precision, nothing.recall, nothing.f1) == (1.0, 1.0, 1.0)
+    assert math.isnan(nothing.as_dict()["delay_s"])
+    assert event_figures([], turns((0, 1))).f1 == 0.0
+    assert pooled([]).f1 == 1.0
+
+
+@pytest.mark.parametrize(
+    ("found", "options", "message"),
+    [
+        (turns((0, 2), (1, 3)), {}, "found events 1 and 2 overlap"),
+        (turns((4, 5), (0, 1)), {}, "out of order"),
+        (turns((2, 1)), {}, "not in order"),
+        ([], {"criterion": "middle"}, "interval, boundaries, peak"),
+        ([], {"tolerance_s": -1}, "tolerance"),
+        ([], {"tolerance_s": math.nan}, "tolerance"),
+        ([], {"reported_s": [1.0]}, "times of report"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused(found: list[Turn], options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        event_figures(found, [], **options)  # type: ignore[arg-type]
+
+
+def test_thousands_of_events_take_no_time() -> None:
+    many = [Turn(float(place), place + 0.5) for place in range(5000)]
+    assert match_events(many, many) == [(place, place) for place in range(5000)]
