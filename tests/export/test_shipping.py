@@ -109,15 +109,15 @@ def test_averaged_weights_are_the_mean_and_say_so(
     checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def shift(content: dict) -> None:
-        content["state_dict"]["model.head.1.bias"] += 1
+        content["state_dict"]["model.evidence.head.bias"] += 1
         content["flipdetect"]["threshold"] = 0.5
 
     other = changed(checkpoint, "other.ckpt", shift)
     shipment = ship(checkpoint, "tiny_cnn", average=[other], folder=tmp_path)
     before, after = torch.load(checkpoint, weights_only=True), read_tensors(shipment.weights)
     state, threshold = before["state_dict"], (before["flipdetect"]["threshold"] + 0.5) / 2
-    assert torch.allclose(after["model.head.1.bias"], state["model.head.1.bias"] + 0.5)
-    assert torch.equal(after["model.head.1.weight"], state["model.head.1.weight"])
+    assert torch.allclose(after["model.evidence.head.bias"], state["model.evidence.head.bias"] + 0.5)
+    assert torch.equal(after["model.evidence.head.weight"], state["model.evidence.head.weight"])
     assert facts_of(shipment.weights)["threshold"] == float(after["threshold"]) == threshold
     assert "--threshold" in caplog.text
     assert "mean of 2 checkpoints" in shipment.card.read_text("utf-8")

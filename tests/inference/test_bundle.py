@@ -105,7 +105,7 @@ def test_foreign_incomplete_and_damaged_safetensors_are_refused(tmp_path: Path) 
     (tmp_path / "cut.safetensors").write_bytes(whole.read_bytes()[:-100])
     (tmp_path / "text.safetensors").write_text("hello")
     save_file(tensors, tmp_path / "mangled.safetensors", metadata={"flipdetect": "{"})
-    write_packed(tmp_path / "other.safetensors", {"weight": tensors["model.head.1.weight"]}, facts)
+    write_packed(tmp_path / "other.safetensors", {"weight": tensors["model.evidence.head.weight"]}, facts)
     write_packed(tmp_path / "without.safetensors", tensors, {"version": facts["version"]})
     for name, words in (
         ("absent", "there is no checkpoint"),

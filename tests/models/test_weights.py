@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 from flipdetect.errors import ModelError
 from flipdetect.models import MobileNetV2, ResNet18, TimmBackbone, TinyCNN
-from flipdetect.models.packed import read_tensors
+from flipdetect.models.packed import read_facts, read_tensors
 from flipdetect.models.weights import load_weights_file
-from flipdetect.shipped import shipped_path
+from flipdetect.shipped import SHIPPED, shipped_path
 from flipdetect.tasks import MobileNetV2Classifier, ResNet18Classifier, TimmClassifier, TinyCNNClassifier
 
 
@@ -166,10 +166,13 @@ def test_files_without_tensors_missing_files_and_odd_names_are_refused(tmp_path:
         load_weights_file(TinyCNN(), tmp_path / "weights.h5")
 
 
-@pytest.mark.parametrize(("name", "task"), [("tiny_cnn", TinyCNNClassifier), ("mobilenet_v2", MobileNetV2Classifier)])
-def test_training_can_start_from_the_shipped_weights(name: str, task: type) -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_training_can_start_from_the_shipped_weights(name: str) -> None:
+    facts = read_facts(shipped_path(name))
+    assert facts is not None
+    task = {"tiny_cnn": TinyCNNClassifier, "mobilenet_v2": MobileNetV2Classifier}[name]
     shipped = read_tensors(shipped_path(name))
-    state = task(weights="flipdetect", channels_last=True).model.state_dict()
+    state = task(**{**facts["arguments"], "weights": "flipdetect"}).model.state_dict()
     assert {f"model.{key}" for key in state} == shipped.keys() - {"threshold"}
     assert all(torch.equal(value, shipped[f"model.{key}"]) for key, value in state.items())
 

@@ -82,7 +82,7 @@ def test_hyperparameters_rebuild_the_task() -> None:
 
 def test_training_can_start_from_another_runs_weights(trained: Path) -> None:
     stored = torch.load(trained, weights_only=True)["state_dict"]
-    task = TinyCNNClassifier(weights=str(trained))
+    task = TinyCNNClassifier(weights=str(trained), evidence="maps")
     for name, value in task.model.state_dict().items():
         torch.testing.assert_close(value, stored[f"model.{name}"])
 

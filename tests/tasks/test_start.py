@@ -37,7 +37,7 @@ def test_a_checkpoint_brings_its_own(trained: Path) -> None:
 def test_shipped_weights_bring_theirs() -> None:
     facts = read_facts(shipped_path("tiny_cnn"))
     assert facts is not None
-    task = TinyCNNClassifier(weights="flipdetect")
+    task = TinyCNNClassifier(weights="flipdetect", evidence="maps")
     task.setup("fit")
     assert task.threshold.item() == pytest.approx(facts["threshold"])
 
