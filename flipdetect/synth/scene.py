@@ -27,6 +27,9 @@ SHEETS = 6
 PAGE_PIXELS = 0.56
 """Width of a page's picture as a share of the frame's height: the largest a page appears."""
 
+STEEPEST_FALL, STEEPEST_CLIMB = -0.5, 1.3
+"""Slopes of a page at the gutter, in radians."""
+
 HAND_PIXELS = 0.34
 """Length of a hand's picture as a share of the frame's height."""
 
@@ -163,25 +166,32 @@ def hand_stream(config: SynthConfig, index: int, pose: str, left: bool) -> np.ra
 
 
 def _sample_book(rng: np.random.Generator) -> Book:
-    spine_z = float(rng.uniform(0.03, 0.16))
-
-    def profile() -> RestProfile:
-        climb, reach = rng.uniform(0.2, 1.2), np.exp(rng.uniform(np.log(0.05), np.log(0.3)))
-        # A thick book's pages bow strongly; their free edge stays above the desk.
-        steepest = min(0.75, 1.6 * (spine_z + climb * reach * (1 - np.exp(-1 / reach))))
-        return RestProfile(float(climb), float(reach), float(steepest * rng.uniform(0, 1) ** 1.5))
-
+    # Where a book lies open, its halves share the thickness; their pages fall, or climb, from the gutter to them.
+    thickness, share = rng.uniform(0.02, 0.32), rng.uniform(0.08, 0.92)
+    halves = (0.02 + thickness * share, 0.02 + thickness * (1 - share))
+    spine_z = float(max(0.03, rng.uniform(0.4, 0.95) * max(halves)))
+    right, left = (_sample_rest(rng, spine_z, edge_z) for edge_z in halves)
     cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
     return Book(
         height=float(rng.uniform(1.22, 1.55)),
-        right=profile(),
-        left=profile(),
+        right=right,
+        left=left,
         spine_z=spine_z,
         overhang=float(rng.choice([0.0, 0.0, 0.02, 0.04])),
         cover=(float(cover[0]), float(cover[1]), float(cover[2])),
         slant=float(rng.uniform(-0.03, 0.14)),
         gutter=float(rng.uniform(0.05, 0.6)),
     )
+
+
+def _sample_rest(rng: np.random.Generator, spine_z: float, edge_z: float) -> RestProfile:
+    """How a page lies that leaves the gutter at `spine_z` and ends at about `edge_z` above the desk."""
+    reach, bow = np.exp(rng.uniform(np.log(0.05), np.log(0.3))), 0.75 * rng.uniform(0, 1) ** 2
+    gained = reach * (1 - np.exp(-1 / reach))
+    climb = float(np.clip((edge_z - spine_z + bow / 2) / gained, STEEPEST_FALL, STEEPEST_CLIMB))
+    # The free edge stays above the desk.
+    bow = min(bow, 2 * (spine_z + climb * gained - 0.01))
+    return RestProfile(climb, float(reach), float(max(bow, 0.0)))
 
 
 def _hardly_bowed(page: RestProfile) -> RestProfile:

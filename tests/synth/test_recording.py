@@ -99,15 +99,11 @@ def page_print(config: RecordingConfig, opening: int) -> list[np.ndarray]:
 
 
 def test_a_turned_back_opening_shows_the_same_pages() -> None:
-    config = next(
-        found
-        for index in range(20)
-        if (found := RecordingConfig(6, index, seconds=40, turns=10, height=96))
-        and any(event.direction == "right" and event.opening_after == 1 for event in recording_events(found))
-    )
-    first = page_print(config, 1)
-    assert len(first) >= 2
-    other = page_print(config, max(event.opening_after for event in recording_events(config)))
+    found = (RecordingConfig(6, index, seconds=40, turns=10, height=96) for index in range(40))
+    events = ((config, recording_events(config)) for config in found)
+    back = ((c, e) for c, e in events if any(turn.direction == "right" and turn.opening_after == 1 for turn in e))
+    prints = ((page_print(c, 1), page_print(c, max(turn.opening_after for turn in e))) for c, e in back)
+    first, other = next((first, other) for first, other in prints if len(first) >= 2 and other)
     alike = min(np.abs(first[0] - picture).mean() for picture in first[1:])
     assert alike < min(np.abs(first[0] - picture).mean() for picture in other)
 

@@ -8,6 +8,7 @@ import pytest
 
 from flipdetect.errors import ConfigError
 from flipdetect.synth import SynthConfig, contact_sheet, render_clip, render_frame
+from flipdetect.synth.script import sample_clip
 
 CONFIG = SynthConfig(seed=5, sources=4, clips_per_source=4, frames_per_clip=2, height=160)
 
@@ -60,7 +61,9 @@ def test_frames_vary_by_clip_source_and_seed() -> None:
 
 
 def test_a_clip_shows_the_turn_from_rest_to_landing() -> None:
-    frames = render_clip(CONFIG, 0)
+    flips = (index for index in range(0, CONFIG.clips, 2))
+    simple = next(index for index in flips if sample_clip(CONFIG, index).turn.behaviour == "simple")
+    frames = render_clip(CONFIG, simple)
     phases = [frame.truth.phase for frame in frames]
     assert len(frames) == 12
     assert phases == sorted(phases)
