@@ -1,4 +1,4 @@
-"""The nouns of the program: a labelled frame, a scored frame, a page turn, the names of the two classes."""
+"""The nouns of the program: a labelled frame, a scored frame, a page turn, a still, the names of the two classes."""
 
 from __future__ import annotations
 
@@ -68,6 +68,25 @@ class FrameRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameQuality:
+    """How good a picture of the pages a frame is, measured at reduced size; see `flipdetect.inference.stills`.
+
+    Attributes:
+        sharpness: of what lies outside the hands, 0 or more; to be compared within one video alone.
+        exposure: share of the paper that is neither black nor burnt out, 0 to 1.
+        coverage: share of the pages that hands cover, 0 to 1; None if nothing is known of hands.
+        motion: mean change of brightness since the frame measured before, 0 to 1; None for the first one.
+        fingerprint: perceptual hash of the pages, as hexadecimal digits; frames of one opening differ in few bits.
+    """
+
+    sharpness: float
+    exposure: float
+    coverage: float | None
+    motion: float | None
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class FrameScore:
     """What a model says of one frame; a frame that could not be read has a reason instead of a probability.
 
@@ -78,6 +97,8 @@ class FrameScore:
         probability: of the positive class, 0 to 1; None if the frame could not be scored.
         label: the predicted class, None if the frame could not be scored.
         error: why there is no probability; empty if there is one.
+        time_s: second of the video at which it is shown; None if unknown.
+        quality: how good a picture of the pages it is; None if that was not measured.
     """
 
     path: str
@@ -86,6 +107,8 @@ class FrameScore:
     probability: float | None = None
     label: str | None = None
     error: str = ""
+    time_s: float | None = None
+    quality: FrameQuality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +144,60 @@ class FlipEvent:
     def duration_s(self) -> float:
         """Seconds from the first frame to the last; 0 if there is but one."""
         return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """The frame to keep of an opening: of the two pages that lie open between one turn and the next.
+
+    Attributes:
+        opening: from 1, in order of time.
+        video: the clip; empty if unknown.
+        start_s, end_s: seconds between which the opening is in view.
+        time_s: second of the chosen frame; None if there is none to choose.
+        frame: its number, None if it has none.
+        quality: 0 (useless) to 1 (sharp, still, well exposed, free of hands); None without a frame.
+        flaw: what is wrong with the best frame there is, for the user; empty if it is good.
+        same_as: the earlier opening that shows the same pages; None if this one shows others.
+        measured: the chosen frame's measurements; None without a frame.
+    """
+
+    opening: int
+    video: str
+    start_s: float
+    end_s: float
+    time_s: float | None
+    frame: int | None
+    quality: float | None
+    flaw: str = ""
+    same_as: int | None = None
+    measured: FrameQuality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoResult:
+    """What was found in one video, or in one folder's sequence of frames.
+
+    Attributes:
+        video: its name, as in the tables.
+        source: the file or folder it was read from.
+        duration_s: seconds from the first to the last frame that was looked at.
+        frames: how many frames were scored or failed.
+        events: the turns, in order of time.
+        stills: one per opening, in order of time; empty if none were looked for.
+        model: name of the model.
+        threshold: probability from which a frame counts as a flip.
+        problems: what went wrong, for the user: lost parts, unreadable frames.
+        complete: whether it was read to its end.
+    """
+
+    video: str
+    source: str
+    duration_s: float
+    frames: int
+    events: tuple[FlipEvent, ...]
+    stills: tuple[Still, ...] = ()
+    model: str = ""
+    threshold: float | None = None
+    problems: tuple[str, ...] = ()
+    complete: bool = True
