@@ -67,6 +67,9 @@ class FrameClassifier(pl.LightningModule):
             on a model without maps.
         rank_weight: of the twins' loss, in training, where `data.pairs` draws twins: of two, the flip is to have the
             larger logit.
+        mirrored: outside training, a frame's logit and maps are the mean of its own and its mirror image's: books are
+            read in both directions, and what the network mistakes in one it often does not in the other. Twice the
+            work.
 
     Raises:
         ConfigError: if a value cannot work.
@@ -89,6 +92,7 @@ class FrameClassifier(pl.LightningModule):
         threshold_min_videos: int = 10,
         map_weight: float = 4.0,
         rank_weight: float = 1.0,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -106,6 +110,7 @@ class FrameClassifier(pl.LightningModule):
         self.threshold_min_videos = threshold_min_videos
         self.map_weight = _not_negative("map_weight", map_weight)
         self.rank_weight = _not_negative("rank_weight", rank_weight)
+        self.mirrored = mirrored
         self._starting_threshold: float | None = None
         self._set_up = self._maps_missed = False
         self.register_buffer("threshold", torch.tensor(DEFAULT_THRESHOLD, dtype=torch.float64))
@@ -132,7 +137,8 @@ class FrameClassifier(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""
-        return cast(Tensor, self.model(self._in_format(images))).float()
+        logits = cast(Tensor, self.model(self._seen(images))).float()
+        return logits.unflatten(0, (2, -1)).mean(dim=0) if self._mirrors else logits
 
     def forward_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, C, H, W) float32 -> logits (B,) and maps (B, 3, Hm, Wm) as logits, both float32.
@@ -140,7 +146,19 @@ class FrameClassifier(pl.LightningModule):
         Raises:
             ModelError: if the model has no maps.
         """
-        return self.model.forward_maps(self._in_format(images))
+        logits, maps = self.model.forward_maps(self._seen(images))
+        if not self._mirrors:
+            return logits, maps
+        own, mirror = maps.unflatten(0, (2, -1))
+        return logits.unflatten(0, (2, -1)).mean(dim=0), (own + mirror.flip(-1)) / 2
+
+    @property
+    def _mirrors(self) -> bool:
+        return self.mirrored and not self.training
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """What the model is to look at, in its memory format: frames, and after them their mirror images."""
+        return self._in_format(torch.cat([images, images.flip(-1)]) if self._mirrors else images)
 
     def _in_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
