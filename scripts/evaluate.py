@@ -5,11 +5,18 @@ middle, last tenth), or any other column of the set's manifest; several keys beh
 rest without a value (no phase, say) stand in each group. "best F1 (oracle)" is F1 at the threshold that suits the
 judged frames best: a bound that no model reaches without knowing their labels.
 
+`--sequences` also judges decisions about clips, all frames of a video, by the mean, maximum, or mean of the highest
+three probabilities, and sets the confusion matrices of frames and clips side by side. Thresholds are chosen on the val
+side of the split if --split is given, or on --validation-path; models that see sequences have a command of their own,
+evaluate_sequences.py.
+
 Examples:
     python scripts/evaluate.py --checkpoint-path logs/*/version_0/best.ckpt --folder-path frames/ --ensemble
     python scripts/evaluate.py --model tiny_cnn mobilenet_v2 --folder-path frames/ --by kind source --by source
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
         --split test --by phase --failures failures.png --output predictions.csv --json figures.json
+    python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
+        --split test --sequences --matrices matrices.png
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
@@ -31,9 +38,12 @@ from flipdetect.evaluation.options import (
     parse,
     selection,
 )
+from flipdetect.evaluation.sequence_options import add_validation_arguments, validation_choice
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.labelled import Evaluation
+    from flipdetect.evaluation.sequences import ClipRow
+    from flipdetect.inference.bundle import Bundle
 
 FIGURES = ("auroc", "average_precision", "f1", "f1_at_0.5", "best_f1_oracle", "precision", "recall", "accuracy")
 HEADINGS = {"best_f1_oracle": "best F1 (oracle)"}
@@ -51,9 +61,11 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.ensemble and len(named_models(options)) < 2:
         parser.error("--ensemble averages several models; name at least two")
     try:
-        results = _evaluate(options)
-        print(_report(results, options))
-        _write_files(results, options)
+        bundles = load_models(options)
+        results = _evaluate(bundles, options)
+        clips = _judge_clips(results, bundles, options) if options.sequences or options.matrices else []
+        print(_report(results, clips, options))
+        _write_files(results, clips, options)
     except FlipdetectError as error:
         logger.error("%s", error)
         return 1
@@ -69,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--by", nargs="+", action="append", default=[], metavar="KEY", help="a table of parts; may be given repeatedly"
     )
+    parser.add_argument("--sequences", action="store_true", help="decisions about clips, beside those about frames")
+    parser.add_argument("--matrices", type=Path, metavar="PNG", help="picture of the latter; several get a number")
+    add_validation_arguments(parser)
     parser.add_argument("--failures", type=Path, metavar="PNG", help="picture of the most confident mistakes")
     parser.add_argument("--failures-count", type=int, default=24, help="frames on it (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="CSV", help="every frame's probability and truth")
@@ -76,25 +91,50 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _evaluate(options: argparse.Namespace) -> Results:
+def _evaluate(bundles: dict[str, Bundle], options: argparse.Namespace) -> Results:
     """Name of the model, name of the set, and what was found, set by set."""
-    from flipdetect.evaluation.labelled import ensemble, evaluate_folder
-
-    bundles = load_models(options)
     results: Results = []
     for folder in options.folder_path:
-        found = {}
-        for name, bundle in bundles.items():
-            found[name] = evaluate_folder(bundle, folder, **selection(options, bundle.path))
-            for score in found[name].failed:
-                logger.warning("left out: %s", score.error)
-        if options.ensemble:
-            found[f"mean of {len(bundles)} models' logits"] = ensemble(list(found.values()))
-        results += [(name, str(folder), evaluation) for name, evaluation in found.items()]
+        wanted = {name: {"root": folder, **selection(options, bundle.path)} for name, bundle in bundles.items()}
+        results += [(name, str(folder), each) for name, each in _scored(bundles, wanted, options).items()]
     return results
 
 
-def _report(results: Results, options: argparse.Namespace) -> str:
+def _scored(
+    bundles: dict[str, Bundle], wanted: dict[str, dict[str, Any]], options: argparse.Namespace
+) -> dict[str, Evaluation]:
+    """Evaluations by model, and that of their mean if it is asked for."""
+    from flipdetect.evaluation.labelled import ensemble, evaluate_folder
+
+    found = {name: evaluate_folder(bundles[name], **where) for name, where in wanted.items()}
+    for evaluation in found.values():
+        for score in evaluation.failed:
+            logger.warning("left out: %s", score.error)
+    if options.ensemble:
+        found[f"mean of {len(bundles)} models' logits"] = ensemble(list(found.values()))
+    return found
+
+
+def _judge_clips(results: Results, bundles: dict[str, Bundle], options: argparse.Namespace) -> list[ClipRow]:
+    """What aggregated probabilities say of clips; thresholds from a validation side, if one is known."""
+    from flipdetect.evaluation.sequences import aggregated, clip_rows
+
+    rows: list[ClipRow] = []
+    for folder in options.folder_path:
+        sides = {
+            name: validation_choice(options, folder, selection(options, bundle.path)["split_file"])
+            for name, bundle in bundles.items()
+        }
+        wanted = {name: side for name, side in sides.items() if side is not None}
+        validations = _scored(bundles, wanted, options) if wanted else {}
+        for model, name, result in results:
+            if name == str(folder):
+                validation = aggregated(model, validations[model]) if model in validations else None
+                rows += clip_rows(aggregated(model, result, name), validation)
+    return rows
+
+
+def _report(results: Results, clips: list[ClipRow], options: argparse.Namespace) -> str:
     from tabulate import tabulate
 
     from flipdetect.evaluation.slices import group_figures, group_table
@@ -110,10 +150,14 @@ def _report(results: Results, options: argparse.Namespace) -> str:
             table = group_table(group_figures(result, keys), keys, positive)
             tables.append(f"{model} on {folder}, by {' and '.join(keys)}\n{table}\n")
     headers = ["model", "frames of", "frames", "videos", "threshold", *(HEADINGS.get(name, name) for name in FIGURES)]
+    if clips:
+        from flipdetect.evaluation.sequences import clip_report
+
+        tables.append(clip_report(clips, results[0][2].classes))
     return "\n".join([*tables, tabulate(rows, headers=headers, floatfmt=".3f")])
 
 
-def _write_files(results: Results, options: argparse.Namespace) -> None:
+def _write_files(results: Results, clips: list[ClipRow], options: argparse.Namespace) -> None:
     from flipdetect.evaluation.slices import group_figures
     from flipdetect.evaluation.tables import evaluation_as_dict, write_json, write_predictions
 
@@ -128,9 +172,18 @@ def _write_files(results: Results, options: argparse.Namespace) -> None:
                     model, folder, result, {tuple(keys): group_figures(result, keys) for keys in options.by}
                 )
                 | side
+                | (
+                    {"sequences": [row.as_dict() for row in clips if (row.model, row.folder) == (model, folder)]}
+                    if clips
+                    else {}
+                )
                 for model, folder, result in results
             ],
         )
+    if options.matrices:
+        from flipdetect.evaluation.sequence_plots import save_matrices
+
+        save_matrices(clips, results[0][2].classes, options.matrices)
     if options.failures:
         _draw_failures(results, options)
 

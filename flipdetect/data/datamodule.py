@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.data.audit import audit_split
 from flipdetect.data.augment import Augmentation, Transform
+from flipdetect.data.clip_dataset import ClipDataset, ClipDrawing
 from flipdetect.data.dataset import EpochSampler, FrameDataset, LateLoader, Sample, stream_seed
 from flipdetect.data.drawing import Balance, DrawSampler, Pool, epoch_counts
 from flipdetect.data.embedded import EmbeddedData
@@ -50,7 +51,9 @@ class FrameDataModule(pl.LightningDataModule):
         classes: names of the two classes; F1 is the positive one's.
         preprocess: what a frame becomes before the model sees it.
         augment: albumentations transforms for training, on uint8 frames at input size; null for none.
-        batch_size: frames per batch and process.
+        batch_size: frames per batch and process; clips, if `clips` is set.
+        clips: for models of sequences, how the frames of a video become one sample, `ClipSample`; what is said here of
+            frames drawn, balanced and paired is then said of clips. Null for single frames.
         num_workers: loader processes; null chooses by the number of cores.
         mix_in: rendered frames that come among the training frames; validation and test stay one's own. Null for none.
         epoch_frames: training frames drawn in an epoch, rendered ones included: a small set's frames come several
@@ -80,6 +83,7 @@ class FrameDataModule(pl.LightningDataModule):
         preprocess: PreprocessSpec = PreprocessSpec(),  # noqa: B008 - frozen
         augment: list[Transform] | None = None,
         batch_size: int = 32,
+        clips: ClipDrawing | None = None,
         num_workers: int | None = None,
         mix_in: MixIn | None = None,
         epoch_frames: int | None = None,
@@ -111,7 +115,10 @@ class FrameDataModule(pl.LightningDataModule):
         self.augmentation = Augmentation(augment) if augment else None
         self.batch_size = batch_size
         self.num_workers = _default_workers() if num_workers is None else num_workers
+        self.clips = clips
         self.mix_in = mix_in if mix_in is not None and mix_in.share > 0 else None
+        if self.clips is not None and self.mix_in is not None:
+            raise ConfigError("data.mix_in mixes single frames, and data.clips is set; set one of the two to null")
         self.epoch_frames = epoch_frames
         self.balance = balance
         self.pairs = pairs
@@ -186,6 +193,7 @@ class FrameDataModule(pl.LightningDataModule):
             "classes": asdict(self.classes),
             "preprocess": self.preprocess.to_dict(),
             "naming": None if self.naming is None else asdict(self.naming),
+            "clips": None if self.clips is None else asdict(self.clips),
             "drawing": {"epoch_frames": self.epoch_frames, "balance": self.balance, "pairs": self.pairs},
             "mix_in": None if self.mix_in is None else self.mix_in.describe(),
         }
@@ -207,25 +215,34 @@ class FrameDataModule(pl.LightningDataModule):
             raise RuntimeError("data sets exist after setup()")
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         with_maps = any(frames.masks for frames in (self._own, self._rendered) if frames is not None)
-        own = self._own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
-        dataset: Dataset[Sample] = own
+        frames = self._own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
+        own: FrameDataset | ClipDataset = frames
+        dataset: Dataset[Any] = frames
         if self._rendered is not None:  # with an augmentation stream of their own
             seed = stream_seed(self.seed, RENDERED_STREAM)
             every = self._rendered.index.records
-            dataset = MixedFrames(own, self._rendered.dataset(every, self.augmentation, seed=seed, with_maps=with_maps))
+            dataset = MixedFrames(
+                frames, self._rendered.dataset(every, self.augmentation, seed=seed, with_maps=with_maps)
+            )
+        if self.clips is not None:
+            dataset = own = ClipDataset(frames, self.clips, seed=self.seed, training=True)
         sampler = self._sampler(own, dataset, ranks, rank)
         # A batch of one or two frames makes batch norm's statistics worthless.
         return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The validation side, in order, as it is."""
-        return self._loader(self.dataset(self.split.val))
+        return self._loader(self._judged(self.split.val))
 
     def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """The test side, in order, as it is; an empty list if the split has none."""
-        return self._loader(self.dataset(self.split.test)) if self.split.test else []
+        return self._loader(self._judged(self.split.test)) if self.split.test else []
 
-    def _sampler(self, own: FrameDataset, dataset: Dataset[Sample], ranks: int, rank: int) -> EpochSampler:
+    def _judged(self, records: Sequence[FrameRecord]) -> Dataset[Any]:
+        frames = self.dataset(records)
+        return frames if self.clips is None else ClipDataset(frames, self.clips)
+
+    def _sampler(self, own: FrameDataset | ClipDataset, dataset: Dataset[Any], ranks: int, rank: int) -> EpochSampler:
         if self.pairs and self._can_pair(own):
             return PairSampler(
                 dataset,
@@ -247,7 +264,7 @@ class FrameDataModule(pl.LightningDataModule):
             pools.append((Pool(self._rendered.index.records, self.balance, first=len(own)), counts[1]))
         return DrawSampler(dataset, pools, num_replicas=ranks, rank=rank, seed=self.seed)
 
-    def _can_pair(self, own: FrameDataset) -> bool:
+    def _can_pair(self, own: FrameDataset | ClipDataset) -> bool:
         """Whether twins can be drawn together; says why not, and how many there are if so."""
         twins = len(twin_positions(own.records))
         if self.mix_in is not None or self.balance != "none":
@@ -260,7 +277,7 @@ class FrameDataModule(pl.LightningDataModule):
         logger.info("Drawn in pairs of twins: %d of %d training frames.", 2 * twins, len(own))
         return True
 
-    def _loader(self, dataset: Dataset[Sample], **kwargs: Any) -> DataLoader[Sample]:
+    def _loader(self, dataset: Dataset[Any], **kwargs: Any) -> DataLoader[Sample]:
         return LateLoader(
             dataset,
             batch_size=self.batch_size,

@@ -103,11 +103,23 @@ class FrameDataset(Dataset[Sample]):
             FrameError: if the file has become unreadable since it was checked.
         """
         draw = draw if isinstance(draw, Draw) else Draw(0, draw)
-        index = draw.index
+        sample = self.sample(draw.index, draw.stream(self._seed))
+        sample["pair"] = -1 if draw.pair is None else draw.pair
+        return sample
+
+    def target(self, index: int) -> float:
+        """1.0 if the frame at an index is of the positive class, else 0.0."""
+        return self._targets[index]
+
+    def sample(self, index: int, seed: int) -> Sample:
+        """The sample at an index, outside of pairs, augmented with the random numbers of a seed.
+
+        Raises:
+            FrameError: if the file has become unreadable since it was checked.
+        """
         frame = self._frames[self._positions[index]]
         mask = None if self._masks is None else self._masks.mask(self.records[index])
         if self._augmentation is not None:
-            seed = draw.stream(self._seed)
             if mask is None:
                 frame = self._augmentation(frame, seed)
             else:
@@ -116,7 +128,7 @@ class FrameDataset(Dataset[Sample]):
             image=torch.from_numpy(self._frames.spec.normalise(frame)),
             target=torch.tensor(self._targets[index]),
             index=index,
-            pair=-1 if draw.pair is None else draw.pair,
+            pair=-1,
         )
         if self._masks is not None:
             maps = self._masks.no_maps() if mask is None else coarse_maps(mask)

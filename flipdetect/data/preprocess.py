@@ -129,6 +129,26 @@ class PreprocessSpec:
         canvas[to_y : to_y + rows, to_x : to_x + columns] = scaled[from_y : from_y + rows, from_x : from_x + columns]
         return canvas
 
+    def unplace(self, maps: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
+        """The part of a map over the model's input that lies over the frame, as far as the map is fine enough.
+
+        Args:
+            maps: (h, w) float32, covering the whole input.
+            height, width: of the frame before `resize`, in pixels.
+
+        Returns:
+            (h', w') float32, at least 1x1, covering the frame (of which `fit: crop` shows the centre alone).
+        """
+        if self.fit != "letterbox":
+            return maps
+        ratio = min(self.height / height, self.width / width)
+        spans = []
+        for size, room, cells in ((height, self.height, maps.shape[0]), (width, self.width, maps.shape[1])):
+            offset, _, length = _overlap(max(1, round(size * ratio)), room)
+            first = min(round(offset * cells / room), cells - 1)
+            spans.append(slice(first, max(first + 1, round((offset + length) * cells / room))))
+        return maps[spans[0], spans[1]]
+
     @property
     def padding(self) -> npt.NDArray[np.uint8]:
         """The mean colour, (channels,) uint8: about zero once normalised, so that padding carries no signal."""

@@ -65,6 +65,32 @@ class Confusion:
         return {**asdict(self), **figures}
 
 
+@dataclass(frozen=True)
+class ClipRule:
+    """How the frames of a clip decide about it: an aggregation and its own threshold.
+
+    Attributes:
+        how: one of `AGGREGATIONS`.
+        threshold: a clip is positive if its score is at least this.
+        k: of "top_k".
+        f1: on the clips that the threshold was chosen on.
+    """
+
+    how: str
+    threshold: float
+    k: int = TOP_K
+    f1: float = float("nan")
+
+    def score(self, probabilities: ArrayLike) -> float:
+        """The score of a clip from its frames' probabilities (N,), as `aggregate` makes it."""
+        return aggregate(probabilities, self.how, self.k)
+
+    def decide(self, probabilities: ArrayLike) -> bool | None:
+        """Whether a clip with these probabilities (N,) is positive; None if no frame has a score."""
+        score = self.score(probabilities)
+        return None if np.isnan(score) else score >= self.threshold
+
+
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
@@ -177,3 +203,35 @@ def confusion(scores: ArrayLike, targets: ArrayLike, threshold: float) -> Confus
         true_negatives=int((~called & ~truths).sum()),
         unscored=int((~scored).sum()),
     )
+
+
+def fit_rule(
+    videos: Sequence[str], probabilities: ArrayLike, targets: ArrayLike, how: str = "top_k", k: int = TOP_K
+) -> ClipRule:
+    """The rule of an aggregation, with the threshold that suits the clips given best: those of the validation side.
+
+    Args:
+        videos: (N,) the clip of each frame. Twins are two clips, and two videos.
+        probabilities: (N,) of the frames, 0 to 1; NaN for those that could not be scored.
+        targets: (N,) 0 or 1, of the frames.
+        how: as in `aggregate`.
+        k: as in `aggregate`.
+
+    Raises:
+        ValueError: if none of the clips with a score is positive, or as `clip_scores` does.
+    """
+    scores = clip_scores(videos, probabilities, how, k)
+    choice = sequence_threshold(list(scores.values()), list(clip_targets(videos, targets).values()))
+    return ClipRule(how, choice.threshold, k, choice.f1)
+
+
+def best_rule(videos: Sequence[str], probabilities: ArrayLike, targets: ArrayLike, k: int = TOP_K) -> ClipRule:
+    """Of all aggregations the one with the best F1 on the clips given, the first of `AGGREGATIONS` among equals.
+
+    Args:
+        videos, probabilities, targets, k: as in `fit_rule`.
+
+    Raises:
+        ValueError: as `fit_rule` does.
+    """
+    return max((fit_rule(videos, probabilities, targets, how, k) for how in AGGREGATIONS), key=lambda rule: rule.f1)

@@ -4,7 +4,18 @@ from flipdetect.models.base import FrameModel
 from flipdetect.models.evidence import MAPS, Evidence
 from flipdetect.models.mobilenet import MobileNetV2
 from flipdetect.models.resnet import ResNet18
+from flipdetect.models.sequence import ClipOutput, SequenceHead
 from flipdetect.models.timm_backbone import TimmBackbone
 from flipdetect.models.tiny_cnn import TinyCNN
 
-__all__ = ["MAPS", "Evidence", "FrameModel", "MobileNetV2", "ResNet18", "TimmBackbone", "TinyCNN"]
+__all__ = [
+    "MAPS",
+    "ClipOutput",
+    "Evidence",
+    "FrameModel",
+    "MobileNetV2",
+    "ResNet18",
+    "SequenceHead",
+    "TimmBackbone",
+    "TinyCNN",
+]

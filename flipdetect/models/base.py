@@ -34,6 +34,8 @@ class FrameModel(nn.Module):
         in_channels: colour channels of the input, 3 for RGB or 1 for grey.
         num_features: length of the embedding.
         min_size: smallest height and width, in pixels, that the backbone can reduce.
+        level_channels: as below.
+        mirrored: outside training, logit and maps are the mean of a frame's own and its mirror image's. Off at first.
 
     Args:
         evidence: "none": the logit is made of the embedding; "maps": of the maps; "both": of both, as a sum.
@@ -61,6 +63,8 @@ class FrameModel(nn.Module):
         self.in_channels = in_channels
         self.num_features = num_features
         self.min_size = min_size
+        self.level_channels = tuple(level_channels)
+        self.mirrored = False
         self.backbone = backbone
         self.head = None if evidence == "maps" else logit_head(num_features, dropout)
         self.evidence = None if evidence == "none" else EvidenceBranch(level_channels, map_width)
@@ -96,6 +100,11 @@ class FrameModel(nn.Module):
         """
         if self.evidence is not None:
             return self.forward_maps(x)[0]
+        if self._mirrors:
+            return _halves_mean(self._embedded_logits(_with_mirror_images(x)))
+        return self._embedded_logits(x)
+
+    def _embedded_logits(self, x: Tensor) -> Tensor:
         features = self.forward_features(x)
         with _own_precision(x.device.type):
             return self._logits(features)
@@ -113,6 +122,26 @@ class FrameModel(nn.Module):
         Raises:
             ModelError: if the shape does not fit this model, or it has no maps.
         """
+        if not self._mirrors:
+            return self.forward_levels(x)[:2]
+        logits, maps, _ = self.forward_levels(_with_mirror_images(x))
+        own, mirror = maps.unflatten(0, (2, -1))
+        return _halves_mean(logits), (own + mirror.flip(-1)) / 2
+
+    @property
+    def _mirrors(self) -> bool:
+        return self.mirrored and not self.training
+
+    def forward_levels(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What `forward_maps` returns, mirror images left aside, and the feature maps that it is made of.
+
+        Returns:
+            Logits (B,), maps (B, 3, Hm, Wm), and feature maps (B, C_i, H_i, W_i) with C_i of `level_channels`, from
+            fine to coarse; under autocast the latter have its precision.
+
+        Raises:
+            ModelError: as `forward_maps`.
+        """
         if self.evidence is None:
             raise ModelError("with evidence: none a model has no maps; set evidence: both or maps")
         self._check_input(x)
@@ -120,7 +149,9 @@ class FrameModel(nn.Module):
         fused = self.evidence.fuse(levels)
         with _own_precision(x.device.type):
             logits, maps = self.evidence(fused.float())
-            return logits if embedding is None else logits + self._logits(embedding.float()), maps
+            if embedding is not None:
+                logits = logits + self._logits(embedding.float())
+        return logits, maps, levels
 
     def _pyramid(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """The embedding (None if there is no head to read it) and the backbone's feature maps, from fine to coarse.
@@ -148,6 +179,17 @@ class FrameModel(nn.Module):
                 f"{type(self).__name__} needs frames of at least {self.min_size}x{self.min_size} pixels, "
                 f"got {x.shape[2]}x{x.shape[3]} (height x width); raise the input size of the preprocessing"
             )
+
+
+def _with_mirror_images(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (2B, C, H, W): frames, and after them their mirror images."""
+    return torch.cat([x, x.flip(-1)])
+
+
+def _halves_mean(logits: Tensor) -> Tensor:
+    """(2B,) -> (B,): the mean of the first half and the second."""
+    halves: Tensor = logits.unflatten(0, (2, -1))
+    return halves.mean(dim=0)
 
 
 def _own_precision(device_type: str) -> AbstractContextManager[object]:

@@ -42,9 +42,9 @@ class TinyCNN(FrameModel):
     ) -> None:
         if width < 1:
             raise ModelError(f"width must be at least 1, got {width}")
-        layers: list[nn.Module] = [_halving_conv(check_in_channels(in_channels), width)]
+        layers: list[nn.Module] = [halving_conv(check_in_channels(in_channels), width)]
         for channels in (width, 2 * width):
-            layers += [_halving_conv(channels, 2 * channels), ResidualUnit(2 * channels)]
+            layers += [halving_conv(channels, 2 * channels), ResidualUnit(2 * channels)]
         fine, coarse = 4 * width, 6 * width
         wide = [SeparableUnit(coarse, coarse, kernel_size=WIDE_KERNEL) for _ in range(WIDE_UNITS)]
         last = nn.Sequential(SeparableUnit(fine, coarse, kernel_size=3, stride=2), *wide)
@@ -112,7 +112,8 @@ class AverageAndMaxPool(nn.Module):
         return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
 
 
-def _halving_conv(in_channels: int, out_channels: int) -> nn.Sequential:
+def halving_conv(in_channels: int, out_channels: int) -> nn.Sequential:
+    """(B, C_in, H, W) -> (B, C_out, ceil(H/2), ceil(W/2)): a normalised convolution."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),

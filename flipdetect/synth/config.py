@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,9 @@ PARTS = ("sun", "exposure", "print", "bow", "standing", "behaviours", "hands")
 films; faint and uneven print; strongly bowed pages; pages that stand off at rest; turns other than simple ones;
 hands."""
 
+MAX_SPACING = 15
+"""Half a second: what lies farther apart is no motion any more."""
+
 MAX_CLIPS_PER_LABEL = 9999
 """Video ids have four digits."""
 
@@ -46,6 +50,10 @@ class SynthConfig:
             tell from a page that does not lie flat.
         without: parts of the rendering to leave out, names of `PARTS` separated by commas; for ablations.
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
+        spacing: 0: frames of flips are chosen from the turn alone, at uneven distances, each for itself. From 1 up:
+            every so many frames of the imagined video (less where a clip is too short), from a stretch that shows at
+            least half of what it can of the turn: neighbours, for models that see motion. Frames at rest are among
+            them then, and labelled so, in clips of flips too.
 
     Raises:
         ConfigError: if a value cannot be rendered.
@@ -60,6 +68,7 @@ class SynthConfig:
     aspect: float = 9 / 16
     margin: float = 0.22
     without: str = ""
+    spacing: int = 0
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "choose an integer from 0")
@@ -87,6 +96,9 @@ class SynthConfig:
         unknown = [part for part in self.parts_left_out if part not in PARTS]
         _require(not unknown, "without", self.without, f"choose among {', '.join(PARTS)}")
         _require(0.16 <= self.margin <= 0.6, "margin", self.margin, "choose 0.16 to 0.6 page widths")
+        _require(
+            0 <= self.spacing <= MAX_SPACING, "spacing", self.spacing, f"choose 0, or 1 to {MAX_SPACING} frames apart"
+        )
         _require(0.4 <= self.aspect <= 1, "aspect", self.aspect, "choose 0.4 to 1: short side over long side")
 
     @property
@@ -115,6 +127,13 @@ class SynthConfig:
     def frames(self) -> int:
         """Frames in the whole set, both classes together."""
         return self.clips * self.frames_per_clip
+
+    def identity(self) -> dict[str, Any]:
+        """The settings as a rendered folder keeps them; those younger than the first folders only where they matter."""
+        settings = asdict(self)
+        if self.spacing == 0:
+            del settings["spacing"]
+        return settings
 
     def stream(self, *key: int) -> np.random.Generator:
         """A generator of its own for each key: what one thing draws never shifts what another gets."""

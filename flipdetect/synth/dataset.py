@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import time
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -88,7 +87,7 @@ def worker_count(workers: int | None) -> int:
 
 
 def _folder(root: Path, config: SynthConfig) -> RenderedFolder:
-    return RenderedFolder(root, asdict(config), COMPLETE, (LABELS,), CLASSES.names)
+    return RenderedFolder(root, config.identity(), COMPLETE, (LABELS,), CLASSES.names)
 
 
 def _render_clip_files(folder: RenderedFolder, config: SynthConfig, clip: int, count: Count) -> list[FrameTruth]:

@@ -58,13 +58,14 @@ def sample_clip(config: SynthConfig, index: int) -> Clip:
     Raises:
         ConfigError: if no draw shows enough of its turn.
     """
+    needed = config.spacing or config.frames_per_clip  # at a spacing, one of the frames is to show the turn
     for attempt in range(MAX_ATTEMPTS):
         clip = _sample_clip(config, index, config.stream(CLIP_STREAM, index // 2, attempt))
-        if len(moving_frames(config, clip)) >= config.frames_per_clip:
+        if len(moving_frames(config, clip)) >= needed:
             return clip
+    name = "spacing" if config.spacing else "frames_per_clip"
     raise ConfigError(
-        f"clip {index} shows its turn in fewer than frames_per_clip={config.frames_per_clip} frames; "
-        "choose fewer frames per clip or another seed"
+        f"clip {index} shows its turn in fewer than {name}={needed} frames; choose a smaller {name} or another seed"
     )
 
 
@@ -148,10 +149,12 @@ def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
 
     Flips are photographed only while the sheet moves, and where hands leave enough of its edge to be seen, if there is
     such a moment. Of the other clips every second one uses the same moments, so that hands are caught alike in both
-    classes.
+    classes. With a spacing, a flip and its twin have the same moments, at equal distances.
     """
     clip = sample_clip(config, index)
     rng = config.stream(FRAMES_STREAM, index // 2)
+    if config.spacing:
+        return _spaced_frames(config, sample_clip(config, index - index % 2), rng)
     during_turn = bool(rng.random() < 0.5) or clip.is_flip
     choices = moving_frames(config, clip) if during_turn else list(range(clip.frames))
     edges = np.linspace(0, len(choices), config.frames_per_clip + 1).astype(int)
@@ -161,6 +164,16 @@ def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
     # The frames of a twin follow from the flip.
     flip = sample_clip(config, index - index % 2)
     return tuple(_first_uncovered(config, flip, [choices[place] for place in stretch]) + 1 for stretch in stretches)
+
+
+def _spaced_frames(config: SynthConfig, flip: Clip, rng: np.random.Generator) -> tuple[int, ...]:
+    """Frames at equal distances; any stretch that shows at least half as much of the turn as the best one."""
+    step = min(config.spacing, (flip.frames - 1) // max(1, config.frames_per_clip - 1))
+    offsets = step * np.arange(config.frames_per_clip)
+    starts = np.arange(flip.frames - int(offsets[-1]))
+    shown = np.isin(starts[:, None] + offsets, moving_frames(config, flip)).sum(axis=1)
+    first = int(rng.choice(starts[2 * shown >= shown.max()]))
+    return tuple((first + 1 + offsets).tolist())
 
 
 def _first_uncovered(config: SynthConfig, clip: Clip, frames: list[int]) -> int:

@@ -7,11 +7,13 @@ from flipdetect.tasks.classifiers import (
     TimmClassifier,
     TinyCNNClassifier,
 )
+from flipdetect.tasks.sequence import SequenceClassifier
 
 __all__ = [
     "FrameClassifier",
     "MobileNetV2Classifier",
     "ResNet18Classifier",
+    "SequenceClassifier",
     "StepOutput",
     "TimmClassifier",
     "TinyCNNClassifier",

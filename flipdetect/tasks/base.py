@@ -110,7 +110,7 @@ class FrameClassifier(pl.LightningModule):
         self.threshold_min_videos = threshold_min_videos
         self.map_weight = _not_negative("map_weight", map_weight)
         self.rank_weight = _not_negative("rank_weight", rank_weight)
-        self.mirrored = mirrored
+        self._mirrored = mirrored
         self._starting_threshold: float | None = None
         self._set_up = self._maps_missed = False
         self.register_buffer("threshold", torch.tensor(DEFAULT_THRESHOLD, dtype=torch.float64))
@@ -127,18 +127,22 @@ class FrameClassifier(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Take over the starting weights' threshold, and bring them into the memory format for the optimiser."""
+        self.model.mirrored = self._mirrored
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
         if not self._set_up:  # later, a threshold may have been chosen or restored
             self._set_up = True
-            self._starting_threshold = starting_threshold(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
+            self._starting_threshold = self._weights_threshold()
             if self._starting_threshold is not None:
                 self.threshold.fill_(self._starting_threshold)
 
+    def _weights_threshold(self) -> float | None:
+        """The decision threshold that the starting weights carry, if any."""
+        return starting_threshold(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
+
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""
-        logits = cast(Tensor, self.model(self._seen(images))).float()
-        return logits.unflatten(0, (2, -1)).mean(dim=0) if self._mirrors else logits
+        return cast(Tensor, self.model(self._in_format(images))).float()
 
     def forward_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, C, H, W) float32 -> logits (B,) and maps (B, 3, Hm, Wm) as logits, both float32.
@@ -146,19 +150,7 @@ class FrameClassifier(pl.LightningModule):
         Raises:
             ModelError: if the model has no maps.
         """
-        logits, maps = self.model.forward_maps(self._seen(images))
-        if not self._mirrors:
-            return logits, maps
-        own, mirror = maps.unflatten(0, (2, -1))
-        return logits.unflatten(0, (2, -1)).mean(dim=0), (own + mirror.flip(-1)) / 2
-
-    @property
-    def _mirrors(self) -> bool:
-        return self.mirrored and not self.training
-
-    def _seen(self, images: Tensor) -> Tensor:
-        """What the model is to look at, in its memory format: frames, and after them their mirror images."""
-        return self._in_format(torch.cat([images, images.flip(-1)]) if self._mirrors else images)
+        return self.model.forward_maps(self._in_format(images))
 
     def _in_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
@@ -183,20 +175,36 @@ class FrameClassifier(pl.LightningModule):
             logits, maps = self.forward_maps(batch["image"])
         else:
             logits, maps = self(batch["image"]), None
+        loss = self._label_loss(logits, targets)
+        if maps is not None:
+            loss = loss + self._maps_term(maps, batch["maps"], batch["has_maps"])
+        return loss + self._twins_term(logits, targets, batch)
+
+    def _label_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = self.loss(logits, targets)
         self.train_metrics.update(logits.detach().sigmoid(), targets.long())
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
-        if maps is not None and (known := batch["has_maps"]).any():
-            of_maps = map_loss(maps[known], batch["maps"][known])
-            self.log("train_map_loss", of_maps, on_step=False, on_epoch=True, batch_size=int(known.sum()))
-            loss = loss + self.map_weight * of_maps
-        if self.rank_weight > 0 and "pair" in batch:
-            margins = twin_margins(logits, targets, batch["pair"])
-            if len(margins):
-                of_twins = rank_loss(margins)
-                self.log("train_rank_loss", of_twins, on_step=False, on_epoch=True, batch_size=len(margins))
-                loss = loss + self.rank_weight * of_twins
         return loss
+
+    def _maps_term(self, maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+        """The weighted loss of maps (N, 3, Hm, Wm), of those frames (N,) alone whose truth is known."""
+        if not known.any():
+            return maps.new_zeros(())
+        of_maps = map_loss(maps[known], truth[known])
+        self.log("train_map_loss", of_maps, on_step=False, on_epoch=True, batch_size=int(known.sum()))
+        return self.map_weight * of_maps
+
+    def _twins_term(self, logits: Tensor, targets: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """The weighted loss of the batch's twins; 0 if it has none."""
+        none = logits.new_zeros(())
+        if self.rank_weight == 0 or "pair" not in batch:
+            return none
+        margins = twin_margins(logits, targets, batch["pair"])
+        if not len(margins):
+            return none
+        of_twins = rank_loss(margins)
+        self.log("train_rank_loss", of_twins, on_step=False, on_epoch=True, batch_size=len(margins))
+        return self.rank_weight * of_twins
 
     def _learns_maps(self, batch: dict[str, Tensor]) -> bool:
         """Whether a batch's maps are to be learnt; says once if the model has none to learn them with."""
@@ -263,11 +271,15 @@ class FrameClassifier(pl.LightningModule):
         targets = batch["target"]
         # Inference runs in full precision: the threshold must be chosen on the scores that it will meet.
         with torch.autocast(self.device.type, enabled=False):
-            logits = self(batch["image"])
+            logits = self._batch_logits(batch)
         loss, probability = self.loss(logits, targets), logits.sigmoid()
         metrics.update(probability, targets.long())
         self.log(f"{stage}_loss", loss, on_epoch=True, sync_dist=True, batch_size=len(logits))
         return StepOutput(loss=loss, probability=probability, target=targets, index=batch["index"])
+
+    def _batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = self(batch["image"])
+        return logits
 
     def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
         threshold = self.threshold.item()
@@ -303,7 +315,7 @@ class FrameClassifier(pl.LightningModule):
         """Backbone and head, each with and without weight decay; frozen parameters too, they may thaw later."""
         backbone = {id(parameter) for parameter in self.backbone.parameters()}
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for parameter in self.model.parameters():
+        for parameter in self.parameters():
             groups.setdefault((id(parameter) in backbone, parameter.ndim > 1), []).append(parameter)
         return [
             {

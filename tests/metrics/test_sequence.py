@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from flipdetect.metrics.sequence import (
     AGGREGATIONS,
     aggregate,
+    best_rule,
     clip_scores,
     clip_targets,
     confusion,
+    fit_rule,
     sequence_threshold,
 )
 
@@ -82,3 +84,23 @@ def test_what_makes_no_sense_is_refused() -> None:
         clip_scores(["a"], [0.1, 0.2])
     with pytest.raises(ValueError, match="two \\(N,\\) arrays"):
         confusion([0.1], [1, 0], 0.5)
+
+
+def test_a_rule_is_an_aggregation_with_a_threshold_from_its_own_clips() -> None:
+    videos = [*"aabbcc"]
+    probabilities, targets = [0.1, 0.9, 0.6, 0.8, 0.2, NAN], [0, 1, 1, 1, 0, 0]
+    rule = fit_rule(videos, probabilities, targets, "max")
+    assert (rule.how, rule.threshold, rule.f1) == ("max", pytest.approx(0.5), 1.0)
+    assert rule.decide([0.1, 0.55]) is True
+    assert rule.decide([0.1, 0.45]) is False
+    assert rule.decide([NAN]) is None
+    with pytest.raises(ValueError, match="none of"):
+        fit_rule(videos, probabilities, [0] * 6)
+
+
+def test_the_best_rule_is_that_of_the_best_aggregation() -> None:
+    # One bright mistake in a clip at rest: the maximum falls for it, the mean does not.
+    videos = [*"aaaabbbb"]
+    probabilities, targets = [0.7, 0.7, 0.7, 0.7, 0.1, 0.9, 0.1, 0.1], [1, 1, 1, 1, 0, 0, 0, 0]
+    assert best_rule(videos, probabilities, targets, k=2).how == "mean"
+    assert fit_rule(videos, probabilities, targets, "max").f1 < 1

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from flipdetect.errors import ConfigError, ModelError
+from flipdetect.models.evidence import Evidence
 from flipdetect.tasks import MobileNetV2Classifier, TimmClassifier, TinyCNNClassifier
 
 
@@ -92,3 +93,22 @@ def test_any_timm_backbone_can_be_named() -> None:
     assert task.eval()(torch.rand(2, 1, 64, 36)).shape == (2,)
     with pytest.raises(ModelError, match="no_such_net"):
         TimmClassifier(name="no_such_net")
+
+
+@pytest.mark.parametrize("evidence", ["maps", "none"])
+def test_a_mirrored_classifier_judges_a_frame_and_its_mirror_image_alike(evidence: Evidence) -> None:
+    torch.manual_seed(0)
+    task = tiny(evidence=evidence, mirrored=True).eval()
+    plain = tiny(evidence=evidence).eval()
+    plain.load_state_dict(task.state_dict())
+    for each in (task, plain):
+        each.setup("predict")
+    frames = torch.randn(3, 3, 64, 48)
+    torch.testing.assert_close(task(frames), (plain(frames) + plain(frames.flip(-1))) / 2)
+    torch.testing.assert_close(task(frames), task(frames.flip(-1)))
+    if evidence == "maps":
+        logits, maps = task.forward_maps(frames)
+        torch.testing.assert_close(logits, task(frames))
+        own, mirror = plain.forward_maps(frames)[1], plain.forward_maps(frames.flip(-1))[1].flip(-1)
+        torch.testing.assert_close(maps, (own + mirror) / 2)
+    assert task.train()(frames).shape == (3,)
