@@ -1,0 +1,202 @@
+"""Turns and openings as CSV and JSON: the text, its schema, what is read back, and complaints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flipdetect.errors import DataError
+from flipdetect.outputs.flips import read_flips_json, write_flips_csv, write_flips_json
+from flipdetect.records import Still, VideoResult
+from tests.outputs.made_up import made_up_result
+
+RESULT = made_up_result()
+PATHS = {("book", 2): "stills/002_00m07.50s.jpg", ("book", 3): "stills/003_00m12.50s.jpg"}
+GOLDEN_CSV = (
+    "video,event,start_frame,peak_frame,end_frame,start_s,peak_s,end_s,duration_s,mean_probability,"
+    "peak_probability,still,still_time_s,still_quality,still_flaw\n"
+    "book,1,46,50,54,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,"
+    "stills/002_00m07.50s.jpg,7.500000,0.400000,a hand covers the page\n"
+    "book,2,96,100,104,9.600000,10.000000,10.400000,0.800000,0.750000,0.980000,"
+    "stills/003_00m12.50s.jpg,12.500000,0.920000,\n"
+    "book,3,146,150,154,14.600000,15.000000,15.400000,0.800000,0.750000,0.980000,,17.700000,0.920000,\n"
+)
+
+
+def schema() -> dict[str, Any]:
+    text = resources.files("flipdetect.outputs").joinpath("flips.schema.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def written(folder: Path, results: list[VideoResult]) -> dict[str, Any]:
+    write_flips_json(folder / "flips.json", results, PATHS)
+    document: dict[str, Any] = json.loads((folder / "flips.json").read_text(encoding="utf-8"))
+    return document
+
+
+def test_golden_csv(tmp_path: Path) -> None:
+    write_flips_csv(tmp_path / "flips.csv", [RESULT], PATHS)
+    assert (tmp_path / "flips.csv").read_text(encoding="utf-8") == GOLDEN_CSV
+
+
+def test_without_stills_frames_and_turns_cells_are_empty(tmp_path: Path) -> None:
+    events = tuple(replace(event, start_frame=None, peak_frame=None, end_frame=None) for event in RESULT.events[:1])
+    write_flips_csv(tmp_path / "flips.csv", [replace(RESULT, events=events, stills=()), replace(RESULT, events=())])
+    lines = (tmp_path / "flips.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[1:] == ["book,1,,,,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,,,,"]
+
+
+def test_golden_json(tmp_path: Path) -> None:
+    (video,) = written(tmp_path, [replace(RESULT, problems=("frame 7 is damaged",), complete=False)])["videos"]
+    assert {name: value for name, value in video.items() if name not in ("events", "openings")} == {
+        "video": "book",
+        "source": "films/book.mp4",
+        "duration_s": 20.0,
+        "frames": 201,
+        "model": "tiny_cnn",
+        "threshold": 0.5,
+        "complete": False,
+        "problems": ["frame 7 is damaged"],
+    }
+    assert video["events"][0] == {
+        "event": 1, "start_frame": 46, "peak_frame": 50, "end_frame": 54, "start_s": 4.6, "peak_s": 5.0, "end_s": 5.4,
+        "mean_probability": 0.75, "peak_probability": 0.98,
+    }  # fmt: skip
+    assert video["openings"][2] == {
+        "opening": 3, "start_s": 10.4, "end_s": 14.6, "time_s": 12.5, "frame": 125, "quality": 0.92, "flaw": "",
+        "same_as": 1, "file": "stills/003_00m12.50s.jpg",
+        "measured": {
+            "sharpness": 120.5, "exposure": 0.97, "coverage": 0.1, "motion": 0.002, "fingerprint": "0000000000000003",
+        },
+    }  # fmt: skip
+    assert video["openings"][3]["file"] is None
+
+
+AWKWARD = [
+    replace(RESULT, threshold=None, model="", stills=(Still(1, "book", 0.0, 4.0, None, None, None, "no frame"),)),
+    replace(made_up_result('本 "x"\n<b>'), events=(), stills=(), frames=0, duration_s=0.0, complete=False),
+    replace(made_up_result(b"caf\xe9".decode("utf-8", "surrogateescape")), problems=("a", "b")),
+]
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    rounded = [
+        replace(result, events=tuple(replace(event, end_s=round(event.end_s, 6)) for event in result.events))
+        for result in [RESULT, *AWKWARD]
+    ]
+    write_flips_json(tmp_path / "flips.json", rounded)
+    found = read_flips_json(tmp_path / "flips.json")
+    write_flips_json(tmp_path / "again.json", found)
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "flips.json").read_bytes()
+    assert [each.video for each in found] == [each.video for each in rounded]
+    assert found[0].stills[1].flaw == "a hand covers the page"
+    assert found[0].stills[2].same_as == 1
+    assert found[1].stills == AWKWARD[0].stills
+    assert found[2] == AWKWARD[1]
+    assert {event.video for event in found[0].events} == {"book"}
+
+
+def test_the_file_is_as_its_schema_says(tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(schema())
+    validator = jsonschema.Draft202012Validator(schema())
+    document = written(tmp_path, [RESULT, *AWKWARD])
+    validator.validate(document)
+    document["videos"][0]["events"][0]["start_s"] = "4.6"
+    assert not validator.is_valid(document)
+
+
+def test_the_schema_describes_every_field_that_is_written(tmp_path: Path) -> None:
+    parts = schema()["$defs"]
+    (video,) = written(tmp_path, [RESULT])["videos"]
+    for fields, part in (
+        (video, parts["video"]),
+        (video["events"][0], parts["event"]),
+        (video["openings"][0], parts["opening"]),
+        (video["openings"][0]["measured"], parts["opening"]["properties"]["measured"]),
+    ):
+        assert list(fields) == part["required"] == list(part["properties"])
+
+
+def test_fields_of_later_releases_are_passed_over(tmp_path: Path) -> None:
+    document = written(tmp_path, [RESULT])
+    document["videos"][0]["openings"][0]["page_numbers"] = [12, 13]
+    (tmp_path / "flips.json").write_text(json.dumps(document), encoding="utf-8")
+    assert read_flips_json(tmp_path / "flips.json")[0].frames == 201
+
+
+def set_field(*path: object) -> Callable[[Any], None]:
+    *where, name, value = path
+
+    def change(document: Any) -> None:
+        for step in where:
+            document = document[step]
+        document[name] = value
+
+    return change
+
+
+def drop_field(*path: object) -> Callable[[Any], None]:
+    *where, name = path
+
+    def change(document: Any) -> None:
+        for step in where:
+            document = document[step]
+        del document[name]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_field("schema", "other"), 'no "schema": "flipdetect.flips"'),
+        (set_field("version", 2), "of version 2, this program reads version 1"),
+        (drop_field("version"), "of version None"),
+        (drop_field("videos"), "videos is missing"),
+        (set_field("videos", {}), "videos: expected a list"),
+        (set_field("videos", 0, 7), r"videos\[0\]: expected an object"),
+        (set_field("videos", 0, "complete", 1), r"videos\[0\]\.complete: expected a true or false, got 1"),
+        (set_field("videos", 0, "frames", -1), r"videos\[0\]\.frames: expected a whole number from 0 up, got -1"),
+        (set_field("videos", 0, "frames", True), r"videos\[0\]\.frames: .* got True"),
+        (set_field("videos", 0, "problems", [1]), r"videos\[0\]\.problems: expected a list of texts"),
+        (set_field("videos", 0, "threshold", 1.5), r"videos\[0\]\.threshold: expected a number from 0 to 1, got 1\.5"),
+        (set_field("videos", 0, "events", 2, "peak_s", "x"), r"videos\[0\]\.events\[2\]\.peak_s: .* got 'x'"),
+        (set_field("videos", 0, "events", 0, "event", 0), r"events\[0\]\.event: expected a whole number from 1"),
+        (set_field("videos", 0, "events", 0, "end_s", float("nan")), r"events\[0\]\.end_s: expected a number, got nan"),
+        (drop_field("videos", 0, "openings", 1, "flaw"), r"videos\[0\]\.openings\[1\]\.flaw is missing"),
+        (drop_field("videos", 0, "openings", 0, "measured", "motion"), r"openings\[0\]\.measured\.motion is missing"),
+    ],
+)
+def test_what_is_wrong_is_named_by_file_and_field(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:
+    document = written(tmp_path, [RESULT])
+    change(document)
+    (tmp_path / "flips.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DataError, match=rf"flips\.json.*{message}"):
+        read_flips_json(tmp_path / "flips.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "flips.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"flips\.json is not JSON"):
+        read_flips_json(tmp_path / "flips.json")
+
+
+def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.json cannot be read"):
+        read_flips_json(tmp_path / "none.json")
+    (tmp_path / "file").write_text("x")
+    for write in (write_flips_csv, write_flips_json):
+        with pytest.raises(DataError, match=r"cannot be written: .*a part of the path is a file"):
+            write(tmp_path / "file" / "flips", [RESULT])
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_flips_json(tmp_path / "flips.json", [replace(RESULT, duration_s=float("nan"))])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
