@@ -1,0 +1,265 @@
+"""Whether two pictures show the same pages: aligned, then compared print by print. Slow and careful, for suspects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.inference.still_pages import PAGES_SIDE, find_pages, scaled
+from flipdetect.inference.still_parameters import StillParameters
+from flipdetect.inference.still_print import decode_print
+from flipdetect.inference.still_repeats import MUCH_PRINT, Prints
+from flipdetect.records import Still
+
+Floats = NDArray[np.float32]
+
+SIDE = 960
+"""Pixels of the long side at which pictures are compared: words can be told apart, if not read."""
+
+FLAT = 6.0
+"""Standard deviation in pixels of the blur that is taken off: light and the edges of shadows go, print stays."""
+
+FEATURES, LEAST_MATCHES, REPROJECTION = 2000, 20, 4.0
+"""ORB features of a picture, matches that must agree on one homography, and pixels by which they may miss it."""
+
+LARGEST_ZOOM = 1.5
+"""A homography that enlarges or shrinks the pages by more has matched something else."""
+
+BLOCK, SEARCH = 40, 4
+"""Side in pixels of the blocks that are compared, and pixels by which paper may lie differently."""
+
+LEAST_PRINT, PRINT_NOISE = 0.006, 3.0
+"""Standard deviation of brightness, relative to the paper's, from which a block has print; and in units of noise."""
+
+LEAST_CROSSING, CROSSING_NOISE = 0.0012, 1.6
+"""And mean slope per pixel in the direction in which there is least: a straight edge, as of a page, is no print."""
+
+NOISE_QUANTILE = 0.25
+"""Quantile, over the pages, of the second derivative's size that is noise: there is always some bare paper."""
+
+SUSPECT_OWN, SUSPECT_PRINT = 0.3, 0.03
+"""As `repeat_own_likeness` and `repeat_own_print`, for pictures to be worth a comparison."""
+
+LOOKED_AT = 4
+"""As many times as pictures are compared, fingerprints are looked at closely."""
+
+LEAST_BLOCKS = 12
+"""Printed blocks that are needed to say anything: a page number is in the same place on every page."""
+
+LARGEST_CACHE = 24
+"""Pictures kept ready for the next comparison."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two pictures agree.
+
+    Attributes:
+        blocks: number of printed blocks compared.
+        median: of the correlations of the blocks, -1 to 1; 0 without blocks.
+        lower: their lower quartile.
+    """
+
+    blocks: int
+    median: float
+    lower: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Flat:
+    """A picture without its light: (h, w) float32 about 0, and where pages are, (h, w) bool."""
+
+    print: Floats
+    pages: NDArray[np.bool_]
+    noise: float
+
+    def printed(self, noise: float) -> NDArray[np.bool_]:
+        """(h, w) bool: whether the block around a pixel has print, of both directions (Shi and Tomasi, CVPR 1994)."""
+        size = (BLOCK, BLOCK)
+        across, down = (cv2.Sobel(self.print, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
+        xx, yy, xy = (cv2.blur(product, size) for product in (across * across, down * down, across * down))
+        weaker = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
+        spread = cv2.blur(self.print * self.print, size) - cv2.blur(self.print, size) ** 2
+        crossing, most = max(LEAST_CROSSING, CROSSING_NOISE * noise), max(LEAST_PRINT, PRINT_NOISE * noise)
+        return np.asarray((weaker >= crossing**2) & (spread >= most**2))
+
+
+def confirm_repeats(
+    stills: Sequence[Still],
+    fetch: Callable[[Still], NDArray[np.uint8]],
+    parameters: StillParameters | None = None,
+) -> list[Still]:
+    """Stills whose `same_as` holds by the pictures themselves.
+
+    Every still is compared with those stills before it that its fingerprint is most like, and with what `same_as`
+    names. Where no picture agrees, or none has enough print to tell, `same_as` is dropped: a page kept twice is better
+    than a page lost. Where one agrees that was not suspected before, as after the book was moved, it is set.
+
+    Args:
+        stills: of one video, in order, as `choose_stills` returned them.
+        fetch: gives the picture of a still, (H, W, 3) uint8 RGB, at full resolution; called for suspects alone, more
+            than once for some in a long video.
+        parameters: see `StillParameters`; None for the defaults.
+
+    Raises:
+        ValueError: if a picture is not (H, W, 3) uint8.
+    """
+    settings = parameters or StillParameters()
+    by_number = {still.opening: still for still in stills}
+    suspects = _suspects(stills, settings)
+
+    @lru_cache(maxsize=LARGEST_CACHE)
+    def picture(number: int) -> _Flat:
+        return _flattened(fetch(by_number[number]))
+
+    confirmed: list[Still] = []
+    roots: dict[int, int] = {}
+    for still, earlier in zip(stills, suspects, strict=True):
+        root = None
+        for number in earlier:
+            if _shows_same(_compare(picture(number), picture(still.opening)), settings):
+                root = roots.get(number, number)
+                break
+        if root is not None:
+            roots[still.opening] = root
+        confirmed.append(replace(still, same_as=root))
+    return confirmed
+
+
+def compare_pictures(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Agreement:
+    """How far the print of two pictures of one book agrees, block by block.
+
+    The pages of the second are brought over those of the first by a homography from ORB features (Rublee et al.,
+    ICCV 2011) with RANSAC, or by phase correlation, or left where they are, whichever agrees best. Then blocks with
+    print are compared by normalised correlation, each at the best place within a few pixels, as paper is not flat.
+
+    Args:
+        first, second: (H, W, 3) uint8 RGB of one size.
+
+    Raises:
+        ValueError: if a picture is not (H, W, 3) uint8.
+    """
+    return _compare(_flattened(first), _flattened(second))
+
+
+def _suspects(stills: Sequence[Still], parameters: StillParameters) -> list[list[int]]:
+    """For each still the numbers of those before it to compare it with, the likeliest first."""
+    seen = [place for place, still in enumerate(stills) if still.measured is not None]
+    steps = [decode_print(still.measured.fingerprint) for still in stills if still.measured is not None]
+    found: list[list[int]] = [[] for _ in stills]
+    if not steps:
+        return found
+    prints, numbers = Prints(np.stack(steps)), [stills[place].opening for place in seen]
+    for late, place in enumerate(seen):
+        named = stills[place].same_as
+        likely = sorted(range(late), key=lambda early: -float(np.nan_to_num(prints.alike[early, late], nan=-1.0)))
+        worth = [
+            numbers[early]
+            for early in likely[: LOOKED_AT * parameters.suspects]
+            if numbers[early] != named and _is_suspect(prints, early, late, parameters)
+        ]
+        found[place] = ([named] if named in numbers else []) + worth[: parameters.suspects]
+    return found
+
+
+def _is_suspect(prints: Prints, early: int, late: int, parameters: StillParameters) -> bool:
+    if not prints.alike[early, late] >= parameters.suspect_likeness:
+        return False
+    if prints.alike[early, late] >= parameters.repeat_likeness and prints.spread(early, late) >= MUCH_PRINT:
+        return True
+    if not prints.many:
+        return prints.spread(early, late) >= MUCH_PRINT
+    alike, more = prints.own(early, late)
+    return alike >= SUSPECT_OWN and more >= SUSPECT_PRINT
+
+
+def _shows_same(agreement: Agreement, parameters: StillParameters) -> bool:
+    least = parameters.confirm_agreement
+    return agreement.blocks >= LEAST_BLOCKS and agreement.median >= least and agreement.lower >= least / 2
+
+
+def _flattened(picture: NDArray[np.uint8]) -> _Flat:
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
+        raise ValueError(f"a picture must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}; give RGB pictures")
+    picture = scaled(picture, SIDE)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    light = cv2.GaussianBlur(grey, (0, 0), FLAT)
+    flat = (cv2.GaussianBlur(grey, (0, 0), 1.0) - light) / (light + 8)
+    size = (grey.shape[1], grey.shape[0])
+    pages = (
+        cv2.resize(find_pages(scaled(picture, PAGES_SIDE)).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    )
+    rough = np.abs(cv2.Laplacian(flat, cv2.CV_32F))[pages]
+    return _Flat(flat.astype(np.float32), pages, float(np.quantile(rough, NOISE_QUANTILE)))
+
+
+def _compare(first: _Flat, second: _Flat) -> Agreement:
+    shape = first.print.shape
+    if second.print.shape != shape:
+        return Agreement(0, 0.0, 0.0)
+    found = [_blocks(first, second, matrix) for matrix in _alignments(first, second)]
+    return max(found, key=lambda agreement: agreement.median)
+
+
+def _alignments(first: _Flat, second: _Flat) -> list[NDArray[np.float64]]:
+    """Homographies (3, 3) from the first picture to the second that are worth trying."""
+    where = [np.where(picture.pages, picture.print, np.float32(0)) for picture in (first, second)]
+    (right, down), _ = cv2.phaseCorrelate(where[0].astype(np.float64), where[1].astype(np.float64))
+    moved = np.array([[1, 0, right], [0, 1, down], [0, 0, 1]], np.float64)
+    matrices = [np.eye(3), moved]
+    matched = _matched(first, second)
+    return matrices if matched is None else [*matrices, matched]
+
+
+def _matched(first: _Flat, second: _Flat) -> NDArray[np.float64] | None:
+    detector = cv2.ORB.create(nfeatures=FEATURES)
+    sides = [
+        detector.detectAndCompute(
+            np.clip(picture.print * 400 + 128, 0, 255).astype(np.uint8), picture.pages.astype(np.uint8)
+        )
+        for picture in (first, second)
+    ]
+    if any(descriptors is None or len(points) < LEAST_MATCHES for points, descriptors in sides):
+        return None
+    matches = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(sides[0][1], sides[1][1])
+    if len(matches) < LEAST_MATCHES:
+        return None
+    ours = np.array([sides[0][0][match.queryIdx].pt for match in matches])
+    theirs = np.array([sides[1][0][match.trainIdx].pt for match in matches])
+    matrix, inliers = cv2.findHomography(ours, theirs, cv2.RANSAC, REPROJECTION)
+    if matrix is None or int(inliers.sum()) < LEAST_MATCHES:
+        return None
+    zoom = abs(float(np.linalg.det(matrix[:2, :2]))) ** 0.5
+    return np.asarray(matrix, np.float64) if 1 / LARGEST_ZOOM < zoom < LARGEST_ZOOM else None
+
+
+def _blocks(first: _Flat, second: _Flat, matrix: NDArray[np.float64]) -> Agreement:
+    """Compare the printed blocks of the first picture with the second, seen through a homography."""
+    there = _seen_through(second.print, matrix, cv2.INTER_LINEAR)
+    pages = first.pages & (_seen_through(second.pages.astype(np.float32), matrix, cv2.INTER_NEAREST) > 0)
+    inner = cv2.erode(pages.astype(np.uint8), np.ones((BLOCK // 2, BLOCK // 2), np.uint8), borderValue=0) > 0
+    noise = max(first.noise, second.noise)
+    printed = first.printed(noise) | _Flat(there, second.pages, second.noise).printed(noise)
+    height, width = inner.shape
+    found = []
+    for top in range(SEARCH, height - BLOCK - SEARCH, BLOCK):
+        for left in range(SEARCH, width - BLOCK - SEARCH, BLOCK):
+            inside = (slice(top, top + BLOCK), slice(left, left + BLOCK))
+            if not (inner[inside].all() and printed[top + BLOCK // 2, left + BLOCK // 2]):
+                continue
+            around = there[top - SEARCH : top + BLOCK + SEARCH, left - SEARCH : left + BLOCK + SEARCH]
+            found.append(float(cv2.matchTemplate(around, first.print[inside], cv2.TM_CCOEFF_NORMED).max()))
+    if not found:
+        return Agreement(0, 0.0, 0.0)
+    return Agreement(len(found), float(np.median(found)), float(np.quantile(found, 0.25)))
+
+
+def _seen_through(picture: Floats, matrix: NDArray[np.float64], interpolation: int) -> Floats:
+    """(h, w) float32: the second picture where the first one's pixels are, 0 outside of it."""
+    size = (picture.shape[1], picture.shape[0])
+    return np.asarray(cv2.warpPerspective(picture, matrix, size, flags=interpolation | cv2.WARP_INVERSE_MAP))
