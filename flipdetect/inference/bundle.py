@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import ConfigError, FlipdetectError, FrameError, ModelError
+from flipdetect.errors import FlipdetectError, ModelError
+from flipdetect.inference.prepared import PredictsFrames
+from flipdetect.models.evidence import MAPS
 from flipdetect.models.packed import read_facts, read_tensors
 from flipdetect.models.weights import load_without_code
 from flipdetect.records import ClassNames
@@ -25,12 +25,10 @@ from flipdetect.shipped import SUFFIX
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import FrameClassifier
 
-Frame = npt.NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
-class Bundle:
-    """A trained model, ready to predict.
+class Bundle(PredictsFrames):
+    """A trained model, ready to predict with PyTorch.
 
     Attributes:
         task: in evaluation mode, on its device.
@@ -48,50 +46,33 @@ class Bundle:
     naming: NamePattern | None
     path: Path
 
+    @property
+    def runs_on(self) -> str:
+        """Engine and device, for the user."""
+        return f"PyTorch, {self.task.device}"
+
     def probabilities(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64."""
         with torch.inference_mode():
             logits = self.task(torch.from_numpy(frames).to(self.task.device))
             return np.asarray(logits.double().sigmoid().cpu().numpy())
 
-    def predict(self, frames: Frame | Iterable[Frame], batch_size: int = 16) -> npt.NDArray[np.float64]:
-        """Decoded frames of any size -> probability of the positive class (a flip), one per frame.
-
-        Frames are scaled and normalised as the model was trained; from `threshold` on, a probability means a flip.
-        Scores of files (`inference.py`) can differ by a trace: a JPEG is scaled while it is decoded.
+    def look(self, frames: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32] | None]:
+        """What `probabilities` gives, and where hands are.
 
         Args:
-            frames: one frame (H, W, 3) uint8 RGB, several of one size (N, H, W, 3), or an iterable of frames whose
-                sizes may differ, such as the frames of a video: no more than a batch is held at a time.
-            batch_size: frames scored at a time.
+            frames: preprocessed, (B, C, H, W) float32.
 
         Returns:
-            (N,) float64, 0 to 1; of length 1 for one frame.
-
-        Raises:
-            FrameError: if a frame has another shape or dtype, or no pixels.
-            ConfigError: if `batch_size` is below 1.
+            Probabilities of the positive class (B,) float64, and the share of each position of the frame that hands
+            cover (B, h, w) float32; None if the model has no maps.
         """
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
-        queue = iter([frames] if isinstance(frames, np.ndarray) and frames.ndim != 4 else frames)
-        scores = [self.probabilities(np.stack(batch)) for batch in _batches(map(self._prepare, queue), batch_size)]
-        return np.concatenate(scores) if scores else np.empty(0)
-
-    def _prepare(self, frame: Frame) -> npt.NDArray[np.float32]:
-        if not (isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3):
-            got = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise FrameError(f"a frame is a uint8 array (height, width, 3) in RGB, got {got}; convert it")
-        if 0 in frame.shape:
-            raise FrameError(f"a frame needs at least one pixel, got shape {frame.shape}; leave it out")
-        if self.preprocess.channels == 1:  # grey as decoding makes it
-            frame = np.asarray(Image.fromarray(frame).convert("L"))[:, :, np.newaxis]
-        return self.preprocess.normalise(self.preprocess.resize(frame))
-
-
-def _batches(frames: Iterator[npt.NDArray[np.float32]], size: int) -> Iterator[list[npt.NDArray[np.float32]]]:
-    while batch := list(islice(frames, size)):
-        yield batch
+        if not self.task.model.has_maps:
+            return self.probabilities(frames), None
+        with torch.inference_mode():
+            logits, maps = self.task.forward_maps(torch.from_numpy(frames).to(self.task.device))
+            hands = maps[:, MAPS.index("hands")].sigmoid()
+            return np.asarray(logits.double().sigmoid().cpu().numpy()), np.asarray(hands.cpu().numpy())
 
 
 def load_bundle(path: Path, device: str = "auto") -> Bundle:

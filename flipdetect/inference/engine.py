@@ -1,0 +1,98 @@
+"""What runs a trained model: PyTorch, or ONNX Runtime for an exported one. PyTorch is imported only where it runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from pathlib import Path
+from typing import Literal, get_args
+
+from flipdetect.errors import ModelError
+from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
+from flipdetect.inference.prepared import TrainedModel
+from flipdetect.shipped import SUFFIX as PACKED_SUFFIX
+from flipdetect.shipped import find_model
+
+Engine = Literal["auto", "torch", "onnx"]
+RUNTIME = "onnxruntime"
+
+logger = logging.getLogger(__name__)
+
+
+def load_model(model: str | os.PathLike[str], engine: Engine = "auto", device: str = "auto") -> TrainedModel:
+    """Load a trained model with the engine that suits it.
+
+    An `.onnx` file is run by ONNX Runtime, on the CPU. The others are run by PyTorch, unless the same model lies beside
+    them, exported (`best.onnx` beside `best.ckpt`), and may be taken: with engine "onnx" it must be; with "auto" it is
+    in place of a `.safetensors` file, such as the models that ship with the package, but not of a `.ckpt`.
+
+    Args:
+        model: a shipped model by name, or the path of an `.onnx`, `.safetensors` or `.ckpt` file.
+        engine: "auto", "torch" or "onnx".
+        device: "auto", "cpu" or "cuda". ONNX Runtime takes the CPU. PyTorch takes a GPU on "auto" if there is one; but
+            where "auto" finds an exported model it does not look for one: looking means importing PyTorch.
+
+    Raises:
+        ModelError: if the model cannot be loaded, the engine cannot run it, or was exported from another file than
+            the one it lies beside.
+    """
+    if engine not in get_args(Engine):
+        raise ModelError(f"engine must be one of {', '.join(get_args(Engine))}, got {engine!r}")
+    path = find_model(model)
+    if path.suffix == SUFFIX:
+        if engine == "torch":
+            raise ModelError(f"PyTorch does not run {path}; choose engine onnx, or a .ckpt or .safetensors file")
+        _refuse_gpu(device)
+        return load_onnx(path)
+    if engine == "onnx":
+        _refuse_gpu(device)
+        return _exported(path)
+    if engine == "auto" and device != "cuda" and path.suffix == PACKED_SUFFIX:
+        found = _exported_if_usable(path)
+        if found is not None:
+            return found
+
+    from flipdetect.inference.bundle import load_bundle
+
+    return load_bundle(path, device)
+
+
+def _exported(path: Path) -> OnnxModel:
+    beside = path.with_suffix(SUFFIX)
+    if not beside.is_file():
+        raise ModelError(f"{path} was not exported: there is no {beside}; {_export(path)}")
+    model = load_onnx(beside)
+    if _is_stale(model, path):
+        raise ModelError(f"{beside} was exported from another {path.name} than the one beside it; {_export(path)}")
+    return model
+
+
+def _exported_if_usable(path: Path) -> OnnxModel | None:
+    """The exported model beside a file, or None and a message that says why PyTorch is taken instead."""
+    beside = path.with_suffix(SUFFIX)
+    if not beside.is_file():
+        logger.info("PyTorch runs %s, which was not exported; ONNX Runtime starts sooner: %s", path, _export(path))
+        return None
+    if importlib.util.find_spec(RUNTIME) is None:
+        logger.info("PyTorch runs %s: ONNX Runtime is not installed; %s", path, REMEDY)
+        return None
+    model = load_onnx(beside)
+    if _is_stale(model, path):
+        logger.warning("PyTorch runs %s: %s was exported from another one; %s", path, beside, _export(path))
+        return None
+    return model
+
+
+def _is_stale(model: OnnxModel, path: Path) -> bool:
+    """Whether the file beside an exported model is another than it was exported from; where none is, it is not."""
+    return path.is_file() and file_digest(path) != model.source
+
+
+def _export(path: Path) -> str:
+    return f"export it with scripts/export_onnx.py --checkpoint-path {path} --output {path.with_suffix(SUFFIX)}"
+
+
+def _refuse_gpu(device: str) -> None:
+    if device not in ("auto", "cpu"):
+        raise ModelError(f"exported models run on the CPU, not on {device!r}; choose device cpu, or engine torch")
