@@ -9,7 +9,7 @@ from flipdetect.errors import ModelError
 
 SHIPPED = {"tiny_cnn": "TinyCNN", "mobilenet_v2": "MobileNetV2"}
 """Name of a shipped model -> name of its class in `flipdetect.models`."""
-DEFAULT = "mobilenet_v2"
+DEFAULT = "tiny_cnn"
 """The one that prediction takes if none is named and none was trained."""
 
 FOLDER = Path(__file__).resolve().parent / "weights"

@@ -9,6 +9,9 @@ import pytest
 from flipdetect.errors import ModelError
 from flipdetect.export.card import card_markdown
 from flipdetect.inference.bundle import load_bundle
+from flipdetect.inference.event_settings import settings_of
+from flipdetect.inference.events import EventParameters
+from flipdetect.inference.onnx_model import file_digest, load_onnx
 from flipdetect.models.packed import read_facts, read_tensors
 from flipdetect.shipped import DEFAULT, FOLDER, SHIPPED, SIZE_LIMIT, find_model, shipped_bytes, shipped_path
 from tests.conftest import REPOSITORY
@@ -44,8 +47,9 @@ def test_the_card_is_what_the_metadata_says(name: str) -> None:
 
 def test_shipped_weights_are_small_enough_and_nothing_else_lies_there() -> None:
     assert set(shipped_bytes()) == set(SHIPPED)
-    assert sum(shipped_bytes().values()) <= SIZE_LIMIT
-    expected = {f"{name}{suffix}" for name in SHIPPED for suffix in (".safetensors", ".md")}
+    suffixes = (".safetensors", ".onnx", ".events.yaml", ".md")
+    expected = {f"{name}{suffix}" for name in SHIPPED for suffix in suffixes}
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= SIZE_LIMIT
     assert {path.name for path in FOLDER.iterdir()} == expected
 
 
@@ -68,3 +72,11 @@ def test_names_mean_shipped_models_and_everything_else_paths(tmp_path: Path, mon
     assert find_model(Path("tiny_cnn")) == Path("tiny_cnn")
     with pytest.raises(ModelError, match=r"tiny_cnn, mobilenet_v2.*path"):
         find_model("resnet18")
+
+
+@names
+def test_what_lies_beside_the_weights_belongs_to_them(name: str) -> None:
+    exported, settings = load_onnx(shipped_path(name).with_suffix(".onnx")), settings_of(shipped_path(name))
+    assert exported.source == file_digest(shipped_path(name))
+    assert settings.threshold == pytest.approx(exported.threshold, abs=1e-5)
+    assert settings.hmm != EventParameters()

@@ -10,6 +10,8 @@ import torch
 import yaml
 
 from flipdetect.cli.train import main
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.inference.bundle import load_bundle
 from flipdetect.models.packed import read_facts
 from flipdetect.shipped import shipped_path
 from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
@@ -57,8 +59,19 @@ def test_frames_are_prepared_as_for_the_weights_it_starts_from(config: str, caps
 def test_both_configurations_treat_the_frames_alike(capsys: pytest.CaptureFixture[str]) -> None:
     data = [printed(config, capsys)["data"] for config in CONFIGS]
     for settings in data:
-        del settings["batch_size"]
+        del settings["batch_size"], settings["preprocess"]
     assert data[0] == data[1]
+
+
+@pytest.mark.parametrize(("config", "shipped"), CONFIGS.items())
+def test_frames_are_brought_to_the_size_that_the_weights_know(
+    config: str, shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = printed(config, capsys)
+    bundle = load_bundle(shipped_path(shipped), "cpu")
+    found = {**PreprocessSpec().to_dict(), **settings["data"]["preprocess"]}
+    assert PreprocessSpec.from_dict(found) == bundle.preprocess
+    assert settings["model"]["init_args"]["mirrored"] == bundle.task.hparams["mirrored"]
 
 
 def test_a_run_on_a_few_frames_leaves_a_model_that_says_how_it_was_made(train: Train) -> None:
