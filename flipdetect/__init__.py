@@ -10,6 +10,12 @@
 >>> flips = probability >= model.threshold
 >>> model.predict([frame, frame[:640]]).shape  # several, of different sizes
 (2,)
+
+When pages were turned, in a video, a folder of frames, an iterator of frames, or before a camera:
+
+>>> still = np.full((256, 144, 3), 200, np.uint8)
+>>> flipdetect.detect_flips([still] * 30, "tiny_cnn", fps=10, device="cpu")  # three seconds without a turn
+[]
 """
 
 from __future__ import annotations
@@ -19,10 +25,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import os
+    from typing import Any
 
     from flipdetect.inference.bundle import Bundle
+    from flipdetect.inference.detect import detect_flips, stream_flips
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "detect_flips", "load", "stream_flips"]
 
 try:
     __version__ = version("flipdetect")
@@ -47,3 +55,12 @@ def load(model: str | os.PathLike[str], device: str = "auto") -> Bundle:
     from flipdetect.shipped import find_model
 
     return load_bundle(find_model(model), device)
+
+
+def __getattr__(name: str) -> Any:
+    """`detect_flips` and `stream_flips`, imported when they are first asked for."""
+    if name in ("detect_flips", "stream_flips"):
+        from flipdetect.inference import detect
+
+        return getattr(detect, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,63 +10,36 @@ Example:
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import set_up_logging
-from flipdetect.errors import FlipdetectError
+from flipdetect.evaluation.study_command import collect_runs, run_study_command, study_parser
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.trainings import Run
     from flipdetect.evaluation.variations import Variation
 
-logger = logging.getLogger("flipdetect")
-
 OWN_DATA = " (own data)"
+TABLE = "ablation.json"
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Train and compare as the command line says; returns the exit status."""
     set_up_logging()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, nargs="+", required=True, help="configuration and overlays of train.py")
+    parser = study_parser(__doc__, Path("runs/ablation"), TABLE)
     parser.add_argument("--spec", type=Path, default=Path("scripts/ablation.yaml"), help="variations (%(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
-    parser.add_argument("--override", nargs="+", default=[], metavar="NAME=VALUE", help="for all, the base included")
-    parser.add_argument("--folder-path", type=Path, nargs="+", default=[], help="further labelled sets to judge on")
-    parser.add_argument("--study", type=Path, default=Path("runs/ablation"), help="where runs lie (%(default)s)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for the further sets")
-    parser.add_argument("--json", type=Path, help="all figures; default: <study>/ablation.json")
-    options = parser.parse_args(args)
-    try:
-        print(_ablate(options))
-    except FlipdetectError as error:
-        logger.error("%s", error)
-        return 1
-    except KeyboardInterrupt:
-        logger.warning("Interrupted; the same command goes on from here")
-        return 130
-    return 0
+    return run_study_command(_ablate, parser.parse_args(args))
 
 
 def _ablate(options: argparse.Namespace) -> str:
     from flipdetect.cli import train
-    from flipdetect.evaluation.tables import write_json
-    from flipdetect.evaluation.trainings import run_study, runs_as_dict
     from flipdetect.evaluation.variations import load_config, parse_overrides, variations
 
     listed = variations(load_config(options.config), parse_overrides(options.override), options.spec)
-    output = options.json or options.study / "ablation.json"
-    seeds = list(dict.fromkeys(options.seeds))
-    runs = []
-    for run in run_study(listed, seeds, options.study, train.main, options.folder_path, options.device):
-        runs.append(run)
-        write_json(output, runs_as_dict(runs))
-    logger.info("All figures are in %s", output)
-    return _table(runs, listed)
+    return _table(collect_runs(listed, options, train.main, TABLE), listed)
 
 
 def _table(runs: Sequence[Run], listed: Sequence[Variation]) -> str:

@@ -1,8 +1,9 @@
 """How well page turns are found in the scores of recordings: hysteresis against the hidden Markov model.
 
 Predictions are CSV files of `inference.py`, one per recording; the truth of each is the events.csv of a rendered
-recording, in the same order. Times of frames come from the truth.csv beside it, or from --fps. With --fit-predictions
-and --fit-truth, the parameters of all detectors are learnt from other recordings first.
+recording, in the same order. Times of frames are those of the table, of the truth.csv beside the truth, or by --fps.
+With --fit-predictions and --fit-truth, the parameters of all detectors are learnt from other recordings first. Saved
+as NAME.events.yaml beside a model's file NAME.ckpt, they are used with that model.
 
 A found turn and a true one match if they overlap, or are no more than the tolerance apart, one to one. "F1 both ends"
 asks that start and end both lie within the tolerance. Errors and delays are medians in seconds; "count off" sums the
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from flipdetect.cli.messages import set_up_logging
-from flipdetect.errors import ConfigError, DataError, FlipdetectError
+from flipdetect.errors import DataError, FlipdetectError
 
 logger = logging.getLogger("flipdetect")
 
@@ -41,6 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--parameters", type=Path, metavar="YAML", help="of the detectors; default: built in")
     parser.add_argument("--fit-predictions", type=Path, nargs="+", default=[], metavar="CSV", help="to learn from")
     parser.add_argument("--fit-truth", type=Path, nargs="+", default=[], metavar="CSV", help="events.csv of each")
+    parser.add_argument("--threshold", type=float, help="of the model that scored, to be kept with what is learnt")
     parser.add_argument("--save-parameters", type=Path, metavar="YAML", help="write those that were used")
     parser.add_argument("--json", type=Path, help="all figures")
     options = parser.parse_args(args)
@@ -63,9 +65,9 @@ def _evaluate(options: argparse.Namespace) -> str:
     from flipdetect.evaluation.events import evaluate_detectors, event_table
 
     recordings = _read(options.predictions, options.truth, options.fps)
-    hmm, hysteresis = _parameters(options)
-    rows = evaluate_detectors(recordings, hmm, hysteresis, options.tolerance)
-    used = {"hmm": hmm.to_dict(), "hysteresis": hysteresis.to_dict()}
+    settings = _settings(options)
+    rows = evaluate_detectors(recordings, settings.hmm, settings.hysteresis, options.tolerance)
+    used = settings.to_dict()
     if options.save_parameters:
         write_text(options.save_parameters, yaml.safe_dump(used, sort_keys=False))
     if options.json:
@@ -83,30 +85,16 @@ def _read(predictions: Sequence[Path], truths: Sequence[Path], fps: float | None
     return [read_recording(*pair, fps) for pair in zip(predictions, truths, strict=True)]
 
 
-def _parameters(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Of the hidden Markov model and of the hysteresis: learnt, read, or built in."""
-    import yaml
-
+def _settings(options: argparse.Namespace) -> Any:
+    """How turns are to be found: learnt, read, or built in."""
     from flipdetect.evaluation.events import learn_parameters, tune_hysteresis
-    from flipdetect.inference.events import EventParameters, HysteresisParameters
+    from flipdetect.inference.event_settings import EventSettings, read_event_settings
 
     if options.fit_predictions or options.fit_truth:
         lessons = _read(options.fit_predictions, options.fit_truth, options.fps)
-        return learn_parameters(lessons), tune_hysteresis(lessons)
-    if not options.parameters:
-        return EventParameters(), HysteresisParameters()
-    try:
-        found = yaml.safe_load(options.parameters.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{options.parameters} cannot be read: {error}") from error
-    if not isinstance(found, dict) or not set(found) <= {"hmm", "hysteresis"}:
-        raise ConfigError(
-            f"{options.parameters}: expected the keys hmm and hysteresis, as --save-parameters writes them"
-        )
-    return (
-        EventParameters.from_dict(found.get("hmm") or {}),
-        HysteresisParameters.from_dict(found.get("hysteresis") or {}),
-    )
+        learnt = learn_parameters(lessons), tune_hysteresis(lessons)
+        return EventSettings(hmm=learnt[0], hysteresis=learnt[1], threshold=options.threshold)
+    return read_event_settings(options.parameters) if options.parameters else EventSettings()
 
 
 if __name__ == "__main__":

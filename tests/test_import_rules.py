@@ -27,7 +27,9 @@ RULES: dict[str, set[str]] = {
     "inference": {"sources", "data", "models", "tasks", "shipped"},
     "export": {"models", "tasks", "inference", "shipped"},
     "evaluation": {"sources", "data", "metrics", "tasks", "outputs", "inference", "shipped"},
+    "apps": {"sources", "inference", "outputs", "shipped"},
     "cli": {
+        "apps",
         "sources",
         "synth",
         "data",
@@ -61,10 +63,17 @@ LIGHT = [
     "metrics.sequence",
     "metrics.threshold",
     "inference.predictor",
+    "inference.onnx_model",
+    "inference.engine",
+    "inference.detect",
     "inference.events",
+    "inference.event_settings",
+    "inference.stills",
     "inference.event_fit",
     "evaluation.events",
+    "apps.products",
     "cli.inference",
+    "cli.sequence",
 ]
 
 

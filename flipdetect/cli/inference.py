@@ -1,5 +1,7 @@
 """`python inference.py --folder-path frames/`: predictions.csv, and a table of flips per video.
 
+With `--video`, with `--events` or with `--scores`, page turns and the stills between them: see `cli.sequence`.
+
 Nothing heavy is imported before the arguments are known to be right: `--help` answers at once.
 """
 
@@ -46,17 +48,18 @@ def main(args: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inference.py",
-        description="Tell for every frame in a folder whether a page is being turned.",
-        epilog="Example: python inference.py --folder-path frames/ --output predictions.csv",
+        description="Tell for every frame whether a page is being turned; in a video, when pages were turned, and "
+        "which still to keep of each opening.",
+        epilog="Examples: python inference.py --folder-path frames/ --output predictions.csv; "
+        "python inference.py --video book.mp4 --save-stills pages/ --pdf book.pdf --report book.html",
     )
-    parser.add_argument(
-        "--folder-path", type=Path, required=True, help="folder of frames, searched with its subfolders"
-    )
+    _add_sources(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--checkpoint-path",
         type=Path,
-        help=f"a model of your own; default: the newest best.ckpt under {LOGS}/, or else the shipped {DEFAULT}",
+        help=f"a model of your own, .ckpt or .onnx; default: the newest best.ckpt under {LOGS}/, or else the shipped "
+        f"{DEFAULT}",
     )
     which.add_argument("--model", choices=tuple(SHIPPED), help="a trained model that ships with flipdetect")
     parser.add_argument(
@@ -70,13 +73,66 @@ def _parser() -> argparse.ArgumentParser:
         "--threshold", type=_share, help="probability from which a frame counts as a flip; default: the model's own"
     )
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if there is one"
+        "--engine",
+        choices=("auto", "torch", "onnx"),
+        default="auto",
+        help="what runs the model; default: ONNX Runtime for .onnx files and the shipped models, else PyTorch",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="default: a GPU if there is one and PyTorch runs the model",
     )
     parser.add_argument("--strict", action="store_true", help="exit with status 1 if a file could not be read")
+    _add_turns(parser)
     return parser
 
 
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--folder-path", type=Path, help="folder of frames, searched with its subfolders")
+    source.add_argument(
+        "--video", nargs="+", metavar="PATH", help="videos: files, folders, or patterns such as 'films/*.mp4'"
+    )
+    source.add_argument(
+        "--scores", type=Path, metavar="CSV", help="find turns in the predictions.csv of an earlier run; scores nothing"
+    )
+
+
+def _add_turns(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "page turns", "flips.csv, flips.json and timeline.png are written beside --output; the rest on request"
+    )
+    group.add_argument("--events", action="store_true", help="the folder holds ordered frames of films: find turns")
+    group.add_argument("--save-stills", type=Path, metavar="FOLDER", help="the best picture of each opening, full size")
+    group.add_argument("--pdf", type=Path, help="these pictures as one document")
+    group.add_argument("--report", type=Path, metavar="HTML", help="turns and openings to look at, in one file")
+    group.add_argument("--preview", type=Path, metavar="MP4", help="the film, small and annotated; .mp4 or .gif")
+    group.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same command")
+    group.add_argument(
+        "--rate", type=_positive, default=10.0, help="frames of a video scored per second (default: %(default)s); "
+        "three times as many where a page is turned"
+    )  # fmt: skip
+    group.add_argument("--stride", type=_count, help="instead of --rate: score every so many frames of a video")
+    group.add_argument(
+        "--fps", type=_positive, default=30.0, help="frames per second that frame numbers count (default: %(default)s)"
+    )
+    group.add_argument("--event-settings", type=Path, metavar="YAML", help="how turns are found; default: the model's")
+
+
 def _run(options: argparse.Namespace) -> int:
+    from flipdetect.cli import sequence
+
+    sequence.check(options)
+    if options.scores is not None:
+        return sequence.run_on_scores(options)
+    if options.video or options.events:
+        return sequence.run_on_clips(options, _model_path(options))
+    return _score_folder(options)
+
+
+def _score_folder(options: argparse.Namespace) -> int:
     from flipdetect.sources.folder import FRAME_SUFFIXES, find_files
 
     root: Path = options.folder_path.expanduser()
@@ -87,13 +143,13 @@ def _run(options: argparse.Namespace) -> int:
         raise DataError(f"no frames: {root} holds no .jpg, .jpeg, .png, .webp or .bmp file, in no subfolder either")
     checkpoint = _model_path(options)
 
-    from flipdetect.inference.bundle import load_bundle
+    from flipdetect.inference.engine import load_model
     from flipdetect.inference.predictor import Predictor
 
-    bundle = load_bundle(checkpoint, options.device)
-    threshold = bundle.threshold if options.threshold is None else options.threshold
-    logger.info("Model: %s (threshold %.3f, on %s)", checkpoint, threshold, bundle.task.device)
-    predictor = Predictor(bundle, threshold, options.batch_size)
+    model = load_model(checkpoint, options.engine, options.device)
+    threshold = model.threshold if options.threshold is None else options.threshold
+    logger.info("Model: %s (threshold %.3f, %s)", model.path, threshold, model.runs_on)
+    predictor = Predictor(model, threshold, options.batch_size)
     # A broken link has a frame's name and no frame: it gets its row like any other unreadable file.
     broken = [problem.path for problem in found.problems if problem.path.suffix.lower() in FRAME_SUFFIXES]
     return _predict(predictor, [*found.files, *broken], options)
@@ -115,7 +171,8 @@ def _model_path(options: argparse.Namespace) -> Path:
 
 
 def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Namespace) -> int:
-    from flipdetect.outputs.tables import PredictionWriter, flips_per_video, format_video_table
+    from flipdetect.outputs.predictions import PredictionWriter
+    from flipdetect.outputs.tables import flips_per_video, format_video_table
 
     scores: list[FrameScore] = []
     writer = PredictionWriter(options.output, sys.stdout)
@@ -153,6 +210,13 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be more than 0, got {text}")
     return value
 
 

@@ -24,7 +24,7 @@ from flipdetect.inference.events import (
     run_detector,
 )
 from flipdetect.metrics.event import TOLERANCE_S, EventFigures, event_figures, pooled
-from flipdetect.outputs.tables import read_predictions
+from flipdetect.outputs.predictions import read_predictions
 from flipdetect.records import FlipEvent
 
 HYSTERESIS, LIVE, FILE = "hysteresis", "hmm live", "hmm file"
@@ -95,9 +95,10 @@ def read_recording(predictions: Path, events: Path, fps: float | None = None) ->
     """Read the scores of a recording and its true turns.
 
     Args:
-        predictions: CSV file of `inference.py` with frames of one video.
+        predictions: CSV file of `inference.py` with frames of one video; its times are taken unless `fps` is given.
         events: events.csv of a rendered recording: columns start_s, peak_s, end_s.
-        fps: frames per second, frame 1 being at 0 s; None: times are looked up in the truth.csv beside `events`.
+        fps: frames per second, frame 1 being at 0 s; None: where the table has
+            no times, they are looked up in the truth.csv beside `events`.
 
     Raises:
         DataError: if a file is missing or cannot be understood, or a frame has no time.
@@ -107,12 +108,15 @@ def read_recording(predictions: Path, events: Path, fps: float | None = None) ->
         raise DataError(f"{predictions} holds frames of several videos; give one file for each recording")
     if fps is not None and not fps > 0:
         raise DataError(f"fps is {fps}; give frames per second, more than 0")
-    times = _frame_times(events.with_name(FRAMES_TABLE)) if fps is None else None
+    untimed = fps is None and any(score.time_s is None for score in scores)
+    times = _frame_times(events.with_name(FRAMES_TABLE)) if untimed else {}
     frames = []
     for score in scores:
-        if score.frame is None or (times is not None and score.frame not in times):
+        time_s = score.time_s if fps is None else None
+        if time_s is None and score.frame is not None:
+            time_s = times.get(score.frame) if fps is None else (score.frame - 1) / fps
+        if time_s is None:
             raise DataError(f"{predictions}: the time of {score.path} is not known; give --fps, or its {FRAMES_TABLE}")
-        time_s = (score.frame - 1) / fps if fps is not None else (times or {})[score.frame]
         frames.append(ScoredFrame(time_s, score.probability, score.frame))
     name = events.parent.name or events.stem
     return EventRecording(name, tuple(sorted(frames, key=lambda frame: frame.time_s)), read_true_turns(events))

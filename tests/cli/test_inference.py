@@ -10,6 +10,7 @@ import pytest
 
 from flipdetect.cli.inference import main
 from flipdetect.inference.predictor import Predictor
+from flipdetect.outputs.predictions import COLUMNS
 from flipdetect.shipped import DEFAULT
 from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame, write_frame
@@ -176,7 +177,7 @@ def test_rows_can_go_through_a_pipe_that_closes_early(trained: Path, monreader_s
     command += ["--checkpoint-path", str(trained), "--output", "-", "--batch-size", "1"]
     whole = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = whole.stdout.splitlines()
-    assert lines[0] == "path,video,frame,probability,label,error"
+    assert lines[0] == ",".join(COLUMNS)
     assert len(lines) == 33
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -22,7 +22,7 @@ from flipdetect.evaluation.events import (
     tune_hysteresis,
 )
 from flipdetect.inference.events import EventParameters
-from flipdetect.outputs.tables import PredictionWriter
+from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.records import FrameScore
 from tests.inference.score_streams import frames_of, simulate
 from tests.scripts.test_scripts import script

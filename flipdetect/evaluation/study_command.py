@@ -1,0 +1,72 @@
+"""What the commands that train several times share: their options, and a study that survives an interruption."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flipdetect.errors import FlipdetectError
+
+if TYPE_CHECKING:
+    from flipdetect.evaluation.trainings import Run
+    from flipdetect.evaluation.variations import Variation
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+
+
+def study_parser(description: str | None, study: Path, table: str) -> argparse.ArgumentParser:
+    """A parser with the options of every study.
+
+    Args:
+        description: of the command.
+        study: folder where runs lie unless told otherwise.
+        table: file of the figures in it, for the help.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, nargs="+", required=True, help="configuration and overlays of train.py")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    parser.add_argument("--override", nargs="+", default=[], metavar="NAME=VALUE", help="as model.lr=0.001, for all")
+    parser.add_argument("--folder-path", type=Path, nargs="+", default=[], help="further labelled sets to judge on")
+    parser.add_argument("--study", type=Path, default=study, help="where runs lie (%(default)s)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="for the further sets")
+    parser.add_argument("--json", type=Path, help=f"all figures; default: <study>/{table}")
+    return parser
+
+
+def run_study_command(work: Callable[[argparse.Namespace], str], options: argparse.Namespace) -> int:
+    """Print what a study says; returns the exit status, 130 after Ctrl-C."""
+    try:
+        print(work(options))
+    except FlipdetectError as error:
+        logger.error("%s", error)
+        return 1
+    except KeyboardInterrupt:
+        logger.warning("Interrupted; the same command goes on from here")
+        return INTERRUPTED
+    return 0
+
+
+def collect_runs(
+    listed: Sequence[Variation], options: argparse.Namespace, train: Callable[[list[str]], int], table: str
+) -> list[Run]:
+    """Train every variation with every seed, writing the figures after each run.
+
+    Raises:
+        FlipdetectError: if a training fails.
+    """
+    from flipdetect.evaluation.tables import write_json
+    from flipdetect.evaluation.trainings import run_study, runs_as_dict
+
+    output: Path = options.json or options.study / table
+    seeds = list(dict.fromkeys(options.seeds))
+    runs: list[Any] = []
+    for run in run_study(listed, seeds, options.study, train, options.folder_path, options.device):
+        runs.append(run)
+        write_json(output, runs_as_dict(runs))
+    logger.info("All figures are in %s", output)
+    return runs

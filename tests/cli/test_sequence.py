@@ -1,0 +1,184 @@
+"""`inference.py` on videos, ordered frames and saved scores: what is written, interruption, refusals."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flipdetect.cli.inference import main
+from flipdetect.inference.scan import Scanner
+from flipdetect.outputs.predictions import read_predictions
+from tests.frame_sets import write_frame
+from tests.inference.looking import RATE, RednessModel, film, flat
+from tests.sources.films import write
+
+PAGES = (1, 2, 3, 4)
+
+
+@pytest.fixture(autouse=True)
+def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A model that takes red frames for flips, and sees no hands."""
+    monkeypatch.setattr("flipdetect.inference.engine.load_model", lambda *_: RednessModel(hands=0.0))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four openings and three turns."""
+    return write(tmp_path_factory.mktemp("films") / "book.mp4", film(PAGES), rate=RATE)
+
+
+@pytest.fixture(scope="module")
+def back(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that is turned, turned back, and turned again."""
+    return write(tmp_path_factory.mktemp("films") / "back.mp4", film((5, 6, 5, 6, 7)), rate=RATE)
+
+
+def run(*args: object) -> int:
+    return main([str(arg) for arg in args])
+
+
+def rows(path: str = "flips.csv") -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(path).read_text("utf-8").splitlines()))
+
+
+def test_a_video_gives_tables_and_a_timeline(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--video", book) == 0
+    turns = rows()
+    assert [row["event"] for row in turns] == ["1", "2", "3"]
+    for number, row in enumerate(turns):
+        begins = 2.0 + number * 2.8
+        assert float(row["start_s"]) == pytest.approx(begins, abs=0.2)
+        assert float(row["end_s"]) == pytest.approx(begins + 0.75, abs=0.2)
+        assert int(row["start_frame"]) == round(float(row["start_s"]) * RATE)
+    (video,) = json.loads(Path("flips.json").read_text())["videos"]
+    assert (video["video"], video["complete"], len(video["openings"])) == ("book", True, 4)
+    assert Image.open("timeline.png").width > 400
+    assert all(score.time_s is not None for score in read_predictions(Path("predictions.csv")))
+    assert "book" in capsys.readouterr().out
+
+
+def test_stills_pdf_report_and_preview(book: Path, tmp_path: Path) -> None:
+    wanted = ("--save-stills", "pages", "--pdf", "book.pdf", "--report", "book.html", "--preview", "book.gif")
+    assert run("--video", book, *wanted) == 0
+    names = sorted(path.name for path in (tmp_path / "pages").iterdir())
+    assert [name[:3] for name in names] == ["001", "002", "003", "004"]
+    assert all(Image.open(tmp_path / "pages" / name).size == (216, 384) for name in names)
+    assert Path("book.pdf").read_bytes().startswith(b"%PDF")
+    assert Path("book.html").read_text("utf-8").count("data:image/jpeg") >= 4
+    assert getattr(Image.open("book.gif"), "n_frames", 1) > 20
+    assert [row["still"] for row in rows()] == [f"pages/{name}" for name in names[1:]]
+
+
+def test_a_page_seen_twice_is_kept_once(back: Path, tmp_path: Path) -> None:
+    assert run("--video", back, "--save-stills", "pages") == 0
+    (video,) = json.loads(Path("flips.json").read_text())["videos"]
+    assert [opening["same_as"] for opening in video["openings"]] == [None, None, 1, 2, None]
+    assert len(list((tmp_path / "pages").iterdir())) == 3
+
+
+def test_ordered_frames_give_the_same(tmp_path: Path) -> None:
+    for number, frame in enumerate(film(PAGES)):
+        write_frame(tmp_path / "frames" / f"book_{number:06d}.jpg", frame)
+    assert run("--folder-path", "frames", "--events", "--fps", RATE, "--save-stills", "pages") == 0
+    assert len(rows()) == 3
+    assert len(list((tmp_path / "pages").iterdir())) == 4
+
+
+def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--video", book) == 0
+    before = rows()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("nothing is to be loaded")
+
+    monkeypatch.setattr("flipdetect.inference.engine.load_model", refuse)
+    assert run("--scores", "predictions.csv", "--output", "again/predictions.csv") == 0
+    assert rows("again/flips.csv") == before
+    assert run("--scores", "predictions.csv", "--threshold", "0.9999", "--output", "none/predictions.csv") == 0
+    assert rows("none/flips.csv") == []
+    assert run("--scores", "predictions.csv", "--save-stills", "pages") == 0
+    assert len(list(Path("pages").iterdir())) == 4
+
+
+def test_several_videos_each_have_their_turns(book: Path, back: Path, tmp_path: Path) -> None:
+    assert run("--video", book.parent, back, "--save-stills", "pages") == 0
+    assert [row["video"] for row in rows()] == ["book"] * 3 + ["back"] * 4
+    assert (tmp_path / "timeline_book.png").is_file()
+    assert (tmp_path / "timeline_back.png").is_file()
+    assert sum(path.name.startswith("book_") for path in (tmp_path / "pages").iterdir()) == 4
+
+
+def test_a_film_that_cannot_be_read_does_not_stop_the_others(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.mp4").write_bytes(b"no film")
+    (tmp_path / "films" / "b.mp4").write_bytes(book.read_bytes())
+    assert run("--video", "films") == 1
+    assert len(rows()) == 3
+    assert "a.mp4" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_writes_what_it_found_and_goes_on(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = Scanner.scan
+
+    def interrupted(self: Scanner, shots: object) -> object:
+        for count, scores in enumerate(scan(self, shots)):  # type: ignore[arg-type]
+            if count == 3:
+                raise KeyboardInterrupt
+            yield scores
+
+    monkeypatch.setattr(Scanner, "scan", interrupted)
+    assert run("--video", book) == 130
+    part = rows()
+    assert 0 < len(part) < 3
+    assert json.loads(Path("flips.json").read_text())["videos"][0]["complete"] is False
+    assert not (tmp_path / "predictions.csv").exists()
+    done = len(read_predictions(tmp_path / "predictions.csv.part"))
+    monkeypatch.setattr(Scanner, "scan", scan)
+    assert run("--video", book, "--resume") == 0
+    assert [row["start_s"][:3] for row in rows()] == ["2.0", "4.8", "7.6"]
+    times = [score.time_s for score in read_predictions(tmp_path / "predictions.csv")]
+    assert len(times) > done
+    assert times == sorted(set(times))
+
+
+def test_to_resume_without_an_earlier_run_is_to_begin(book: Path) -> None:
+    assert run("--video", book, "--resume") == 0
+    assert len(rows()) == 3
+
+
+def test_an_unreadable_frame_has_a_row_and_strict_fails(tmp_path: Path) -> None:
+    for number in range(40):
+        write_frame(tmp_path / "frames" / f"book_{number:06d}.png", flat(0.02))
+    (tmp_path / "frames" / "book_000007.png").write_bytes(b"torn")
+    command = ("--folder-path", "frames", "--events", "--fps", 10)
+    assert run(*command) == 0
+    assert [score.frame for score in read_predictions(Path("predictions.csv")) if score.error] == [7]
+    assert run(*command, "--strict") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--folder-path", "frames", "--save-stills", "pages"),
+        ("--folder-path", "frames", "--resume"),
+        ("--scores", "predictions.csv", "--resume"),
+        ("--video", "book.mp4", "--resume", "--output", "-"),
+        ("--folder-path", "frames", "--events", "--stride", "3"),
+        ("--video", "nothing.mp4"),
+        ("--video", "book.mp4", "--preview", "book.avi"),
+        ("--scores", "nothing.csv"),
+        ("--video", "book.mp4", "--event-settings", "nothing.yaml"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*options) == 1
+    error = capsys.readouterr().err
+    assert "error" in error
+    assert "Traceback" not in error
