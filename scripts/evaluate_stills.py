@@ -1,8 +1,8 @@
 """How good the stills are that were chosen from films of rendered recordings.
 
 Each film comes with the flips.json that `inference.py --video` wrote for it and the truth.csv of its recording. An
-opening is good if its kept still was taken at rest, with hands on no more than a fiftieth of the pages; "hidden" ones
-are never free of hands. Openings in view for less than half a second do not count.
+opening is good if its kept still was taken at rest, with hands on no more than a twentieth of the pages
+(--unobstructed); "hidden" ones are never so free of hands. Openings in view for less than half a second do not count.
 
 Example:
     python scripts/evaluate_stills.py --flips a/flips.json b/flips.json --truth a/truth.csv b/truth.csv
@@ -30,6 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flips", type=Path, nargs="+", required=True, metavar="JSON", help="one per film")
     parser.add_argument("--truth", type=Path, nargs="+", required=True, metavar="CSV", help="truth.csv of each")
+    parser.add_argument("--unobstructed", type=float, default=0.05, help="share of the pages that hands may cover")
     parser.add_argument("--json", type=Path, help="all figures")
     options = parser.parse_args(args)
     if len(options.flips) != len(options.truth):
@@ -54,7 +55,9 @@ def _evaluate(options: argparse.Namespace) -> str:
         results = read_flips_json(flips)
         if len(results) != 1:
             raise DataError(f"{flips} holds {len(results)} films; give a file of one")
-        named[truth.parent.name or str(truth)] = still_figures(results[0].stills, read_true_frames(truth))
+        named[truth.parent.name or str(truth)] = still_figures(
+            results[0].stills, read_true_frames(truth), options.unobstructed
+        )
     named["all"] = sum(named.values(), StillFigures())
     rows = [[name, *figures.counts(), figures.good_share] for name, figures in named.items()]
     if options.json:

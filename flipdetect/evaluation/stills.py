@@ -14,8 +14,8 @@ from flipdetect.errors import DataError
 from flipdetect.inference.stills import kept
 from flipdetect.records import Still
 
-UNOBSTRUCTED = 0.02
-"""Share of the open pages that hands may cover: the tip of a finger at the margin."""
+UNOBSTRUCTED = 0.05
+"""Share of the open pages that hands may cover, unless told otherwise: a finger at the margin."""
 SHORTEST_S = 0.5
 """Seconds that an opening must lie there, to count as one that a reader could have wanted."""
 
@@ -64,18 +64,21 @@ class StillFigures:
         return (self.openings, self.hidden, self.good, self.missing, self.doubled, self.turning, self.flagged)
 
 
-def still_figures(stills: Sequence[Still], truth: Sequence[TrueFrame]) -> StillFigures:
+def still_figures(
+    stills: Sequence[Still], truth: Sequence[TrueFrame], unobstructed: float = UNOBSTRUCTED
+) -> StillFigures:
     """Judge the stills of one recording.
 
     Args:
         stills: one per found opening.
         truth: of its frames, in order of time.
+        unobstructed: share of the open pages, 0 to 1, that hands may cover in a good still.
     """
     times = [frame.time_s for frame in truth]
     step = (times[-1] - times[0]) / max(1, len(times) - 1)
     seen = Counter(frame.opening for frame in truth if frame.opening is not None)
     wanted = {opening for opening, count in seen.items() if count * step >= SHORTEST_S}
-    free = {frame.opening for frame in truth if frame.occlusion <= UNOBSTRUCTED}
+    free = {frame.opening for frame in truth if frame.occlusion <= unobstructed}
     chosen: dict[int, list[tuple[Still, TrueFrame]]] = {}
     turning = 0
     for still in kept(list(stills)):
@@ -86,7 +89,7 @@ def still_figures(stills: Sequence[Still], truth: Sequence[TrueFrame]) -> StillF
             turning += 1
         else:
             chosen.setdefault(frame.opening, []).append((still, frame))
-    good = {opening for opening, own in chosen.items() if any(frame.occlusion <= UNOBSTRUCTED for _, frame in own)}
+    good = {opening for opening, own in chosen.items() if any(frame.occlusion <= unobstructed for _, frame in own)}
     bad = [own for opening, own in chosen.items() if opening in wanted - good]
     return StillFigures(
         openings=len(wanted),
