@@ -126,7 +126,7 @@ def _run(options: argparse.Namespace) -> int:
 
     sequence.check(options)
     if options.scores is not None:
-        return sequence.run_on_scores(options)
+        return sequence.run_on_scores(options, _model_path(options))
     if options.video or options.events:
         return sequence.run_on_clips(options, _model_path(options))
     return _score_folder(options)

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
-def run_on_scores(options: argparse.Namespace) -> int:
-    """Turns from a predictions.csv: nothing is decoded or scored, unless pictures are asked for."""
+def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:
+    """Turns from a predictions.csv, by the settings of a model: nothing is decoded or scored but pictures asked for."""
     from flipdetect.apps.extraction import Extraction, by_video
     from flipdetect.inference.shots import frame_times
     from flipdetect.outputs.predictions import read_predictions
@@ -34,7 +34,7 @@ def run_on_scores(options: argparse.Namespace) -> int:
     scores = frame_times(read_predictions(options.scores), options.fps)
     if not scores:
         raise DataError(f"{options.scores} holds no scores; nothing can be found in it")
-    settings = _settings(options, None)
+    settings = _settings(options, model_path)
     extraction = Extraction(None, settings, options.threshold)
     extraction.resume(score for own in by_video(scores).values() for score in own)
     clips = _clips_of_scores(extraction.scores, options) if _wants_pictures(options) else {}
@@ -81,13 +81,11 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     return 1 if not whole or not written or (options.strict and failed) else 0
 
 
-def _settings(options: argparse.Namespace, model: Path | None) -> EventSettings:
-    from flipdetect.inference.event_settings import EventSettings, read_event_settings, settings_of
+def _settings(options: argparse.Namespace, model: Path) -> EventSettings:
+    from flipdetect.inference.event_settings import read_event_settings, settings_of
 
-    if options.event_settings is not None:
-        settings = read_event_settings(options.event_settings)
-    else:
-        settings = EventSettings() if model is None else settings_of(model)
+    given = options.event_settings
+    settings = settings_of(model) if given is None else read_event_settings(given)
     return settings if options.threshold is None else settings.at_threshold(options.threshold)
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.cli.inference import main
+from flipdetect.inference.event_settings import EventSettings
 from flipdetect.inference.scan import Scanner
 from flipdetect.outputs.predictions import read_predictions
 from tests.frame_sets import write_frame
@@ -19,7 +20,8 @@ PAGES = (1, 2, 3, 4)
 
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A model that takes red frames for flips, and sees no hands."""
+    """A model that takes red frames for flips and sees no hands, with event settings of its own."""
+    monkeypatch.setattr("flipdetect.inference.event_settings.settings_of", lambda path: EventSettings())
     monkeypatch.setattr("flipdetect.inference.engine.load_model", lambda *_: RednessModel(hands=0.0))
     monkeypatch.chdir(tmp_path)
 

@@ -9,6 +9,7 @@ import pytest
 import flipdetect
 from flipdetect.errors import DataError, FrameError, ModelError
 from flipdetect.inference import detect
+from flipdetect.inference.event_settings import EventSettings
 from tests.frame_sets import write_frame
 from tests.inference.looking import RednessModel, flat
 from tests.sources.films import write
@@ -25,6 +26,7 @@ def frames(seconds: float = 11.0) -> Iterator[np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, "settings_of", lambda path: EventSettings())
     monkeypatch.setattr(detect, "load_model", lambda model, device: RednessModel())
 
 
