@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -78,6 +81,12 @@ class _Flat:
     pages: NDArray[np.bool_]
     noise: float
 
+    @cached_property
+    def features(self) -> tuple[Any, Any]:
+        """ORB key points on the pages, and their descriptors."""
+        levels = np.clip(self.print * 400 + 128, 0, 255).astype(np.uint8)
+        return cv2.ORB.create(nfeatures=FEATURES).detectAndCompute(levels, self.pages.astype(np.uint8))
+
     def printed(self, noise: float) -> NDArray[np.bool_]:
         """(h, w) bool: whether the block around a pixel has print, of both directions (Shi and Tomasi, CVPR 1994)."""
         size = (BLOCK, BLOCK)
@@ -103,7 +112,7 @@ def confirm_repeats(
     Args:
         stills: of one video, in order, as `choose_stills` returned them.
         fetch: gives the picture of a still, (H, W, 3) uint8 RGB, at full resolution; called for suspects alone, more
-            than once for some in a long video.
+            than once for some in a long video, and from several threads.
         parameters: see `StillParameters`; None for the defaults.
 
     Raises:
@@ -117,18 +126,19 @@ def confirm_repeats(
     def picture(number: int) -> _Flat:
         return _flattened(fetch(by_number[number]))
 
-    confirmed: list[Still] = []
+    def same(still: Still, earlier: Sequence[int]) -> int | None:
+        """The first of the suspects whose picture shows the same pages."""
+        agreeing = (n for n in earlier if _shows_same(_compare(picture(n), picture(still.opening)), settings))
+        return next(agreeing, None)
+
+    # OpenCV and FFmpeg work outside of Python's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(same, stills, suspects))
     roots: dict[int, int] = {}
-    for still, earlier in zip(stills, suspects, strict=True):
-        root = None
-        for number in earlier:
-            if _shows_same(_compare(picture(number), picture(still.opening)), settings):
-                root = roots.get(number, number)
-                break
-        if root is not None:
-            roots[still.opening] = root
-        confirmed.append(replace(still, same_as=root))
-    return confirmed
+    for still, number in zip(stills, found, strict=True):
+        if number is not None:
+            roots[still.opening] = roots.get(number, number)
+    return [replace(still, same_as=roots.get(still.opening)) for still in stills]
 
 
 def compare_pictures(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Agreement:
@@ -217,13 +227,7 @@ def _alignments(first: _Flat, second: _Flat) -> list[NDArray[np.float64]]:
 
 
 def _matched(first: _Flat, second: _Flat) -> NDArray[np.float64] | None:
-    detector = cv2.ORB.create(nfeatures=FEATURES)
-    sides = [
-        detector.detectAndCompute(
-            np.clip(picture.print * 400 + 128, 0, 255).astype(np.uint8), picture.pages.astype(np.uint8)
-        )
-        for picture in (first, second)
-    ]
+    sides = [picture.features for picture in (first, second)]
     if any(descriptors is None or len(points) < LEAST_MATCHES for points, descriptors in sides):
         return None
     matches = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(sides[0][1], sides[1][1])
