@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import ClassVar
 
-from flipdetect.errors import ConfigError
+from flipdetect.inference.plain import PlainParameters, require
+
+SECTION = "events"
 
 
 @dataclass(frozen=True)
-class HysteresisParameters:
+class HysteresisParameters(PlainParameters):
     """Settings of `HysteresisDetector`.
 
     Attributes:
@@ -26,6 +27,8 @@ class HysteresisParameters:
     Raises:
         ConfigError: if a value cannot work.
     """
+
+    SECTION: ClassVar[str] = SECTION
 
     upper: float = 0.6
     lower: float = 0.4
@@ -41,22 +44,9 @@ class HysteresisParameters:
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "choose 0 or more seconds")
         _require(0 < self.gap_s < math.inf, "gap_s", self.gap_s, "choose more than 0 seconds")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers by name, as `from_dict` reads them."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> HysteresisParameters:
-        """Parameters from `to_dict`, from YAML or JSON; names left out keep their defaults.
-
-        Raises:
-            ConfigError: if a name is unknown, or a value cannot work.
-        """
-        return _from_dict(cls, values)
-
 
 @dataclass(frozen=True)
-class EventParameters:
+class EventParameters(PlainParameters):
     """What the hidden Markov model knows of turns and of a classifier's scores; see `fit_event_parameters`.
 
     A score enters as its log-odds, less what the recording's resting level is above the usual one. The defaults are
@@ -86,6 +76,8 @@ class EventParameters:
     Raises:
         ConfigError: if a value cannot work.
     """
+
+    SECTION: ClassVar[str] = SECTION
 
     duration_median_s: float = 0.9
     duration_spread: float = 0.5
@@ -133,32 +125,6 @@ class EventParameters:
         _require(rising, "odds", self.odds, "give ascending values")
         _require(list(self.evidence) == sorted(self.evidence), "evidence", self.evidence, "give ascending values")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers and lists of numbers by name, as `from_dict` reads them."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EventParameters:
-        """Parameters from `to_dict`, from YAML or JSON; names left out keep their defaults.
-
-        Raises:
-            ConfigError: if a name is unknown, or a value cannot work.
-        """
-        return _from_dict(cls, values)
-
-
-Parameters = TypeVar("Parameters", HysteresisParameters, EventParameters)
-
-
-def _from_dict(kind: type[Parameters], values: Mapping[str, Any]) -> Parameters:
-    unknown = sorted(set(values) - {field.name for field in fields(kind)})
-    _require(not unknown, ", ".join(map(str, unknown)), "not known", "remove it, or correct its name")
-    try:
-        return kind(**values)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"event parameters {dict(values)} cannot be used: {error}; give numbers") from error
-
 
 def _require(valid: bool, name: str, value: object, remedy: str) -> None:
-    if not valid:
-        raise ConfigError(f"events.{name} is {value}; {remedy}")
+    require(valid, SECTION, name, value, remedy)

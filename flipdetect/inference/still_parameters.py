@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from flipdetect.errors import ConfigError
+from flipdetect.inference.plain import PlainParameters, require
 
 Range = tuple[float, float]
 
@@ -15,7 +15,7 @@ RANGES = ("coverage", "exposure", "sharpness", "own_sharpness", "motion", "odds"
 
 
 @dataclass(frozen=True)
-class StillParameters:
+class StillParameters(PlainParameters):
     """Settings of `choose_stills` and `confirm_repeats`.
 
     Each pair of numbers says where a frame is faultless in this respect, and where it is useless; in between its mark
@@ -49,6 +49,8 @@ class StillParameters:
     Raises:
         ConfigError: if a value cannot work.
     """
+
+    SECTION: ClassVar[str] = "stills"
 
     coverage: Range = (0.02, 0.3)
     exposure: Range = (0.85, 0.3)
@@ -103,24 +105,6 @@ class StillParameters:
             whole = isinstance(getattr(self, name), int) and getattr(self, name) >= 1
             _require(whole, name, getattr(self, name), "choose an integer from 1")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers and lists of numbers by name, as `from_dict` reads them."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> StillParameters:
-        """Parameters from `to_dict`, from YAML or JSON; names left out keep their defaults.
-
-        Raises:
-            ConfigError: if a name is unknown, or a value cannot work.
-        """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        _require(not unknown, ", ".join(map(str, unknown)), "not known", "remove it, or correct its name")
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"still parameters {dict(values)} cannot be used: {error}; give numbers") from error
-
 
 def _pair(name: str, value: Any) -> Range:
     try:
@@ -132,5 +116,4 @@ def _pair(name: str, value: Any) -> Range:
 
 
 def _require(valid: bool, name: str, value: object, remedy: str) -> None:
-    if not valid:
-        raise ConfigError(f"stills.{name} is {value}; {remedy}")
+    require(valid, StillParameters.SECTION, name, value, remedy)
