@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flipdetect.errors import ConfigError, FrameError
-from flipdetect.inference.scan import Shot
+from flipdetect.inference.scan import RATE_HZ, REFINE, Shot
 from flipdetect.inference.shots import SequenceFile, VideoShots, file_shots
 from flipdetect.records import FrameScore, Still
 from flipdetect.sources.decode import decode_frame
@@ -35,8 +35,8 @@ class Pace:
         ConfigError: if a number is impossible.
     """
 
-    rate_hz: float = 10.0
-    refine: int = 3
+    rate_hz: float = RATE_HZ
+    refine: int = REFINE
     stride: int | None = None
 
     def __post_init__(self) -> None:

@@ -24,7 +24,8 @@ from flipdetect.outputs.pdf import write_pdf
 from flipdetect.outputs.preview import GIF_FRAMES, PreviewWriter
 from flipdetect.outputs.report import write_report
 from flipdetect.outputs.timeline import draw_timeline
-from flipdetect.records import FrameScore, VideoResult
+from flipdetect.records import FrameScore, Still, VideoResult
+from flipdetect.sources.folder import name_below
 
 logger = logging.getLogger(__name__)
 
@@ -111,20 +112,19 @@ def write_products(
     Returns:
         What was written, for the user: files, and the folder of the stills.
     """
-    results = [finding.result for finding in findings]
     writer = _Products(findings, wanted, step)
-    paths: dict[Key, str] = {}
+    # The tables come first, and again once pages have names: nothing may be lost while pictures are fetched.
+    writer.tables({})
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare:
         pages, paths = writer.pages(wanted.stills or (Path(spare) if wanted.pdf else None))
         if wanted.pdf is not None:
             writer.attempt(wanted.pdf, lambda path: write_pdf(path, pages, title=_title(findings)))
-    shown = paths if wanted.stills is not None else {}
-    # The tables come before the pictures: they are what cannot be made again from the other files.
-    writer.attempt(wanted.folder / "flips.csv", lambda path: write_flips_csv(path, results, shown))
-    writer.attempt(wanted.folder / "flips.json", lambda path: write_flips_json(path, results, shown))
+    if wanted.stills is not None:
+        writer.tables(paths)
     writer.timelines()
     if wanted.report is not None:
         scores = {finding.result.video: finding.scores for finding in findings}
+        results = [finding.result for finding in findings]
         writer.attempt(wanted.report, lambda path: write_report(path, results, scores, writer.thumbnails))
     if wanted.preview is not None:
         writer.previews(wanted.preview)
@@ -148,9 +148,16 @@ class _Products:
         self._step(path.name)
         try:
             write(path)
-            self.written.append(path)
+            if path not in self.written:
+                self.written.append(path)
         except (FlipdetectError, OSError) as error:
             logger.error("%s", error)
+
+    def tables(self, paths: Mapping[Key, str]) -> None:
+        """flips.csv and flips.json, with the files of the stills that were saved."""
+        results = [finding.result for finding in self._findings]
+        self.attempt(self._wanted.folder / "flips.csv", lambda path: write_flips_csv(path, results, paths))
+        self.attempt(self._wanted.folder / "flips.json", lambda path: write_flips_json(path, results, paths))
 
     def pages(self, folder: Path | None) -> tuple[list[Path], dict[Key, str]]:
         """Fetch the stills, save them if there is a folder for them, and hold small ones of all.
@@ -165,23 +172,33 @@ class _Products:
             if finding.clip is None:
                 continue
             names = self._names(finding.result, several)
-            try:
-                for still, picture in finding.clip.pictures(
-                    [still for still in finding.result.stills if still.time_s is not None],
-                    None if folder is not None else (THUMBNAIL, THUMBNAIL // 2),
-                ):
-                    self._step(f"page {still.opening} of {finding.result.video}")
-                    key = (finding.result.video, still.opening)
-                    self.thumbnails.add(key, picture)
-                    if folder is not None and still.opening in names:
+            for still, picture in self._pictures(finding.clip, finding.result, in_full=folder is not None):
+                key = (finding.result.video, still.opening)
+                self.thumbnails.add(key, picture)
+                if folder is not None and still.opening in names:
+                    try:
                         files.append(save_still(folder, names[still.opening], picture))
-                        paths[key] = _relative(files[-1], self._wanted.folder)
-            except (FlipdetectError, OSError) as error:
-                logger.error("%s", error)
+                        paths[key] = name_below(files[-1], self._wanted.folder)
+                    except (FlipdetectError, OSError) as error:
+                        logger.error("%s", error)
         if self._wanted.stills is not None and files:
             self.written.append(self._wanted.stills)
         # Pictures come in the order of their times; a page that was seen twice may be kept from its second time.
         return sorted(files, key=lambda file: file.name) if not several else files, paths
+
+    def _pictures(self, clip: Clip, result: VideoResult, *, in_full: bool) -> Iterator[tuple[Still, Picture]]:
+        """The pictures of a clip's stills; one that cannot be fetched is said, and the rest goes on."""
+        left = sorted((still for still in result.stills if still.time_s is not None), key=lambda still: still.opening)
+        while left:
+            self._step(f"page {left[0].opening} of {result.video}")
+            try:
+                for still, picture in clip.pictures(left, None if in_full else (THUMBNAIL, THUMBNAIL // 2)):
+                    left = left[1:]
+                    yield still, picture
+                return
+            except FlipdetectError as error:
+                logger.error("opening %d: %s", left[0].opening, error)
+                left = left[1:]
 
     def _names(self, result: VideoResult, several: bool) -> dict[int, str]:
         """Opening -> the name of its file, for those that are kept."""
@@ -240,7 +257,3 @@ def write_preview(path: Path, finding: Finding) -> None:
 def _with(first: tuple[float, Picture], rest: Iterator[tuple[float, Picture]]) -> Iterator[tuple[float, Picture]]:
     yield first
     yield from rest
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

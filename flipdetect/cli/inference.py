@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flipdetect.cli.messages import set_up_logging
+from flipdetect.cli.messages import INTERRUPTED, set_up_logging
 from flipdetect.errors import DataError, FlipdetectError
 from flipdetect.runs import newest_best_checkpoint
 from flipdetect.shipped import DEFAULT, SHIPPED, shipped_path
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 LOGS = Path("logs")
 
 

@@ -19,6 +19,9 @@ _NOISE = (
 )
 _ADVERTISEMENT = "litlogger"
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 + SIGINT, as shells report it."""
+
 
 def set_up_logging(level: int = logging.INFO) -> None:
     """Send the package's messages to standard error, so that standard output stays usable in a pipe."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from flipdetect.records import FrameScore
 
 logger = logging.getLogger(__name__)
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:

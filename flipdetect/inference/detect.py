@@ -12,16 +12,11 @@ from flipdetect.inference.engine import load_model
 from flipdetect.inference.event_frames import ScoredFrame
 from flipdetect.inference.event_settings import EventSettings, settings_of
 from flipdetect.inference.prepared import TrainedModel
-from flipdetect.inference.scan import Scanner, ScanSettings, Shot
+from flipdetect.inference.scan import RATE_HZ, REFINE, Scanner, ScanSettings, Shot
 from flipdetect.inference.shots import FPS, VideoShots, array_shots, camera_shots, file_shots, sequence_files
 from flipdetect.records import FlipEvent, FrameScore
 from flipdetect.shipped import DEFAULT, find_model
 from flipdetect.sources.folder import find_files
-
-RATE_HZ = 10.0
-"""Frames per second of a video that are scored while nothing changes."""
-REFINE = 3
-"""Times as many are scored where scores change."""
 
 Source = str | os.PathLike[str] | int | Iterable[Any]
 
@@ -37,7 +32,7 @@ def detect_flips(
 ) -> list[FlipEvent]:
     """The page turns in a video, a folder of frames, an iterator of frames, or what a camera sees.
 
-    All frames are seen before a turn is decided on, except from a camera; see `stream_flips` for turns as they end.
+    All frames are seen before a turn is decided on; see `stream_flips` for turns as they end.
 
     Args:
         source: the path of a video or of a folder with frames of one clip; an iterable of frames, each (H, W, 3)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FrameError
 from flipdetect.records import ClassNames, FrameScore
+from flipdetect.sources.folder import name_below
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 
 Frames = npt.NDArray[np.float32]
@@ -90,12 +91,8 @@ class Predictor:
     def _scored(self, path: Path, probability: float, root: Path) -> FrameScore:
         label = self.model.classes.names[int(probability >= self.threshold)]
         video, frame = unlabelled_video(path, root, self.model.naming)
-        return FrameScore(_relative(path, root), video, frame, float(probability), label)
+        return FrameScore(name_below(path, root), video, frame, float(probability), label)
 
     def _failed(self, path: Path, error: FrameError, root: Path) -> FrameScore:
         video, frame = unlabelled_video(path, root, self.model.naming)
-        return FrameScore(_relative(path, root), video, frame, error=str(error))
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+        return FrameScore(name_below(path, root), video, frame, error=str(error))

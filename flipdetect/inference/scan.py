@@ -16,6 +16,11 @@ from flipdetect.records import FrameQuality, FrameScore
 
 Image = npt.NDArray[np.uint8]
 
+RATE_HZ = 10.0
+"""Frames per second of a video that are scored while nothing changes."""
+REFINE = 3
+"""Times as many are scored where scores change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shot:

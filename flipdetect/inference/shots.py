@@ -19,6 +19,7 @@ from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.inference.scan import Shot
 from flipdetect.records import FrameScore
 from flipdetect.sources.decode import decode_frame
+from flipdetect.sources.folder import name_below
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import VideoFrame, open_video
 
@@ -116,7 +117,7 @@ def sequence_files(
     for path in paths:
         video, frame = unlabelled_video(path, root, naming)
         if frame is None:  # a name that says nothing: the folder is the film
-            folder = _relative(path.parent, root)
+            folder = name_below(path.parent, root)
             video = folder if folder != "." else root.resolve().name or "frames"
         clips.setdefault(video, []).append((frame, path))
     found = {}
@@ -130,7 +131,7 @@ def sequence_files(
             first = 0
             ordered = [(place, frame, path) for place, (frame, path) in enumerate(members)]
         found[video] = [
-            SequenceFile(path, _relative(path, root), video, frame, (place - first) / fps)
+            SequenceFile(path, name_below(path, root), video, frame, (place - first) / fps)
             for place, frame, path in ordered
         ]
     return found
@@ -245,7 +246,3 @@ def _checked(image: Any, number: int) -> npt.NDArray[np.uint8]:
     if 0 in image.shape:
         raise FrameError(f"frame {number} has no pixels, its shape is {image.shape}; leave it out")
     return image
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

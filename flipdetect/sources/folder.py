@@ -35,6 +35,11 @@ class FoundFiles:
     problems: tuple[Problem, ...]
 
 
+def name_below(path: Path, root: Path) -> str:
+    """A path as tables give it, with `/`: relative to `root` if it lies below."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
 def is_junk(name: str) -> bool:
     """Whether a file or folder of this name belongs to the system rather than to the data."""
     return name.startswith(".") or name.casefold() in JUNK_NAMES

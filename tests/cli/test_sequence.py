@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flipdetect.apps.clips import FolderClip
 from flipdetect.cli.inference import main
+from flipdetect.errors import FrameError
 from flipdetect.inference.event_settings import EventSettings
 from flipdetect.inference.scan import Scanner
 from flipdetect.outputs.predictions import read_predictions
@@ -184,3 +186,24 @@ def test_what_cannot_work_is_refused_in_words(options: tuple[str, ...], capsys: 
     error = capsys.readouterr().err
     assert "error" in error
     assert "Traceback" not in error
+
+
+def test_a_picture_that_has_gone_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, frame in enumerate(film(PAGES)):
+        write_frame(tmp_path / "frames" / f"book_{number:06d}.jpg", frame)
+    fetch = FolderClip.pictures
+    gone: list[int] = []
+
+    def pictures(self: FolderClip, stills: list, min_size: object = None) -> object:
+        for still, picture in fetch(self, stills, min_size):  # type: ignore[arg-type]
+            if still.opening == 2 and min_size is None:
+                gone.append(2)
+                raise FrameError("it was taken away")
+            yield still, picture
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderClip, "pictures", pictures)
+        run("--folder-path", "frames", "--events", "--fps", RATE, "--save-stills", "pages")
+    assert gone == [2]
+    assert [path.name[:3] for path in sorted((tmp_path / "pages").iterdir())] == ["001", "003", "004"]
+    assert "it was taken away" in capsys.readouterr().err
