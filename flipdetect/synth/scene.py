@@ -30,6 +30,9 @@ PAGE_PIXELS = 0.56
 STEEPEST_FALL, STEEPEST_CLIMB = -0.5, 1.3
 """Slopes of a page at the gutter, in radians."""
 
+ARCHED_SHARE = 0.5
+"""Of the books, how many have a deep gutter from which both pages arch."""
+
 HAND_PIXELS = 0.34
 """Length of a hand's picture as a share of the frame's height."""
 
@@ -169,8 +172,10 @@ def _sample_book(rng: np.random.Generator) -> Book:
     # Where a book lies open, its halves share the thickness; their pages fall, or climb, from the gutter to them.
     thickness, share = rng.uniform(0.02, 0.32), rng.uniform(0.08, 0.92)
     halves = (0.02 + thickness * share, 0.02 + thickness * (1 - share))
-    spine_z = float(max(0.03, rng.uniform(0.4, 0.95) * max(halves)))
-    right, left = (_sample_rest(rng, spine_z, edge_z) for edge_z in halves)
+    arched = bool(rng.random() < ARCHED_SHARE)
+    spine_z = float(max(0.03, (rng.uniform(0.1, 0.7) if arched else rng.uniform(0.4, 0.95)) * max(halves)))
+    rest = _sample_arch if arched else _sample_rest
+    right, left = (_waved(rng, rest(rng, spine_z, edge_z)) for edge_z in halves)
     cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
     return Book(
         height=float(rng.uniform(1.22, 1.55)),
@@ -192,6 +197,20 @@ def _sample_rest(rng: np.random.Generator, spine_z: float, edge_z: float) -> Res
     # The free edge stays above the desk.
     bow = min(bow, 2 * (spine_z + climb * gained - 0.01))
     return RestProfile(climb, float(reach), float(max(bow, 0.0)))
+
+
+def _sample_arch(rng: np.random.Generator, spine_z: float, edge_z: float) -> RestProfile:
+    """A page of a bound paperback: steep out of a deep gutter, then arching over; its top edge is notched there."""
+    bow, climb = rng.uniform(0.25, 1.0), rng.uniform(0.7, STEEPEST_CLIMB)
+    # As wide a rise as brings the free edge to its height, within what paper does.
+    reach = float(np.clip((edge_z - spine_z + bow / 2) / climb, 0.1, 0.4))
+    bow = min(bow, 2 * (spine_z + climb * reach * (1 - np.exp(-1 / reach)) - 0.01))
+    return RestProfile(float(climb), reach, float(bow))
+
+
+def _waved(rng: np.random.Generator, page: RestProfile) -> RestProfile:
+    """The same page with the soft waves of paper that has been read, or has just landed; they lift its middle."""
+    return replace(page, wave=float(max(0.0, rng.uniform(-0.15, 0.15))), waves=float(rng.choice([1, 1, 2])))
 
 
 def _hardly_bowed(page: RestProfile) -> RestProfile:

@@ -29,21 +29,26 @@ FLATTEST_TAPER = 0.025
 
 @dataclass(frozen=True)
 class RestProfile:
-    """How an open page lies: it climbs out of the gutter and bows down to its edge.
+    """How an open page lies: it climbs out of the gutter and bows down to its edge, perhaps in waves.
 
     Attributes:
         climb: slope angle at the gutter, in radians.
         reach: distance over which the climb fades, in page widths.
         bow: slope angle lost from spine to edge, in radians.
+        wave: slope angle of the waves at their steepest, in radians.
+        waves: how many of them there are from spine to edge.
     """
 
     climb: float
     reach: float
     bow: float
+    wave: float = 0.0
+    waves: float = 1.0
 
     def slope(self, along: Floats) -> Floats:
         """Slope angle (N,) in radians at distances `along` (N,) from the spine, in page widths."""
-        return np.asarray(self.climb * np.exp(-along / self.reach) - self.bow * along)
+        wave = self.wave * np.sin(2 * np.pi * self.waves * along)
+        return np.asarray(self.climb * np.exp(-along / self.reach) - self.bow * along + wave)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def test_hands_are_where_their_boxes_say() -> None:
 
 
 def test_the_turning_sheet_is_in_its_box() -> None:
+    checked = 0
     for index in range(0, 10, 2):
         clip = replace(still(sample_clip(CONFIG, index)), hands=())
         times = [time for time in np.arange(0, clip.duration, 0.1) if truth(clip, time).label == "flip"]
@@ -69,7 +70,11 @@ def test_the_turning_sheet_is_in_its_box() -> None:
         known, before = truth(clip, middle), expose_clip(CONFIG, clip, 0.0)[0]
         changed = np.abs(expose_clip(CONFIG, clip, middle)[0].astype(int) - before).max(axis=2) > 90
         boxes = [known.page, truth(clip, 0.0).page]
-        assert (changed & inside([box for box in boxes if box], changed.shape)).sum() > 0.9 * changed.sum()
+        # White paper over white paper changes little.
+        if changed.sum() > 50:
+            assert (changed & inside([box for box in boxes if box], changed.shape)).sum() > 0.9 * changed.sum()
+            checked += 1
+    assert checked >= 3
 
 
 def test_hands_over_the_pages_are_what_covers_them() -> None:
