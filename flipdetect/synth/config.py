@@ -9,7 +9,7 @@ import numpy as np
 
 from flipdetect.errors import ConfigError
 
-RENDER_VERSION: int = 5
+RENDER_VERSION: int = 6
 """Raised whenever the same settings give other pictures; a set of another version is stale."""
 
 FRAME_RATE = 30.0

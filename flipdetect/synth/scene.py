@@ -30,8 +30,12 @@ PAGE_PIXELS = 0.56
 STEEPEST_FALL, STEEPEST_CLIMB = -0.5, 1.3
 """Slopes of a page at the gutter, in radians."""
 
-ARCHED_SHARE = 0.5
-"""Of the books, how many have a deep gutter from which both pages arch."""
+ARCHED_SHARE = 0.6
+"""Of the books, how many have a deep gutter from which pages arch."""
+
+STEEPEST_ARCH = 1.75
+"""Slope of an arching page at the gutter, in radians: beyond a right angle it hangs over the gutter and hides it, so
+that the page ends there like a sheet in the air. Only the higher half does, or they would cross."""
 
 HAND_PIXELS = 0.34
 """Length of a hand's picture as a share of the frame's height."""
@@ -169,13 +173,20 @@ def hand_stream(config: SynthConfig, index: int, pose: str, left: bool) -> np.ra
 
 
 def _sample_book(rng: np.random.Generator) -> Book:
-    # Where a book lies open, its halves share the thickness; their pages fall, or climb, from the gutter to them.
-    thickness, share = rng.uniform(0.02, 0.32), rng.uniform(0.08, 0.92)
-    halves = (0.02 + thickness * share, 0.02 + thickness * (1 - share))
     arched = bool(rng.random() < ARCHED_SHARE)
+    # Where a book lies open, its halves share the thickness; their pages fall, or climb, from the gutter to them.
+    thickness, share = rng.uniform(0.08, 0.4) if arched else rng.uniform(0.02, 0.32), rng.uniform(0.08, 0.92)
+    halves = (0.02 + thickness * share, 0.02 + thickness * (1 - share))
     spine_z = float(max(0.03, (rng.uniform(0.1, 0.7) if arched else rng.uniform(0.4, 0.95)) * max(halves)))
-    rest = _sample_arch if arched else _sample_rest
-    right, left = (_waved(rng, rest(rng, spine_z, edge_z)) for edge_z in halves)
+    pages = []
+    for edge_z in halves:
+        higher = edge_z == max(halves)
+        if arched and (higher or rng.random() < 0.7):
+            page = _sample_arch(rng, spine_z, edge_z, float(rng.uniform(0.8, STEEPEST_ARCH if higher else 1.2)))
+        else:
+            page = _sample_rest(rng, spine_z, edge_z)
+        pages.append(_waved(rng, page))
+    right, left = pages
     cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
     return Book(
         height=float(rng.uniform(1.22, 1.55)),
@@ -199,13 +210,13 @@ def _sample_rest(rng: np.random.Generator, spine_z: float, edge_z: float) -> Res
     return RestProfile(climb, float(reach), float(max(bow, 0.0)))
 
 
-def _sample_arch(rng: np.random.Generator, spine_z: float, edge_z: float) -> RestProfile:
+def _sample_arch(rng: np.random.Generator, spine_z: float, edge_z: float, climb: float) -> RestProfile:
     """A page of a bound paperback: steep out of a deep gutter, then arching over; its top edge is notched there."""
-    bow, climb = rng.uniform(0.25, 1.0), rng.uniform(0.7, STEEPEST_CLIMB)
+    bow = rng.uniform(0.2, 1.0)
     # As wide a rise as brings the free edge to its height, within what paper does.
-    reach = float(np.clip((edge_z - spine_z + bow / 2) / climb, 0.1, 0.4))
+    reach = float(np.clip((edge_z - spine_z + bow / 2) / climb, 0.07, 0.4))
     bow = min(bow, 2 * (spine_z + climb * reach * (1 - np.exp(-1 / reach)) - 0.01))
-    return RestProfile(float(climb), reach, float(bow))
+    return RestProfile(climb, reach, float(bow))
 
 
 def _waved(rng: np.random.Generator, page: RestProfile) -> RestProfile:
