@@ -98,10 +98,45 @@ def measure_robustness(bundle: Bundle, index: FrameIndex, perturbations: Sequenc
     Raises:
         DataError: if no frame can be read.
     """
+    scored = score_changes(bundle, index, perturbations)
+    names = [CLEAN, *(change.name for change in perturbations)]
+    conditions = _conditions(names, scored.probabilities, scored.targets.tolist(), bundle.threshold)
+    return Robustness(conditions, len(scored.targets), scored.failed, bundle.threshold)
+
+
+@dataclass(frozen=True)
+class ChangedScores:
+    """What a model says of frames as they are and changed in P ways.
+
+    Attributes:
+        probabilities: (N, 1 + P) float64; the first column is of the frames as they are.
+        targets: (N,) int64.
+        videos: (N,) of each frame.
+        failed: reasons why files could not be read.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    targets: npt.NDArray[np.int64]
+    videos: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+def score_changes(bundle: Bundle, index: FrameIndex, perturbations: Sequence[Perturbation]) -> ChangedScores:
+    """Score clean frames and each change of them; every file is decoded once.
+
+    Args:
+        bundle: the trained model.
+        index: the labelled frames.
+        perturbations: besides none.
+
+    Raises:
+        DataError: if no frame can be read.
+    """
     changes = [Perturbation(CLEAN, identity), *perturbations]
     records = index.records
     scores: list[npt.NDArray[np.float64]] = []
     targets: list[int] = []
+    videos: list[str] = []
     failed: list[str] = []
     variants = _variants(bundle.preprocess, [record.path for record in records], changes)
     for record, frames in zip(
@@ -114,10 +149,10 @@ def measure_robustness(bundle: Bundle, index: FrameIndex, perturbations: Sequenc
         else:
             scores.append(bundle.probabilities(frames))
             targets.append(bundle.classes.target(record.label))
+            videos.append(record.video)
     if not scores:
         raise DataError(f"none of the {len(records)} frames under {index.root} can be read; first: {failed[0]}")
-    conditions = _conditions([change.name for change in changes], np.stack(scores), targets, bundle.threshold)
-    return Robustness(conditions, len(targets), tuple(failed), bundle.threshold)
+    return ChangedScores(np.stack(scores), np.array(targets, np.int64), tuple(videos), tuple(failed))
 
 
 def changed_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Perturbation]) -> npt.NDArray[np.float32]:
