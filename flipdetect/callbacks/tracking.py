@@ -41,7 +41,11 @@ class MlflowArtifacts(Callback):
         """Log the configuration, which lies in the run's folder by now: an interrupted run has it, too."""
         run = run_folder(trainer)
         for log in _loggers(trainer):
-            if run is not None and (run / "config.yaml").is_file():
+            if run is None:
+                continue
+            if log._run_name is None:  # else MLflow makes one up: "overjoyed-slug-911"
+                log.experiment.set_tag(log.run_id, "mlflow.runName", f"{run.parent.name}/{run.name}")
+            if (run / "config.yaml").is_file():
                 log.log_hyperparams(parameters(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))))
 
     def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:

@@ -27,6 +27,7 @@ from flipdetect.errors import DataError, FrameError
 from flipdetect.evaluation.figures import frame_figures
 from flipdetect.evaluation.perturbations import CLEAN, Perturbation, identity
 from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.prepared import TrainedModel
 from flipdetect.sources.decode import decode_frame
 
 COMPARED = ("f1", "auroc")
@@ -121,11 +122,11 @@ class ChangedScores:
     failed: tuple[str, ...]
 
 
-def score_changes(bundle: Bundle, index: FrameIndex, perturbations: Sequence[Perturbation]) -> ChangedScores:
+def score_changes(model: TrainedModel, index: FrameIndex, perturbations: Sequence[Perturbation]) -> ChangedScores:
     """Score clean frames and each change of them; every file is decoded once.
 
     Args:
-        bundle: the trained model.
+        model: a trained one, whatever runs it.
         index: the labelled frames.
         perturbations: besides none.
 
@@ -138,7 +139,7 @@ def score_changes(bundle: Bundle, index: FrameIndex, perturbations: Sequence[Per
     targets: list[int] = []
     videos: list[str] = []
     failed: list[str] = []
-    variants = _variants(bundle.preprocess, [record.path for record in records], changes)
+    variants = _variants(model.preprocess, [record.path for record in records], changes)
     for record, frames in zip(
         records,
         tqdm(variants, total=len(records), desc="scoring", unit="frame", delay=2, mininterval=1, file=sys.stderr),
@@ -147,8 +148,8 @@ def score_changes(bundle: Bundle, index: FrameIndex, perturbations: Sequence[Per
         if isinstance(frames, FrameError):
             failed.append(str(frames))
         else:
-            scores.append(bundle.probabilities(frames))
-            targets.append(bundle.classes.target(record.label))
+            scores.append(model.probabilities(frames))
+            targets.append(model.classes.target(record.label))
             videos.append(record.video)
     if not scores:
         raise DataError(f"none of the {len(records)} frames under {index.root} can be read; first: {failed[0]}")

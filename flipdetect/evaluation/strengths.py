@@ -11,21 +11,22 @@ import numpy as np
 from flipdetect.data.index import FrameIndex
 from flipdetect.evaluation.perturbations import FAMILIES, Family
 from flipdetect.evaluation.robustness import ChangedScores, score_changes
-from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.prepared import TrainedModel
 from flipdetect.metrics.intervals import Interval, bootstrap_difference, bootstrap_intervals
 
 FIGURES = ("f1", "auroc")
 RESAMPLES = 500
-DEFAULT_FRAMES = 300
-"""Each frame is scored some fifty times."""
 
 
-def measure_strengths(bundle: Bundle, index: FrameIndex, families: Sequence[Family] = FAMILIES) -> dict[str, Any]:
+def measure_strengths(
+    model: TrainedModel, index: FrameIndex, threshold: float, families: Sequence[Family] = FAMILIES
+) -> dict[str, Any]:
     """Judge a model under each change at each strength.
 
     Args:
-        bundle: the trained model.
+        model: a trained one, whatever runs it.
         index: the labelled frames.
+        threshold: at which F1 is taken.
         families: kinds of change.
 
     Returns:
@@ -36,13 +37,13 @@ def measure_strengths(bundle: Bundle, index: FrameIndex, families: Sequence[Fami
     Raises:
         DataError: if no frame can be read.
     """
-    scored = score_changes(bundle, index, [each for family in families for each in family.perturbations()])
+    scored = score_changes(model, index, [each for family in families for each in family.perturbations()])
     column = 1
     shown = []
     for family in families:
-        rows = [_condition(scored, 0, family.clean, bundle.threshold)]
+        rows = [_condition(scored, 0, family.clean, threshold)]
         for strength in family.strengths:
-            rows.append(_condition(scored, column, strength, bundle.threshold))
+            rows.append(_condition(scored, column, strength, threshold))
             column += 1
         rows.sort(key=lambda row: row["strength"])
         shown.append({"title": family.title, "axis": family.axis, "clean": family.clean, "conditions": rows})
@@ -50,7 +51,7 @@ def measure_strengths(bundle: Bundle, index: FrameIndex, families: Sequence[Fami
         "frames": len(scored.targets),
         "videos": len(set(scored.videos)),
         "unreadable": len(scored.failed),
-        "threshold": bundle.threshold,
+        "threshold": threshold,
         "families": shown,
     }
 

@@ -82,7 +82,7 @@ def drawings(found: Findings, folder: Path) -> Iterator[Drawing]:
         None if s.best is None else s.best.threshold))  # fmt: skip
     c = found.calibration
     yield Drawing("reliability", "Share of positives over probability",
-                  lambda: plot_reliability(c.means, c.shares, c.counts, c.error))  # fmt: skip
+                  lambda: plot_reliability(c.low, c.high, c.confidence, c.frequency, c.count))  # fmt: skip
     for each in found.slices:
         if each.many:
             what = f"{each.key}s" if each.key in ("source", "video") else f"parts by {each.key}"

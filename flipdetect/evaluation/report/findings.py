@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flipdetect.errors import DataError
 from flipdetect.evaluation.report.parts import Compared, Evenness, Slicing, evenness, f1_of, slicings
-from flipdetect.evaluation.report.reliable import Calibration, calibration_dict, calibration_of
+from flipdetect.evaluation.report.reliable import Reliability, reliability
 from flipdetect.evaluation.report.saved import (
     PREDICTIONS,
     ROBUSTNESS,
@@ -110,7 +110,7 @@ class Findings:
     counts: Confusion
     clips: tuple[Clips, ...]
     sensitivity: Sensitivity
-    calibration: Calibration
+    calibration: Reliability
     slices: tuple[Slicing, ...]
     spread: Evenness
     pictured: tuple[PicturedFrame, ...]
@@ -152,7 +152,7 @@ def find(folder: Path, seed: int = 0) -> Findings:
         counts=confusion(p, targets, judged.threshold),
         clips=tuple(_clips(scored, judged, how, seed) for how in AGGREGATIONS),
         sensitivity=_sensitivity(p, targets, judged.threshold),
-        calibration=calibration_of(p, targets),
+        calibration=reliability(p, targets),
         slices=tuple(slicings(scored, judged, seed)),
         spread=evenness(scored, judged.threshold),
         pictured=tuple(read_pictured(folder)),
@@ -237,7 +237,7 @@ def as_dict(found: Findings) -> dict[str, Any]:
             "same_f1_from": s.low,
             "same_f1_to": s.high,
         },
-        "calibration": calibration_dict(found.calibration),
+        "calibration": {"ece": found.calibration.expected_error, "reliability": found.calibration.as_dict()},
         "errors_by_video": asdict(found.spread),
         "slices": list(slice_rows(found)),
     }

@@ -17,6 +17,7 @@ PHASE_EDGES = (0.2, 0.4, 0.6, 0.8)
 PHASES = ("first fifth", "second fifth", "middle fifth", "fourth fifth", "last fifth")
 HAND_EDGES = (1e-6, 0.1)
 HANDS = ("none", "up to a tenth of the page", "more than a tenth")
+CUT_OFF = ("none", "1 side", "2 sides", "3 sides", "all sides")
 SOURCE, VIDEO, KIND = "source", "video", "kind"
 
 
@@ -89,7 +90,7 @@ def _of_the_book(scored: Scored, table: dict[str, list[str | None]]) -> list[Col
         sizes.append(None if place is None else f"{place[1]:.4f}")
         middles.append(None if place is None else f"{place[2]:.4f}")
     return [
-        Column("book_cut", "Book reaches beyond the frame", cuts, _texts),
+        Column("book_cut", "Sides on which the book is cut off", cuts, _sides),
         Column("book_size", "Size of the book, share of the frame", sizes, _numbers),
         Column("book_place", "Middle of the book, from the top (0) to the bottom (1)", middles, _numbers),
     ]
@@ -105,8 +106,7 @@ def _place(box: str | None, height: str | None, width: str | None) -> tuple[str,
     if h <= 0 or w <= 0:
         return None
     cut = sum((left <= 0, top <= 0, right >= w, bottom >= h))
-    words = ("no", "on one side", "on two sides", "on three sides", "on all sides")
-    return words[cut], (right - left) * (bottom - top) / (h * w), (top + bottom) / 2 / h
+    return CUT_OFF[cut], (right - left) * (bottom - top) / (h * w), (top + bottom) / 2 / h
 
 
 def _first_folder(path: str) -> str | None:
@@ -116,6 +116,15 @@ def _first_folder(path: str) -> str | None:
 
 def _texts(cells: Cells, positive: Places) -> Key:
     return text_key(cells)
+
+
+def _sides(cells: Cells, positive: Places) -> Key:
+    """As `text_key`, with what is not cut off first."""
+    found = text_key(cells)
+    if CUT_OFF[0] not in found.names:
+        return found
+    names = sorted(found.names, key=CUT_OFF.index)
+    return Key(tuple(names), tuple(None if cell is None else names.index(cell) for cell in cells))
 
 
 def _numbers(cells: Cells, positive: Places) -> Key:

@@ -14,7 +14,7 @@ from typing import Any
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.evaluation.report.drawing import MISTAKE, MOST_TIMELINES, video_lines
 from flipdetect.evaluation.report.findings import Findings
-from flipdetect.evaluation.report.parts import FEWEST_VIDEOS
+from flipdetect.evaluation.report.parts import FEWEST_VIDEOS, comparisons
 from flipdetect.evaluation.report.reading import count, percent, read, with_bounds, worst_sentences
 from flipdetect.evaluation.report.saved import PicturedFrame
 from flipdetect.metrics.intervals import Interval
@@ -102,13 +102,14 @@ def _shown(found: Findings) -> dict[str, Any]:
         "one_frame_videos": found.spread.longest <= 1,
         "worst": worst_sentences(found),
         "slices": found.slices,
+        "comparisons": len(comparisons(found.slices)),
         "fewest_videos": FEWEST_VIDEOS,
         "mistakes": [each for each in found.pictured if each.role == MISTAKE],
         "looks": _looks(found),
         "timelines": min(timelines, MOST_TIMELINES),
         "more_timelines": max(timelines - MOST_TIMELINES, 0),
         "robustness": found.robustness,
-        "expected_error": found.calibration.error,
+        "expected_error": found.calibration.expected_error,
     }
 
 
@@ -200,7 +201,7 @@ def _bounds(each: Interval) -> str:
 
 
 def _range(each: Interval) -> str:
-    return "no interval" if math.isnan(each.low) else f"{percent(each.low)} to {percent(each.high)}"
+    return "no interval" if math.isnan(each.low) else f"{each.low:.0%} to {each.high:.0%}"
 
 
 def _cell(text: object) -> str:

@@ -21,6 +21,9 @@ WORST_OF_MANY = 10
 FEWEST_VIDEOS = 8
 """Shares of fewer videos are shown, but not called worse than the rest: their intervals mean little."""
 RESAMPLES = 500
+LEVEL = 0.95
+FALSE_MARKS = 0.05
+"""Chance that any part of a report is marked as worse without reason."""
 SEVERAL = 3
 """Frames from which a video that is told wrong throughout is no chance."""
 
@@ -34,12 +37,14 @@ class Compared:
         frames: that it is a share of.
         rest: the same share of all other frames; NaN if there is none.
         lower_is_better: true of false alarms.
+        clearly_worse: whether it is worse than on the rest beyond chance, all comparisons of the report considered.
     """
 
     share: Interval
     frames: int
     rest: float
     lower_is_better: bool = False
+    clearly_worse: bool = False
 
     @property
     def gap(self) -> float:
@@ -47,11 +52,13 @@ class Compared:
         return (self.share.value - self.rest) * (1 if self.lower_is_better else -1)
 
     @property
-    def clearly_worse(self) -> bool:
-        """Whether the whole interval is worse than on all other frames."""
-        if self.share.videos < FEWEST_VIDEOS:
-            return False
-        return self.share.low > self.rest if self.lower_is_better else self.share.high < self.rest
+    def comparable(self) -> bool:
+        """Whether it rests on enough videos, and there is a rest."""
+        return self.share.videos >= FEWEST_VIDEOS and not math.isnan(self.rest)
+
+    def worse_by(self, share: Interval) -> bool:
+        """Whether all of an interval is worse than the share on the rest."""
+        return share.low > self.rest if self.lower_is_better else share.high < self.rest
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ class Slicing:
         key, title: as in `Column`.
         shared: whether frames of the negative class without a value stand in each part, and are not compared.
         parts: in the order of their values, or of many the worst, the worst first.
+        rows: positions of the frames of each of them.
         shares, counts: share of frames told right and number of frames of every part, those not shown included.
     """
 
@@ -103,6 +111,7 @@ class Slicing:
     title: str
     shared: bool
     parts: tuple[Part, ...]
+    rows: tuple[NDArray[np.int64], ...]
     shares: NDArray[np.float64]
     counts: NDArray[np.int64]
 
@@ -113,14 +122,26 @@ class Slicing:
 
 
 def slicings(scored: Scored, judged: Judged, seed: int = 0) -> list[Slicing]:
-    """Cut a set into parts in each way that its columns allow.
+    """Cut a set into parts in each way that its columns allow, and mark what is clearly worse than on the rest.
+
+    Of m comparisons some lie below the rest by chance. So intervals that decide about it are not of 95% but of
+    1 - 5%/m (Bonferroni), and the chance that any part is marked without reason is 5% at most.
 
     Args:
         scored: the frames that could be read.
         judged: what was judged.
         seed: of the bootstrap.
     """
-    return [_slicing(column, scored, judged, seed) for column in columns_of(scored, judged.slices)]
+    whole = _Whole(scored, judged.threshold, seed)
+    found = [_slicing(column, whole) for column in columns_of(scored, judged.slices)]
+    level = 1 - FALSE_MARKS / max(len(comparisons(found)), 1)
+    return [
+        replace(
+            each,
+            parts=tuple(_marked(part, whole, rows, level) for part, rows in zip(each.parts, each.rows, strict=True)),
+        )
+        for each in found
+    ]
 
 
 def comparisons(found: Sequence[Slicing]) -> list[tuple[Slicing, Part, Compared]]:
@@ -130,7 +151,7 @@ def comparisons(found: Sequence[Slicing]) -> list[tuple[Slicing, Part, Compared]
         for each in found
         for part in each.parts
         for compared in (part.found, part.alarms)
-        if compared is not None and compared.share.videos >= FEWEST_VIDEOS and not math.isnan(compared.rest)
+        if compared is not None and compared.comparable
     ]
 
 
@@ -140,26 +161,6 @@ def worst_parts(found: Sequence[Slicing]) -> list[tuple[Slicing, Part, Compared]
     return sorted(worse, key=lambda each: -each[2].gap)
 
 
-def _slicing(column: Column, scored: Scored, judged: Judged, seed: int) -> Slicing:
-    positive = scored.targets == 1
-    key: Key = column.group(column.cells, positive.tolist())
-    members = {name[0]: np.array(rows) for name, rows in group_members([key], positive.tolist()).items()}
-    has_value = np.array([place is not None for place in key.places])
-    shared = bool((~has_value & ~positive).any() and (has_value & positive).any())
-    right = (scored.probabilities >= judged.threshold) == positive
-    shares = np.array([right[rows].mean() for rows in members.values()])
-    counts = np.array([len(rows) for rows in members.values()])
-    shown = list(members)
-    if len(shown) > MOST_PARTS:
-        # Of two parts with the same share, that with more frames says more.
-        order = np.lexsort((-counts, shares))[:WORST_OF_MANY]
-        shown = [shown[place] for place in order]
-    whole = _Whole(scored, judged.threshold, seed, shared)
-    return Slicing(
-        column.key, column.title, shared, tuple(_part(name, members[name], whole) for name in shown), shares, counts
-    )
-
-
 @dataclass(frozen=True)
 class _Whole:
     """The set that a part is of."""
@@ -167,50 +168,88 @@ class _Whole:
     scored: Scored
     threshold: float
     seed: int
-    shared: bool
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        return np.asarray(self.scored.targets == 1)
+
+    @property
+    def called(self) -> NDArray[np.bool_]:
+        return np.asarray(self.scored.probabilities >= self.threshold)
 
 
-def _part(name: str, rows: NDArray[np.int64], whole: _Whole) -> Part:
-    scored = whole.scored
-    inside = np.zeros(len(scored), bool)
-    inside[rows] = True
-    positive = scored.targets == 1
-    called = scored.probabilities >= whole.threshold
-    flips = positive[inside]
+def _slicing(column: Column, whole: _Whole) -> Slicing:
+    positive = whole.positive
+    key: Key = column.group(column.cells, positive.tolist())
+    members = {name[0]: np.array(rows) for name, rows in group_members([key], positive.tolist()).items()}
+    has_value = np.array([place is not None for place in key.places])
+    shared = bool((~has_value & ~positive).any() and (has_value & positive).any())
+    right = whole.called == positive
+    shares = np.array([right[rows].mean() for rows in members.values()])
+    counts = np.array([len(rows) for rows in members.values()])
+    shown = list(members)
+    if len(shown) > MOST_PARTS:
+        # Of two parts with the same share, that with more frames says more.
+        order = np.lexsort((-counts, shares))[:WORST_OF_MANY]
+        shown = [shown[place] for place in order]
+    parts = tuple(_part(name, members[name], whole, shared) for name in shown)
+    return Slicing(column.key, column.title, shared, parts, tuple(members[name] for name in shown), shares, counts)
+
+
+def _part(name: str, rows: NDArray[np.int64], whole: _Whole, shared: bool) -> Part:
+    scored, positive, called = whole.scored, whole.positive, whole.called
+    flips = positive[rows]
     both = 0 < flips.sum() < len(flips)
     return Part(
         value=name,
         frames=len(rows),
         videos=len({scored.videos[row] for row in rows}),
         positives=int(flips.sum()),
-        called=float(called[inside].mean()),
-        right=float((called == positive)[inside].mean()),
-        found=_compared(called, inside & positive, ~inside & positive, whole),
-        alarms=None if whole.shared else _compared(called, inside & ~positive, ~inside & ~positive, whole),
-        f1=f1_of(called[inside], flips) if both else math.nan,
-        auroc=auroc_of(scored.probabilities[inside], scored.targets[inside]),
+        called=float(called[rows].mean()),
+        right=float((called == positive)[rows].mean()),
+        found=_compared(rows, whole, of_positives=True),
+        alarms=None if shared else _compared(rows, whole, of_positives=False),
+        f1=f1_of(called[rows], flips) if both else math.nan,
+        auroc=auroc_of(scored.probabilities[rows], scored.targets[rows]),
     )
 
 
-def _compared(
-    called: NDArray[np.bool_], chosen: NDArray[np.bool_], others: NDArray[np.bool_], whole: _Whole
-) -> Compared | None:
-    """The share of chosen frames, all of one class, that are called positive."""
-    rows = np.flatnonzero(chosen)
-    if not len(rows):
+def _compared(rows: NDArray[np.int64], whole: _Whole, *, of_positives: bool) -> Compared | None:
+    """The share of a part's frames of one class that are called positive."""
+    of_class = whole.positive == of_positives
+    chosen = rows[of_class[rows]]
+    if not len(chosen):
         return None
-    rest = float(called[others].mean()) if others.any() else math.nan
-    alarms = whole.scored.targets[rows[0]] == 0
+    others = of_class.copy()
+    others[chosen] = False
+    rest = float(whole.called[others].mean()) if others.any() else math.nan
+    share = _share(chosen, whole, LEVEL, of_positives=of_positives)
+    return Compared(share, len(chosen), rest, lower_is_better=not of_positives)
+
+
+def _share(rows: NDArray[np.int64], whole: _Whole, level: float, *, of_positives: bool) -> Interval:
+    # The share called right is a recall, of frames that are all of one class.
+    right = whole.called[rows] == of_positives
     videos = [whole.scored.videos[row] for row in rows]
-    # The share called right is a recall of frames that are all of one class; one without such videos has no bounds.
-    right = called[rows] != alarms
     share = bootstrap_intervals(
         right.astype(np.float64), np.ones(len(rows)), videos, 0.5, metrics=("recall",), resamples=RESAMPLES,
-        seed=whole.seed,
+        seed=whole.seed, level=level,
     )["recall"]  # fmt: skip
-    if alarms:
-        share = replace(share, value=1 - share.value, low=1 - share.high, high=1 - share.low)
-    return Compared(share, len(rows), rest, lower_is_better=bool(alarms))
+    if of_positives:
+        return share
+    return replace(share, value=1 - share.value, low=1 - share.high, high=1 - share.low)
+
+
+def _marked(part: Part, whole: _Whole, rows: NDArray[np.int64], level: float) -> Part:
+    """The part with its shares marked if they are clearly worse, by intervals of that level."""
+
+    def marked(each: Compared | None, *, of_positives: bool) -> Compared | None:
+        if each is None or not each.comparable or not each.worse_by(each.share):
+            return each
+        chosen = rows[(whole.positive == of_positives)[rows]]
+        return replace(each, clearly_worse=each.worse_by(_share(chosen, whole, level, of_positives=of_positives)))
+
+    return replace(part, found=marked(part.found, of_positives=True), alarms=marked(part.alarms, of_positives=False))
 
 
 def f1_of(called: NDArray[np.bool_], truths: NDArray[np.bool_]) -> float:

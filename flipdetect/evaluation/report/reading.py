@@ -20,8 +20,6 @@ WORTH_SAYING = 0.03
 BADLY_CALIBRATED = 0.1
 LISTED = 6
 """Of the parts on which the model is clearly worse."""
-CHANCE = 0.025
-"""Share of parts whose interval lies below the rest by chance alone, at 95%."""
 
 Tone = Literal["good", "plain", "warn"]
 
@@ -144,8 +142,8 @@ def _errors(found: Findings) -> Iterator[Sentence]:
     if spread.hopeless:
         yield Sentence(
             "warn",
-            f"In {spread.hopeless} of {count(spread.longer, 'video')} with {SEVERAL} frames or more every frame is told "
-            "wrong: errors come in whole clips.",
+            f"In {spread.hopeless} of {count(spread.longer, 'video')} with {SEVERAL} frames or more every frame is "
+            "told wrong: errors come in whole clips.",
         )
 
 
@@ -157,21 +155,21 @@ def _parts(found: Findings) -> Iterator[Sentence]:
         f1 = found.headline["f1"]
         yield Sentence(
             "plain",
-            f"In none of {looked} comparisons of a part with the rest of the set is it clearly worse"
+            f"No part of the set is worse than the rest beyond what chance brings among {looked} comparisons"
             + (", which says little where intervals are this wide." if f1.high - f1.low >= WIDE else "."),
         )
     else:
         yield Sentence("warn", f"It is weakest where {describe(*worse[0], found.judged.classes.positive)}")
-        by_chance = looked * CHANCE
-        yield Sentence(
-            "plain",
-            f"In {len(worse)} of {looked} comparisons a part is worse than the rest with its whole interval"
-            + (f"; by chance alone about {by_chance:.0f} would be." if by_chance >= 0.5 else "."),
-        )
+        if len(worse) > 1:
+            yield Sentence(
+                "plain",
+                f"In {len(worse)} of {looked} comparisons a part is worse than the rest beyond chance; they are listed "
+                "below.",
+            )
 
 
 def _rest(found: Findings) -> Iterator[Sentence]:
-    error = found.calibration.error
+    error = found.calibration.expected_error
     if error >= BADLY_CALIBRATED:
         yield Sentence(
             "warn",
@@ -181,11 +179,13 @@ def _rest(found: Findings) -> Iterator[Sentence]:
     if found.robustness:
         worst = worst_change(found.robustness)
         if worst is not None:
+            change = worst["change"]
+            certain = change["high"] is not None and change["high"] < 0
             yield Sentence(
                 "plain",
                 f"Of the changes tried on frames, {worst['family'].lower()} costs most: at {worst['strength']:g} "
-                f"({worst['axis']}) F1 changes by {worst['change']['value']:+.2f} "
-                f"({bounds(worst['change']['low'], worst['change']['high'], signed=True)}).",
+                f"({worst['axis']}) F1 changes by {change['value']:+.2f} "
+                f"({bounds(change['low'], change['high'], signed=True)}{'' if certain else ', which may be chance'}).",
             )
     if found.unreadable:
         yield Sentence("warn", f"{count(len(found.unreadable), 'file')} could not be read, and count nowhere.")
@@ -216,7 +216,7 @@ def describe(each: Slicing, part: Part, compared: Compared, positive: str) -> st
     frames = "of the other frames" if compared.lower_is_better else f"of the {positive} frames"
     return (
         f"{each.title[0].lower()}{each.title[1:]} is “{part.value}”: {percent(share.value)} {frames} {what} "
-        f"({share.level:.0%} interval {percent(share.low)} to {percent(share.high)}), against {percent(compared.rest)} "
+        f"({share.level:.0%} interval {share.low:.0%} to {share.high:.0%}), against {percent(compared.rest)} "
         f"on the rest ({count(compared.frames, 'frame')} of {count(share.videos, 'video')})."
     )
 
@@ -242,8 +242,10 @@ def percent(share: float) -> str:
     """Whole per cent, but not 100% for what is less."""
     if math.isnan(share):
         return "-"
-    if 0.995 <= share < 1 or 0 < share < 0.005:
-        return f"{share:.1%}"
+    if 0.995 <= share < 1:
+        return f"{share:.1%}" if share < 0.9995 else ">99.9%"
+    if 0 < share < 0.005:
+        return f"{share:.1%}" if share > 0.0005 else "<0.1%"
     return f"{share:.0%}"
 
 

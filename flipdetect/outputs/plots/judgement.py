@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from flipdetect.outputs.plots.canvas import (
     FAINT,
@@ -132,31 +131,29 @@ def plot_threshold_curve(
 
 
 def plot_reliability(
-    means: ArrayLike, shares: ArrayLike, counts: ArrayLike, error: float, edges: Sequence[float] | None = None
+    low: ArrayLike, high: ArrayLike, confidence: ArrayLike, frequency: ArrayLike, count: ArrayLike
 ) -> Figure:
     """Of frames given about some probability, the share that is positive; on the dashed line it is as promised.
 
     Args:
-        means: (K,) mean probability of the frames in each bin; NaN in an empty one.
-        shares: (K,) share of positives among them.
-        counts: (K,) frames, drawn as bars below.
-        error: expected calibration error, for the title.
-        edges: (K + 1,) of the bins, 0 to 1; equal ones if None.
+        low, high: (K,) bounds of the bins, 0 to 1.
+        confidence: (K,) mean probability of the frames in each.
+        frequency: (K,) share of positives among them.
+        count: (K,) frames, at least one in each; drawn as bars below.
     """
-    x, y, n = (np.asarray(each, np.float64) for each in (means, shares, counts))
-    borders: NDArray[np.float64] = np.linspace(0, 1, len(x) + 1) if edges is None else np.asarray(edges, np.float64)
+    start, end, x, y, n = (np.asarray(each, np.float64) for each in (low, high, confidence, frequency, count))
+    error = float((np.abs(x - y) * n).sum() / n.sum())
     figure = new_figure(*SIZE)
     axes = figure.add_axes((BOX[0], 0.32, BOX[2], 0.59))
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
-    filled = n > 0
-    axes.vlines(x[filled], x[filled], y[filled], color=SERIES_COLOURS[0], linewidth=3, alpha=0.3)
-    axes.plot(x[filled], y[filled], "o-", color=SERIES_COLOURS[0], linewidth=1.5, markersize=6, markeredgecolor="white")
+    axes.vlines(x, x, y, color=SERIES_COLOURS[0], linewidth=3, alpha=0.3)
+    axes.plot(x, y, "o-", color=SERIES_COLOURS[0], linewidth=1.5, markersize=6, markeredgecolor="white")
     axes.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="share of positives")
     axes.set_title(f"expected calibration error {error:.3f}", fontsize=11, color=INK)
     clean(axes)
     axes.tick_params(labelbottom=False)
     below = figure.add_axes((BOX[0], BOX[1], BOX[2], 0.16))
-    below.bar(borders[:-1], n, width=np.diff(borders) * 0.92, align="edge", color=NEGATIVE_COLOUR)
+    below.bar(start, n, width=(end - start) * 0.92, align="edge", color=NEGATIVE_COLOUR)
     below.set(xlim=(0, 1), xlabel="probability", ylabel="frames")
     below.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
     clean(below)
