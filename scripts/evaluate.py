@@ -17,6 +17,7 @@ Examples:
         --split test --by phase --failures failures.png --output predictions.csv --json figures.json
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
         --split test --sequences --matrices matrices.png
+    python scripts/evaluate.py --model mobilenet_v2 --folder-path frames/ --report report/ --robustness
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from flipdetect.evaluation.options import (
     parse,
     selection,
 )
+from flipdetect.evaluation.report.command import add_report_arguments, write_reports
 from flipdetect.evaluation.sequence_options import add_validation_arguments, validation_choice
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ def main(args: Sequence[str] | None = None) -> int:
         clips = _judge_clips(results, bundles, options) if options.sequences or options.matrices else []
         print(_report(results, clips, options))
         _write_files(results, clips, options)
+        if options.report:
+            write_reports(results, clips, bundles, options)
     except FlipdetectError as error:
         logger.error("%s", error)
         return 1
@@ -88,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--failures-count", type=int, default=24, help="frames on it (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="CSV", help="every frame's probability and truth")
     parser.add_argument("--json", type=Path, help="all figures, those of the parts included")
+    add_report_arguments(parser)
     return parser
 
 

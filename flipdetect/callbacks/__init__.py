@@ -8,7 +8,9 @@ from flipdetect.callbacks.interrupt import InterruptCheckpoint
 from flipdetect.callbacks.pictures import AugmentedBatch, EvaluationCurves, WorstMistakes
 from flipdetect.callbacks.progress import ProgressBar
 from flipdetect.callbacks.provenance import Provenance
+from flipdetect.callbacks.report import RunReport
 from flipdetect.callbacks.seeding import EpochSeed
+from flipdetect.callbacks.tracking import MlflowArtifacts
 
 __all__ = [
     "AugmentedBatch",
@@ -18,8 +20,10 @@ __all__ = [
     "EvaluationCurves",
     "EvidenceMaps",
     "InterruptCheckpoint",
+    "MlflowArtifacts",
     "ProgressBar",
     "Provenance",
     "ResumableCSVLogger",
+    "RunReport",
     "WorstMistakes",
 ]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
 from flipdetect.callbacks.scores import add_picture
 from flipdetect.outputs.plots import figure_to_array, plot_batch
-
-OPACITY = 0.7
+from flipdetect.outputs.plots.overlay import maps_over
 
 
 class EvidenceMaps(Callback):
@@ -58,24 +55,3 @@ class EvidenceMaps(Callback):
             images.append(np.hstack([maps_over(frame, truth), maps_over(frame, maps)]))
             titles.append(f"{data.classes.names[int(target)]}: true, predicted")
         add_picture(trainer, "train/evidence_maps", figure_to_array(plot_batch(images, titles)))
-
-
-def maps_over(frame: npt.NDArray[np.uint8], maps: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Lay maps over a frame as red, green and blue.
-
-    Args:
-        frame: (H, W, 3) or (H, W, 1) uint8.
-        maps: (3, Hm, Wm) float32, 0 to 1.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
-    height, width = frame.shape[:2]
-    cell = -(-height // maps.shape[1])
-    size = (cell * maps.shape[2], cell * maps.shape[1])
-    cover = cv2.resize(maps.transpose(1, 2, 0), size, interpolation=cv2.INTER_NEAREST)
-    # A backbone that rounds sizes down has no position for the last few pixels.
-    cover = cv2.copyMakeBorder(cover, 0, max(0, height - size[1]), 0, max(0, width - size[0]), cv2.BORDER_REPLICATE)
-    cover = OPACITY * cover[:height, :width]
-    mixed = frame * (1 - cover.max(axis=2, keepdims=True)) + 255 * cover
-    return np.asarray(np.rint(mixed), np.uint8)

@@ -1,10 +1,8 @@
-"""The figures of a set of scored frames, and a dictionary of them as JSON."""
+"""The figures of a set of scored frames."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,17 +34,3 @@ def frame_figures(probabilities: ArrayLike, targets: ArrayLike, threshold: float
     metrics.update(torch.from_numpy(scores), torch.from_numpy(truths))
     best = best_f1_threshold(scores, truths).f1 if truths.any() else math.nan
     return {**metrics.compute(threshold), ORACLE: best}
-
-
-def plain(value: Any) -> Any:
-    """A nested value as strict JSON types: NaN and infinity, which JSON lacks, become null.
-
-    Numbers keep six decimals: what lies beyond depends on the machine.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
-    return value

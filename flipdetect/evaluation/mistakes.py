@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,9 @@ DEFAULT_COUNT = 24
 _SHOWN = (480, 270)
 
 
-def worst_mistakes(evaluation: Evaluation, count: int = DEFAULT_COUNT) -> tuple[Judged, ...]:
+def worst_mistakes(
+    evaluation: Evaluation, count: int = DEFAULT_COUNT, per_video: int | None = None
+) -> tuple[Judged, ...]:
     """Frames on the wrong side of the threshold, the most confidently wrong first.
 
     Half of them are missed positives and half false alarms; where one kind has fewer, the other fills up.
@@ -25,13 +28,32 @@ def worst_mistakes(evaluation: Evaluation, count: int = DEFAULT_COUNT) -> tuple[
     Args:
         evaluation: the judged frames.
         count: how many to return at most.
+        per_video: frames of one video, at most; more of them follow only if the others do not fill the count.
     """
     positive = evaluation.classes.positive
     wrong = [pair for pair in evaluation.judged if pair.score.label != pair.record.label]
-    missed = _most_confident([pair for pair in wrong if pair.record.label == positive], positive)
-    alarms = _most_confident([pair for pair in wrong if pair.record.label != positive], positive)
+    missed, alarms = (
+        _mixed(
+            _most_confident([pair for pair in wrong if (pair.record.label == positive) == of_positive], positive),
+            per_video,
+        )
+        for of_positive in (True, False)
+    )
     of_missed = min(len(missed), max((count + 1) // 2, count - len(alarms)))
     return _most_confident([*missed[:of_missed], *alarms[: count - of_missed]], positive)
+
+
+def _mixed(pairs: Sequence[Judged], per_video: int | None) -> tuple[Judged, ...]:
+    """The same, with those beyond so many of one video behind the others."""
+    if per_video is None:
+        return tuple(pairs)
+    seen: Counter[str] = Counter()
+    first: list[Judged] = []
+    others: list[Judged] = []
+    for pair in pairs:
+        seen[pair.record.video] += 1
+        (first if seen[pair.record.video] <= per_video else others).append(pair)
+    return (*first, *others)
 
 
 def plot_failures(evaluation: Evaluation, count: int = DEFAULT_COUNT) -> Figure:

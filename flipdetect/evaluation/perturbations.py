@@ -70,11 +70,34 @@ def greyscale(frame: Frame) -> Frame:
     return cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
 
 
+def saturation(frame: Frame, factor: float) -> Frame:
+    """Mix each pixel with its luma (Rec. 601): 0 is grey, 1 the frame itself, above 1 more colour.
+
+    Raises:
+        ConfigError: if the factor is negative.
+    """
+    if factor < 0:
+        raise ConfigError(f"a saturation factor must not be negative, got {factor}")
+    grey = greyscale(frame).astype(np.float32)
+    return _to_uint8(grey + (frame.astype(np.float32) - grey) * factor)
+
+
 def hue_shift(frame: Frame, degrees: float) -> Frame:
     """Turn the colour wheel of HSV: red becomes yellow at 60 degrees; greys stay."""
     hsv = np.asarray(cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2HSV), np.float32)
     hsv[..., 0] = (hsv[..., 0] + degrees) % 360
     return _to_uint8(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32) * 255)
+
+
+def crop(frame: Frame, share: float) -> Frame:
+    """Keep the middle, that share of each side, enlarged to the old size: a phone held closer.
+
+    Raises:
+        ConfigError: if the share is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"a share that is kept lies above 0 and at most at 1, got {share}")
+    return zoom(frame, 1 / share)
 
 
 def mirror(frame: Frame) -> Frame:
@@ -210,3 +233,56 @@ MORE: tuple[Perturbation, ...] = (
     Perturbation("1/4 resolution", partial(low_resolution, share=1 / 4)),
 )
 """Further ones, several at more than one strength."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of change at several strengths, for a curve.
+
+    Attributes:
+        title: for readers.
+        axis: what the strengths are.
+        clean: the strength that changes nothing; it may be one that no change has, as the end of a scale.
+        strengths: ascending, without `clean`.
+        change: frame and strength -> frame.
+    """
+
+    title: str
+    axis: str
+    clean: float
+    strengths: tuple[float, ...]
+    change: Callable[[Frame, float], Frame]
+
+    def perturbations(self) -> list[Perturbation]:
+        """One per strength."""
+        return [
+            Perturbation(f"{self.title} {strength:g}", partial(_at, change=self.change, strength=strength))
+            for strength in self.strengths
+        ]
+
+
+def _at(frame: Frame, change: Callable[[Frame, float], Frame], strength: float) -> Frame:
+    return change(frame, strength)
+
+
+def _jpeg(frame: Frame, quality: float) -> Frame:
+    return jpeg(frame, round(quality))
+
+
+def _blur(frame: Frame, percent: float) -> Frame:
+    return blur(frame, percent / 100)
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("Brightness", "factor", 1.0, (0.5, 0.7, 0.85, 1.15, 1.3, 1.6), brightness),
+    Family("Contrast", "factor", 1.0, (0.4, 0.6, 0.8, 1.25, 1.6), contrast),
+    Family("Colour, down to grey", "saturation", 1.0, (0.0, 0.33, 0.67, 1.5), saturation),
+    Family("Hue", "degrees", 0.0, (-40, -20, -10, 10, 20, 40), hue_shift),
+    Family("Blur", "% of the shorter side", 0.0, (0.25, 0.5, 1, 2), _blur),
+    Family("Noise", "levels of 255", 0.0, (5, 10, 20, 40), noise),
+    Family("JPEG", "quality", 100.0, (5, 15, 30, 60, 80), _jpeg),
+    Family("Rotation", "degrees", 0.0, (-20, -10, -5, 5, 10, 20), rotate),
+    Family("Crop", "share of each side kept", 1.0, (0.6, 0.7, 0.8, 0.9), crop),
+    Family("Resolution", "share of each side", 1.0, (0.15, 0.25, 0.33, 0.5), low_resolution),
+)
+"""For the curves of a report: every kind of change from mild to strong."""

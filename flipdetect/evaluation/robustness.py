@@ -27,6 +27,7 @@ from flipdetect.errors import DataError, FrameError
 from flipdetect.evaluation.figures import frame_figures
 from flipdetect.evaluation.perturbations import CLEAN, Perturbation, identity
 from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.prepared import TrainedModel
 from flipdetect.sources.decode import decode_frame
 
 COMPARED = ("f1", "auroc")
@@ -98,12 +99,47 @@ def measure_robustness(bundle: Bundle, index: FrameIndex, perturbations: Sequenc
     Raises:
         DataError: if no frame can be read.
     """
+    scored = score_changes(bundle, index, perturbations)
+    names = [CLEAN, *(change.name for change in perturbations)]
+    conditions = _conditions(names, scored.probabilities, scored.targets.tolist(), bundle.threshold)
+    return Robustness(conditions, len(scored.targets), scored.failed, bundle.threshold)
+
+
+@dataclass(frozen=True)
+class ChangedScores:
+    """What a model says of frames as they are and changed in P ways.
+
+    Attributes:
+        probabilities: (N, 1 + P) float64; the first column is of the frames as they are.
+        targets: (N,) int64.
+        videos: (N,) of each frame.
+        failed: reasons why files could not be read.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    targets: npt.NDArray[np.int64]
+    videos: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+def score_changes(model: TrainedModel, index: FrameIndex, perturbations: Sequence[Perturbation]) -> ChangedScores:
+    """Score clean frames and each change of them; every file is decoded once.
+
+    Args:
+        model: a trained one, whatever runs it.
+        index: the labelled frames.
+        perturbations: besides none.
+
+    Raises:
+        DataError: if no frame can be read.
+    """
     changes = [Perturbation(CLEAN, identity), *perturbations]
     records = index.records
     scores: list[npt.NDArray[np.float64]] = []
     targets: list[int] = []
+    videos: list[str] = []
     failed: list[str] = []
-    variants = _variants(bundle.preprocess, [record.path for record in records], changes)
+    variants = _variants(model.preprocess, [record.path for record in records], changes)
     for record, frames in zip(
         records,
         tqdm(variants, total=len(records), desc="scoring", unit="frame", delay=2, mininterval=1, file=sys.stderr),
@@ -112,12 +148,12 @@ def measure_robustness(bundle: Bundle, index: FrameIndex, perturbations: Sequenc
         if isinstance(frames, FrameError):
             failed.append(str(frames))
         else:
-            scores.append(bundle.probabilities(frames))
-            targets.append(bundle.classes.target(record.label))
+            scores.append(model.probabilities(frames))
+            targets.append(model.classes.target(record.label))
+            videos.append(record.video)
     if not scores:
         raise DataError(f"none of the {len(records)} frames under {index.root} can be read; first: {failed[0]}")
-    conditions = _conditions([change.name for change in changes], np.stack(scores), targets, bundle.threshold)
-    return Robustness(conditions, len(targets), tuple(failed), bundle.threshold)
+    return ChangedScores(np.stack(scores), np.array(targets, np.int64), tuple(videos), tuple(failed))
 
 
 def changed_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Perturbation]) -> npt.NDArray[np.float32]:

@@ -3,7 +3,7 @@
 A group is the frames that share a value of each key. What the values of a key are:
 
 - `source`, `video`, `label`: as the record says; `kind`: the first folder of the frame's path.
-- `phase`: how far the turn has come, from the manifest, in three bins (`PHASE_EDGES`): first tenth [0, 0.1),
+- `phase`: how far the turn has come, from the manifest, in three bins (`grouping.PHASE_EDGES`): first tenth [0, 0.1),
   middle [0.1, 0.9), last tenth [0.9, 1].
 - another column of the manifest: its text, or, if it holds many different numbers, four bins whose edges are the
   quartiles of the positive frames (of all frames, if no positive one has a value).
@@ -20,24 +20,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from natsort import natsorted
 from tabulate import tabulate
 
 from flipdetect.errors import DataError
 from flipdetect.evaluation.figures import ORACLE, frame_figures
+from flipdetect.evaluation.grouping import Key, group_members, key_of, known, text_key
 from flipdetect.evaluation.labelled import Evaluation, Judged, arrays
 from flipdetect.records import FrameRecord
-
-PHASE_EDGES = (0.1, 0.9)
-PHASE_NAMES = ("first tenth", "middle", "last tenth")
-NO_VALUE = "(none)"
-MAX_TEXT_VALUES = 8
-"""A column with more different numbers than this is cut into quarters."""
 
 HEADINGS = {
     "frames": "frames",
@@ -66,14 +57,6 @@ class Group:
     figures: dict[str, float]
 
 
-@dataclass(frozen=True)
-class _Key:
-    """Values of one key: their texts in order, and for each frame the position of its own; None for no value."""
-
-    names: tuple[str, ...]
-    places: tuple[int | None, ...]
-
-
 def group_figures(evaluation: Evaluation, keys: Sequence[str]) -> list[Group]:
     """Figures of each group of judged frames, in the order of the keys' values.
 
@@ -87,22 +70,9 @@ def group_figures(evaluation: Evaluation, keys: Sequence[str]) -> list[Group]:
     judged, classes = evaluation.judged, evaluation.classes
     columns = [_key(evaluation, key) for key in keys]
     positives = [pair.record.label == classes.positive for pair in judged]
-    members: dict[tuple[int, ...], list[Judged]] = {}
-    everywhere: list[tuple[tuple[int | None, ...], Judged]] = []
-    for pair, positive, places in zip(
-        judged, positives, zip(*(column.places for column in columns), strict=True), strict=True
-    ):
-        if None in places and not positive:
-            everywhere.append((places, pair))
-        else:
-            members.setdefault(_filled(places, columns), []).append(pair)
-    for places, pair in everywhere:
-        agreeing = [group for group in members if all(a in (None, b) for a, b in zip(places, group, strict=True))]
-        for group in agreeing or [_filled(places, columns)]:
-            members.setdefault(group, []).append(pair)
     return [
-        Group(_texts(group, columns), _figures(members[group], evaluation.threshold, evaluation))
-        for group in sorted(members)
+        Group(values, _figures([judged[place] for place in places], evaluation.threshold, evaluation))
+        for values, places in group_members(columns, positives).items()
     ]
 
 
@@ -137,21 +107,7 @@ def _figures(members: Sequence[Judged], threshold: float, evaluation: Evaluation
     }
 
 
-def _filled(places: Sequence[int | None], columns: Sequence[_Key]) -> tuple[int, ...]:
-    """Positions with one behind the last for "no value"."""
-    return tuple(
-        len(column.names) if place is None else place for place, column in zip(places, columns, strict=True)
-    )  # fmt: skip
-
-
-def _texts(group: Sequence[int], columns: Sequence[_Key]) -> tuple[str, ...]:
-    return tuple(
-        column.names[place] if place < len(column.names) else NO_VALUE
-        for place, column in zip(group, columns, strict=True)
-    )
-
-
-def _key(evaluation: Evaluation, key: str) -> _Key:
+def _key(evaluation: Evaluation, key: str) -> Key:
     records = [pair.record for pair in evaluation.judged]
     own: dict[str, Callable[[FrameRecord], str | None]] = {
         "source": lambda record: record.source,
@@ -167,14 +123,8 @@ def _key(evaluation: Evaluation, key: str) -> _Key:
             f"{', '.join([*own, *extra])} (source and further columns come from its manifest)"
         )
     if key in own:
-        return _text_key(values)
-    numbers = _numbers(values)
-    if key == "phase" and numbers is not None:
-        return _binned(numbers, PHASE_EDGES, PHASE_NAMES)
-    if numbers is None or len(set(values) - {None}) <= MAX_TEXT_VALUES:
-        return _text_key(values)
-    positive = [pair.record.label == evaluation.classes.positive for pair in evaluation.judged]
-    return _quarters(numbers, positive)
+        return text_key(values)
+    return key_of(key, values, [pair.record.label == evaluation.classes.positive for pair in evaluation.judged])
 
 
 def kind_of(path: Path, root: Path) -> str | None:
@@ -184,33 +134,4 @@ def kind_of(path: Path, root: Path) -> str | None:
 
 
 def _value(record: FrameRecord, key: str) -> str | None:
-    text = record.extra.get(key.lower(), "").strip()
-    return None if text.lower() in ("", "nan") else text
-
-
-def _text_key(values: Sequence[str | None]) -> _Key:
-    names: list[str] = natsorted({value for value in values if value is not None})
-    positions = {name: place for place, name in enumerate(names)}
-    return _Key(tuple(names), tuple(None if value is None else positions[value] for value in values))
-
-
-def _numbers(values: Sequence[str | None]) -> list[float | None] | None:
-    """The values as numbers; None if one of them is none."""
-    try:
-        return [None if value is None else float(value) for value in values]
-    except ValueError:
-        return None
-
-
-def _quarters(numbers: Sequence[float | None], positive: Sequence[bool]) -> _Key:
-    of_positives = [n for n, is_positive in zip(numbers, positive, strict=True) if n is not None and is_positive]
-    basis: Any = of_positives or [n for n in numbers if n is not None]
-    edges = sorted({float(edge) for edge in np.quantile(basis, (0.25, 0.5, 0.75))})
-    inner = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
-    return _binned(numbers, edges, (f"below {edges[0]:.4g}", *inner, f"{edges[-1]:.4g} and more"))
-
-
-def _binned(numbers: Sequence[float | None], edges: Sequence[float], names: Sequence[str]) -> _Key:
-    """Bin i holds edges[i - 1] <= number < edges[i]."""
-    places = [None if n is None else int(np.searchsorted(edges, n, side="right")) for n in numbers]
-    return _Key(tuple(names), tuple(places))
+    return known(record.extra.get(key.lower(), ""))

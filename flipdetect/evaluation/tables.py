@@ -1,17 +1,19 @@
-"""Evaluations as files: every frame's score as CSV, every figure as JSON."""
+"""Evaluations as files: every frame's score as CSV, every figure as JSON. No torch."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flipdetect.atomic import write_text
 from flipdetect.data.csvfile import write_csv
-from flipdetect.evaluation.figures import plain
-from flipdetect.evaluation.labelled import Evaluation
-from flipdetect.evaluation.slices import Group
+
+if TYPE_CHECKING:
+    from flipdetect.evaluation.labelled import Evaluation
+    from flipdetect.evaluation.slices import Group
 
 COLUMNS = ("model", "set", "path", "video", "frame", "source", "truth", "probability", "label", "error")
 
@@ -73,3 +75,17 @@ def write_json(path: Path, value: Any) -> None:
         OSError: if the file cannot be written.
     """
     write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """A nested value as strict JSON types: NaN and infinity, which JSON lacks, become null.
+
+    Numbers keep six decimals: what lies beyond depends on the machine.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

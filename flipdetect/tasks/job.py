@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -23,6 +23,14 @@ METRICS_FILE = "metrics.json"
 
 class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: the user asked for it
     """Ctrl-C ended the fit; what was reached is in `last.ckpt`."""
+
+
+@runtime_checkable
+class HearsResults(Protocol):
+    """A callback that wants to know how the run ended, once all of its files are written."""
+
+    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+        """Do something with what `fit_and_test` returns; called in the main process alone."""
 
 
 def fit_and_test(
@@ -64,6 +72,9 @@ def fit_and_test(
         if isinstance(log, TensorBoardLogger):
             log.log_hyperparams(dict(model.hparams), {f"final/{name}": value for name, value in results.items()})
             log.save()
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, HearsResults) and trainer.is_global_zero:
+            callback.on_results(trainer, results)
     return results
 
 

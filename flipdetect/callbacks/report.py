@@ -1,0 +1,84 @@
+"""The report of a run's test beside its checkpoint, made from the scores of the test that runs anyway."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from flipdetect.callbacks.files import run_folder
+from flipdetect.callbacks.scores import EpochScores, ScoreCallback
+from flipdetect.data.index import FrameIndex
+from flipdetect.records import FrameScore
+from flipdetect.sources.folder import name_below
+
+if TYPE_CHECKING:
+    from flipdetect.evaluation.labelled import Evaluation
+
+logger = logging.getLogger(__name__)
+
+
+class RunReport(ScoreCallback):
+    """Leaves a report of the best checkpoint in the run's folder: of its test side, or of validation without one.
+
+    The page is the one of `evaluate.py --report`. Models that see sequences get none: their scores are of clips.
+
+    Args:
+        folder: below the run's folder.
+        mistakes: how many of the most confident mistakes are shown.
+        explain: whether Grad-CAM pictures are made, if the library is there.
+    """
+
+    def __init__(self, folder: str = "report", mistakes: int = 24, explain: bool = True) -> None:
+        super().__init__()
+        self.folder = folder
+        self.mistakes = mistakes
+        self.explain = explain
+        self._scores: dict[str, EpochScores] = {}
+
+    def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
+        """Keep the last scores of each side."""
+        self._scores[scores.stage] = scores
+
+    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+        """Make the report, once the run's files are written."""
+        run, data, checkpoint = run_folder(trainer), _data(trainer), trainer.checkpoint_callback
+        scores = self._scores.get("test") or self._scores.get("val")
+        best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+        if run is None or scores is None or not best:
+            return
+        if data.clips is not None:
+            logger.warning("No report is made of a model that sees sequences; evaluate_sequences.py judges it")
+            return
+        from flipdetect.evaluation.report import make_report
+        from flipdetect.evaluation.report.collect import Extras, collect
+        from flipdetect.inference.bundle import load_bundle
+
+        folder = run / self.folder
+        collect(
+            folder, f"{run.parent.name}, {run.name}", Path(data.root).name, _evaluation(data, scores),
+            load_bundle(Path(best), "cpu"), side=scores.stage, extras=Extras(self.mistakes, self.explain),
+        )  # fmt: skip
+        logger.info("The report is %s", make_report(folder))
+
+
+def _evaluation(data: Any, scores: EpochScores) -> Evaluation:
+    from flipdetect.evaluation.labelled import judge
+
+    side = getattr(data.split, scores.stage)
+    records = tuple(side[position] for position in scores.indices)
+    judged = [
+        FrameScore(
+            name_below(record.path, data.root), record.video, record.frame, float(p),
+            data.classes.names[int(p >= scores.threshold)],
+        )
+        for record, p in zip(records, scores.probabilities, strict=True)
+    ]  # fmt: skip
+    return judge(FrameIndex(records, (), data.root), judged, scores.threshold, data.classes)
+
+
+def _data(trainer: pl.Trainer) -> Any:
+    return trainer.datamodule  # type: ignore[attr-defined]

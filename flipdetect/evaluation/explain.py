@@ -1,0 +1,124 @@
+"""What raises a model's logit, and where: Grad-CAM, and the model's own maps if it has them.
+
+Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391) by the library pytorch-grad-cam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from flipdetect.errors import ConfigError, ModelError
+from flipdetect.inference.bundle import Bundle
+from flipdetect.models.base import FrameModel
+
+Picture = npt.NDArray[np.uint8]
+INSTALL = "pip install 'flipdetect[explain]'"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One frame, explained.
+
+    Attributes:
+        frame: (H, W, 3) uint8 RGB, as the model gets it.
+        heat: (H, W) float32, 0 to 1: what raises the logit of the positive class, scaled to its own maximum.
+        maps: (3, h, w) float32, 0 to 1: sheet, edge and hands; None if the model has none.
+    """
+
+    frame: Picture
+    heat: npt.NDArray[np.float32]
+    maps: npt.NDArray[np.float32] | None
+
+
+def explain(bundle: Bundle, paths: list[Path]) -> list[Explanation]:
+    """Explain what a model says of frames.
+
+    If the model averages over a frame and its mirror image, the frame alone is explained.
+
+    Args:
+        bundle: the trained model.
+        paths: of frames that can be read.
+
+    Raises:
+        ConfigError: if the library is not installed.
+        ModelError: if the model has no feature map to look at.
+        FrameError: if a file can no longer be read.
+    """
+    try:
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.model_targets import BinaryClassifierOutputTarget
+    except ImportError as error:
+        raise ConfigError(f"Grad-CAM needs the library pytorch-grad-cam; install it: {INSTALL}") from error
+    model, spec = bundle.task.model, bundle.preprocess
+    found = []
+    with _on_its_own(model) as (network, layer), GradCAM(model=network, target_layers=[layer]) as cam:
+        for path in paths:
+            frame = spec.read(path)
+            image = torch.from_numpy(spec.normalise(frame)[np.newaxis]).to(bundle.task.device)
+            heat: Any = cam(input_tensor=image, targets=[BinaryClassifierOutputTarget(1)])
+            maps = None
+            if model.has_maps:
+                with torch.no_grad():
+                    maps = model.forward_maps(image)[1][0].sigmoid().cpu().numpy()
+            colour = frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2)
+            found.append(Explanation(colour, np.asarray(heat[0], np.float32), maps))
+    return found
+
+
+@contextmanager
+def _on_its_own(model: FrameModel) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """The network with one logit per frame, without mirror images, and the layer to look at.
+
+    Gradients are needed of activations alone: weights keep theirs off.
+    """
+    mirrored, model.mirrored = model.mirrored, False
+    learning = {name: each.requires_grad for name, each in model.named_parameters()}
+    try:
+        # The library asks for gradients of the input, which is enough for those of activations.
+        model.requires_grad_(False)
+        yield _OneColumn(model), layer_to_look_at(model)
+    finally:
+        model.mirrored = mirrored
+        for name, each in model.named_parameters():
+            each.requires_grad_(learning[name])
+
+
+class _OneColumn(nn.Module):
+    """(B, C, H, W) -> (B, 1) logits of a model, of inputs that want gradients."""
+
+    def __init__(self, model: FrameModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Shapes as in the class."""
+        logits: Tensor = self.model(images.requires_grad_())
+        return logits.unsqueeze(1)
+
+
+def layer_to_look_at(model: FrameModel) -> nn.Module:
+    """The last layer whose output still has places: of fused features if there are maps, else of the backbone.
+
+    Raises:
+        ModelError: if the backbone has no convolution.
+    """
+    if model.evidence is not None:
+        return model.evidence.norm
+    convolutions = [
+        module
+        for name, module in model.backbone.named_modules()
+        # An attention over channels (squeeze and excitation) has convolutions of one position.
+        if isinstance(module, nn.Conv2d) and ".se." not in f".{name}." and ".attn." not in f".{name}."
+    ]
+    if not convolutions:
+        raise ModelError(f"{type(model).__name__} has no convolution, which Grad-CAM looks at; leave it out")
+    return convolutions[-1]
