@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -87,8 +88,9 @@ class FrameDataset(Dataset[Sample]):
     ) -> None:
         self.records = tuple(records)
         self._frames = frames
-        self._positions = tuple(positions)
-        self._targets = tuple(float(classes.target(record.label)) for record in self.records)
+        # Arrays, not tuples: loader processes share their pages, which counting references would copy.
+        self._positions = np.asarray(positions, np.int64)
+        self._targets = np.array([classes.target(record.label) for record in self.records], np.float32)
         self._augmentation = augmentation
         self._seed = seed
         self._masks = masks
@@ -109,7 +111,7 @@ class FrameDataset(Dataset[Sample]):
 
     def target(self, index: int) -> float:
         """1.0 if the frame at an index is of the positive class, else 0.0."""
-        return self._targets[index]
+        return float(self._targets[index])
 
     def sample(self, index: int, seed: int) -> Sample:
         """The sample at an index, outside of pairs, augmented with the random numbers of a seed.
@@ -117,7 +119,7 @@ class FrameDataset(Dataset[Sample]):
         Raises:
             FrameError: if the file has become unreadable since it was checked.
         """
-        frame = self._frames[self._positions[index]]
+        frame = self._frames[int(self._positions[index])]
         mask = None if self._masks is None else self._masks.mask(self.records[index])
         if self._augmentation is not None:
             if mask is None:

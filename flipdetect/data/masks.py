@@ -40,12 +40,12 @@ class Masks:
     Attributes:
         spec: of the frames: size and fit, which masks share.
         kept: the masks at a quarter of that size.
-        positions: position in `kept` by the frame's path.
+        positions: position in `kept` by the frame's file.
     """
 
     spec: PreprocessSpec
     kept: DecodedFrames
-    positions: dict[Path, int]
+    positions: dict[str, int]
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -56,7 +56,7 @@ class Masks:
         Raises:
             FrameError: if the file has become unreadable since it was checked.
         """
-        position = self.positions.get(record.path)
+        position = self.positions.get(record.file)
         if position is None:
             return None
         size = (self.spec.width, self.spec.height)
@@ -85,15 +85,19 @@ def read_masks(
         spec: of the frames.
         cache_dir, max_bytes, beside: as `decode_frames` takes them.
     """
-    root = Path(os.path.normpath(root))
-    named = {r.path: Path(os.path.normpath(root / r.extra[MASK_COLUMN])) for r in records if r.extra.get(MASK_COLUMN)}
+    folder = os.path.normpath(root)
+    named = {
+        record.file: os.path.normpath(os.path.join(folder, mask))  # noqa: PTH118 - text: there may be very many
+        for record in records
+        if (mask := record.extra.get(MASK_COLUMN))
+    }
     # A set that was downloaded must not make the program read other files; links are not resolved.
-    found = {frame: mask for frame, mask in named.items() if mask.is_relative_to(root) and mask.is_file()}
+    found = {frame: mask for frame, mask in named.items() if _is_below(mask, folder) and os.path.isfile(mask)}  # noqa: PTH113
     kept = decode_frames(
         list(found.values()), _kept_spec(spec), cache_dir=cache_dir, max_bytes=max_bytes, beside=beside
     )
-    missing = [str(mask) for frame, mask in named.items() if frame not in found]
-    unusable = missing + [str(kept.paths[i]) for i in sorted(kept.failures)]
+    missing = [mask for frame, mask in named.items() if frame not in found]
+    unusable = missing + [kept.files[i] for i in sorted(kept.failures)]
     if unusable:
         logger.warning(
             "%d of %d masks cannot be read, such as %s: their frames teach without maps.",
@@ -102,6 +106,13 @@ def read_masks(
             unusable[0],
         )
     return Masks(spec, kept, {frame: i for i, frame in enumerate(found) if i not in kept.failures})
+
+
+def _is_below(file: str, folder: str) -> bool:
+    """Whether a file lies in a folder, as their normalised paths have it."""
+    if folder == os.curdir:
+        return not os.path.isabs(file) and file.split(os.sep, 1)[0] != os.pardir  # noqa: PTH117
+    return file.startswith(os.path.join(folder, ""))  # noqa: PTH118
 
 
 def coarse_maps(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

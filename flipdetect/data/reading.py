@@ -46,11 +46,11 @@ class FrameSet:
             seed: base of the augmentation's random streams.
             with_maps: whether samples hold maps; zeros for frames without a mask.
         """
-        positions = {path: i for i, path in enumerate(self.frames.paths)}
+        positions = {file: i for i, file in enumerate(self.frames.files)}
         return FrameDataset(
             records,
             self.frames,
-            [positions[record.path] for record in records],
+            [positions[record.file] for record in records],
             self.classes,
             augmentation,
             seed,
@@ -75,11 +75,14 @@ def read_set(
     Raises:
         DataError: if no frame can be decoded.
     """
-    paths = [record.path for record in index.records]
-    frames = decode_frames(paths, spec, cache_dir=cache_dir, max_bytes=max_bytes, beside=beside)
-    bad = tuple(Problem(paths[i], reason) for i, reason in sorted(frames.failures.items()))
+    frames = decode_frames(
+        [record.file for record in index.records], spec, cache_dir=cache_dir, max_bytes=max_bytes, beside=beside
+    )
+    bad = tuple(Problem(Path(frames.files[i]), reason) for i, reason in sorted(frames.failures.items()))
     good = tuple(record for i, record in enumerate(index.records) if i not in frames.failures)
     if not good:
-        raise DataError(f"none of the {len(paths)} frames under {index.root} can be read; first: {bad[0].reason}")
+        raise DataError(
+            f"none of the {len(frames.files)} frames under {index.root} can be read; first: {bad[0].reason}"
+        )
     masks = read_masks(good, index.root, spec, cache_dir=cache_dir, max_bytes=max_bytes, beside=(*beside, frames))
     return FrameSet(replace(index, records=good, problems=(*index.problems, *bad)), frames, masks, classes)
