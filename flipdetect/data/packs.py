@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from flipdetect.atomic import write_text
 from flipdetect.data.contents import DIGEST_BYTES, Digest
+from flipdetect.data.frames import Frame
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ NOTES_SUFFIX = ".json"
 
 _ID = re.compile("[0-9a-f]{32}")  # so that no file of somebody else's is taken for a pack
 
-Frame = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int]
 
 

@@ -70,7 +70,7 @@ def test_second_time_neither_reads_nor_decodes(
 ) -> None:
     first = decode_frames(paths, SPEC, cache_dir=folder)
     assert len(decoded) == 5
-    monkeypatch.setattr("flipdetect.data.cache.read_bytes", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("flipdetect.data.filling.read_bytes", lambda *_: pytest.fail("read again"))
     second = decode_frames(paths, SPEC, cache_dir=folder)
     np.testing.assert_array_equal(first[3], second[3])
     assert len(decoded) == 5
@@ -214,15 +214,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(paths: list[Path], folde
     assert decode_frames(paths, SPEC, cache_dir=folder).cached == 0
 
 
-def test_a_full_disk_costs_speed_only(
-    paths: list[Path], folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_costs_speed_only(paths: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> packs.Place:
         raise OSError(28, "No space left on device")
 
     paths[1].write_bytes(b"bad")
     monkeypatch.setattr(packs.PackWriter, "add", full)
-    monkeypatch.setattr("flipdetect.data.cache.logger.disabled", False)
     frames = decode_frames(paths, SPEC, cache_dir=folder)
     assert set(frames.failures) == {1}
     assert_fresh(frames, [paths[0]])
