@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BaseFinetuning
+from pytorch_lightning.strategies import DDPStrategy
+from torch import nn
 from torch.optim import Optimizer
 
 from flipdetect.errors import ConfigError
@@ -36,5 +40,13 @@ class BackboneFreezing(BaseFinetuning):
 
     def finetune_function(self, pl_module: pl.LightningModule, epoch: int, optimizer: Optimizer) -> None:
         """Thaw the backbone when its epoch has come; on a resumed run it may have come before."""
-        if self.unfreeze_at_epoch is not None and epoch >= self.unfreeze_at_epoch:
-            self.make_trainable(pl_module.backbone)
+        if self.unfreeze_at_epoch is None or epoch < self.unfreeze_at_epoch:
+            return
+        backbone = cast(nn.Module, pl_module.backbone)
+        frozen = any(not parameter.requires_grad for parameter in backbone.parameters())
+        self.make_trainable(backbone)
+        strategy = pl_module.trainer.strategy
+        if frozen and isinstance(strategy, DDPStrategy):
+            # The wrapper exchanges the gradients of those parameters alone that learnt when it was made.
+            strategy.model = pl_module
+            strategy.configure_ddp()

@@ -12,6 +12,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
+_KEPT = ("index", "probability", "target")
+
 
 @dataclass(frozen=True)
 class EpochScores:
@@ -43,19 +45,18 @@ class ScoreCallback(Callback):
         raise NotImplementedError
 
     def _keep(self, outputs: Any) -> None:
-        self._batches.append({key: outputs[key].detach().cpu() for key in ("index", "probability", "target")})
+        self._batches.append({key: outputs[key].detach().cpu() for key in _KEPT})
 
     def _hand_over(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         batches, self._batches = self._batches, []
-        if trainer.sanity_checking or not batches or not trainer.is_global_zero:
+        if trainer.sanity_checking:
             return
-
-        def joined(key: str) -> npt.NDArray[Any]:
-            return torch.cat([batch[key] for batch in batches]).numpy()
-
-        probabilities, targets = joined("probability").astype(np.float64), joined("target").astype(np.int64)
+        found = _of_all_processes({key: _joined(batches, key) for key in _KEPT})
+        if not trainer.is_global_zero or not len(found["index"]):
+            return
+        probabilities, targets = found["probability"].astype(np.float64), found["target"].astype(np.int64)
         threshold = float(pl_module.get_buffer("threshold"))
-        self.on_scores(trainer, pl_module, EpochScores(stage, joined("index"), probabilities, targets, threshold))
+        self.on_scores(trainer, pl_module, EpochScores(stage, found["index"], probabilities, targets, threshold))
 
     def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]  # noqa: D102
         self._keep(outputs)
@@ -71,6 +72,23 @@ class ScoreCallback(Callback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hand over the test scores."""
         self._hand_over(trainer, pl_module, "test")
+
+
+def _joined(batches: list[dict[str, torch.Tensor]], key: str) -> npt.NDArray[Any]:
+    if not batches:
+        return np.empty(0, np.int64 if key == "index" else np.float32)
+    return torch.cat([batch[key] for batch in batches]).numpy()
+
+
+def _of_all_processes(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """What all processes that train together have kept, in the order of one; each of them has to call it."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return own
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, own)
+    every = {key: np.concatenate([part[key] for part in parts]) for key in own}
+    order = np.argsort(every["index"], kind="stable")
+    return {key: values[order] for key, values in every.items()}
 
 
 def add_picture(trainer: pl.Trainer, tag: str, picture: npt.NDArray[np.uint8]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 
@@ -15,6 +16,7 @@ _NOISE = (
     "(?s).*skip_none parameter was deprecated.*",  # the replacement is younger than the oldest release we support
     "LightningCLI's args parameter.*",  # main() takes its arguments on purpose
     "Precision bf16-mixed is not supported by the model summary.*",
+    ".*Using `DistributedSampler` with the dataloaders.*",  # ours repeats no frame
     ".*exists and is not empty.*",  # the run's folder holds its other files, and a resumed run's earlier ones
 )
 _ADVERTISEMENT = "litlogger"
@@ -29,7 +31,8 @@ def set_up_logging(level: int = logging.INFO) -> None:
     handler.setFormatter(_Formatter())
     root = logging.getLogger("flipdetect")
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    # Of several processes that train together, one speaks; the others only of what is wrong.
+    root.setLevel(level if os.environ.get("LOCAL_RANK", "0") == "0" else max(level, logging.WARNING))
     root.propagate = False
 
 

@@ -131,7 +131,8 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         logging.getLogger("flipdetect").error("%s", own)
         return 1
-    print(_table(results))
+    if cli.trainer.is_global_zero:
+        print(_table(results))
     return 0
 
 

@@ -113,7 +113,7 @@ def audit_split(split: Split) -> AuditReport:
     return AuditReport(
         videos=_shared(by_side, lambda record: record.video),
         sources=_shared(by_side, lambda record: record.source),
-        files=_shared(by_side, lambda record: os.path.normpath(record.path)),
+        files=_shared(by_side, lambda record: os.path.normpath(record.file)),
         neighbours=_neighbours(by_side.get("train", ()), by_side.get("test", ())),
         balance={side: _balance(records, split.classes.positive) for side, records in by_side.items()},
         class_names=split.classes.names,

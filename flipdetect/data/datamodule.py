@@ -9,22 +9,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytorch_lightning as pl
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.data.audit import audit_split
 from flipdetect.data.augment import Augmentation, Transform
+from flipdetect.data.cache import DecodedFrames
 from flipdetect.data.clip_dataset import ClipDataset, ClipDrawing
-from flipdetect.data.dataset import EpochSampler, FrameDataset, LateLoader, Sample, stream_seed
+from flipdetect.data.dataset import (
+    EpochSampler,
+    FrameDataset,
+    LateLoader,
+    Sample,
+    ShareSampler,
+    even_batch_size,
+    stream_seed,
+)
 from flipdetect.data.drawing import Balance, DrawSampler, Pool, epoch_counts
 from flipdetect.data.embedded import EmbeddedData
 from flipdetect.data.index import FrameIndex, index_frames
+from flipdetect.data.loading import Loading, SettledLoading, settled_loading, start_worker
 from flipdetect.data.mixing import RENDERED_CLASSES, MixedFrames, MixIn
 from flipdetect.data.pairs import PairSampler, twin_positions
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.reading import FrameSet, read_set
+from flipdetect.data.reading import FrameSet, read_set, read_shards
+from flipdetect.data.shard_stream import ShardStream
+from flipdetect.data.shards import FRAMES_NAME, read_shard_list
 from flipdetect.data.splitfile import read_split, write_split
 from flipdetect.data.splits import SIDES, GroupChoice, Split, split_records
 from flipdetect.errors import ConfigError, DataError
@@ -32,9 +42,6 @@ from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.naming import NamePattern
 
 logger = logging.getLogger(__name__)
-
-# More do not help: the frames come decoded from the cache.
-MAX_WORKERS = 8
 
 RENDERED_STREAM = 1
 """Sets the augmentation of frames mixed in apart from that of one's own."""
@@ -46,6 +53,8 @@ class FrameDataModule(pl.LightningDataModule):
     Args:
         root: the folder: `training|testing/<class>/...`, `<class>/...`, or one with a `labels.csv`.
         embedded: the data set to render if `root` is its folder; null for none.
+        shards: a folder of shards made by `scripts/make_shards.py` to read instead of `root`, split as they are. The
+            training side is streamed: frames come once an epoch in random order, undrawn, unbalanced, unpaired.
         manifest: a CSV file `path,label,video,frame,source` that describes the set instead of folders.
         naming: pattern by which video, frame, label and source are read off a file name; null for `VideoID_Frame`.
         classes: names of the two classes; F1 is the positive one's.
@@ -54,7 +63,9 @@ class FrameDataModule(pl.LightningDataModule):
         batch_size: frames per batch and process; clips, if `clips` is set.
         clips: for models of sequences, how the frames of a video become one sample, `ClipSample`; what is said here of
             frames drawn, balanced and paired is then said of clips. Null for single frames.
-        num_workers: loader processes; null chooses by the number of cores.
+        num_workers: loader processes for each training process; null chooses by the number of cores: none on two.
+        prefetch: batches that each loader process has ready; null: 2.
+        pin_memory: whether batches lie in page-locked memory, from which a GPU copies; null: where there is a GPU.
         mix_in: rendered frames that come among the training frames; validation and test stay one's own. Null for none.
         epoch_frames: training frames drawn in an epoch, rendered ones included: a small set's frames come several
             times, differently augmented, a large set's not all in one epoch. Null: each of one's own comes once.
@@ -77,6 +88,7 @@ class FrameDataModule(pl.LightningDataModule):
         self,
         root: str = "data/embedded",
         embedded: EmbeddedData | None = None,
+        shards: str | None = None,
         manifest: str | None = None,
         naming: NamePattern | None = None,
         classes: ClassNames = ClassNames(),  # noqa: B008 - frozen
@@ -85,6 +97,8 @@ class FrameDataModule(pl.LightningDataModule):
         batch_size: int = 32,
         clips: ClipDrawing | None = None,
         num_workers: int | None = None,
+        prefetch: int | None = None,
+        pin_memory: bool | None = None,
         mix_in: MixIn | None = None,
         epoch_frames: int | None = None,
         balance: Balance = "none",
@@ -106,7 +120,8 @@ class FrameDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.epoch_frames must be null or at least 1, got {epoch_frames}")
         if pairs and batch_size % 2:
             raise ConfigError(f"data.pairs needs an even data.batch_size, got {batch_size}")
-        self.root = Path(root).expanduser()
+        self.shards = Path(shards).expanduser() if shards else None
+        self.root = Path(root).expanduser() if self.shards is None else self.shards
         self.embedded = embedded
         self.manifest = Path(manifest).expanduser() if manifest else None
         self.naming = naming
@@ -114,7 +129,7 @@ class FrameDataModule(pl.LightningDataModule):
         self.preprocess = preprocess
         self.augmentation = Augmentation(augment) if augment else None
         self.batch_size = batch_size
-        self.num_workers = _default_workers() if num_workers is None else num_workers
+        self.loading = Loading(num_workers, prefetch, pin_memory)
         self.clips = clips
         self.mix_in = mix_in if mix_in is not None and mix_in.share > 0 else None
         if self.clips is not None and self.mix_in is not None:
@@ -130,6 +145,11 @@ class FrameDataModule(pl.LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self.cache_bytes = int(cache_gb * 2**30)
+        if self.shards is not None and (self.mix_in or clips or epoch_frames or balance != "none"):
+            raise ConfigError(
+                "data.shards is a stream, of which nothing can be drawn: set data.mix_in, data.clips and "
+                "data.epoch_frames to null and data.balance to none, or give the frames with data.root"
+            )
         self.index: FrameIndex | None = None
         self._split: Split | None = None
         self._own: FrameSet | None = None
@@ -145,6 +165,8 @@ class FrameDataModule(pl.LightningDataModule):
 
         Lightning calls this in one process per machine; the others find the work done.
         """
+        if self.shards is not None:
+            return
         rendered = self.embedded is not None and self.embedded.ensure(self.root)
         if not rendered and not self.root.is_dir():
             known = f"; the embedded data is rendered for --data.root {self.embedded.root}" if self.embedded else ""
@@ -213,7 +235,9 @@ class FrameDataModule(pl.LightningDataModule):
         """Shuffled, augmented batches; the last, smaller one is left out where there are others."""
         if self._own is None:
             raise RuntimeError("data sets exist after setup()")
-        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        if self.shards is not None:
+            return self._shard_loader(self._own, self.shards)
+        ranks, rank = self._ranks()
         with_maps = any(frames.masks for frames in (self._own, self._rendered) if frames is not None)
         frames = self._own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
         own: FrameDataset | ClipDataset = frames
@@ -228,19 +252,45 @@ class FrameDataModule(pl.LightningDataModule):
             dataset = own = ClipDataset(frames, self.clips, seed=self.seed, training=True)
         sampler = self._sampler(own, dataset, ranks, rank)
         # A batch of one or two frames makes batch norm's statistics worthless.
-        return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
+        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
+
+    def _shard_loader(self, own: FrameSet, folder: Path) -> DataLoader[Sample]:
+        if self.pairs:
+            logger.info("data.pairs is left out: data.shards is a stream.")
+        frames = own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=bool(own.masks))
+        ranks, rank = self._ranks()
+        stream = ShardStream(
+            frames,
+            read_shard_list(folder).paths("train"),
+            batch_size=self.batch_size,
+            clock=lambda: self.trainer.current_epoch if self.trainer else 0,
+            ranks=ranks,
+            rank=rank,
+            workers=self._settled_loading().workers,
+            seed=self.seed,
+        )
+        return self._loader(stream, self.batch_size, drop_last=len(stream) >= self.batch_size, persistent_workers=False)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """The validation side, in order, as it is."""
-        return self._loader(self._judged(self.split.val))
+        """The validation side, in order, as it is; of several processes each has its share."""
+        return self._judged(self.split.val)
 
     def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """The test side, in order, as it is; an empty list if the split has none."""
-        return self._loader(self._judged(self.split.test)) if self.split.test else []
+        return self._judged(self.split.test) if self.split.test else []
 
-    def _judged(self, records: Sequence[FrameRecord]) -> Dataset[Any]:
+    def _judged(self, records: Sequence[FrameRecord]) -> DataLoader[Sample]:
         frames = self.dataset(records)
-        return frames if self.clips is None else ClipDataset(frames, self.clips)
+        dataset = frames if self.clips is None else ClipDataset(frames, self.clips)
+        ranks, rank = self._ranks()
+        if not 1 < ranks <= len(dataset):
+            return self._loader(dataset, self.batch_size)
+        sampler = ShareSampler(dataset, num_replicas=ranks, rank=rank)
+        return self._loader(dataset, even_batch_size(len(dataset), ranks, self.batch_size), sampler=sampler)
+
+    def _ranks(self) -> tuple[int, int]:
+        """Processes that train together, and which of them this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def _sampler(self, own: FrameDataset | ClipDataset, dataset: Dataset[Any], ranks: int, rank: int) -> EpochSampler:
         if self.pairs and self._can_pair(own):
@@ -277,18 +327,25 @@ class FrameDataModule(pl.LightningDataModule):
         logger.info("Drawn in pairs of twins: %d of %d training frames.", 2 * twins, len(own))
         return True
 
-    def _loader(self, dataset: Dataset[Any], **kwargs: Any) -> DataLoader[Sample]:
+    def _loader(self, dataset: Dataset[Any], batch_size: int, **kwargs: Any) -> DataLoader[Sample]:
+        loading = self._settled_loading()
+        kwargs.setdefault("persistent_workers", loading.workers > 0)
         return LateLoader(
             dataset,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            worker_init_fn=_start_worker,
-            pin_memory=torch.cuda.is_available(),
+            batch_size=batch_size,
+            num_workers=loading.workers,
+            prefetch_factor=loading.prefetch,
+            pin_memory=loading.pin,
+            worker_init_fn=start_worker,
             **kwargs,
         )
 
+    def _settled_loading(self) -> SettledLoading:
+        return settled_loading(self.loading, processes=self.trainer.num_devices if self.trainer else 1)
+
     def _read_own(self) -> FrameSet:
+        if self.shards is not None:
+            return read_shards(self.shards, self.preprocess, self.classes)
         index = index_frames(self.root, classes=self.classes, pattern=self.naming, manifest=self.manifest, check=False)
         return read_set(index, self.preprocess, self.classes, cache_dir=self.cache_dir, max_bytes=self.cache_bytes)
 
@@ -302,10 +359,12 @@ class FrameDataModule(pl.LightningDataModule):
             RENDERED_CLASSES,
             cache_dir=self.cache_dir,
             max_bytes=self.cache_bytes,
-            beside=(own.frames, own.masks.kept),
+            beside=[frames for frames in (own.frames, own.masks.kept) if isinstance(frames, DecodedFrames)],
         )
 
     def _make_split(self, records: Sequence[FrameRecord]) -> Split:
+        if self.shards is not None:
+            return read_split(self.shards / FRAMES_NAME, records, root=self.shards, classes=self.classes)
         if self.split_file is not None:
             return read_split(self.split_file, records, root=self.root, classes=self.classes)
         return split_records(
@@ -317,17 +376,3 @@ class FrameDataModule(pl.LightningDataModule):
             seed=self.split_seed,
             use_supplied_test=self.use_supplied_test,
         )
-
-
-def _default_workers() -> int:
-    """Leave two cores to the model; with two or fewer, load in the training process itself.
-
-    On two cores a loader process takes turns with the model's threads, which wait for each other: loading in between
-    measured 1.2 times as fast for TinyCNN.
-    """
-    return max(0, min(MAX_WORKERS, (os.cpu_count() or 1) - 2))
-
-
-def _start_worker(_: int) -> None:
-    # OpenCV would start a thread per core in every worker and take them from the model.
-    cv2.setNumThreads(0)

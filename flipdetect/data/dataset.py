@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from flipdetect.data.augment import Augmentation
-from flipdetect.data.cache import DecodedFrames
-from flipdetect.data.masks import Masks, coarse_maps
+from flipdetect.data.frames import Frame, Frames
+from flipdetect.data.masks import Mask, Masks, coarse_maps
+from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.records import ClassNames, FrameRecord
 
 
@@ -78,7 +80,7 @@ class FrameDataset(Dataset[Sample]):
     def __init__(
         self,
         records: Sequence[FrameRecord],
-        frames: DecodedFrames,
+        frames: Frames,
         positions: Sequence[int],
         classes: ClassNames,
         augmentation: Augmentation | None = None,
@@ -87,11 +89,17 @@ class FrameDataset(Dataset[Sample]):
     ) -> None:
         self.records = tuple(records)
         self._frames = frames
-        self._positions = tuple(positions)
-        self._targets = tuple(float(classes.target(record.label)) for record in self.records)
+        # Arrays, not tuples: loader processes share their pages, which counting references would copy.
+        self._positions = np.asarray(positions, np.int64)
+        self._targets = np.array([classes.target(record.label) for record in self.records], np.float32)
         self._augmentation = augmentation
-        self._seed = seed
+        self.seed = seed
         self._masks = masks
+
+    @property
+    def spec(self) -> PreprocessSpec:
+        """What a frame becomes before the model sees it."""
+        return self._frames.spec
 
     def __len__(self) -> int:
         return len(self.records)
@@ -103,13 +111,13 @@ class FrameDataset(Dataset[Sample]):
             FrameError: if the file has become unreadable since it was checked.
         """
         draw = draw if isinstance(draw, Draw) else Draw(0, draw)
-        sample = self.sample(draw.index, draw.stream(self._seed))
+        sample = self.sample(draw.index, draw.stream(self.seed))
         sample["pair"] = -1 if draw.pair is None else draw.pair
         return sample
 
     def target(self, index: int) -> float:
         """1.0 if the frame at an index is of the positive class, else 0.0."""
-        return self._targets[index]
+        return float(self._targets[index])
 
     def sample(self, index: int, seed: int) -> Sample:
         """The sample at an index, outside of pairs, augmented with the random numbers of a seed.
@@ -117,8 +125,25 @@ class FrameDataset(Dataset[Sample]):
         Raises:
             FrameError: if the file has become unreadable since it was checked.
         """
-        frame = self._frames[self._positions[index]]
+        frame = self._frames[int(self._positions[index])]
         mask = None if self._masks is None else self._masks.mask(self.records[index])
+        return self.finish(index, frame, mask, seed)
+
+    def mask_of(self, data: bytes) -> Mask | None:
+        """The mask (height, width, 3) uint8 that a file's bytes hold; None if samples have no maps.
+
+        Raises:
+            FrameError: if it cannot be decoded.
+        """
+        return None if self._masks is None else self._masks.read(data)
+
+    def finish(self, index: int, frame: Frame, mask: Mask | None, seed: int) -> Sample:
+        """The sample of a frame that was read already, (height, width, channels) uint8, and of its mask if it has one.
+
+        Args:
+            index: of its record.
+            seed: of the augmentation.
+        """
         if self._augmentation is not None:
             if mask is None:
                 frame = self._augmentation(frame, seed)
@@ -148,6 +173,33 @@ class EpochSampler(DistributedSampler[Any]):
         return (Draw(self.epoch, int(index)) for index in super().__iter__())
 
 
+class ShareSampler(DistributedSampler[Any]):
+    """What is judged, in order; of several processes each takes its share.
+
+    Lightning's own would repeat frames until all shares are alike, and the metrics would count them twice.
+    """
+
+    def __init__(self, dataset: Dataset[Any], *, num_replicas: int, rank: int) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=False)
+        self._share = range(rank, len(dataset), num_replicas)  # type: ignore[arg-type]
+        self.total_size = len(dataset)  # type: ignore[arg-type]
+        self.num_samples = len(self._share)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._share)
+
+
+def even_batch_size(frames: int, ranks: int, batch_size: int) -> int:
+    """The batch size, or the next one with which the shares of all processes make equally many batches.
+
+    With a batch more than another, a process would wait for the others in vain.
+    """
+    largest, smallest = -(-frames // ranks), frames // ranks
+    while smallest and -(-largest // batch_size) != -(-smallest // batch_size):
+        batch_size += 1
+    return batch_size
+
+
 class LateLoader(DataLoader[Sample]):
     """A loader that draws its first frame when the first batch is asked for, not when it is iterated.
 
@@ -157,6 +209,9 @@ class LateLoader(DataLoader[Sample]):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Batches of `Sample`s."""
+        start_epoch = getattr(self.dataset, "start_epoch", None)
+        if start_epoch is not None:
+            start_epoch()
         yield from super().__iter__()
 
 

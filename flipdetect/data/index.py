@@ -9,7 +9,7 @@ share theirs. A manifest's `video` column, and a pattern that captures the label
 from __future__ import annotations
 
 import os
-from collections import Counter
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from flipdetect.data.csvfile import write_csv
-from flipdetect.data.layout import MANIFEST_NAME, FolderRole, find_data_root, folder_role, supplied_split
+from flipdetect.data.layout import MANIFEST_NAME, find_data_root, folder_role, supplied_split
 from flipdetect.errors import DataError, FrameError
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.decode import probe_frame
-from flipdetect.sources.folder import Problem, find_files
+from flipdetect.sources.folder import FolderFiles, Problem, walk_files
 from flipdetect.sources.manifest import ManifestRow, read_manifest
 from flipdetect.sources.naming import NamePattern, ParsedName, parse_name, video_id
 
@@ -90,7 +90,13 @@ class _Findings:
 
     records: list[FrameRecord] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    unnamed: set[Path] = field(default_factory=set)
+    unnamed: set[str] = field(default_factory=set)
+
+    def add(self, path: str, label: str, video: str, parsed: ParsedName, supplied: str | None) -> None:
+        """Add a frame. The frames of a video share the texts that they have in common."""
+        self.records.append(
+            FrameRecord(path, label, sys.intern(video), parsed.frame, _shared(parsed.source), supplied)  # type: ignore[arg-type]
+        )
 
 
 def index_frames(
@@ -120,72 +126,67 @@ def index_frames(
         _from_manifest(manifest, root, classes, pattern, findings)
         root = root if manifest.absolute().is_relative_to(root.absolute()) else manifest.parent
     else:
-        found = find_files(root)
-        findings.problems += found.problems
+        folders, findings.problems = walk_files(root)
         if pattern is not None and pattern.captures_label:
-            _from_names(found.files, root, classes, pattern, findings)
+            _from_names(folders, root, classes, pattern, findings)
         else:
-            _from_folders(found.files, root, classes, pattern, findings)
+            _from_folders(folders, root, classes, pattern, findings)
     if check:
         _drop_unreadable(findings)
     if not findings.records:
         raise DataError(_nothing_usable(root, classes, pattern, manifest, findings))
-    unnamed = sum(record.path in findings.unnamed for record in findings.records)
+    unnamed = sum(record.file in findings.unnamed for record in findings.records)
     return FrameIndex(tuple(findings.records), tuple(findings.problems), root, unnamed)
 
 
 def _from_folders(
-    files: Iterable[Path], root: Path, classes: ClassNames, pattern: NamePattern | None, findings: _Findings
+    folders: Iterable[FolderFiles], root: Path, classes: ClassNames, pattern: NamePattern | None, findings: _Findings
 ) -> None:
-    roles: dict[Path, FolderRole | None] = {}
-    strangers: Counter[Path] = Counter()
-    for path in files:
-        folder = path.parent
-        if folder not in roles:
-            roles[folder] = folder_role(folder.relative_to(root).parts, classes)
-        role = roles[folder]
+    strangers: list[FolderFiles] = []
+    for folder in folders:
+        role = folder_role(Path(folder.folder).relative_to(root).parts, classes)
         if role is None:
-            strangers[folder] += 1
-            continue
-        try:
-            parsed = parse_name(path.name, pattern)
-        except FrameError as error:
-            findings.problems.append(_problem(path, error))
+            strangers.append(folder)
             continue
         home = f"{role.label}/{role.subfolder}" if role.subfolder else role.label
         is_clip = bool(role.subfolder)
-        if parsed.video is None and not (is_clip and parsed.frame is not None):
-            findings.unnamed.add(path)
-        video = video_id(parsed, path.name, home, folder_is_clip=is_clip)
-        findings.records.append(FrameRecord(path, role.label, video, parsed.frame, parsed.source, role.supplied_split))
+        for path, parsed in _parsed(folder, pattern, findings):
+            if parsed.video is None and not (is_clip and parsed.frame is not None):
+                findings.unnamed.add(path)
+            video = video_id(parsed, os.path.basename(path), home, folder_is_clip=is_clip)  # noqa: PTH119
+            findings.add(path, role.label, video, parsed, role.supplied_split)
     wanted = " and ".join(f"{name}/" for name in reversed(classes.names))
-    findings.problems += [
-        Problem(
-            folder, f"{count:,} frame file{'s lie' if count > 1 else ' lies'} outside of the class folders {wanted}"
-        )
-        for folder, count in strangers.items()
-    ]
+    for folder in strangers:
+        count = len(folder.names)
+        lie = f"{count:,} frame file{'s lie' if count > 1 else ' lies'}"
+        findings.problems.append(Problem(Path(folder.folder), f"{lie} outside of the class folders {wanted}"))
 
 
 def _from_names(
-    files: Iterable[Path], root: Path, classes: ClassNames, pattern: NamePattern, findings: _Findings
+    folders: Iterable[FolderFiles], root: Path, classes: ClassNames, pattern: NamePattern, findings: _Findings
 ) -> None:
-    for path in files:
+    for folder in folders:
+        parts = Path(folder.folder).relative_to(root).parts
+        split = supplied_split(parts)
+        for path, parsed in _parsed(folder, pattern, findings):
+            if parsed.label not in classes.names:
+                findings.problems.append(Problem(Path(path), _unknown_label(parsed.label, classes)))
+                continue
+            video = parsed.video
+            # The pattern names the video in full: the same subject in two folders is one subject.
+            if video is None:
+                findings.unnamed.add(path)
+                video = Path(path).relative_to(root).with_suffix("").as_posix()
+            findings.add(path, parsed.label, video, parsed, split)
+
+
+def _parsed(folder: FolderFiles, pattern: NamePattern | None, findings: _Findings) -> Iterator[tuple[str, ParsedName]]:
+    """Path of each file, and what its name says; names that cannot be read become problems."""
+    for path, name in zip(folder.paths(), folder.names, strict=True):
         try:
-            parsed = pattern.parse(path.name)
+            yield path, parse_name(name, pattern)
         except FrameError as error:
-            findings.problems.append(_problem(path, error))
-            continue
-        if parsed.label not in classes.names:
-            findings.problems.append(Problem(path, _unknown_label(parsed.label, classes)))
-            continue
-        relative = path.relative_to(root)
-        if parsed.video is None:
-            findings.unnamed.add(path)
-        # The pattern names the video in full: the same subject in two folders is one subject.
-        video = parsed.video if parsed.video is not None else relative.with_suffix("").as_posix()
-        split = supplied_split(relative.parts[:-1])
-        findings.records.append(FrameRecord(path, parsed.label, video, parsed.frame, parsed.source, split))
+            findings.problems.append(_problem(Path(path), error))
 
 
 def _from_manifest(
@@ -210,25 +211,29 @@ def _from_manifest(
         except FrameError as error:
             findings.problems.append(Problem(row.path, where + _problem(row.path, error).reason))
             continue
-        findings.records.append(_record_of_row(row, row.label, parsed, findings.unnamed))
+        findings.records.append(_record_of_row(row, row.label, parsed, findings))
 
 
-def _record_of_row(row: ManifestRow, label: str, parsed: ParsedName, unnamed: set[Path]) -> FrameRecord:
+def _record_of_row(row: ManifestRow, label: str, parsed: ParsedName, findings: _Findings) -> FrameRecord:
     """What the manifest says comes first; what it leaves open, the file's name and folder say."""
     parents = Path(row.relative).parts[:-1]
     split = supplied_split(parents)
     home = "/".join(parents[1:] if split else parents)
     if row.video is None and parsed.video is None:
-        unnamed.add(row.path)
+        findings.unnamed.add(str(row.path))
     return FrameRecord(
         path=row.path,
-        label=label,
-        video=row.video or video_id(parsed, row.path.name, home),
+        label=sys.intern(label),
+        video=sys.intern(row.video or video_id(parsed, row.path.name, home)),
         frame=parsed.frame if row.frame is None else row.frame,
-        source=row.source or parsed.source,
+        source=_shared(row.source or parsed.source),
         supplied_split=split,
         extra=row.extra,
     )
+
+
+def _shared(text: str | None) -> str | None:
+    return None if text is None else sys.intern(text)
 
 
 def _drop_unreadable(findings: _Findings) -> None:

@@ -11,17 +11,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from flipdetect.data.cache import DecodedFrames, decode_frames
+from flipdetect.data.frames import Frames
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.records import FrameRecord
 
 logger = logging.getLogger(__name__)
 
+Mask: TypeAlias = npt.NDArray[np.uint8]
 MASK_COLUMN = "mask"
 """Column of `labels.csv`: path of the frame's mask, relative to the set's root; empty for none."""
 CHANNELS = 3
@@ -40,27 +43,38 @@ class Masks:
     Attributes:
         spec: of the frames: size and fit, which masks share.
         kept: the masks at a quarter of that size.
-        positions: position in `kept` by the frame's path.
+        positions: position in `kept` by the frame's file.
     """
 
     spec: PreprocessSpec
-    kept: DecodedFrames
-    positions: dict[Path, int]
+    kept: Frames
+    positions: dict[str, int]
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def mask(self, record: FrameRecord) -> npt.NDArray[np.uint8] | None:
+    def mask(self, record: FrameRecord) -> Mask | None:
         """The mask of a frame at input size, (height, width, 3) uint8; None if it has none.
 
         Raises:
             FrameError: if the file has become unreadable since it was checked.
         """
-        position = self.positions.get(record.path)
+        position = self.positions.get(record.file)
         if position is None:
             return None
+        return self._enlarged(self.kept[position])
+
+    def read(self, data: bytes) -> Mask:
+        """A mask at input size, (height, width, 3) uint8, of a file's bytes.
+
+        Raises:
+            FrameError: if it cannot be decoded.
+        """
+        return self._enlarged(self.kept.spec.read(data))
+
+    def _enlarged(self, kept: Mask) -> Mask:
         size = (self.spec.width, self.spec.height)
-        return np.asarray(cv2.resize(self.kept[position], size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return np.asarray(cv2.resize(kept, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def no_maps(self) -> npt.NDArray[np.float32]:
         """The maps of a frame without a mask: zeros of the right shape."""
@@ -85,15 +99,10 @@ def read_masks(
         spec: of the frames.
         cache_dir, max_bytes, beside: as `decode_frames` takes them.
     """
-    root = Path(os.path.normpath(root))
-    named = {r.path: Path(os.path.normpath(root / r.extra[MASK_COLUMN])) for r in records if r.extra.get(MASK_COLUMN)}
-    # A set that was downloaded must not make the program read other files; links are not resolved.
-    found = {frame: mask for frame, mask in named.items() if mask.is_relative_to(root) and mask.is_file()}
-    kept = decode_frames(
-        list(found.values()), _kept_spec(spec), cache_dir=cache_dir, max_bytes=max_bytes, beside=beside
-    )
-    missing = [str(mask) for frame, mask in named.items() if frame not in found]
-    unusable = missing + [str(kept.paths[i]) for i in sorted(kept.failures)]
+    named, found = mask_files(records, root)
+    kept = decode_frames(list(found.values()), kept_spec(spec), cache_dir=cache_dir, max_bytes=max_bytes, beside=beside)
+    missing = [mask for frame, mask in named.items() if frame not in found]
+    unusable = missing + [kept.files[i] for i in sorted(kept.failures)]
     if unusable:
         logger.warning(
             "%d of %d masks cannot be read, such as %s: their frames teach without maps.",
@@ -102,6 +111,25 @@ def read_masks(
             unusable[0],
         )
     return Masks(spec, kept, {frame: i for i, frame in enumerate(found) if i not in kept.failures})
+
+
+def mask_files(records: Sequence[FrameRecord], root: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The masks that records name, and those of them that can be used: each by its frame's file."""
+    folder = os.path.normpath(root)
+    named = {
+        record.file: os.path.normpath(os.path.join(folder, mask))  # noqa: PTH118 - text: there may be very many
+        for record in records
+        if (mask := record.extra.get(MASK_COLUMN))
+    }
+    # A set that was downloaded must not make the program read other files; links are not resolved.
+    return named, {frame: mask for frame, mask in named.items() if _is_below(mask, folder) and os.path.isfile(mask)}  # noqa: PTH113
+
+
+def _is_below(file: str, folder: str) -> bool:
+    """Whether a file lies in a folder, as their normalised paths have it."""
+    if folder == os.curdir:
+        return not os.path.isabs(file) and file.split(os.sep, 1)[0] != os.pardir  # noqa: PTH117
+    return file.startswith(os.path.join(folder, ""))  # noqa: PTH118
 
 
 def coarse_maps(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -120,8 +148,8 @@ def coarse_maps(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(cells.transpose(2, 0, 1), np.float32) / np.float32(255)
 
 
-def _kept_spec(spec: PreprocessSpec) -> PreprocessSpec:
-    """Masks are fitted as their frames are; nothing covers what a letterbox adds."""
+def kept_spec(spec: PreprocessSpec) -> PreprocessSpec:
+    """What masks are brought to: fitted as the frames that `spec` is of; nothing covers what a letterbox adds."""
     sides = (spec.height, spec.width)
     shrink = next(shrink for shrink in KEPT_SHRINKS if min(sides) >= KEPT_MIN_SIDE * shrink)
     height, width = (-(-side // shrink) for side in sides)

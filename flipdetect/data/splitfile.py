@@ -61,13 +61,13 @@ def read_split(path: Path, records: Sequence[FrameRecord], root: Path, classes: 
     Raises:
         DataError: if the file cannot be read, or train, val, or a test side that it names lacks a class.
     """
-    by_path = {_absolute(record.path): record for record in records}
+    by_path = {_absolute(record.file): record for record in records}
     chosen: list[FrameRecord] = []
     sides: list[str] = []
     missing: list[str] = []
     relabelled: list[str] = []
     for name, label, side in _rows(path):
-        record = by_path.get(_absolute(root / name))
+        record = by_path.get(_absolute(os.path.join(root, name)))  # noqa: PTH118 - text, for speed
         if record is None:
             missing.append(name)
             continue
@@ -130,7 +130,7 @@ def _note(names: list[str], what: str) -> list[str]:
     return [f"{len(names):,} {what}: {shown}"]
 
 
-def _absolute(path: Path) -> str:
+def _absolute(path: str) -> str:
     # Path.resolve would follow links, and ask the disk about each file.
     return os.path.abspath(path)  # noqa: PTH100
 

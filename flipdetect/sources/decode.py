@@ -104,7 +104,7 @@ def decode_frame(
     if min_size is not None and min(min_size) < 1:
         raise ConfigError(f"min_size must be (height, width) of at least one pixel each, got {min_size}")
     name = _name(source)
-    data = source if isinstance(source, bytes) else _read(source)
+    data = source if isinstance(source, bytes) else read_bytes(source)
     with _open(io.BytesIO(data), len(data), name) as image:
         _prepare_draft(image, min_size, channels)
         _check_pixels(image, name)
@@ -156,7 +156,12 @@ def _size(path: Path) -> int:
     return status.st_size
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The contents of a file that is to be decoded.
+
+    Raises:
+        FrameError: as `decode_frame`, for what the file system shows.
+    """
     _size(path)
     try:
         return path.read_bytes()

@@ -10,14 +10,46 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from flipdetect.errors import DataError
 from flipdetect.sources.folder import Problem
 
 COLUMNS = ("path", "label", "video", "frame", "source")
+
+
+class FurtherColumns(Mapping[str, str]):
+    """The values of a row's further columns, as one text: as a dictionary they would take five times the memory.
+
+    Args:
+        names: of the columns; one tuple for all rows.
+        values: of the row.
+    """
+
+    __slots__ = ("_names", "_text")
+    _BETWEEN = "\x1f"  # ASCII's unit separator
+
+    def __init__(self, names: tuple[str, ...], values: list[str]) -> None:
+        self._names = names
+        self._text = self._BETWEEN.join(value.replace(self._BETWEEN, " ") for value in values)
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._text.split(self._BETWEEN)[self._names.index(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +151,18 @@ def _row(fields: dict[str, str], line: int, folders: list[Path], labelled: bool)
         video=fields.get("video") or None,
         frame=None if frame is None else int(frame),
         source=fields.get("source") or None,
-        extra={name: value for name, value in fields.items() if name not in COLUMNS},
+        extra=_further(fields),
     )
+
+
+def _further(fields: dict[str, str]) -> Mapping[str, str]:
+    names = _further_names(tuple(fields))
+    return FurtherColumns(names, [fields[name] for name in names]) if names else {}
+
+
+@cache
+def _further_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sys.intern(name) for name in names if name not in COLUMNS)
 
 
 def _locate(text: str, folders: list[Path]) -> tuple[Path, str]:
@@ -130,6 +172,9 @@ def _locate(text: str, folders: list[Path]) -> tuple[Path, str]:
         ValueError: if it lies outside all of `folders`.
     """
     text = text.replace("\\", "/")
+    plain = os.path.normpath(text)
+    if len(folders) == 1 and not os.path.isabs(plain) and plain.split(os.sep, 1)[0] != os.pardir:  # noqa: PTH117
+        return folders[0] / plain, plain.replace(os.sep, "/")
     inside: list[tuple[Path, str]] = []
     for base in folders:
         joined = os.path.normpath(base / text)

@@ -13,6 +13,7 @@ The MRL eye set (`s0001_00001_0_0_1_0_0_01.png`: subject first, eye state fifth)
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def parse_name(name: str, pattern: NamePattern | None = None) -> ParsedName:
     """
     if pattern is not None:
         return pattern.parse(name)
-    stem = PurePath(name).stem[:MAX_NAME_LENGTH]
+    stem = os.path.splitext(name)[0][:MAX_NAME_LENGTH]  # noqa: PTH122 - PurePath takes ten times as long
     if match := _BARE_NUMBER.fullmatch(stem):
         return ParsedName(frame=int(match["frame"]))
     if match := _MONREADER.fullmatch(stem):

@@ -168,7 +168,7 @@ class FrameClassifier(pl.LightningModule):
         """One optimisation step on a batch of `Sample`s -> loss () float32.
 
         Logged are the label's loss (`train_loss`, to be compared with `val_loss`) and, each unweighted and over the
-        frames or pairs that it is about, those of the maps and twins.
+        frames or pairs that it is about, those of the maps and twins; of several processes, those of the first.
         """
         targets = batch["target"]
         if self._learns_maps(batch):
@@ -183,6 +183,7 @@ class FrameClassifier(pl.LightningModule):
     def _label_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = self.loss(logits, targets)
         self.train_metrics.update(logits.detach().sigmoid(), targets.long())
+        # Not sync_dist: the progress bar of the first process would ask for the mean of all, and wait for ever.
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
         return loss
 
@@ -221,7 +222,7 @@ class FrameClassifier(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training F1 (on augmented frames, at threshold 0.5)."""
-        self.log("train_f1", self.train_metrics.compute(DEFAULT_THRESHOLD)["f1"])
+        self.log("train_f1", self.train_metrics.compute(DEFAULT_THRESHOLD)["f1"], sync_dist=True)
         self.train_metrics.reset()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> StepOutput:
@@ -286,9 +287,10 @@ class FrameClassifier(pl.LightningModule):
         values = {f"{stage}_{name}": value for name, value in metrics.compute(threshold).items()}
         metrics.reset()
         headline = f"{stage}_f1"
-        self.log(headline, values.pop(headline), prog_bar=True)
-        self.log_dict(values)
-        self.log(f"{stage}_threshold", threshold)
+        # All processes have computed them of all frames; the mean of equal values is the value.
+        self.log(headline, values.pop(headline), prog_bar=True, sync_dist=True)
+        self.log_dict(values, sync_dist=True)
+        self.log(f"{stage}_threshold", threshold, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch."""

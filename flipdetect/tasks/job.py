@@ -61,11 +61,12 @@ def fit_and_test(
     checkpoint = trainer.checkpoint_callback
     best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
     results: dict[str, float] = {}
+    data.setup("test")  # a strategy that trains in processes of its own leaves none here
     # A small set may have no test side.
     for judge in (trainer.validate, trainer.test) if data.test_dataloader() else (trainer.validate,):
         for values in judge(model, datamodule=data, ckpt_path=best or None, verbose=False):
             results.update(values)
-    if best:
+    if best and trainer.is_global_zero:
         best_epoch = torch.load(best, map_location="cpu", weights_only=True)["epoch"]
         _write_metrics(Path(best), results, epochs=epochs, best_epoch=best_epoch, fit_seconds=round(seconds, 1))
     for log in trainer.loggers:

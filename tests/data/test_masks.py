@@ -12,7 +12,6 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from flipdetect.data import cache
 from flipdetect.data.augment import Augmentation, Transform
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.embedded import EmbeddedData
@@ -76,7 +75,7 @@ def test_validation_and_sets_without_masks_have_none(rendered: Path, tmp_path: P
     assert "maps" not in next(iter(module(rendered).val_dataloader()))
     data = module(make_monreader_set(tmp_path / "own", videos=6, frames=2), cache_dir=str(tmp_path / "cache"))
     assert not {"maps", "has_maps"} & set(epoch(data))
-    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
+    assert len(list((tmp_path / "cache").glob("*/*.frames"))) == 1
 
 
 def test_rendered_frames_bring_maps_among_ones_own_without(
@@ -96,22 +95,22 @@ def test_cached_masks_are_decoded_once_and_equal_fresh_ones(
     rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh, first = epoch(module(rendered)), epoch(module(rendered, cache_dir=str(tmp_path)))
-    monkeypatch.setattr(cache, "_decode_all", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(PreprocessSpec, "read", lambda *_: pytest.fail("decoded again"))
     again = epoch(module(rendered, cache_dir=str(tmp_path)))
     assert torch.equal(fresh["maps"], first["maps"])
     assert torch.equal(first["maps"], again["maps"])
-    sizes = sorted(path.stat().st_size for path in tmp_path.glob("*.npy"))
+    sizes = sorted(path.stat().st_size for path in tmp_path.glob("*/*.frames"))
     assert len(sizes) == 2
     assert sizes[0] < sizes[1] / 10
 
 
 def test_masks_do_not_push_their_frames_out_of_a_full_cache(rendered: Path, tmp_path: Path) -> None:
     frame_bytes = 32 * 64 * 36 * 3
-    data = module(rendered, cache_dir=str(tmp_path), cache_gb=(frame_bytes + 2000) / 2**30)
-    assert len(list(tmp_path.glob("*.npy"))) == 1
+    data = module(rendered, cache_dir=str(tmp_path), cache_gb=(frame_bytes + 500) / 2**30)
+    assert len(list(tmp_path.glob("*/*.frames"))) == 1
     assert data._own is not None
-    assert data._own.frames.pixels is not None
-    assert data._own.masks.kept.pixels is None
+    assert data._own.frames.cached == 32
+    assert data._own.masks.kept.cached == 0
     assert epoch(data)["has_maps"].all()
 
 

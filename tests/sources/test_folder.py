@@ -3,7 +3,7 @@ import os
 import pytest
 
 from flipdetect.errors import DataError
-from flipdetect.sources.folder import find_files
+from flipdetect.sources.folder import find_files, walk_files
 
 
 def touch(root, *names):
@@ -21,6 +21,18 @@ def test_natural_order_at_every_level(tmp_path):
     touch(tmp_path, "clip10/f1.jpg", "clip2/f10.jpg", "clip2/f9.jpg", "b.jpg", "clip2/deep/f1.jpg")
     expected = ["b.jpg", "clip2/f9.jpg", "clip2/f10.jpg", "clip2/deep/f1.jpg", "clip10/f1.jpg"]
     assert found(tmp_path) == expected
+
+
+def test_natural_order_whether_or_not_digits_stand_at_the_same_places(tmp_path):
+    same, other = ["a_09.jpg", "a_10.jpg", "a_11.jpg"], ["b_9.jpg", "b_10.jpg", "c_2.jpg"]
+    touch(tmp_path, *(f"same/{name}" for name in same), *(f"other/{name}" for name in other))
+    assert found(tmp_path) == [f"other/{name}" for name in other] + [f"same/{name}" for name in same]
+    folders, problems = walk_files(tmp_path)
+    assert [(each.folder.rsplit(os.sep, 1)[-1], each.names) for each in folders] == [
+        ("other", tuple(other)),
+        ("same", tuple(same)),
+    ]
+    assert not problems
 
 
 def test_only_images_in_any_case_and_no_junk(tmp_path):

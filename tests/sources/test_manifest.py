@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from flipdetect.errors import DataError
@@ -78,3 +80,13 @@ def test_a_file_without_the_columns_is_refused(tmp_path, text):
 def test_an_absent_manifest_is_an_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_manifest(tmp_path / "absent.csv")
+
+
+def test_further_columns_are_as_a_dictionary_but_smaller(tmp_path):
+    text = "path,label,a,b\n1.jpg,flip,x\x1fy,2\n2.jpg,flip,,\n"
+    first, second = (row.extra for row in read_manifest(write(tmp_path, text)).rows)
+    assert dict(first) == {"a": "x y", "b": "2"}
+    assert (second.get("b"), second.get("absent"), len(second), "a" in second) == ("", None, 2, True)
+    with pytest.raises(KeyError):
+        first["absent"]
+    assert pickle.loads(pickle.dumps(first)) == first
