@@ -25,7 +25,7 @@ RULES: dict[str, set[str]] = {
     "outputs": {"sources"},
     "callbacks": {"data", "metrics", "outputs", "synth"},
     "inference": {"sources", "data", "models", "tasks", "shipped"},
-    "export": {"models", "tasks", "inference", "shipped"},
+    "export": {"sources", "data", "models", "tasks", "inference", "shipped"},
     "evaluation": {"sources", "data", "metrics", "tasks", "outputs", "inference", "shipped"},
     "apps": {"sources", "inference", "outputs", "shipped"},
     "cli": {
@@ -71,7 +71,14 @@ LIGHT = [
     "inference.stills",
     "inference.event_fit",
     "evaluation.events",
+    "apps.clips",
+    "apps.extraction",
     "apps.products",
+    "export.card",
+    "export.compact",
+    "export.onnx_writing",
+    "export.quantize",
+    "export.sample",
     "cli.inference",
     "cli.sequence",
 ]
