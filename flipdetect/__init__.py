@@ -20,7 +20,6 @@ When pages were turned, in a video, a folder of frames, an iterator of frames, o
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,12 +29,9 @@ if TYPE_CHECKING:
     from flipdetect.inference.bundle import Bundle
     from flipdetect.inference.detect import detect_flips, stream_flips
 
-__all__ = ["__version__", "detect_flips", "load", "stream_flips"]
+    __version__: str
 
-try:
-    __version__ = version("flipdetect")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0+unknown"
+__all__ = ["__version__", "detect_flips", "load", "stream_flips"]
 
 
 def load(model: str | os.PathLike[str], device: str = "auto") -> Bundle:
@@ -58,9 +54,20 @@ def load(model: str | os.PathLike[str], device: str = "auto") -> Bundle:
 
 
 def __getattr__(name: str) -> Any:
-    """`detect_flips` and `stream_flips`, imported when they are first asked for."""
+    """`detect_flips`, `stream_flips` and the version, found when they are first asked for."""
     if name in ("detect_flips", "stream_flips"):
         from flipdetect.inference import detect
 
         return getattr(detect, name)
+    if name == "__version__":  # the package that knows it is half of what `--help` would import
+        return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("flipdetect")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+unknown"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import hush_libraries, set_up_logging
-from flipdetect.errors import DataError, FlipdetectError, FrameError
+from flipdetect.errors import FlipdetectError
 from flipdetect.shipped import SHIPPED, shipped_path
 
 if TYPE_CHECKING:
@@ -67,10 +67,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _export(options: argparse.Namespace) -> str:
     from flipdetect.export.parity import LIMITS, export_checked
+    from flipdetect.export.sample import sample_frames
     from flipdetect.inference.bundle import load_bundle
 
     bundle = load_bundle(options.checkpoint_path or shipped_path(options.model), "cpu")
-    frames = _frames_of(options.folder_path, bundle.preprocess) if options.folder_path else _rendered(bundle.preprocess)
+    if options.folder_path:
+        frames = sample_frames(options.folder_path, bundle.preprocess, MOST_FRAMES).frames
+    else:
+        frames = _rendered(bundle.preprocess)
     parity = export_checked(bundle, options.output, frames, precision=options.precision)
     lines = [
         f"{options.output}: {options.output.stat().st_size:,} bytes",
@@ -91,28 +95,6 @@ def _rendered(spec: PreprocessSpec) -> np.ndarray:
     config = SynthConfig(seed=UNSEEN_SEED, sources=SOURCES, clips_per_source=2)
     clips = (render_clip(config, clip, TIMES) for clip in range(config.clips))
     return np.stack([spec.load(encode_frame(frame)) for clip in clips for frame in clip])
-
-
-def _frames_of(folder: Path, spec: PreprocessSpec) -> np.ndarray:
-    """Frames of a folder, spread over it, as the model sees them, (N, C, H, W) float32; unreadable ones are left out.
-
-    Raises:
-        DataError: if it holds no readable frame.
-    """
-    import numpy as np
-
-    from flipdetect.sources.folder import find_files
-
-    files = find_files(folder.expanduser()).files
-    frames = []
-    for path in files[:: -(-len(files) // MOST_FRAMES) or 1]:
-        try:
-            frames.append(spec.load(path))
-        except FrameError as error:
-            logger.warning("left out: %s", error)
-    if not frames:
-        raise DataError(f"the folder {folder} holds no readable frame to compare on")
-    return np.stack(frames)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("predictions.csv"),
         help="table to write, one row per file; - for standard output (default: %(default)s)",
     )
-    parser.add_argument("--batch-size", type=_count, default=16, help="frames scored at a time (default: %(default)s)")
+    parser.add_argument("--batch-size", type=_count, help="frames scored at a time; default: what suits the engine")
     parser.add_argument(
         "--threshold", type=_share, help="probability from which a frame counts as a flip; default: the model's own"
     )
@@ -145,7 +145,8 @@ def _score_folder(options: argparse.Namespace) -> int:
     from flipdetect.inference.engine import load_model
     from flipdetect.inference.predictor import Predictor
 
-    model = load_model(checkpoint, options.engine, options.device)
+    # Decoding takes as long as scoring: threads that do both need none beside them.
+    model = load_model(checkpoint, options.engine, options.device, threads=1)
     threshold = model.threshold if options.threshold is None else options.threshold
     logger.info("Model: %s (threshold %.3f, %s)", model.path, threshold, model.runs_on)
     predictor = Predictor(model, threshold, options.batch_size)

@@ -47,6 +47,7 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     """Score videos or ordered frames, then write what was found; after Ctrl-C, what was found so far."""
     from flipdetect.apps.extraction import Extraction
     from flipdetect.inference.engine import load_model
+    from flipdetect.inference.predictor import BATCH
     from flipdetect.outputs.predictions import PredictionWriter
 
     model = load_model(model_path, options.engine, options.device)
@@ -54,7 +55,7 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     settings = _settings(options, model_path)
     threshold = model.threshold if options.threshold is None else options.threshold
     logger.info("Model: %s (threshold %.3f, %s)", model.path, threshold, model.runs_on)
-    extraction = Extraction(model, settings, threshold, model_path.stem, options.batch_size)
+    extraction = Extraction(model, settings, threshold, model_path.stem, options.batch_size or BATCH)
     writer = PredictionWriter(options.output, sys.stdout, resume=options.resume)
     interrupted = False
     try:

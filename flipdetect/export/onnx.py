@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import flipdetect
-from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
+from flipdetect.export.onnx_writing import check_packages, store_float16, write_model
 from flipdetect.inference.bundle import Bundle
-from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, SIZE_LIMIT, file_digest
+from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, file_digest
 from flipdetect.models.base import FrameModel
 from flipdetect.models.evidence import MAPS
-from flipdetect.runs import CHECKPOINT_KEY
 from flipdetect.shipped import SUFFIX
 from flipdetect.tasks import SequenceClassifier
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import ModelProto
 
 Precision = Literal["float32", "float16"]
 
 OPSET = 18
 """The version of ONNX's operators that torch's exporter writes by itself, without converting."""
-IR_VERSION = 10
-"""The version of the file format (ONNX 1.16). Fixed, so that ONNX Runtime reads the file from 1.18 on whichever torch
-made it."""
 PACKAGES = ("onnx", "onnxscript")
 """What torch's exporter needs besides torch."""
 
 EXAMPLE_BATCH = 2  # of one frame, the exporter would take the batch's size for a constant
-SMALL = 64
-"""Tensors of fewer numbers, such as biases and sizes, stay as they are in float16: nothing is gained on them."""
 
 
 class _Exported(nn.Module):
@@ -81,24 +72,12 @@ def export_onnx(bundle: Bundle, path: Path, *, precision: Precision = "float32")
         raise ModelError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
     if isinstance(bundle.task, SequenceClassifier):
         raise ModelError(f"{bundle.path} judges clips; a model of single frames is exported, such as the one in it")
-    _check_packages()
-    from onnx import checker
-
+    check_packages(PACKAGES)
     model = _graph(bundle)
-    model.ir_version = IR_VERSION
     _strip(model)
     if precision == "float16":
-        _store_float16(model.graph)
-    model.producer_name, model.producer_version = "flipdetect", flipdetect.__version__
-    del model.metadata_props[:]
-    facts = json.dumps(_facts(bundle, precision), allow_nan=False, ensure_ascii=False, sort_keys=True)
-    model.metadata_props.add(key=CHECKPOINT_KEY, value=facts)
-    checker.check_model(model, full_check=True)
-    data = model.SerializeToString(deterministic=True)
-    if len(data) > SIZE_LIMIT:
-        raise ModelError(f"exported, {bundle.path} has {len(data):,} bytes; {SIZE_LIMIT:,} at most are loaded again")
-    with replacing(path) as part:
-        part.write_bytes(data)
+        store_float16(model.graph)
+    write_model(model, _facts(bundle, precision), path)
     return path
 
 
@@ -115,12 +94,6 @@ def _facts(bundle: Bundle, precision: Precision) -> dict[str, Any]:
         "source": file_digest(bundle.path),
         "flipdetect": flipdetect.__version__,
     }
-
-
-def _check_packages() -> None:
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(f"to export a model, torch needs {' and '.join(missing)}; pip install {' '.join(missing)}")
 
 
 def _graph(bundle: Bundle) -> ModelProto:
@@ -157,27 +130,3 @@ def _strip(model: ModelProto) -> None:
     for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-
-
-def _store_float16(graph: GraphProto) -> None:
-    """Store large float32 tensors as float16, each followed by a cast to float32.
-
-    ONNX Runtime undoes the cast once, when it loads the file.
-
-    Raises:
-        ModelError: if a number is too large for float16.
-    """
-    from onnx import TensorProto, helper, numpy_helper
-
-    casts = []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALL:
-            continue
-        values, name = numpy_helper.to_array(tensor), tensor.name
-        if np.abs(values).max() > np.finfo(np.float16).max:
-            raise ModelError(f"the weights {name!r} are too large for float16; export in float32")
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_float16"))
-        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)

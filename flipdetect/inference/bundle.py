@@ -51,6 +51,11 @@ class Bundle(PredictsFrames):
         """Engine and device, for the user."""
         return f"PyTorch, {self.task.device}"
 
+    @property
+    def is_single_threaded(self) -> bool:
+        """Never: PyTorch divides one call among the cores, and several calls would take them from each other."""
+        return False
+
     def probabilities(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64."""
         with torch.inference_mode():

@@ -20,7 +20,9 @@ RUNTIME = "onnxruntime"
 logger = logging.getLogger(__name__)
 
 
-def load_model(model: str | os.PathLike[str], engine: Engine = "auto", device: str = "auto") -> TrainedModel:
+def load_model(
+    model: str | os.PathLike[str], engine: Engine = "auto", device: str = "auto", threads: int | None = None
+) -> TrainedModel:
     """Load a trained model with the engine that suits it.
 
     An `.onnx` file is run by ONNX Runtime, on the CPU. The others are run by PyTorch, unless the same model lies beside
@@ -32,6 +34,7 @@ def load_model(model: str | os.PathLike[str], engine: Engine = "auto", device: s
         engine: "auto", "torch" or "onnx".
         device: "auto", "cpu" or "cuda". ONNX Runtime takes the CPU. PyTorch takes a GPU on "auto" if there is one; but
             where "auto" finds an exported model it does not look for one: looking means importing PyTorch.
+        threads: with which ONNX Runtime computes; None: one per core. With 1, `Predictor` calls it from several.
 
     Raises:
         ModelError: if the model cannot be loaded, the engine cannot run it, or was exported from another file than
@@ -44,12 +47,12 @@ def load_model(model: str | os.PathLike[str], engine: Engine = "auto", device: s
         if engine == "torch":
             raise ModelError(f"PyTorch does not run {path}; choose engine onnx, or a .ckpt or .safetensors file")
         _refuse_gpu(device)
-        return load_onnx(path)
+        return load_onnx(path, threads)
     if engine == "onnx":
         _refuse_gpu(device)
-        return _exported(path)
+        return _exported(path, threads)
     if engine == "auto" and device != "cuda" and path.suffix == PACKED_SUFFIX:
-        found = _exported_if_usable(path)
+        found = _exported_if_usable(path, threads)
         if found is not None:
             return found
 
@@ -58,17 +61,17 @@ def load_model(model: str | os.PathLike[str], engine: Engine = "auto", device: s
     return load_bundle(path, device)
 
 
-def _exported(path: Path) -> OnnxModel:
+def _exported(path: Path, threads: int | None) -> OnnxModel:
     beside = path.with_suffix(SUFFIX)
     if not beside.is_file():
         raise ModelError(f"{path} was not exported: there is no {beside}; {_export(path)}")
-    model = load_onnx(beside)
+    model = load_onnx(beside, threads)
     if _is_stale(model, path):
         raise ModelError(f"{beside} was exported from another {path.name} than the one beside it; {_export(path)}")
     return model
 
 
-def _exported_if_usable(path: Path) -> OnnxModel | None:
+def _exported_if_usable(path: Path, threads: int | None) -> OnnxModel | None:
     """The exported model beside a file, or None and a message that says why PyTorch is taken instead."""
     beside = path.with_suffix(SUFFIX)
     if not beside.is_file():
@@ -77,7 +80,7 @@ def _exported_if_usable(path: Path) -> OnnxModel | None:
     if importlib.util.find_spec(RUNTIME) is None:
         logger.info("PyTorch runs %s: ONNX Runtime is not installed; %s", path, REMEDY)
         return None
-    model = load_onnx(beside)
+    model = load_onnx(beside, threads)
     if _is_stale(model, path):
         logger.warning("PyTorch runs %s: %s was exported from another one; %s", path, beside, _export(path))
         return None

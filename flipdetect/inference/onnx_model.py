@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
+from flipdetect.inference.cores import usable_cores
 from flipdetect.inference.onnx_file import read_onnx_facts
 from flipdetect.inference.prepared import Inputs, Maps, PredictsFrames, Probabilities
 from flipdetect.records import ClassNames
@@ -62,6 +62,11 @@ class OnnxModel(PredictsFrames):
     def runs_on(self) -> str:
         """Engine and device, for the user."""
         return "ONNX Runtime, cpu"
+
+    @property
+    def is_single_threaded(self) -> bool:
+        """Whether a call computes in the calling thread alone."""
+        return int(self.session.get_session_options().intra_op_num_threads) == 1
 
     def probabilities(self, frames: Inputs) -> Probabilities:
         """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64.
@@ -147,13 +152,6 @@ def file_digest(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on: where an administrator or a container grants fewer, not all there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _read(path: Path) -> bytes:

@@ -56,6 +56,10 @@ class TrainedModel(ScoringModel, Protocol):
     def runs_on(self) -> str:
         """Engine and device, for the user."""
 
+    @property
+    def is_single_threaded(self) -> bool:
+        """Whether a call computes in the calling thread alone, and may run beside others."""
+
     def look(self, frames: Inputs) -> tuple[Probabilities, Maps | None]:
         """(B, C, H, W) float32 -> probabilities (B,) and maps of the hands (B, h, w) 0 to 1, None if it has none."""
 

@@ -232,7 +232,7 @@ def _jpeg_ends(data: bytes) -> bool:
     while data[position : position + 1] == b"\xff":
         marker = data[position + 1]
         if marker == 0xDA:
-            return data.find(b"\xff\xd9", position) >= 0
+            return data.rfind(b"\xff\xd9", position) >= 0  # from the end, where it stands
         if marker == 0xFF:
             position += 1
             continue

@@ -13,7 +13,8 @@ import torch
 import flipdetect
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
-from flipdetect.export.onnx import IR_VERSION, OPSET, export_onnx
+from flipdetect.export.onnx import OPSET, export_onnx
+from flipdetect.export.onnx_writing import IR_VERSION
 from flipdetect.export.parity import LIMITS, Parity, export_checked, measure_parity
 from flipdetect.inference.bundle import Bundle, load_bundle
 from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
@@ -175,7 +176,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
     clips = SequenceClassifier(weights="none", width=4, hidden=8).eval()
     with pytest.raises(ModelError, match="judges clips"):
         export_onnx(replace(bundle, task=clips), path)
-    monkeypatch.setattr("flipdetect.export.onnx.SIZE_LIMIT", 1000)
+    monkeypatch.setattr("flipdetect.export.onnx_writing.SIZE_LIMIT", 1000)
     with pytest.raises(ModelError, match="1,000 at most"):
         export_onnx(bundle, path)
     find = importlib.util.find_spec

@@ -11,7 +11,8 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, FrameError, ModelError
-from flipdetect.inference.onnx_model import SIZE_LIMIT, file_digest, load_onnx, usable_cores
+from flipdetect.inference.cores import usable_cores
+from flipdetect.inference.onnx_model import SIZE_LIMIT, file_digest, load_onnx
 from tests.inference.exported import FACTS, SPEC, brightness_model, write_exported
 
 
