@@ -191,6 +191,8 @@ def _session(path: Path, data: bytes, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Its threads would spin while they wait for each other, and so take cores from the decoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors: they are raised, too; what is milder nobody can act on
     # Judged as ONNX, so it must not be taken for ONNX Runtime's own format, which it would guess from the bytes.
     options.add_session_config_entry("session.load_model_format", "ONNX")

@@ -20,6 +20,8 @@ RATE_HZ = 10.0
 """Frames per second of a video that are scored while nothing changes."""
 REFINE = 3
 """Times as many are scored where scores change."""
+HELD_BYTES = 1_000_000
+"""A larger frame is brought to the model's size at once, if it is held only in case it should be scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,11 @@ class ScanSettings:
 
 @dataclass(slots=True)
 class _Seen:
-    """A frame between being taken and being reported."""
+    """A frame between being taken and being reported; of a large one, what the model takes is kept instead."""
 
     shot: Shot
     coarse: bool
-    prepared: Image | None
+    prepared: Image | None = None
     odds: float | None = None
     score: FrameScore | None = None
     reported: bool = False
@@ -114,10 +116,10 @@ class Scanner:
             yield self._finish(chunk)
 
     def _take(self, shot: Shot, *, coarse: bool) -> _Seen:
-        prepared = None if shot.image is None else resize_frame(self._model.preprocess, shot.image)
-        # Of frames between, only what the model takes is kept.
-        kept = shot if coarse else Shot(shot.path, shot.time_s, shot.frame, None, shot.error)
-        return _Seen(kept, coarse, prepared)
+        if coarse or shot.image is None or shot.image.nbytes <= HELD_BYTES:
+            return _Seen(shot, coarse)
+        kept = Shot(shot.path, shot.time_s, shot.frame, None, shot.error)
+        return _Seen(kept, coarse, resize_frame(self._model.preprocess, shot.image))
 
     def _finish(self, chunk: list[_Seen]) -> list[FrameScore]:
         """Score what is new in a chunk that begins with a coarse frame, and report it."""
@@ -144,19 +146,25 @@ class Scanner:
         return left.score.label != right.score.label or abs(left.odds - right.odds) >= self._settings.change
 
     def _look(self, wanted: list[_Seen]) -> None:
-        readable = [(seen, seen.prepared) for seen in wanted if seen.prepared is not None]
+        spec = self._model.preprocess
+        readable = [seen for seen in wanted if seen.prepared is not None or seen.shot.image is not None]
         for first in range(0, len(readable), self._settings.batch_size):
             part = readable[first : first + self._settings.batch_size]
-            frames = np.stack([self._model.preprocess.normalise(prepared) for _, prepared in part])
-            probabilities, hands = self._model.look(frames)
-            for place, (seen, _) in enumerate(part):
+            probabilities, hands = self._model.look(np.stack([spec.normalise(self._prepared(seen)) for seen in part]))
+            for place, seen in enumerate(part):
                 self._record(seen, float(probabilities[place]), None if hands is None else hands[place])
+
+    def _prepared(self, seen: _Seen) -> Image:
+        if seen.prepared is not None:
+            return seen.prepared
+        assert seen.shot.image is not None
+        return resize_frame(self._model.preprocess, seen.shot.image)
 
     def _record(self, seen: _Seen, probability: float, hands: Maps | None) -> None:
         shot = seen.shot
         label = self._model.classes.names[int(probability >= self._threshold)]
         quality: FrameQuality | None = None
-        if self._meter is not None and shot.image is not None:
+        if self._meter is not None and seen.coarse and shot.image is not None:
             height, width = shot.image.shape[:2]
             over = None if hands is None else self._model.preprocess.unplace(hands, height, width)
             quality = self._meter(shot.image, over)

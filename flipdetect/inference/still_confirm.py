@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -51,6 +51,9 @@ SUSPECT_OWN, SUSPECT_PRINT = 0.3, 0.03
 LOOKED_AT = 4
 """As many times as pictures are compared, fingerprints are looked at closely."""
 
+LEAST_RESPONSE = 0.05
+"""Of a phase correlation that found something: of other pages it reaches 0.03, of moved ones 0.4."""
+
 LEAST_BLOCKS = 12
 """Printed blocks that are needed to say anything: a page number is in the same place on every page."""
 
@@ -87,15 +90,42 @@ class _Flat:
         levels = np.clip(self.print * 400 + 128, 0, 255).astype(np.uint8)
         return cv2.ORB.create(nfeatures=FEATURES).detectAndCompute(levels, self.pages.astype(np.uint8))
 
-    def printed(self, noise: float) -> NDArray[np.bool_]:
-        """(h, w) bool: whether the block around a pixel has print, of both directions (Shi and Tomasi, CVPR 1994)."""
-        size = (BLOCK, BLOCK)
+    @cached_property
+    def strength(self) -> tuple[Floats, Floats]:
+        """How much print each block has: squared slope in its weaker direction (Shi and Tomasi, CVPR 1994), variance.
+
+        Returns:
+            Two arrays (rows, columns) float32, of the blocks that `_inner` cuts.
+        """
         across, down = (cv2.Sobel(self.print, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
-        xx, yy, xy = (cv2.blur(product, size) for product in (across * across, down * down, across * down))
+        xx, yy, xy = (_block_means(product) for product in (across * across, down * down, across * down))
         weaker = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy * xy)
-        spread = cv2.blur(self.print * self.print, size) - cv2.blur(self.print, size) ** 2
+        return np.asarray(weaker, np.float32), _block_means(self.print * self.print) - _block_means(self.print) ** 2
+
+    def printed(self, noise: float) -> NDArray[np.bool_]:
+        """(rows, columns) bool: whether a block has print, of both directions."""
+        weaker, spread = self.strength
         crossing, most = max(LEAST_CROSSING, CROSSING_NOISE * noise), max(LEAST_PRINT, PRINT_NOISE * noise)
         return np.asarray((weaker >= crossing**2) & (spread >= most**2))
+
+    def seen_through(self, matrix: NDArray[np.float64]) -> _Flat:
+        """The picture where the pixels of another are, from which the homography (3, 3) leads here; 0 outside."""
+        size = (self.print.shape[1], self.print.shape[0])
+        inverse = cv2.WARP_INVERSE_MAP
+        print_ = cv2.warpPerspective(self.print, matrix, size, flags=cv2.INTER_LINEAR | inverse)
+        pages = cv2.warpPerspective(self.pages.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST | inverse)
+        return _Flat(np.asarray(print_, np.float32), np.asarray(pages > 0), self.noise)
+
+
+def _inner(picture: NDArray[Any]) -> NDArray[Any]:
+    """The part of a picture that is cut into blocks, (rows, BLOCK, columns, BLOCK)."""
+    rows, columns = (max(0, size - 2 * SEARCH) // BLOCK for size in picture.shape)
+    part = picture[SEARCH : SEARCH + rows * BLOCK, SEARCH : SEARCH + columns * BLOCK]
+    return part.reshape(rows, BLOCK, columns, BLOCK)
+
+
+def _block_means(picture: Floats) -> Floats:
+    return np.asarray(_inner(picture).mean(axis=(1, 3)))
 
 
 def confirm_repeats(
@@ -128,7 +158,7 @@ def confirm_repeats(
 
     def same(still: Still, earlier: Sequence[int]) -> int | None:
         """The first of the suspects whose picture shows the same pages."""
-        agreeing = (n for n in earlier if _shows_same(_compare(picture(n), picture(still.opening)), settings))
+        agreeing = (number for number in earlier if _shows_same(picture(number), picture(still.opening), settings))
         return next(agreeing, None)
 
     # OpenCV and FFmpeg work outside of Python's lock.
@@ -154,7 +184,10 @@ def compare_pictures(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Agr
     Raises:
         ValueError: if a picture is not (H, W, 3) uint8.
     """
-    return _compare(_flattened(first), _flattened(second))
+    flat = _flattened(first), _flattened(second)
+    if flat[0].print.shape != flat[1].print.shape:
+        return Agreement(0, 0.0, 0.0)
+    return max((_blocks(*flat, matrix) for matrix in _alignments(*flat)), key=lambda agreement: agreement.median)
 
 
 def _suspects(stills: Sequence[Still], parameters: StillParameters) -> list[list[int]]:
@@ -188,9 +221,16 @@ def _is_suspect(prints: Prints, early: int, late: int, parameters: StillParamete
     return alike >= SUSPECT_OWN and more >= SUSPECT_PRINT
 
 
-def _shows_same(agreement: Agreement, parameters: StillParameters) -> bool:
+def _shows_same(first: _Flat, second: _Flat, parameters: StillParameters) -> bool:
+    """Whether one of the alignments makes two pictures agree; the costly ones are tried last."""
+    if first.print.shape != second.print.shape:
+        return False
     least = parameters.confirm_agreement
-    return agreement.blocks >= LEAST_BLOCKS and agreement.median >= least and agreement.lower >= least / 2
+    for matrix in _alignments(first, second):
+        found = _blocks(first, second, matrix, least)
+        if found.blocks >= LEAST_BLOCKS and found.median >= least and found.lower >= least / 2:
+            return True
+    return False
 
 
 def _flattened(picture: NDArray[np.uint8]) -> _Flat:
@@ -208,22 +248,22 @@ def _flattened(picture: NDArray[np.uint8]) -> _Flat:
     return _Flat(flat.astype(np.float32), pages, float(np.quantile(rough, NOISE_QUANTILE)))
 
 
-def _compare(first: _Flat, second: _Flat) -> Agreement:
-    shape = first.print.shape
-    if second.print.shape != shape:
-        return Agreement(0, 0.0, 0.0)
-    found = [_blocks(first, second, matrix) for matrix in _alignments(first, second)]
-    return max(found, key=lambda agreement: agreement.median)
-
-
-def _alignments(first: _Flat, second: _Flat) -> list[NDArray[np.float64]]:
-    """Homographies (3, 3) from the first picture to the second that are worth trying."""
-    where = [np.where(picture.pages, picture.print, np.float32(0)) for picture in (first, second)]
-    (right, down), _ = cv2.phaseCorrelate(where[0].astype(np.float64), where[1].astype(np.float64))
-    moved = np.array([[1, 0, right], [0, 1, down], [0, 0, 1]], np.float64)
-    matrices = [np.eye(3), moved]
+def _alignments(first: _Flat, second: _Flat) -> Iterator[NDArray[np.float64] | None]:
+    """Homographies (3, 3) from the first picture to the second that are worth trying; None for none at all."""
+    yield None
+    # At half size noise is less, and a pixel's error is within `SEARCH`.
+    half = [
+        cv2.resize(
+            np.where(picture.pages, picture.print, np.float32(0)), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA
+        )
+        for picture in (first, second)
+    ]
+    (right, down), response = cv2.phaseCorrelate(half[0], half[1])
+    if response >= LEAST_RESPONSE and max(abs(right), abs(down)) > 0.25:
+        yield np.array([[1, 0, 2 * right], [0, 1, 2 * down], [0, 0, 1]], np.float64)
     matched = _matched(first, second)
-    return matrices if matched is None else [*matrices, matched]
+    if matched is not None:
+        yield matched
 
 
 def _matched(first: _Flat, second: _Flat) -> NDArray[np.float64] | None:
@@ -242,28 +282,24 @@ def _matched(first: _Flat, second: _Flat) -> NDArray[np.float64] | None:
     return np.asarray(matrix, np.float64) if 1 / LARGEST_ZOOM < zoom < LARGEST_ZOOM else None
 
 
-def _blocks(first: _Flat, second: _Flat, matrix: NDArray[np.float64]) -> Agreement:
-    """Compare the printed blocks of the first picture with the second, seen through a homography."""
-    there = _seen_through(second.print, matrix, cv2.INTER_LINEAR)
-    pages = first.pages & (_seen_through(second.pages.astype(np.float32), matrix, cv2.INTER_NEAREST) > 0)
-    inner = cv2.erode(pages.astype(np.uint8), np.ones((BLOCK // 2, BLOCK // 2), np.uint8), borderValue=0) > 0
+def _blocks(first: _Flat, second: _Flat, matrix: NDArray[np.float64] | None, least: float = -1.0) -> Agreement:
+    """Compare the printed blocks of the first picture with the second, seen through a homography if there is one.
+
+    Once the median cannot reach `least` any more, the rest is left out.
+    """
+    there = second if matrix is None else second.seen_through(matrix)
+    pages = (first.pages & there.pages).astype(np.uint8)
+    inner = cv2.erode(pages, np.ones((BLOCK // 2, BLOCK // 2), np.uint8), borderValue=0) > 0
     noise = max(first.noise, second.noise)
-    printed = first.printed(noise) | _Flat(there, second.pages, second.noise).printed(noise)
-    height, width = inner.shape
-    found = []
-    for top in range(SEARCH, height - BLOCK - SEARCH, BLOCK):
-        for left in range(SEARCH, width - BLOCK - SEARCH, BLOCK):
-            inside = (slice(top, top + BLOCK), slice(left, left + BLOCK))
-            if not (inner[inside].all() and printed[top + BLOCK // 2, left + BLOCK // 2]):
-                continue
-            around = there[top - SEARCH : top + BLOCK + SEARCH, left - SEARCH : left + BLOCK + SEARCH]
-            found.append(float(cv2.matchTemplate(around, first.print[inside], cv2.TM_CCOEFF_NORMED).max()))
+    worth = _inner(inner).all(axis=(1, 3)) & (first.printed(noise) | there.printed(noise))
+    found: list[float] = []
+    places = np.argwhere(worth) * BLOCK
+    for top, left in places.tolist():
+        around = there.print[top : top + BLOCK + 2 * SEARCH, left : left + BLOCK + 2 * SEARCH]
+        block = first.print[top + SEARCH : top + SEARCH + BLOCK, left + SEARCH : left + SEARCH + BLOCK]
+        found.append(float(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED).max()))
+        if 2 * sum(value < least for value in found) > len(places):
+            break
     if not found:
         return Agreement(0, 0.0, 0.0)
-    return Agreement(len(found), float(np.median(found)), float(np.quantile(found, 0.25)))
-
-
-def _seen_through(picture: Floats, matrix: NDArray[np.float64], interpolation: int) -> Floats:
-    """(h, w) float32: the second picture where the first one's pixels are, 0 outside of it."""
-    size = (picture.shape[1], picture.shape[0])
-    return np.asarray(cv2.warpPerspective(picture, matrix, size, flags=interpolation | cv2.WARP_INVERSE_MAP))
+    return Agreement(len(places), float(np.median(found)), float(np.quantile(found, 0.25)))

@@ -161,18 +161,26 @@ def _widened(mask: Mask) -> Mask:
 
 
 @lru_cache(maxsize=32)
-def _averaging(cells: int, length: int) -> Floats:
-    """(cells, length) weights that average a line of pixels in equal cells, split pixels by their share."""
+def _edges(cells: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(cells + 1,) pixels in which the edges of equal cells of a line of pixels lie, and how far into them."""
     edges = np.linspace(0, length, cells + 1)
-    pixels = np.arange(length)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return np.asarray(np.maximum(overlap, 0) * (cells / length), np.float32)
+    pixels = np.minimum(edges.astype(np.int64), length - 1)
+    return pixels, edges - pixels
 
 
 def _averaged(values: Floats, size: tuple[int, int]) -> Floats:
-    """Means over the cells of a grid of `size` (high, wide): as INTER_AREA, five times as fast."""
+    """Means over the cells of a grid of `size` (high, wide), split pixels by their share: as INTER_AREA, but quicker.
+
+    Sums up to an edge come from the integral image, read between its pixels. A product of matrices would be as quick,
+    but for the threads of NumPy's BLAS: they keep cores busy, waiting, that the decoder could use.
+    """
     height, width = values.shape
-    return np.asarray(_averaging(size[0], height) @ values @ _averaging(size[1], width).T)
+    sums = cv2.integral(values, sdepth=cv2.CV_64F)
+    pixels, inside = _edges(size[0], height)
+    rows = np.diff(sums[pixels] + (sums[pixels + 1] - sums[pixels]) * inside[:, None], axis=0)
+    pixels, inside = _edges(size[1], width)
+    cells = np.diff(rows[:, pixels] + (rows[:, pixels + 1] - rows[:, pixels]) * inside, axis=1)
+    return np.asarray(cells * (size[0] * size[1] / (height * width)), np.float32)
 
 
 def _blurred(grey: Grey) -> Grey:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from flipdetect.sources.video import frame_at, open_video, probe_video
+from flipdetect.sources.video import frame_at, open_video, probe_video, reader
 from tests.sources.films import SIZE, decoders, open_files, read
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
@@ -46,12 +46,18 @@ class TestThread:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
         assert (done.stdout, done.stderr) == ("read\n", "")
 
-    def test_it_decodes_a_few_frames_ahead_and_no_more(self, film):
+    @pytest.mark.parametrize(("room", "ahead"), [(1000, 4), (8 * 48 * 64 * 3, 8), (10**9, 10)])
+    def test_it_decodes_a_few_frames_ahead_and_more_of_small_ones(self, film, monkeypatch, room, ahead):
+        monkeypatch.setattr(reader, "AHEAD_BYTES", room)
+        monkeypatch.setattr(reader, "AHEAD_MOST", 10)
         with open_video(film) as video:
             next(video)
-            time.sleep(0.2)
-            assert video._work._ready.qsize() == 4
-            assert video._work.decoding.index < 12
+            deadline = time.monotonic() + 20
+            while video._work._ready.qsize() < ahead and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.1)
+            assert video._work._ready.qsize() == ahead
+            assert video._work.decoding.index < ahead + 8
 
     def test_its_errors_surface(self, film, monkeypatch):
         video = open_video(film)

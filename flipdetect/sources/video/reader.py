@@ -20,8 +20,10 @@ from flipdetect.sources.video.decoding import Decoding
 from flipdetect.sources.video.picture import Converter, check_request
 from flipdetect.sources.video.times import VideoFrame
 
-# Frames that wait to be taken: enough to ride out a slow moment, little enough at full size (4K: 25 MB each).
+# Frames that wait to be taken, at least: little enough at full size (4K: 25 MB each).
 AHEAD = 4
+# Of small frames more may wait, of so many bytes in all: while a batch of them is scored, decoding goes on.
+AHEAD_MOST, AHEAD_BYTES = 64, 16_000_000
 # Containers round time stamps, to a millisecond at worst.
 _TIME_TOLERANCE = 0.002
 
@@ -69,9 +71,9 @@ def open_video(
 class VideoReader:
     """Frames of a video, once, in presentation order. Close it, or use it in `with`; closing twice is harmless.
 
-    A background thread decodes up to `AHEAD` frames ahead. It starts with the first frame asked for, and is ended
-    and joined by `close`, by the end of the file, by an error, when the reader is forgotten, and when
-    Python exits. Memory does not grow with the length. One thread at a time may iterate.
+    A background thread decodes `AHEAD` frames ahead, up to `AHEAD_MOST` of small ones. It starts with the first frame
+    asked for, and is ended and joined by `close`, by the end of the file, by an error, when the reader is forgotten,
+    and when Python exits. Memory does not grow with the length. One thread at a time may iterate.
 
     Times are the file's presentation stamps less `start_s`, so that 0 is where a player starts: where
     the first of the file's streams does. Pictures that set in after the sound do so at a time above 0.
@@ -225,7 +227,7 @@ class _Work:
             self._container.close()
 
     def _decode(self) -> None:
-        shown = 0
+        shown = given = 0
         for index, time, frame in self.decoding.frames():
             if self._stopped:
                 return
@@ -239,6 +241,10 @@ class _Work:
                 continue
             if not self._permits.get() or self._stopped:
                 return
+            if not given:
+                for _ in range(min(AHEAD_MOST, AHEAD_BYTES // image.nbytes) - AHEAD):
+                    self._permits.put(True)
+            given += 1
             self._ready.put(VideoFrame(time, index, image))
         if not shown:
             fail_to_decode(self._path)
