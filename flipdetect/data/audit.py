@@ -13,7 +13,8 @@ from flipdetect.data.splits import SIDES, Split
 from flipdetect.records import FrameRecord
 
 _NAMES_SHOWN = 3
-_SPOKEN = {"train": "training", "val": "validation", "test": "test"}
+SPOKEN = {"train": "training", "val": "validation", "test": "test"}
+"""The sides, as sentences name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class AuditReport:
         for side, (negatives, positives) in self.balance.items():
             total = negatives + positives
             lines.append(
-                f"{_SPOKEN[side].capitalize()}: {total:,} frames, {positives:,} {positive} "
+                f"{SPOKEN[side].capitalize()}: {total:,} frames, {positives:,} {positive} "
                 f"({positives / total:.0%}) and {negatives:,} {negative}."
             )
         return [*lines, *(f"{note}." for note in self.notes)]
@@ -160,7 +161,7 @@ def _balance(records: Iterable[FrameRecord], positive: str) -> tuple[int, int]:
 
 
 def _about_videos(shared: Shared) -> str:
-    first, second = _SPOKEN[shared.first], _SPOKEN[shared.second]
+    first, second = SPOKEN[shared.first], SPOKEN[shared.second]
     meaning = {
         ("train", "test"): "the test score will measure memory, not skill",
         ("train", "val"): "the best epoch and the threshold will be chosen by memory, not by skill",
@@ -168,26 +169,27 @@ def _about_videos(shared: Shared) -> str:
     }[(shared.first, shared.second)]
     return (
         f"{shared.frames:,} of {shared.of_frames:,} {second} frames come from videos that are also in "
-        f"{first} ({len(shared.names):,} videos: {_some(shared.names)}): {meaning}. Remedy: let the split be "
+        f"{first} ({len(shared.names):,} videos: {some(shared.names)}): {meaning}. Remedy: let the split be "
         "drawn by video (data.use_supplied_test=false, no split file), or move each video to one side."
     )
 
 
 def _about_files(shared: Shared) -> str:
     return (
-        f"{len(shared.names):,} files are both in {_SPOKEN[shared.first]} and in {_SPOKEN[shared.second]} "
-        f"({_some(shared.names)}): scores on them mean nothing. Remedy: name each file once in the split "
+        f"{len(shared.names):,} files are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
+        f"({some(shared.names)}): scores on them mean nothing. Remedy: name each file once in the split "
         "file."
     )
 
 
 def _about_sources(shared: Shared) -> str:
     return (
-        f"{len(shared.names):,} sources are both in {_SPOKEN[shared.first]} and in {_SPOKEN[shared.second]} "
-        f"({_some(shared.names)}): the score speaks of new clips of known sources, not of sources never "
+        f"{len(shared.names):,} sources are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
+        f"({some(shared.names)}): the score speaks of new clips of known sources, not of sources never "
         "seen. To measure the latter, set data.group_by=source."
     )
 
 
-def _some(names: tuple[str, ...]) -> str:
+def some(names: tuple[str, ...]) -> str:
+    """The first few names, for a sentence."""
     return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")

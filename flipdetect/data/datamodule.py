@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
@@ -27,6 +27,7 @@ from flipdetect.data.dataset import (
 )
 from flipdetect.data.drawing import Balance, DrawSampler, Pool, epoch_counts
 from flipdetect.data.embedded import EmbeddedData
+from flipdetect.data.full_audit import audit_frames
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.loading import Loading, SettledLoading, settled_loading, start_worker
 from flipdetect.data.mixing import RENDERED_CLASSES, MixedFrames, MixIn
@@ -78,6 +79,9 @@ class FrameDataModule(pl.LightningDataModule):
         val_fraction, test_fraction: shares of the frames for validation and test.
         use_supplied_test: take a supplied `testing/` folder as the test set (it is audited for leaks).
         split_file: a `splits.csv` to use instead of splitting.
+        audit: what is looked for between the sides before training. "quick": shared videos, sources and files; "full":
+            also copied pictures, opposite labels of one picture, and films cut in two, which reads every frame once
+            more (docs/audit.md).
         split_seed: seed of the split; apart from `seed`, so that runs of several seeds share one split.
         seed: seed of shuffling and augmentation; null takes the one of `seed_everything`.
         cache_dir: where decoded frames are kept; null decodes in every epoch.
@@ -108,6 +112,7 @@ class FrameDataModule(pl.LightningDataModule):
         test_fraction: float = 0.15,
         use_supplied_test: bool = False,
         split_file: str | None = None,
+        audit: Literal["quick", "full"] = "quick",
         split_seed: int = 0,
         seed: int | None = None,
         cache_dir: str | None = "data/cache",
@@ -141,6 +146,7 @@ class FrameDataModule(pl.LightningDataModule):
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.use_supplied_test = use_supplied_test
         self.split_file = Path(split_file).expanduser() if split_file else None
+        self.audit = audit
         self.split_seed = split_seed
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
@@ -188,7 +194,9 @@ class FrameDataModule(pl.LightningDataModule):
         self.index = self._own.index
         logger.info("%s", self.index.summary())
         self._split = self._make_split(self.index.records)
-        audit = audit_split(self._split)
+        audit = (
+            audit_frames(self._split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(self._split)
+        )
         leaks = audit.warnings()
         for sentence in audit.sentences():
             logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)

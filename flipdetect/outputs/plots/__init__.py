@@ -7,17 +7,20 @@ from flipdetect.outputs.plots.curves import (
     plot_pr_curve,
     plot_training_curves,
 )
+from flipdetect.outputs.plots.pairs import PicturePair, plot_pairs
 from flipdetect.outputs.plots.robustness import plot_robustness
 from flipdetect.outputs.plots.sheets import plot_batch, plot_mistakes
 from flipdetect.outputs.plots.strip import plot_flip_strip
 
 __all__ = [
+    "PicturePair",
     "confusion_matrix",
     "figure_to_array",
     "plot_batch",
     "plot_confusion",
     "plot_flip_strip",
     "plot_mistakes",
+    "plot_pairs",
     "plot_pr_curve",
     "plot_robustness",
     "plot_training_curves",
