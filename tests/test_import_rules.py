@@ -61,6 +61,7 @@ LIGHT = [
     "data.audit",
     "metrics.event",
     "metrics.sequence",
+    "metrics.intervals",
     "metrics.threshold",
     "inference.predictor",
     "inference.onnx_model",
