@@ -98,7 +98,8 @@ def draws(videos: int, resamples: int, seed: int) -> Floats:
 def jackknife(videos: int) -> Floats:
     """All videos but one, (videos, videos); of very many, all but one group at a time, (`MOST_GROUPS`, videos)."""
     groups = np.arange(videos) % min(videos, MOST_GROUPS)
-    return (groups[None, :] != np.arange(groups.max() + 1)[:, None]).astype(np.float64)
+    kept: Floats = (groups[None, :] != np.arange(groups.max() + 1)[:, None]).astype(np.float64)
+    return kept
 
 
 def support(frames: Frames, name: str) -> tuple[int, float]:
