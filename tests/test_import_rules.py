@@ -25,7 +25,7 @@ RULES: dict[str, set[str]] = {
     "outputs": {"sources"},
     "inference": {"sources", "data", "models", "tasks", "shipped"},
     "export": {"sources", "data", "models", "tasks", "inference", "shipped"},
-    "evaluation": {"sources", "data", "metrics", "tasks", "outputs", "inference", "shipped"},
+    "evaluation": {"sources", "data", "models", "metrics", "tasks", "outputs", "inference", "shipped"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
     "apps": {"sources", "inference", "outputs", "shipped"},
     "cli": {
