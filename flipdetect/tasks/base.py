@@ -21,6 +21,7 @@ from flipdetect.metrics.threshold import best_f1_threshold
 from flipdetect.models.base import FrameModel
 from flipdetect.models.weights import NO_WEIGHTS
 from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
+from flipdetect.tasks.precision import fused_optimiser, settled_channels_last
 from flipdetect.tasks.start import starting_threshold
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class FrameClassifier(pl.LightningModule):
         final_lr_ratio: where the cosine ends, as a share of the peak.
         positive_weight: weight of the positive class in the loss; null weighs both alike.
         label_smoothing: pulls targets from 0 and 1 towards 0.5 by this share, 0 to below 1.
-        channels_last: memory format NHWC; about doubles MobileNetV2's speed on CPUs.
+        channels_last: memory format NHWC, which about doubles MobileNetV2's speed on CPUs; null: by the machine.
         threshold_min_videos: below so many validation videos of either class, the threshold of the starting weights
             is kept, if they carry one. With 10, a single video moves recall by no more than 0.1; with 2 or 3, the
             best threshold tells little but their chance.
@@ -88,7 +89,7 @@ class FrameClassifier(pl.LightningModule):
         final_lr_ratio: float = 0.01,
         positive_weight: float | None = None,
         label_smoothing: float = 0.0,
-        channels_last: bool = False,
+        channels_last: bool | None = None,
         threshold_min_videos: int = 10,
         map_weight: float = 4.0,
         rank_weight: float = 1.0,
@@ -106,7 +107,8 @@ class FrameClassifier(pl.LightningModule):
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"model label_smoothing must lie in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
-        self.channels_last = channels_last
+        self._channels_last = channels_last
+        self.channels_last = settled_channels_last(channels_last, self.device)
         self.threshold_min_videos = threshold_min_videos
         self.map_weight = _not_negative("map_weight", map_weight)
         self.rank_weight = _not_negative("rank_weight", rank_weight)
@@ -128,13 +130,21 @@ class FrameClassifier(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take over the starting weights' threshold, and bring them into the memory format for the optimiser."""
         self.model.mirrored = self._mirrored
-        if self.channels_last:
-            self.model.to(memory_format=torch.channels_last)
+        self._settle_format(stage)
         if not self._set_up:  # later, a threshold may have been chosen or restored
             self._set_up = True
             self._starting_threshold = self._weights_threshold()
             if self._starting_threshold is not None:
                 self.threshold.fill_(self._starting_threshold)
+
+    def _settle_format(self, stage: str) -> None:
+        device = self.device if self._trainer is None else self.trainer.strategy.root_device
+        self.channels_last = settled_channels_last(self._channels_last, device)
+        if self.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        if stage == "fit" and self._trainer is not None:
+            order = "channels last" if self.channels_last else "channels first"
+            logger.info("Training on %s in %s, %s.", device.type, self.trainer.precision, order)
 
     def _weights_threshold(self) -> float | None:
         """The decision threshold that the starting weights carry, if any."""
@@ -294,7 +304,8 @@ class FrameClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch."""
-        optimizer = AdamW(self._parameter_groups(), lr=self.lr)
+        fused = fused_optimiser(self.device, self.trainer.precision)
+        optimizer = AdamW(self._parameter_groups(), lr=self.lr, fused=fused or None)
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise ConfigError("the cosine schedule needs an end: set trainer.max_epochs or trainer.max_steps")

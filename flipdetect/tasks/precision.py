@@ -1,4 +1,4 @@
-"""Which arithmetic a machine is good at."""
+"""Which arithmetic, memory format and optimiser a machine is good at; what the configuration says comes first."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 def settled_precision(wanted: str | int | None, accelerator: str) -> str | int | None:
     """The precision to train with: the wanted one, unless it is bfloat16 and the machine would only imitate it.
 
+    Instead, a CPU takes float32, and a GPU of before 2020 float16.
+
     Measured on two cores with AVX512-BF16, bfloat16 autocast trains MobileNetV2 1.6 and ResNet18 2 times as fast as
     float32; without such instructions it is emulated, and slower than float32.
 
@@ -21,11 +23,40 @@ def settled_precision(wanted: str | int | None, accelerator: str) -> str | int |
         wanted: as `Trainer` takes it.
         accelerator: as `Trainer` takes it; "auto" means a GPU if there is one.
     """
+    if not str(wanted).startswith("bf16"):
+        return wanted
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return wanted
+        logger.info("This GPU has no bfloat16 arithmetic: training in 16-mixed instead of %s.", wanted)
+        return "16-mixed"
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available() and not _has_mps())
-    if not on_cpu or not str(wanted).startswith("bf16") or cpu_has_bfloat16():
+    if not on_cpu or cpu_has_bfloat16():
         return wanted
     logger.info("This CPU has no bfloat16 arithmetic: training in float32 instead of %s.", wanted)
     return "32-true"
+
+
+def settled_channels_last(wanted: bool | None, device: torch.device) -> bool:
+    """Whether frames and weights lie in memory channels last (NHWC).
+
+    Left open, they do on CPUs and CUDA GPUs, whose convolutions are written for it; elsewhere (MPS) they do not. The
+    measurements are in docs/data-loading.md.
+
+    Args:
+        wanted: by the configuration; None leaves it open.
+        device: that trains.
+    """
+    return device.type in ("cpu", "cuda") if wanted is None else wanted
+
+
+def fused_optimiser(device: torch.device, precision: str | int | None) -> bool:
+    """Whether the optimiser's step is one kernel for all weights.
+
+    On CUDA GPUs, where a step would else be hundreds of small ones; not with float16, whose gradients a fused optimiser
+    unscales itself, so that they could not be clipped.
+    """
+    return device.type == "cuda" and not str(precision).startswith("16-mixed")
 
 
 def cpu_has_bfloat16() -> bool:
