@@ -28,6 +28,7 @@ RULES: dict[str, set[str]] = {
     "export": {"sources", "data", "models", "tasks", "inference", "shipped"},
     "evaluation": {"sources", "data", "metrics", "tasks", "outputs", "inference", "shipped"},
     "apps": {"sources", "inference", "outputs", "shipped"},
+    "benchmark": {"sources", "data", "tasks", "inference", "evaluation", "export", "shipped", "cli"},
     "cli": {
         "apps",
         "sources",
