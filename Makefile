@@ -1,6 +1,7 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
+# make benchmark   speed and size beside what one would otherwise write, into docs/benchmarks.md: about 20 minutes
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 # albumentations would ask for newer versions over the network.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test check format clean
+.PHONY: train test check format benchmark clean
 
 train: $(VENV)/.ready
 	@echo "== Training with $(CONFIG). The embedded data is rendered first if it is not there."
@@ -36,6 +37,9 @@ format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+benchmark: $(VENV)/.ready-dev
+	$(BIN)/python scripts/benchmark.py
+
 $(VENV)/bin/python:
 	@echo "== Making the environment $(VENV)"
 	$(PYTHON) -m venv $(VENV)
@@ -51,4 +55,4 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.ready
 
 clean:
-	rm -rf data/embedded data/embedded-fast data/embedded-mix data/cache samples build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf data/embedded data/embedded-fast data/embedded-mix data/cache data/benchmark samples build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -28,6 +28,7 @@ RULES: dict[str, set[str]] = {
     "evaluation": {"sources", "data", "models", "metrics", "tasks", "outputs", "inference", "shipped"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
     "apps": {"sources", "inference", "outputs", "shipped"},
+    "benchmark": {"sources", "data", "tasks", "inference", "evaluation", "export", "shipped", "cli"},
     "cli": {
         "apps",
         "sources",

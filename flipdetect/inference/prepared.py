@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -112,9 +113,24 @@ def prepare_frame(spec: PreprocessSpec, frame: Frame) -> Inputs:
 
 def resize_frame(spec: PreprocessSpec, frame: Frame) -> Frame:
     """A decoded frame (H, W, 3) uint8 RGB -> (height, width, channels) uint8: a model's input but for normalisation."""
+    frame = _halved(frame, spec)
     if spec.channels == 1:  # grey as decoding makes it
         frame = np.asarray(Image.fromarray(frame).convert("L"))[:, :, np.newaxis]
     return spec.resize(frame)
+
+
+def _halved(frame: Frame, spec: PreprocessSpec) -> Frame:
+    """The frame at half its size, once or more, while it stays twice as large as the input: as a JPEG is when decoded.
+
+    From 1080x1920 to 144x256 the resizing that follows takes half the time so; pixels differ by less than a level on
+    average.
+    """
+    while min(frame.shape[0] // spec.height, frame.shape[1] // spec.width) >= 4:
+        if frame.shape[0] % 2 or frame.shape[1] % 2:
+            break
+        size = (frame.shape[1] // 2, frame.shape[0] // 2)
+        frame = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return frame
 
 
 def _batches(inputs: Iterator[Inputs], size: int) -> Iterator[list[Inputs]]:
