@@ -118,7 +118,7 @@ def _write_files(audit: FullAudit, root: Path, options: argparse.Namespace) -> N
     if options.csv:
         write_audit_csv(audit, options.csv, root)
     if options.pictures:
-        save_figure(plot_worst_pairs(audit, root), options.pictures)
+        save_figure(plot_worst_pairs(audit), options.pictures)
     for path in (options.output, options.csv, options.pictures):
         if path:
             logger.info("Written: %s", path)

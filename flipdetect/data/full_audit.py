@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from flipdetect.data.audit import SPOKEN, AuditReport, audit_split, some
-from flipdetect.data.miniatures import Miniatures, read_miniatures
+from flipdetect.data.miniatures import Miniatures, read_carefully, read_miniatures
 from flipdetect.data.near_duplicates import Copy, find_copies
 from flipdetect.data.scenes import SceneMatch, find_same_scenes
 from flipdetect.data.splits import SIDES, Split
@@ -203,7 +203,8 @@ def _copies(split: Split, miniatures: Miniatures) -> list[Finding]:
     keys = [(r.video, r.label, side) for r, side in zip(split.records, split.sides, strict=True)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     groups = np.array([numbers[key] for key in keys], np.int64)
-    pairs = find_copies(miniatures.grey, groups, miniatures.telling)
+    paths = [record.path for record in split.records]
+    pairs = find_copies(miniatures.grey, groups, miniatures.telling, lambda position: read_carefully(paths[position]))
     return [
         _finding(split, kind, copy) for copy in pairs if (kind := _kind_of_copy(split, copy.first, copy.second))
     ]  # fmt: skip

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from flipdetect.data.cache import decode_frames
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.sources.decode import decode_frame
 
 SIDE = 64
 """Pixels of a miniature, across and down: whatever the frame's shape, it is stretched to a square."""
@@ -24,6 +25,7 @@ FOLDER = "miniatures"
 """Within the folder of decoded frames."""
 
 _CHUNK = 256
+_SPEC = PreprocessSpec(height=SIDE, width=SIDE, fit="stretch")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,7 @@ def read_miniatures(paths: Sequence[Path], cache_dir: Path | None = None, worker
     if cache_dir is None:
         with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
             return read_miniatures(paths, Path(folder), workers)
-    spec = PreprocessSpec(height=SIDE, width=SIDE, fit="stretch")
-    frames = decode_frames(paths, spec, cache_dir=cache_dir / FOLDER, workers=workers)
+    frames = decode_frames(paths, _SPEC, cache_dir=cache_dir / FOLDER, workers=workers)
     grey = np.zeros((len(paths), SIDE, SIDE), np.uint8)
     colour = np.full((len(paths), CELLS, CELLS, 2), 128, np.uint8)
     for position in range(len(paths)):
@@ -70,3 +71,13 @@ def read_miniatures(paths: Sequence[Path], cache_dir: Path | None = None, worker
             cells = cv2.resize(frame, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
             colour[position] = cv2.cvtColor(cells, cv2.COLOR_RGB2LAB)[..., 1:]
     return Miniatures(grey, colour, frames.failures)
+
+
+def read_carefully(path: Path) -> npt.NDArray[np.uint8]:
+    """(SIDE, SIDE) uint8 grey, of a frame decoded at several times that size: slower, and nearer to the picture.
+
+    Raises:
+        FrameError: if the file cannot be decoded.
+    """
+    frame = decode_frame(path, min_size=(4 * SIDE, 4 * SIDE))
+    return np.asarray(cv2.cvtColor(_SPEC.resize(frame), cv2.COLOR_RGB2GRAY))

@@ -111,7 +111,7 @@ def write_audit_csv(audit: FullAudit, path: Path, root: Path) -> None:
     write_csv(path, COLUMNS, rows)
 
 
-def plot_worst_pairs(audit: FullAudit, root: Path, count: int = SHOWN) -> Figure:
+def plot_worst_pairs(audit: FullAudit, count: int = SHOWN) -> Figure:
     """The worst pairs side by side, no two of them of the same two videos.
 
     Raises:
@@ -119,7 +119,7 @@ def plot_worst_pairs(audit: FullAudit, root: Path, count: int = SHOWN) -> Figure
     """
     shown = worst_pairs(audit.findings, count)
     title = f"{len(shown)} of {len(audit.findings):,} pairs" if shown else "Pairs of frames"
-    return plot_pairs([_picture_pair(finding, root) for finding in shown], title)
+    return plot_pairs([_picture_pair(finding) for finding in shown], title)
 
 
 def worst_pairs(findings: Sequence[Finding], count: int = SHOWN) -> list[Finding]:
@@ -138,7 +138,7 @@ def worst_pairs(findings: Sequence[Finding], count: int = SHOWN) -> list[Finding
     return sorted(chosen[:count], key=lambda finding: order.index(finding.kind))
 
 
-def _picture_pair(finding: Finding, root: Path) -> PicturePair:
+def _picture_pair(finding: Finding) -> PicturePair:
     measured = (
         f"differ by {finding.difference:.1f} grey levels"
         if finding.difference is not None
@@ -147,7 +147,7 @@ def _picture_pair(finding: Finding, root: Path) -> PicturePair:
     frames = (finding.first, finding.second)
     return PicturePair(
         pictures=(_picture(frames[0]), _picture(frames[1])),
-        captions=(_caption(frames[0], finding.sides[0], root), _caption(frames[1], finding.sides[1], root)),
+        captions=(_caption(frames[0], finding.sides[0]), _caption(frames[1], finding.sides[1])),
         title=f"{finding.kind}: {measured}",
         colour=_COLOURS.get(finding.kind, _HARMLESS),
     )
@@ -157,10 +157,9 @@ def _picture(record: FrameRecord) -> Any:
     return decode_frame(record.path, min_size=_PICTURE)
 
 
-def _caption(record: FrameRecord, side: str, root: Path) -> tuple[str, ...]:
-    folder, _, file = name_below(record.path, root).rpartition("/")
-    source = f", {record.source}" if record.source else ""
-    return (f"{side}, {record.label}{source}", f"video {record.video}", f"{folder}/" if folder else "", file)
+def _caption(record: FrameRecord, side: str) -> tuple[str, ...]:
+    source = (f"source {record.source}",) if record.source else ()
+    return (f"{side}, {record.label}", *source, f"video {record.video}", record.path.name)
 
 
 def _shared(shared: Shared) -> dict[str, Any]:

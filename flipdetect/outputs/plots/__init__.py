@@ -10,10 +10,13 @@ from flipdetect.outputs.plots.curves import (
 from flipdetect.outputs.plots.pairs import PicturePair, plot_pairs
 from flipdetect.outputs.plots.robustness import plot_robustness
 from flipdetect.outputs.plots.sheets import plot_batch, plot_mistakes
+from flipdetect.outputs.plots.spots import Spot, plot_spots
 from flipdetect.outputs.plots.strip import plot_flip_strip
+from flipdetect.outputs.plots.trials import plot_trials
 
 __all__ = [
     "PicturePair",
+    "Spot",
     "confusion_matrix",
     "figure_to_array",
     "plot_batch",
@@ -23,6 +26,8 @@ __all__ = [
     "plot_pairs",
     "plot_pr_curve",
     "plot_robustness",
+    "plot_spots",
     "plot_training_curves",
+    "plot_trials",
     "save_figure",
 ]

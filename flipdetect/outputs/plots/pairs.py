@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from flipdetect.outputs.plots.canvas import FAINT, INK, new_figure, shorten
 
 # Inches.
-TILE_AREA = 2.6
+TILE_AREA = 3.2
 INNER, GAP = 0.05, 0.3
 LINE = 0.165
 MARGIN = 0.2
 FONT = 8.0
-CHARACTER = 0.068
+CHARACTER = 0.06
 MAX_COLUMNS = 4
 
 
