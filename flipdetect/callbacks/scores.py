@@ -12,6 +12,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from flipdetect.metrics.calibration import calibrated
+
 _KEPT = ("index", "probability", "target")
 
 
@@ -55,7 +57,8 @@ class ScoreCallback(Callback):
         if not trainer.is_global_zero or not len(found["index"]):
             return
         probabilities, targets = found["probability"].astype(np.float64), found["target"].astype(np.int64)
-        threshold = float(pl_module.get_buffer("threshold"))
+        threshold, temperature = (float(pl_module.get_buffer(name)) for name in ("threshold", "temperature"))
+        probabilities = calibrated(probabilities, temperature)  # only now: it is chosen at the end of the run
         self.on_scores(trainer, pl_module, EpochScores(stage, found["index"], probabilities, targets, threshold))
 
     def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]  # noqa: D102
