@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flipdetect.errors import ModelError
 
@@ -11,11 +14,28 @@ CHECKPOINT_KEY = "flipdetect"
 """Under this key a checkpoint holds what prediction needs besides weights."""
 CHECKPOINT_VERSION = 2
 """Raised when the meaning of what is stored under the key changes."""
+NO_TEMPERATURE = 1.0
+"""Of models that were not calibrated, and of those made before any were: their logits are taken as they are."""
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 
 _VERSION = re.compile(r"version_(\d+)$")
+
+
+def stored_temperature(facts: Mapping[str, Any]) -> float:
+    """The temperature that the logits of a stored model are divided by.
+
+    Args:
+        facts: what stands under `CHECKPOINT_KEY`.
+
+    Raises:
+        ValueError: if it is not a finite number above 0.
+    """
+    temperature = float(facts.get("temperature", NO_TEMPERATURE))
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"its temperature is {temperature}, and must be a finite number above 0")
+    return temperature
 
 
 def next_version(folder: Path) -> int:

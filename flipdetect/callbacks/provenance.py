@@ -37,9 +37,9 @@ PACKAGES = (
 class Provenance(Callback):
     """Makes checkpoints self-contained and leaves the run's papers beside them.
 
-    Into each checkpoint: the task's class and arguments, class names, preprocessing, threshold, split, resolved
-    configuration, git hash, versions of the libraries and of the renderer of the embedded data; plain types only, so
-    that it loads with `weights_only=True`.
+    Into each checkpoint: the task's class and arguments, class names, preprocessing, threshold, temperature, split,
+    resolved configuration, git hash, versions of the libraries and of the renderer of the embedded data; plain types
+    only, so that it loads with `weights_only=True`.
     Beside it: `config.yaml`, `splits.csv`, `provenance.json`, and `unusable.csv` if files could not be used.
 
     Args:
@@ -79,6 +79,7 @@ class Provenance(Callback):
             "task": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
             "arguments": _plain(dict(pl_module.hparams)),
             "threshold": float(pl_module.get_buffer("threshold")),
+            "temperature": float(pl_module.get_buffer("temperature")),
             "config": self.config,
             **data.describe(),
             **self._origin,

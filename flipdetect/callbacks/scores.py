@@ -12,6 +12,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from flipdetect.metrics.calibration import calibrated
+
 
 @dataclass(frozen=True)
 class EpochScores:
@@ -54,7 +56,8 @@ class ScoreCallback(Callback):
             return torch.cat([batch[key] for batch in batches]).numpy()
 
         probabilities, targets = joined("probability").astype(np.float64), joined("target").astype(np.int64)
-        threshold = float(pl_module.get_buffer("threshold"))
+        threshold, temperature = (float(pl_module.get_buffer(name)) for name in ("threshold", "temperature"))
+        probabilities = calibrated(probabilities, temperature)  # only now: it is chosen at the end of the run
         self.on_scores(trainer, pl_module, EpochScores(stage, joined("index"), probabilities, targets, threshold))
 
     def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]  # noqa: D102

@@ -21,6 +21,7 @@ from flipdetect.inference.bundle import Bundle, read_model
 from flipdetect.metrics.sequence import AGGREGATIONS, Confusion, aggregate, confusion, sequence_threshold
 from flipdetect.metrics.threshold import DEFAULT_THRESHOLD
 from flipdetect.records import ClassNames
+from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks import FrameClassifier, SequenceClassifier
 
 SEQUENCE = "sequence model"
@@ -154,7 +155,9 @@ def frame_part(bundle: Bundle) -> Bundle:
         raise ModelError(f"{bundle.path} is a model of single frames, without another in it")
     task = FrameClassifier(in_channels=bundle.task.in_channels, channels_last=bundle.task.channels_last)
     task.model = bundle.task.model
-    return replace(bundle, task=task.eval().to(bundle.task.device), threshold=DEFAULT_THRESHOLD)
+    return replace(
+        bundle, task=task.eval().to(bundle.task.device), threshold=DEFAULT_THRESHOLD, temperature=NO_TEMPERATURE
+    )
 
 
 def judge_clips(name: str, bundle: Bundle, index: FrameIndex, folder: str = "") -> ScoredClips:
@@ -184,7 +187,7 @@ def judge_clips(name: str, bundle: Bundle, index: FrameIndex, folder: str = "") 
             images = torch.from_numpy(np.stack(list(read.values())))[None].to(task.device)
             output = task.forward_clips(images)
         frames[list(read)] = output.frame_logits[0].double().sigmoid().cpu().numpy()
-        own.append(float(output.logits.double().sigmoid()))
+        own.append(float((output.logits.double() / bundle.temperature).sigmoid()))
     if np.isnan(frames).all():
         raise DataError(f"none of the {len(frames)} frames under {index.root} can be read")
     videos = tuple(record.video for record in index.records)

@@ -17,7 +17,10 @@ RENDERED_LIMITS = (
 )
 GENERAL_LIMITS = (
     "It judges a frame by itself: a hand that rests on a page, or a page that only bulges, can look like a turn.",
-    "Its probabilities rank frames; they are not calibrated beyond the threshold.",
+)
+UNCALIBRATED = "Its probabilities rank frames; they are not calibrated beyond the threshold."
+CALIBRATED = (
+    "Its probabilities were calibrated by a temperature on validation frames; of other books they may promise too much."
 )
 SETTINGS = (
     ("data", "batch_size"),
@@ -37,9 +40,9 @@ SPLIT_BY = {
 }
 
 
-def limits(*, rendered: bool) -> list[str]:
+def limits(*, rendered: bool, calibrated: bool = False) -> list[str]:
     """What a user must know before relying on a model, a paragraph each."""
-    return [*(RENDERED_LIMITS if rendered else ()), *GENERAL_LIMITS]
+    return [*(RENDERED_LIMITS if rendered else ()), *GENERAL_LIMITS, CALIBRATED if calibrated else UNCALIBRATED]
 
 
 def card_markdown(facts: Mapping[str, Any]) -> str:
@@ -107,10 +110,13 @@ def _training(card: Mapping[str, Any]) -> str:
 
 
 def _threshold(facts: Mapping[str, Any]) -> str:
-    return (
+    text = (
         f"{facts['threshold']:.4f}: {facts['card']['threshold_origin']}. From this probability on, a frame counts as "
         f"`{facts['classes']['positive']}`."
     )
+    if "temperature" not in facts:
+        return text
+    return f"{text} Logits are divided by a temperature of {facts['temperature']:.4f} to become probabilities."
 
 
 def _figures(figures: Mapping[str, Mapping[str, Any]]) -> str:

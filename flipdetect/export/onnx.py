@@ -20,7 +20,7 @@ from flipdetect.inference.bundle import Bundle
 from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, SIZE_LIMIT, file_digest
 from flipdetect.models.base import FrameModel
 from flipdetect.models.evidence import MAPS
-from flipdetect.runs import CHECKPOINT_KEY
+from flipdetect.runs import CHECKPOINT_KEY, NO_TEMPERATURE
 from flipdetect.shipped import SUFFIX
 from flipdetect.tasks import SequenceClassifier
 
@@ -43,28 +43,32 @@ SMALL = 64
 
 
 class _Exported(nn.Module):
-    """Frames -> logits, and probabilities of hands if the model has maps."""
+    """Frames -> logits at a temperature, and probabilities of hands if the model has maps."""
 
-    def __init__(self, model: FrameModel) -> None:
+    def __init__(self, model: FrameModel, temperature: float) -> None:
         super().__init__()
         self.model = model
+        self.temperature = temperature
 
     def forward(self, frames: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if not self.model.has_maps:
-            logits: Tensor = self.model(frames)
-            return logits
+            return self._tempered(self.model(frames))
         logits, maps = self.model.forward_maps(frames)
-        return logits, maps[:, MAPS.index("hands")].sigmoid()
+        return self._tempered(logits), maps[:, MAPS.index("hands")].sigmoid()
+
+    def _tempered(self, logits: Tensor) -> Tensor:
+        return logits if self.temperature == NO_TEMPERATURE else logits / self.temperature
 
 
 def export_onnx(bundle: Bundle, path: Path, *, precision: Precision = "float32") -> Path:
     """Write a trained model as one ONNX file, whole or not at all.
 
-    Its input is `frames` (B, C, H, W) float32, preprocessed, of any B; its outputs are `logits` (B,) float32 and, if
-    the model has maps, `hands` (B, h, w) float32, 0 to 1 (see `Bundle.look`). Under the metadata key `flipdetect`
-    stands a JSON object: `version` of its meaning, `name` of the model, `classes`, `preprocess`
-    (`PreprocessSpec.to_dict`), `threshold`, `naming`, `precision`, `source` (SHA-256 of the file that the model was
-    loaded from) and `flipdetect`, the version that wrote it. Operators are those of ONNX's opset 18.
+    Its input is `frames` (B, C, H, W) float32, preprocessed, of any B; its outputs are `logits` (B,) float32, divided
+    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1 (see `Bundle.look`). Under the
+    metadata key `flipdetect` stands a JSON object: `version` of its meaning, `name` of the model, `classes`,
+    `preprocess` (`PreprocessSpec.to_dict`), `threshold`, `temperature` (unless it is 1; for the record), `naming`,
+    `precision`, `source` (SHA-256 of the file that the model was loaded from) and `flipdetect`, the version that wrote
+    it. Operators are those of ONNX's opset 18.
 
     Args:
         bundle: the model, on any device.
@@ -110,6 +114,7 @@ def _facts(bundle: Bundle, precision: Precision) -> dict[str, Any]:
         "classes": asdict(bundle.classes),
         "preprocess": bundle.preprocess.to_dict(),
         "threshold": bundle.threshold,
+        **({} if bundle.temperature == NO_TEMPERATURE else {"temperature": bundle.temperature}),
         "naming": None if bundle.naming is None else asdict(bundle.naming),
         "precision": precision,
         "source": file_digest(bundle.path),
@@ -134,7 +139,7 @@ def _graph(bundle: Bundle) -> ModelProto:
     frames = torch.zeros(EXAMPLE_BATCH, spec.channels, spec.height, spec.width)
     try:
         program = torch.onnx.export(
-            _Exported(model).eval(),
+            _Exported(model, bundle.temperature).eval(),
             (frames,),
             input_names=[INPUT],
             output_names=[LOGITS, HANDS] if model.has_maps else [LOGITS],

@@ -20,7 +20,9 @@ from flipdetect.export.card import card_markdown, limits
 from flipdetect.inference.bundle import load_bundle, read_model
 from flipdetect.models.packed import write_packed
 from flipdetect.models.weights import IMAGENET, NO_WEIGHTS
+from flipdetect.runs import NO_TEMPERATURE, stored_temperature
 from flipdetect.shipped import FOLDER, SHIPPED, SIZE_LIMIT, shipped_bytes, shipped_path
+from flipdetect.tasks.decision import Decision
 
 Figures = Mapping[str, Mapping[str, float | int | str]]
 
@@ -28,7 +30,7 @@ BUNDLE_KEYS = ("version", "task", "arguments", "classes", "preprocess", "thresho
 SAME_WHEN_AVERAGED = ("task", "classes", "preprocess", "naming")
 METRICS_FILE = "metrics.json"
 SIDES = {"val": "Validation", "test": "Test"}
-NO_FIGURES = ("loss", "threshold")
+NO_FIGURES = ("loss", "threshold", "temperature")
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +87,8 @@ def ship(
     own_figures = {} if average or threshold is not None else _metrics_beside(checkpoint, _rendered(facts))
     packed = {key: facts[key] for key in BUNDLE_KEYS}
     packed["arguments"] = _portable(facts["arguments"])
-    packed["threshold"], origin = _settled(threshold, [model.facts for model in models])
+    decision, origin = _settled(threshold, [model.facts for model in models])
+    packed |= _decision_facts(decision)
     packed["card"] = {
         "name": name,
         "architecture": SHIPPED[name],
@@ -93,12 +96,11 @@ def ship(
         "averaged": len(models),
         "threshold_origin": origin,
         "figures": {**own_figures, **_checked(figures or {})},
-        **_provenance(facts, render_version),
+        **_provenance(facts, render_version, calibrated=decision.temperature != NO_TEMPERATURE),
     }
-    state = {
-        **_mean([model.tensors for model in models]),
-        "threshold": torch.tensor(packed["threshold"], dtype=torch.float64),
-    }
+    state = _mean([model.tensors for model in models])
+    state.pop("temperature", None)
+    state |= {name: torch.tensor(value, dtype=torch.float64) for name, value in _decision_facts(decision).items()}
     return _write(target, state, packed)
 
 
@@ -168,28 +170,37 @@ def _mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def _settled(threshold: float | None, facts: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
-    """The threshold, and where it comes from."""
-    thresholds = [float(one["threshold"]) for one in facts]
+def _decision_facts(decision: Decision) -> dict[str, float]:
+    """By name; a temperature of 1 is left out, so that older releases read the file, too."""
+    temperature = {} if decision.temperature == NO_TEMPERATURE else {"temperature": decision.temperature}
+    return {"threshold": decision.threshold, **temperature}
+
+
+def _settled(threshold: float | None, facts: Sequence[Mapping[str, Any]]) -> tuple[Decision, str]:
+    """The threshold and temperature, and where the threshold comes from."""
+    decisions = [Decision(float(one["threshold"]), stored_temperature(one)) for one in facts]
+    temperature = math.exp(sum(math.log(each.temperature) for each in decisions) / len(decisions))
     if threshold is not None:
         if not 0 <= threshold <= 1:
             raise ConfigError(f"the threshold must lie between 0 and 1, got {threshold}")
-        return threshold, "set by hand when the weights were shipped"
-    if len(thresholds) == 1:
+        return Decision(threshold, temperature), "set by hand when the weights were shipped"
+    if len(decisions) == 1:
         fresh = facts[0]["arguments"].get("weights", NO_WEIGHTS) in (NO_WEIGHTS, IMAGENET)
+        costs = facts[0]["arguments"].get("threshold_costs")
         small = "" if fresh else ", or, if that side is too small to choose one, kept from the starting weights"
-        return thresholds[0], "the best F1 on the validation side" + small
-    mean = sum(thresholds) / len(thresholds)
+        best = "the best F1" if costs is None else f"the lowest cost of mistakes ({costs})"
+        return decisions[0], f"{best} on the validation side" + small
+    mean = Decision.of_own(sum(each.own_threshold for each in decisions) / len(decisions), temperature)
     logger.warning(
         "The threshold %.4f is the mean of %d: it was not chosen on the averaged weights; choose one on validation "
         "data and give it with --threshold",
-        mean,
-        len(thresholds),
+        mean.threshold,
+        len(decisions),
     )
     return mean, "the mean of the averaged checkpoints' thresholds, not chosen on the averaged weights themselves"
 
 
-def _provenance(facts: Mapping[str, Any], render_version: int | None) -> dict[str, Any]:
+def _provenance(facts: Mapping[str, Any], render_version: int | None, *, calibrated: bool) -> dict[str, Any]:
     config = _configuration(facts)
     rendered = _rendered(facts)
     data = config.get("data", {})
@@ -209,7 +220,7 @@ def _provenance(facts: Mapping[str, Any], render_version: int | None) -> dict[st
         "git": facts.get("git"),
         "python": facts.get("python"),
         "packages": facts.get("packages", {}),
-        "limits": limits(rendered=rendered),
+        "limits": limits(rendered=rendered, calibrated=calibrated),
     }
 
 

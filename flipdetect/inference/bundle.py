@@ -20,7 +20,7 @@ from flipdetect.models.evidence import MAPS
 from flipdetect.models.packed import read_facts, read_tensors
 from flipdetect.models.weights import load_without_code
 from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION
+from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, NO_TEMPERATURE, stored_temperature
 from flipdetect.shipped import SUFFIX
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import FrameClassifier
@@ -37,6 +37,7 @@ class Bundle(PredictsFrames):
         threshold: from this probability on, a frame belongs to the positive class.
         naming: pattern of file names that the model was trained with; None for the default.
         path: the file it was loaded from.
+        temperature: that logits are divided by to become probabilities.
     """
 
     task: FrameClassifier = field(repr=False)
@@ -45,6 +46,7 @@ class Bundle(PredictsFrames):
     threshold: float
     naming: NamePattern | None
     path: Path
+    temperature: float = NO_TEMPERATURE
 
     @property
     def runs_on(self) -> str:
@@ -55,7 +57,7 @@ class Bundle(PredictsFrames):
         """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64."""
         with torch.inference_mode():
             logits = self.task(torch.from_numpy(frames).to(self.task.device))
-            return np.asarray(logits.double().sigmoid().cpu().numpy())
+            return self._of_logits(logits)
 
     def look(self, frames: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32] | None]:
         """What `probabilities` gives, and where hands are.
@@ -72,7 +74,10 @@ class Bundle(PredictsFrames):
         with torch.inference_mode():
             logits, maps = self.task.forward_maps(torch.from_numpy(frames).to(self.task.device))
             hands = maps[:, MAPS.index("hands")].sigmoid()
-            return np.asarray(logits.double().sigmoid().cpu().numpy()), np.asarray(hands.cpu().numpy())
+            return self._of_logits(logits), np.asarray(hands.cpu().numpy())
+
+    def _of_logits(self, logits: Tensor) -> npt.NDArray[np.float64]:
+        return np.asarray((logits.double() / self.temperature).sigmoid().cpu().numpy())
 
 
 def load_bundle(path: Path, device: str = "auto") -> Bundle:
@@ -104,6 +109,7 @@ def load_bundle(path: Path, device: str = "auto") -> Bundle:
             threshold=float(facts["threshold"]),
             naming=None if facts["naming"] is None else NamePattern(**facts["naming"]),
             path=path,
+            temperature=stored_temperature(facts),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path} is damaged or was changed: {error}") from error

@@ -17,7 +17,7 @@ from flipdetect.errors import FlipdetectError, ModelError
 from flipdetect.inference.onnx_file import read_onnx_facts
 from flipdetect.inference.prepared import Inputs, Maps, PredictsFrames, Probabilities
 from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY
+from flipdetect.runs import CHECKPOINT_KEY, NO_TEMPERATURE, stored_temperature
 from flipdetect.sources.naming import NamePattern
 
 SUFFIX = ".onnx"
@@ -46,6 +46,7 @@ class OnnxModel(PredictsFrames):
         name: of the model.
         has_maps: whether `look` tells where hands are.
         source: SHA-256 of the file that it was exported from, as `file_digest` gives it.
+        temperature: by which the graph divides its logits; for the record, nothing is left to do.
     """
 
     session: Any = field(repr=False)
@@ -57,6 +58,7 @@ class OnnxModel(PredictsFrames):
     name: str
     has_maps: bool
     source: str
+    temperature: float = NO_TEMPERATURE
 
     @property
     def runs_on(self) -> str:
@@ -132,6 +134,7 @@ def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
             name=str(facts["name"]),
             has_maps=_has_maps(session, preprocess),
             source=str(facts["source"]),
+            temperature=stored_temperature(facts),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path} is damaged or was changed: {error}") from error

@@ -1,4 +1,4 @@
-"""What all LightningModules share: steps, loss, metrics, decision threshold, optimiser and schedule."""
+"""What all LightningModules share: steps, loss, metrics, decision threshold, temperature, optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from flipdetect.errors import ConfigError
 from flipdetect.metrics.frame import FrameMetrics
-from flipdetect.metrics.threshold import best_f1_threshold
 from flipdetect.models.base import FrameModel
 from flipdetect.models.weights import NO_WEIGHTS
+from flipdetect.runs import NO_TEMPERATURE
+from flipdetect.tasks.decision import Decision, choose_decision, read_costs
 from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
-from flipdetect.tasks.start import starting_threshold
+from flipdetect.tasks.start import starting_decision
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class StepOutput(TypedDict):
 
     Keys:
         loss: () float32.
-        probability, target: (B,) float32.
+        probability, target: (B,) float32; the former is the network's own, at temperature 1.
         index: (B,) int64, positions in the data set's records.
     """
 
@@ -46,9 +47,10 @@ class StepOutput(TypedDict):
 class FrameClassifier(pl.LightningModule):
     """Base of the interchangeable classifiers: one logit per frame, trained with binary cross-entropy.
 
-    A subclass sets `self.model`. The decision threshold is chosen on validation at the end of every epoch (best F1)
-    and lives in the state dict, so that each checkpoint carries its own. Weights to start from may carry one already;
-    a small validation side does not replace it.
+    A subclass sets `self.model`. The decision threshold is chosen on validation at the end of every epoch (best F1, or
+    lowest cost) and lives in the state dict, so that each checkpoint carries its own; so does the temperature that
+    logits are divided by to become probabilities, which the threshold refers to. Weights to start from may carry both
+    already; a small validation side does not replace them.
 
     Args:
         in_channels: channels of a frame; the command line links it to `data.preprocess.channels`.
@@ -67,6 +69,10 @@ class FrameClassifier(pl.LightningModule):
             on a model without maps.
         rank_weight: of the twins' loss, in training, where `data.pairs` draws twins: of two, the flip is to have the
             larger logit.
+        temperature: whether a temperature is fitted on validation, too, so that probabilities mean what they say
+            (see `flipdetect.metrics.calibration`). Decisions are the same without. Off, it is 1.0.
+        threshold_costs: what mistakes cost, as {missed_flip: 5, false_alarm: 1}: the threshold is then the cheapest one
+            on validation instead of the one with the best F1. Null for the latter.
         mirrored: outside training, a frame's logit and maps are the mean of its own and its mirror image's: books are
             read in both directions, and what the network mistakes in one it often does not in the other. Twice the
             work.
@@ -77,6 +83,7 @@ class FrameClassifier(pl.LightningModule):
 
     model: FrameModel
     threshold: Tensor
+    temperature: Tensor
 
     def __init__(
         self,
@@ -93,6 +100,8 @@ class FrameClassifier(pl.LightningModule):
         map_weight: float = 4.0,
         rank_weight: float = 1.0,
         mirrored: bool = False,
+        temperature: bool = False,
+        threshold_costs: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -111,14 +120,22 @@ class FrameClassifier(pl.LightningModule):
         self.map_weight = _not_negative("map_weight", map_weight)
         self.rank_weight = _not_negative("rank_weight", rank_weight)
         self._mirrored = mirrored
-        self._starting_threshold: float | None = None
+        self._fits_temperature = temperature
+        self.threshold_costs = read_costs(threshold_costs)
+        self._start: Decision | None = None
         self._set_up = self._maps_missed = False
         self.register_buffer("threshold", torch.tensor(DEFAULT_THRESHOLD, dtype=torch.float64))
+        self.register_buffer("temperature", torch.tensor(NO_TEMPERATURE, dtype=torch.float64))
         self.train_metrics, self.val_metrics, self.test_metrics = (
             FrameMetrics(),
             FrameMetrics(),
             FrameMetrics(),
         )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take models from before there were temperatures, too."""
+        state_dict.setdefault(f"{prefix}temperature", torch.tensor(NO_TEMPERATURE, dtype=torch.float64))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def backbone(self) -> nn.Module:
@@ -132,13 +149,13 @@ class FrameClassifier(pl.LightningModule):
             self.model.to(memory_format=torch.channels_last)
         if not self._set_up:  # later, a threshold may have been chosen or restored
             self._set_up = True
-            self._starting_threshold = self._weights_threshold()
-            if self._starting_threshold is not None:
-                self.threshold.fill_(self._starting_threshold)
+            self._start = self._weights_decision()
+            if self._start is not None:
+                self._decide_by(self._start)
 
-    def _weights_threshold(self) -> float | None:
-        """The decision threshold that the starting weights carry, if any."""
-        return starting_threshold(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
+    def _weights_decision(self) -> Decision | None:
+        """The decision threshold and temperature that the starting weights carry, if any."""
+        return starting_decision(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""
@@ -239,21 +256,29 @@ class FrameClassifier(pl.LightningModule):
             return
         probabilities, targets = (values.cpu().numpy() for values in self.val_metrics.collected())
         try:
-            self.threshold.fill_(best_f1_threshold(probabilities, targets).threshold)
+            chosen = choose_decision(
+                probabilities, targets, self.threshold_costs, fits_temperature=self._fits_temperature
+            )
         except ValueError as error:
             logger.warning("The threshold stays at %.3f: %s", self.threshold.item(), error)
+            return
+        self._decide_by(chosen)
+
+    def _decide_by(self, decision: Decision) -> None:
+        self.threshold.fill_(decision.threshold)
+        self.temperature.fill_(decision.temperature)
 
     def _keeps_threshold(self) -> bool:
         """Whether validation is too small to choose a threshold where the starting weights brought one."""
         data: Any = getattr(self.trainer, "datamodule", None)
-        if self._starting_threshold is None or data is None:
+        if self._start is None or data is None:
             return False
         videos = data.val_videos()
         if videos < self.threshold_min_videos and self.current_epoch == 0:
             logger.info(
                 "The threshold stays at %.3f, that of the starting weights: the class with fewer validation videos has "
                 "%d, and model.threshold_min_videos is %d.",
-                self._starting_threshold,
+                self._start.threshold,
                 videos,
                 self.threshold_min_videos,
             )
@@ -282,13 +307,16 @@ class FrameClassifier(pl.LightningModule):
         return logits
 
     def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
-        threshold = self.threshold.item()
-        values = {f"{stage}_{name}": value for name, value in metrics.compute(threshold).items()}
+        decision = Decision(self.threshold.item(), self.temperature.item())
+        # The metrics hold the network's own probabilities: the temperature was not known when they were collected.
+        values = {f"{stage}_{name}": value for name, value in metrics.compute(decision.own_threshold).items()}
         metrics.reset()
         headline = f"{stage}_f1"
         self.log(headline, values.pop(headline), prog_bar=True)
         self.log_dict(values)
-        self.log(f"{stage}_threshold", threshold)
+        self.log(f"{stage}_threshold", decision.threshold)
+        if self._fits_temperature:
+            self.log(f"{stage}_temperature", decision.temperature)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch."""

@@ -16,6 +16,7 @@ from flipdetect.models.sequence import ClipOutput, SequenceHead, Temporal, look_
 from flipdetect.models.tiny_cnn import TinyCNN
 from flipdetect.models.weights import FLIPDETECT, IMAGENET, NO_WEIGHTS, read_state_dict, start_from
 from flipdetect.tasks.base import FrameClassifier
+from flipdetect.tasks.decision import Decision
 
 FrameNet = Literal["tiny_cnn", "mobilenet_v2"]
 HEAD_PREFIX = "head."
@@ -89,9 +90,9 @@ class SequenceClassifier(FrameClassifier):
             self.model.eval()
         return self
 
-    def _weights_threshold(self) -> float | None:
+    def _weights_decision(self) -> Decision | None:
         # That of a frame model is one of frames.
-        return super()._weights_threshold() if self._head_started else None
+        return super()._weights_decision() if self._head_started else None
 
     def forward(self, images: Tensor, present: Tensor | None = None) -> Tensor:
         """Clips (B, T, C, H, W), or frames (B, C, H, W) as clips of one, float32 -> logits (B,) float32.

@@ -8,24 +8,31 @@ from typing import Any
 
 from torch import nn
 
+from flipdetect.errors import ModelError
 from flipdetect.models.packed import read_facts
 from flipdetect.models.weights import FLIPDETECT, IMAGENET, NO_WEIGHTS, TORCH_SUFFIXES, load_without_code
-from flipdetect.runs import CHECKPOINT_KEY
+from flipdetect.runs import CHECKPOINT_KEY, stored_temperature
 from flipdetect.shipped import SHIPPED, SUFFIX, shipped_path
+from flipdetect.tasks.decision import Decision
 
 
-def starting_threshold(weights: str, model: nn.Module) -> float | None:
-    """The decision threshold that initial weights carry; None if they carry none.
+def starting_decision(weights: str, model: nn.Module) -> Decision | None:
+    """The decision threshold and temperature that initial weights carry; None if they carry no threshold.
 
     Args:
         weights: "none", "imagenet", "flipdetect" (what ships for the architecture of `model`), or the path of a file.
         model: that the weights are for.
 
     Raises:
-        ModelError: if the file cannot be read.
+        ModelError: if the file cannot be read, or the temperature is impossible.
     """
-    threshold = _facts(weights, model).get("threshold")
-    return None if threshold is None else float(threshold)
+    facts = _facts(weights, model)
+    if facts.get("threshold") is None:
+        return None
+    try:
+        return Decision(float(facts["threshold"]), stored_temperature(facts))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"the weights {weights} are damaged or were changed: {error}") from error
 
 
 def _facts(weights: str, model: nn.Module) -> Mapping[str, Any]:

@@ -52,6 +52,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         bundle = load_bundle(request.getfixturevalue("trained"), "cpu")
     else:
         bundle = load_bundle(shipped_path(request.param), "cpu")
+    assert (bundle.temperature != 1) == (request.param == "trained")
     path = folder / "made" / "model.onnx"
     assert export_onnx(bundle, path) == path
     assert [found.name for found in path.parent.iterdir()] == ["model.onnx"]
@@ -64,6 +65,16 @@ def inputs(bundle: Bundle, count: int) -> np.ndarray:
     frames = rng.integers(0, 256, (count, spec.height, spec.width, spec.channels))
     light = np.linspace(0.1, 1, count)[:, None, None, None]
     return np.stack([spec.normalise(frame) for frame in (frames * light).astype(np.uint8)])
+
+
+def test_the_temperature_is_in_the_graph(pair: tuple[Bundle, OnnxModel]) -> None:
+    bundle, model = pair
+    assert model.temperature == bundle.temperature
+    frames = inputs(bundle, 3)
+    (logits,) = model.session.run(["logits"], {"frames": frames})
+    with torch.inference_mode():
+        expected = bundle.task(torch.from_numpy(frames)) / bundle.temperature
+    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-3)
 
 
 @pytest.mark.parametrize("count", [1, 7])

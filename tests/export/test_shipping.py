@@ -40,13 +40,29 @@ def test_a_shipped_model_predicts_exactly_what_its_checkpoint_does(trained: Path
     shipment = ship(trained, "tiny_cnn", folder=tmp_path)
     assert shipment.weights == tmp_path / "tiny_cnn.safetensors"
     before, after = load_bundle(trained, "cpu"), load_bundle(shipment.weights, "cpu")
-    for name in ("classes", "preprocess", "threshold", "naming"):
+    for name in ("classes", "preprocess", "threshold", "temperature", "naming"):
         assert getattr(before, name) == getattr(after, name)
     stored = read_tensors(shipment.weights)
     for key, tensor in torch.load(trained, weights_only=True)["state_dict"].items():
         assert torch.equal(stored[key], tensor)
     frames = np.random.default_rng(0).normal(size=(3, 3, 64, 36)).astype(np.float32)
     np.testing.assert_array_equal(before.probabilities(frames), after.probabilities(frames))
+
+
+def test_a_temperature_of_one_is_left_out(checkpoint: Path, tmp_path: Path) -> None:
+    def uncalibrate(content: dict) -> None:
+        content["flipdetect"]["temperature"] = 1.0
+        content["state_dict"]["temperature"].fill_(1.0)
+
+    calibrated, plain = (
+        ship(path, "tiny_cnn", folder=tmp_path / path.stem)
+        for path in (checkpoint, changed(checkpoint, "plain.ckpt", uncalibrate))
+    )
+    assert "temperature" not in facts_of(plain.weights)
+    assert "temperature" not in read_tensors(plain.weights)
+    assert load_bundle(plain.weights, "cpu").temperature == 1.0
+    assert "not calibrated" in plain.card.read_text("utf-8")
+    assert "were calibrated by a temperature" in calibrated.card.read_text("utf-8")
 
 
 def test_the_card_tells_data_training_threshold_figures_and_limits(trained: Path, tmp_path: Path) -> None:
@@ -113,12 +129,14 @@ def test_averaged_weights_are_the_mean_and_say_so(
         content["flipdetect"]["threshold"] = 0.5
 
     other = changed(checkpoint, "other.ckpt", shift)
+    temperature = load_bundle(checkpoint, "cpu").temperature
     shipment = ship(checkpoint, "tiny_cnn", average=[other], folder=tmp_path)
     before, after = torch.load(checkpoint, weights_only=True), read_tensors(shipment.weights)
     state, threshold = before["state_dict"], (before["flipdetect"]["threshold"] + 0.5) / 2
     assert torch.allclose(after["model.evidence.head.bias"], state["model.evidence.head.bias"] + 0.5)
     assert torch.equal(after["model.evidence.head.weight"], state["model.evidence.head.weight"])
-    assert facts_of(shipment.weights)["threshold"] == float(after["threshold"]) == threshold
+    assert facts_of(shipment.weights)["threshold"] == float(after["threshold"]) == pytest.approx(threshold, abs=1e-4)
+    assert facts_of(shipment.weights)["temperature"] == float(after["temperature"]) == pytest.approx(temperature)
     assert "--threshold" in caplog.text
     assert "mean of 2 checkpoints" in shipment.card.read_text("utf-8")
     assert not facts_of(shipment.weights)["card"]["figures"]

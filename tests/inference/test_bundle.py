@@ -21,7 +21,20 @@ def test_bundle_knows_classes_preprocessing_and_threshold(trained: Path) -> None
     assert bundle.classes.names == ("notflip", "flip")
     assert (bundle.preprocess.height, bundle.preprocess.width) == (64, 36)
     assert bundle.threshold == stored["flipdetect"]["threshold"] == float(stored["state_dict"]["threshold"])
+    assert bundle.temperature == stored["flipdetect"]["temperature"] == float(stored["state_dict"]["temperature"]) != 1
     assert not bundle.task.training
+
+
+def test_a_model_from_before_temperatures_is_taken_as_it_is(trained: Path, tmp_path: Path) -> None:
+    content = torch.load(trained, weights_only=True)
+    del content["flipdetect"]["temperature"], content["state_dict"]["temperature"]
+    torch.save(content, tmp_path / "old.ckpt")
+    old, new = load_bundle(tmp_path / "old.ckpt", "cpu"), load_bundle(trained, "cpu")
+    assert old.temperature == 1.0
+    frames = np.random.default_rng(0).normal(size=(3, 3, 64, 36)).astype(np.float32)
+    as_it_is, tempered = (np.log(p / (1 - p)) for p in (old.probabilities(frames), new.probabilities(frames)))
+    np.testing.assert_allclose(as_it_is, tempered * new.temperature, rtol=1e-6)
+    np.testing.assert_allclose(old.look(frames)[0], old.probabilities(frames), rtol=1e-12)
 
 
 def test_input_and_score_equal_those_of_training_time_evaluation(trained: Path, monreader_set: Path) -> None:
@@ -34,7 +47,7 @@ def test_input_and_score_equal_those_of_training_time_evaluation(trained: Path, 
     fresh = np.stack([bundle.preprocess.load(data.split.test[i].path) for i in batch["index"]])
     np.testing.assert_array_equal(fresh, batch["image"].numpy())
     with torch.no_grad():
-        expected = bundle.task(batch["image"]).sigmoid()
+        expected = (bundle.task(batch["image"]) / bundle.temperature).sigmoid()
     assert bundle.probabilities(fresh) == pytest.approx(expected.numpy(), abs=1e-6)
 
 
@@ -69,6 +82,8 @@ CHANGES = pytest.mark.parametrize(
         ({"arguments": {"colour": 1}}, "damaged"),
         ({"classes": {"negative": "a", "positive": "a"}}, "cannot be used"),
         ({"preprocess": {"version": 7}}, "cannot be used"),
+        ({"temperature": 0.0}, "temperature is 0"),
+        ({"temperature": -1.0}, "temperature is -1"),
     ],
 )
 

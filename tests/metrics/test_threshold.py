@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flipdetect.metrics.threshold import best_f1_threshold
+from flipdetect.errors import ConfigError
+from flipdetect.metrics.threshold import (
+    ThresholdCosts,
+    best_f1_threshold,
+    cheapest_threshold,
+    choose_threshold,
+    cost_at,
+    threshold_curve,
+)
 
 
 def f1_at(threshold: float, scores: np.ndarray, targets: np.ndarray) -> float:
@@ -103,3 +111,53 @@ def test_a_large_set_takes_no_time() -> None:
 def test_impossible_input_is_refused(scores: list[float], targets: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         best_f1_threshold(scores, targets)
+
+
+@given(scores_and_targets, st.floats(0, 10), st.floats(0.1, 10))
+@settings(max_examples=200, deadline=None)
+def test_no_other_threshold_is_cheaper(rows: list[tuple[float, int]], missed: float, alarm: float) -> None:
+    scores = np.array([score for score, _ in rows])
+    targets = np.array([target for _, target in rows])
+    costs = ThresholdCosts(missed, alarm)
+    found = cost_at(scores, targets, cheapest_threshold(scores, targets, costs).threshold, costs)
+    # "None is positive" is not among the cuts, as for F1.
+    candidates = [cut for cut in np.unique(np.append(scores, 0.0)) if (scores >= cut).any()]
+    assert found == pytest.approx(min(cost_at(scores, targets, cut, costs) for cut in candidates), abs=1e-9)
+
+
+def test_dear_misses_lower_the_threshold_and_dear_alarms_raise_it() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, 2000)
+    scores = 1 / (1 + np.exp(-(rng.normal(0, 1, 2000) + 2 * targets - 1)))
+    cheap, even, dear = (
+        choose_threshold(scores, targets, ThresholdCosts(missed, 1.0)).threshold for missed in (0.2, 1.0, 5.0)
+    )
+    assert dear < even < cheap
+    # These scores are calibrated up to a factor, so that even costs meet near one half.
+    assert even == pytest.approx(0.5, abs=0.1)
+    assert ThresholdCosts(5, 1).bayes_threshold == pytest.approx(1 / 6)
+    assert choose_threshold(scores, targets) == best_f1_threshold(scores, targets)
+
+
+def test_cost_counts_both_mistakes() -> None:
+    assert cost_at([0.9, 0.1, 0.8, 0.2], [1, 1, 0, 0], 0.5, ThresholdCosts(5, 1)) == pytest.approx(6 / 4)
+
+
+@pytest.mark.parametrize("costs", [(-1, 1), (0, 0), (float("inf"), 1), (float("nan"), 1)])
+def test_impossible_costs_are_refused(costs: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match="missed_flip"):
+        ThresholdCosts(*costs)
+
+
+def test_the_curve_tells_what_each_threshold_reaches() -> None:
+    scores, targets = np.array([0.1, 0.4, 0.6, 0.9, 1.0]), np.array([0, 1, 0, 1, 1])
+    curve = threshold_curve(scores, targets, points=11)
+    assert len(curve.thresholds) == 11
+    for at, f1 in zip(curve.thresholds, curve.f1, strict=True):
+        assert f1 == pytest.approx(f1_at(at, scores, targets))
+    assert (curve.precision[-1], curve.recall[-1]) == (1.0, pytest.approx(1 / 3))
+    assert curve.recall[0] == 1.0
+    # The best cut is that below 0.4: 3 hits, 1 false alarm.
+    assert best_f1_threshold(scores, targets).threshold == pytest.approx(0.25)
+    assert curve.plateau[0] <= 0.25 <= curve.plateau[1]
+    assert curve.plateau[1] < 0.6

@@ -9,13 +9,14 @@ from safetensors.torch import save_file
 from flipdetect.models.packed import read_facts
 from flipdetect.shipped import shipped_path
 from flipdetect.tasks import TinyCNNClassifier
-from flipdetect.tasks.start import starting_threshold
+from flipdetect.tasks.decision import Decision
+from flipdetect.tasks.start import starting_decision
 
 
 def test_none_and_imagenet_bring_no_threshold() -> None:
     model = TinyCNNClassifier(width=4).model
-    assert starting_threshold("none", model) is None
-    assert starting_threshold("imagenet", model) is None
+    assert starting_decision("none", model) is None
+    assert starting_decision("imagenet", model) is None
 
 
 def test_bare_tensors_bring_no_threshold(tmp_path: Path) -> None:
@@ -23,15 +24,16 @@ def test_bare_tensors_bring_no_threshold(tmp_path: Path) -> None:
     save_file(task.model.state_dict(), tmp_path / "bare.safetensors")
     torch.save(task.model.state_dict(), tmp_path / "bare.pt")
     for name in ("bare.safetensors", "bare.pt"):
-        assert starting_threshold(str(tmp_path / name), task.model) is None
+        assert starting_decision(str(tmp_path / name), task.model) is None
 
 
 def test_a_checkpoint_brings_its_own(trained: Path) -> None:
-    stored = torch.load(trained, weights_only=True)["flipdetect"]["threshold"]
+    facts = torch.load(trained, weights_only=True)["flipdetect"]
+    stored = Decision(facts["threshold"], facts["temperature"])
     task = TinyCNNClassifier(weights=str(trained))
-    assert starting_threshold(str(trained), task.model) == stored
+    assert starting_decision(str(trained), task.model) == stored
     task.setup("fit")
-    assert task.threshold.item() == stored
+    assert (task.threshold.item(), task.temperature.item()) == (stored.threshold, stored.temperature)
 
 
 def test_shipped_weights_bring_theirs() -> None:

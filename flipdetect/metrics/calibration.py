@@ -1,0 +1,203 @@
+"""Whether probabilities mean what they say, and a temperature that makes them: NumPy and SciPy alone.
+
+A calibrated model is right about 80 of 100 frames to which it gives 0.8. Networks are seldom calibrated; dividing their
+logits by one number, the temperature, mends most of it and changes neither the order of frames nor what lies above 0.5
+(Guo et al., 2017, "On calibration of modern neural networks").
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, log_expit
+
+from flipdetect.runs import NO_TEMPERATURE
+
+Floats = NDArray[np.float64]
+Binning = Literal["width", "mass"]
+
+TEMPERATURES = (0.05, 20.0)
+"""Beyond these a temperature says more of the number format than of the model."""
+BINS = 15
+"""As in Guo et al.; more leave too few frames in each."""
+LOGIT_LIMIT = 16.0
+"""Float32 probabilities have no finer steps near 1."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram: what was said against what was so, bin by bin; empty bins are left out.
+
+    Attributes:
+        low, high: (B,) bounds of the bins.
+        confidence: (B,) mean probability of the positive class in each bin.
+        frequency: (B,) share of positive frames in each bin.
+        count: (B,) int64, frames in each bin.
+    """
+
+    low: Floats
+    high: Floats
+    confidence: Floats
+    frequency: Floats
+    count: NDArray[np.int64]
+
+    @property
+    def expected_error(self) -> float:
+        """Expected calibration error: mean distance of frequency and confidence, weighted by frames; 0 is best."""
+        return float((np.abs(self.frequency - self.confidence) * self.count).sum() / self.count.sum())
+
+    @property
+    def largest_error(self) -> float:
+        """Largest distance of frequency and confidence among the bins."""
+        return float(np.abs(self.frequency - self.confidence).max())
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """Columns by name, as JSON types."""
+        return {name: getattr(self, name).tolist() for name in ("low", "high", "confidence", "frequency", "count")}
+
+
+def reliability(
+    probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS, binning: Binning = "width"
+) -> Reliability:
+    """Sort frames into bins by their probability of the positive class.
+
+    Args:
+        probabilities: (N,) 0 to 1; N at least 1.
+        targets: (N,) 0 or 1.
+        bins: how many at most.
+        binning: "width": equally wide bins from 0 to 1; "mass": bins with equally many frames, which shows where the
+            frames are and does not rest on near-empty bins. Equal probabilities share a bin.
+
+    Raises:
+        ValueError: if arrays do not fit, are empty or outside their ranges, or `bins` or `binning` is impossible.
+    """
+    scores, truths = _checked(probabilities, targets)
+    if bins < 1:
+        raise ValueError(f"a reliability diagram needs at least 1 bin, got {bins}")
+    if binning == "width":
+        edges = np.linspace(0.0, 1.0, bins + 1)
+    elif binning == "mass":
+        edges = np.unique(np.quantile(scores, np.linspace(0.0, 1.0, bins + 1), method="inverted_cdf"))
+        edges[0], edges[-1] = 0.0, 1.0
+        edges = np.array([0.0, 1.0]) if len(edges) < 2 else edges
+    else:
+        raise ValueError(f"binning must be width or mass, got {binning!r}")
+    place = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, len(edges) - 2)
+    count = np.bincount(place, minlength=len(edges) - 1)
+    used = count > 0
+    sums = [np.bincount(place, values, len(edges) - 1)[used] / count[used] for values in (scores, truths)]
+    return Reliability(edges[:-1][used], edges[1:][used], sums[0], sums[1], count[used])
+
+
+def calibration_figures(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> dict[str, float]:
+    """How far probabilities are from frequencies, in four numbers; of each, less is better.
+
+    Args:
+        probabilities: (N,) 0 to 1; N at least 1.
+        targets: (N,) 0 or 1.
+        bins: of the expected calibration errors.
+
+    Returns:
+        `ece` (equally wide bins), `ece_equal_mass`, `brier` (mean squared distance of probability and target; Brier,
+        1950) and `log_loss` (mean negative log likelihood, of probabilities no nearer than 1e-7 to 0 and 1).
+
+    Raises:
+        ValueError: as `reliability`.
+    """
+    scores, truths = _checked(probabilities, targets)
+    return {
+        "ece": reliability(scores, truths, bins).expected_error,
+        "ece_equal_mass": reliability(scores, truths, bins, "mass").expected_error,
+        "brier": float(((scores - truths) ** 2).mean()),
+        "log_loss": _log_loss(logits_of(scores), truths),
+    }
+
+
+def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
+    """The temperature with the highest likelihood of the targets; of a validation side, never of a test.
+
+    Targets are drawn in from 0 and 1 as Platt (1999) does, to (n1 + 1) / (n1 + 2) and 1 / (n0 + 2) with n1 positive and
+    n0 negative frames: without, a small side without a mistake would have it at 0, and every probability at 0 or 1.
+
+    Args:
+        logits: (N,) of the positive class; beyond ±`LOGIT_LIMIT` they are taken for that.
+        targets: (N,) 0 or 1.
+
+    Returns:
+        Within `TEMPERATURES`; `NO_TEMPERATURE` if the logits do not rank positive frames above negative ones on the
+        whole: there is nothing to sharpen or soften then.
+
+    Raises:
+        ValueError: if arrays do not fit, or one of the classes is absent.
+    """
+    values, truths = np.asarray(logits, np.float64), np.asarray(targets, np.float64)
+    if values.ndim != 1 or values.shape != truths.shape:
+        raise ValueError(f"logits and targets must be two (N,) arrays, got {values.shape} and {truths.shape}")
+    if np.isnan(values).any():
+        raise ValueError(f"{int(np.isnan(values).sum())} logits are NaN")
+    positives, negatives = int((truths == 1).sum()), int((truths == 0).sum())
+    if not positives or not negatives or positives + negatives != len(truths):
+        raise ValueError(f"a temperature needs frames of both classes, got {positives} positive, {negatives} negative")
+    values = np.clip(values, -LOGIT_LIMIT, LOGIT_LIMIT)
+    smooth = np.where(truths == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def slope(log_temperature: float) -> float:
+        """Of the loss along the inverse temperature; it rises with the latter, since the loss is convex there."""
+        return float((values * (expit(values * math.exp(-log_temperature)) - smooth)).mean())
+
+    from scipy.optimize import brentq
+
+    cold, hot = (math.log(limit) for limit in TEMPERATURES)
+    if slope(hot) >= 0:  # even the softest is too sharp
+        return NO_TEMPERATURE if float((values * (0.5 - smooth)).mean()) >= 0 else TEMPERATURES[1]
+    if slope(cold) <= 0:
+        return TEMPERATURES[0]
+    return float(math.exp(brentq(slope, cold, hot, xtol=1e-6)))
+
+
+def calibrated(probabilities: ArrayLike, temperature: float) -> Floats:
+    """Probabilities at a temperature: the sigmoid of their logits divided by it. At 1.0 they stay as they are.
+
+    Args:
+        probabilities: of any shape, 0 to 1.
+        temperature: above 0.
+    """
+    scores = np.asarray(probabilities, np.float64)
+    if temperature == NO_TEMPERATURE:
+        return scores
+    with np.errstate(divide="ignore"):
+        logits = np.log(scores) - np.log1p(-scores)
+    found: Floats = np.asarray(expit(logits / temperature))
+    return found
+
+
+def uncalibrated(probabilities: ArrayLike, temperature: float) -> Floats:
+    """What `calibrated` undoes; arguments as there."""
+    return calibrated(probabilities, 1 / temperature)
+
+
+def logits_of(probabilities: ArrayLike) -> Floats:
+    """Logits of probabilities (N,), within ±`LOGIT_LIMIT`."""
+    scores = np.asarray(probabilities, np.float64)
+    with np.errstate(divide="ignore"):
+        found: Floats = np.clip(np.log(scores) - np.log1p(-scores), -LOGIT_LIMIT, LOGIT_LIMIT)
+    return found
+
+
+def _log_loss(logits: Floats, truths: Floats) -> float:
+    return float(-(truths * log_expit(logits) + (1 - truths) * log_expit(-logits)).mean())
+
+
+def _checked(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
+    scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
+    if scores.ndim != 1 or scores.shape != truths.shape or not scores.size:
+        raise ValueError(f"probabilities and targets must be two (N,) arrays, got {scores.shape} and {truths.shape}")
+    if not np.isin(truths, (0.0, 1.0)).all():
+        raise ValueError(f"targets must be 0 or 1, got {np.unique(truths)[:5].tolist()}")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError("probabilities must lie in [0, 1]")
+    return scores, truths

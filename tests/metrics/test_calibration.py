@@ -1,0 +1,131 @@
+"""Reliability, calibration errors, temperatures."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from flipdetect.metrics.calibration import (
+    TEMPERATURES,
+    calibrated,
+    calibration_figures,
+    fit_temperature,
+    logits_of,
+    reliability,
+    uncalibrated,
+)
+
+
+def honest(count: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose sigmoid is the share of positives, and targets."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, count)
+    return logits, (rng.random(count) < expit(logits)).astype(float)
+
+
+def test_bins_and_errors_of_a_small_set_by_hand() -> None:
+    found = reliability([0.1, 0.2, 0.9, 0.7], [0, 1, 1, 1], bins=2)
+    assert found.confidence == pytest.approx([0.15, 0.8])
+    assert found.frequency == pytest.approx([0.5, 1.0])
+    assert found.count.tolist() == [2, 2]
+    assert found.expected_error == pytest.approx((0.35 + 0.2) / 2)
+    assert found.largest_error == pytest.approx(0.35)
+    assert found.as_dict()["high"] == [0.5, 1.0]
+
+
+def test_empty_bins_are_left_out_and_ends_belong_to_the_last() -> None:
+    found = reliability([0.0, 1.0, 1.0], [0, 1, 1], bins=10)
+    assert found.count.tolist() == [1, 2]
+    assert found.low.tolist() == pytest.approx([0.0, 0.9])
+
+
+def test_bins_of_equal_mass_hold_equally_many() -> None:
+    probabilities = np.random.default_rng(0).random(3000) ** 4
+    found = reliability(probabilities, probabilities > 0.5, bins=10, binning="mass")
+    assert found.count.sum() == 3000
+    assert found.count.min() >= 295
+    assert (found.low[0], found.high[-1]) == (0.0, 1.0)
+    assert reliability([0.5] * 8, [0, 1] * 4, binning="mass").count.tolist() == [8]
+
+
+def test_honest_probabilities_have_no_error_and_a_temperature_of_one() -> None:
+    logits, targets = honest()
+    figures = calibration_figures(expit(logits), targets)
+    assert figures["ece"] < 0.015
+    assert figures["ece_equal_mass"] < 0.015
+    assert fit_temperature(logits, targets) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("boast", [0.3, 3.0])
+def test_a_temperature_undoes_over_and_underconfidence(boast: float) -> None:
+    logits, targets = honest()
+    temperature = fit_temperature(logits * boast, targets)
+    assert temperature == pytest.approx(boast, rel=0.05)
+    before, after = (
+        calibration_figures(each, targets)
+        for each in (expit(logits * boast), calibrated(expit(logits * boast), temperature))
+    )
+    assert all(after[name] < before[name] for name in before)
+
+
+def test_a_small_side_without_a_mistake_does_not_make_certainties() -> None:
+    temperature = fit_temperature([-2.0, -1.5, 1.5, 2.0], [0, 0, 1, 1])
+    assert expit(2.0 / temperature) < 0.9
+    assert fit_temperature(np.repeat([-2.0, 2.0], 5000), np.repeat([0, 1], 5000)) < temperature
+
+
+def test_scores_that_rank_the_wrong_way_get_no_temperature() -> None:
+    logits, targets = honest(500)
+    assert fit_temperature(-logits, targets) == 1.0
+
+
+def test_temperatures_have_limits() -> None:
+    targets = np.repeat([0, 1], 5000)
+    assert fit_temperature(np.where(targets, 1e-6, -1e-6), targets) == TEMPERATURES[0]
+
+
+@given(st.floats(0, 1), st.floats(0.1, 10), st.floats(0, 1))
+@settings(max_examples=200, deadline=None)
+def test_a_temperature_changes_no_order_and_not_what_lies_above_one_half(p: float, t: float, q: float) -> None:
+    one, other = calibrated([p, q], t)
+    assert (one >= other) or p < q
+    assert (one >= 0.5) == (p >= 0.5) or abs(p - 0.5) < 1e-12
+
+
+def test_temperatures_can_be_undone() -> None:
+    probabilities = np.array([0.0, 1e-6, 0.3, 0.5, 0.999, 1.0])
+    assert uncalibrated(calibrated(probabilities, 1.7), 1.7) == pytest.approx(probabilities)
+    assert (calibrated(probabilities, 1.0) == probabilities).all()
+    assert np.isfinite(logits_of(probabilities)).all()
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "said"),
+    [
+        ([1.0, 2.0], [1, 1], "both classes"),
+        ([1.0], [1, 0], r"\(1,\) and \(2,\)"),
+        ([math.nan, 1.0], [0, 1], "NaN"),
+        ([0.5, 1.0], [0, 3], "both classes"),
+    ],
+)
+def test_a_temperature_needs_two_classes(logits: list[float], targets: list[int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fit_temperature(logits, targets)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (([0.1, 1.2], [0, 1]), r"\[0, 1\]"),
+        (([], []), "two"),
+        (([0.1], [2]), "0 or 1"),
+        (([0.1], [0], 0), "at least 1"),
+        (([0.1], [0], 5, "size"), "width or mass"),
+    ],
+)
+def test_bad_input_is_refused(arguments: tuple, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        reliability(*arguments)
