@@ -5,6 +5,10 @@ middle, last tenth), or any other column of the set's manifest; several keys beh
 rest without a value (no phase, say) stand in each group. "best F1 (oracle)" is F1 at the threshold that suits the
 judged frames best: a bound that no model reaches without knowing their labels.
 
+AUROC, F1 and average precision come with their 95% intervals over videos (`--resamples`), and so do the differences of
+several models from the first one. `--costs 5 1` says that a missed flip is as bad as five false alarms: thresholds are
+then those with the lowest cost on the validation side (below).
+
 `--sequences` also judges decisions about clips, all frames of a video, by the mean, maximum, or mean of the highest
 three probabilities, and sets the confusion matrices of frames and clips side by side. Thresholds are chosen on the val
 side of the split if --split is given, or on --validation-path; models that see sequences have a command of their own,
@@ -17,6 +21,8 @@ Examples:
         --split test --by phase --failures failures.png --output predictions.csv --json figures.json
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
         --split test --sequences --matrices matrices.png
+    python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
+        --split test --costs 5 1
     python scripts/evaluate.py --model mobilenet_v2 --folder-path frames/ --report report/ --robustness
 """
 
@@ -43,9 +49,11 @@ from flipdetect.evaluation.report.command import add_report_arguments, write_rep
 from flipdetect.evaluation.sequence_options import add_validation_arguments, validation_choice
 
 if TYPE_CHECKING:
+    from flipdetect.evaluation.details import Details
     from flipdetect.evaluation.labelled import Evaluation
     from flipdetect.evaluation.sequences import ClipRow
     from flipdetect.inference.bundle import Bundle
+    from flipdetect.metrics.threshold import ThresholdCosts
 
 FIGURES = ("auroc", "average_precision", "f1", "f1_at_0.5", "best_f1_oracle", "precision", "recall", "accuracy")
 HEADINGS = {"best_f1_oracle": "best F1 (oracle)"}
@@ -62,12 +70,17 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parse(parser, args)
     if options.ensemble and len(named_models(options)) < 2:
         parser.error("--ensemble averages several models; name at least two")
+    if options.costs and not (options.split or options.validation_path):
+        parser.error("--costs chooses thresholds on a validation side; give --split, or --validation-path")
+    from flipdetect.evaluation.details import detail
+
     try:
         bundles = load_models(options)
         results = _evaluate(bundles, options)
         clips = _judge_clips(results, bundles, options) if options.sequences or options.matrices else []
-        print(_report(results, clips, options))
-        _write_files(results, clips, options)
+        details = detail(results, options.resamples, _costs(options))
+        print(_report(results, clips, details, options))
+        _write_files(results, clips, details, options)
         if options.report:
             write_reports(results, clips, bundles, options)
     except FlipdetectError as error:
@@ -90,6 +103,16 @@ def _parser() -> argparse.ArgumentParser:
     add_validation_arguments(parser)
     parser.add_argument("--failures", type=Path, metavar="PNG", help="picture of the most confident mistakes")
     parser.add_argument("--failures-count", type=int, default=24, help="frames on it (default: %(default)s)")
+    parser.add_argument(
+        "--resamples", type=int, default=2000, help="draws of videos for intervals (default: %(default)s); 0: none"
+    )
+    parser.add_argument(
+        "--costs",
+        type=float,
+        nargs=2,
+        metavar=("MISSED_FLIP", "FALSE_ALARM"),
+        help="choose thresholds by the cost of mistakes on the validation side, and tell that cost",
+    )
     parser.add_argument("--output", type=Path, metavar="CSV", help="every frame's probability and truth")
     parser.add_argument("--json", type=Path, help="all figures, those of the parts included")
     add_report_arguments(parser)
@@ -101,6 +124,8 @@ def _evaluate(bundles: dict[str, Bundle], options: argparse.Namespace) -> Result
     results: Results = []
     for folder in options.folder_path:
         wanted = {name: {"root": folder, **selection(options, bundle.path)} for name, bundle in bundles.items()}
+        for name, threshold in _cheapest_thresholds(bundles, folder, options).items():
+            wanted[name]["threshold"] = threshold
         results += [(name, str(folder), each) for name, each in _scored(bundles, wanted, options).items()]
     return results
 
@@ -120,17 +145,42 @@ def _scored(
     return found
 
 
+def _costs(options: argparse.Namespace) -> ThresholdCosts | None:
+    from flipdetect.metrics.threshold import ThresholdCosts
+
+    return ThresholdCosts(*options.costs) if options.costs else None
+
+
+def _validation_sides(
+    bundles: dict[str, Bundle], folder: Path, options: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Where each model's validation side is, of those that have one."""
+    sides = {
+        name: validation_choice(options, folder, selection(options, bundle.path)["split_file"])
+        for name, bundle in bundles.items()
+    }
+    return {name: side for name, side in sides.items() if side is not None}
+
+
+def _cheapest_thresholds(bundles: dict[str, Bundle], folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """By model, the threshold with the lowest cost on its validation side; empty if no costs are given."""
+    from flipdetect.evaluation.decisions import cheapest
+    from flipdetect.evaluation.labelled import evaluate_folder
+
+    costs = _costs(options)
+    if costs is None:
+        return {}
+    sides = _validation_sides(bundles, folder, options)
+    return {name: cheapest(evaluate_folder(bundles[name], **side), costs) for name, side in sides.items()}
+
+
 def _judge_clips(results: Results, bundles: dict[str, Bundle], options: argparse.Namespace) -> list[ClipRow]:
     """What aggregated probabilities say of clips; thresholds from a validation side, if one is known."""
     from flipdetect.evaluation.sequences import aggregated, clip_rows
 
     rows: list[ClipRow] = []
     for folder in options.folder_path:
-        sides = {
-            name: validation_choice(options, folder, selection(options, bundle.path)["split_file"])
-            for name, bundle in bundles.items()
-        }
-        wanted = {name: side for name, side in sides.items() if side is not None}
+        wanted = _validation_sides(bundles, folder, options)
         validations = _scored(bundles, wanted, options) if wanted else {}
         for model, name, result in results:
             if name == str(folder):
@@ -139,14 +189,14 @@ def _judge_clips(results: Results, bundles: dict[str, Bundle], options: argparse
     return rows
 
 
-def _report(results: Results, clips: list[ClipRow], options: argparse.Namespace) -> str:
+def _report(results: Results, clips: list[ClipRow], details: Details, options: argparse.Namespace) -> str:
     from tabulate import tabulate
 
     from flipdetect.evaluation.slices import group_figures, group_table
 
     rows, tables = [], []
-    for model, folder, result in results:
-        figures = [result.metrics[name] for name in FIGURES]
+    for place, (model, folder, result) in enumerate(results):
+        figures = [details.figure(place, name) for name in FIGURES]
         rows.append([model, folder, len(result.judged), result.videos, result.threshold, *figures])
         positive = result.classes.positive
         if options.per_video:
@@ -159,10 +209,12 @@ def _report(results: Results, clips: list[ClipRow], options: argparse.Namespace)
         from flipdetect.evaluation.sequences import clip_report
 
         tables.append(clip_report(clips, results[0][2].classes))
-    return "\n".join([*tables, tabulate(rows, headers=headers, floatfmt=".3f")])
+    tables.append(tabulate(rows, headers=headers, floatfmt=".3f"))
+    tables.append(f"\n{details.tables()}")
+    return "\n".join(tables)
 
 
-def _write_files(results: Results, clips: list[ClipRow], options: argparse.Namespace) -> None:
+def _write_files(results: Results, clips: list[ClipRow], details: Details, options: argparse.Namespace) -> None:
     from flipdetect.evaluation.slices import group_figures
     from flipdetect.evaluation.tables import evaluation_as_dict, write_json, write_predictions
 
@@ -177,12 +229,13 @@ def _write_files(results: Results, clips: list[ClipRow], options: argparse.Names
                     model, folder, result, {tuple(keys): group_figures(result, keys) for keys in options.by}
                 )
                 | side
+                | details.as_dict(place)
                 | (
                     {"sequences": [row.as_dict() for row in clips if (row.model, row.folder) == (model, folder)]}
                     if clips
                     else {}
                 )
-                for model, folder, result in results
+                for place, (model, folder, result) in enumerate(results)
             ],
         )
     if options.matrices:
