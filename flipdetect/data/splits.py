@@ -16,6 +16,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
+from natsort import natsorted
+
 from flipdetect.data.dealing import Group, can_deal, deal_groups
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
@@ -156,6 +158,37 @@ def kfold_records(
         sides = tuple(side_of.get(group_of(record, group_by), "test") for record in records)
         splits.append(Split(tuple(records), sides, classes, group_by))
         check_sides(splits[-1])
+    return splits
+
+
+def leave_one_out_records(
+    records: Sequence[FrameRecord], *, classes: ClassNames, val_fraction: float = 0.15, seed: int = 0
+) -> dict[str, Split]:
+    """Splits that leave out one source each, by the source's name, in natural order.
+
+    Args:
+        records: the labelled frames.
+        classes: names of the two classes; each side of each split gets both, so that each source needs both.
+        val_fraction: share of the other sources' frames for validation, whole sources at a time.
+        seed: another seed, other validation sides.
+
+    Raises:
+        ConfigError: if `val_fraction` is impossible.
+        DataError: as `split_records`, or if a source lacks a class.
+    """
+    _check_fractions(val_fraction, 0.0)
+    _need_sources(records, "source")
+    val = Fraction(str(val_fraction))
+    splits = {}
+    for source in natsorted({record.source or "" for record in records}):
+        rest = [record for record in records if record.source != source]
+        side_of = deal(rest, {"train": 1 - val, "val": val}, classes, "source", seed)
+        sides = tuple(side_of.get(record.source or "", "test") for record in records)
+        splits[source] = Split(tuple(records), sides, classes, "source")
+        try:
+            check_sides(splits[source])
+        except DataError as error:
+            raise DataError(f"source {source} cannot be left out by itself: {error}") from None
     return splits
 
 

@@ -38,6 +38,25 @@ def study_parser(description: str | None, study: Path, table: str) -> argparse.A
     return parser
 
 
+def parse_with_settings(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command behind whose options anything of the configuration can be set, as for `train.py`.
+
+    `--data.root frames/` and `--model.lr=0.001` become `{"data.root": "frames/", "model.lr": 0.001}`, as `settings` of
+    what is returned; values are YAML. Leaves with status 2 if something else is left over.
+    """
+    from flipdetect.evaluation.variations import parse_overrides
+
+    options, rest = parser.parse_known_args(args)
+    pairs = []
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--") or "." not in name or not (equals or rest):
+            parser.error(f"{name!r} is neither an option nor a setting such as --data.root frames/")
+        pairs.append(f"{name}={value if equals else rest.pop(0)}")
+    options.settings = parse_overrides(pairs)
+    return options
+
+
 def run_study_command(work: Callable[[argparse.Namespace], str], options: argparse.Namespace) -> int:
     """Print what a study says; returns the exit status, 130 after Ctrl-C."""
     try:

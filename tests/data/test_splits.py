@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flipdetect.data.splits import kfold_records, split_records
+from flipdetect.data.splits import kfold_records, leave_one_out_records, split_records
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 
@@ -251,3 +251,25 @@ def test_smallest_possible_set():
 def test_paths_play_no_part():
     records = [replace(record, path=PureWindowsPath(f"C:/x/{i}.jpg")) for i, record in enumerate(clips())]
     assert assignment(split_records(records, classes=CLASSES)) == assignment(split_records(clips(), classes=CLASSES))
+
+
+def _book(source):
+    return [record for label in CLASSES.names for record in clip(label, f"{source}_1", 3, source)]
+
+
+def test_each_source_is_left_out_once() -> None:
+    records = [record for source in ("b10", "b2", "b1") for record in _book(source)]
+    splits = leave_one_out_records(records, classes=CLASSES, val_fraction=0.5)
+    assert list(splits) == ["b1", "b2", "b10"]
+    for source, split in splits.items():
+        assert {record.source for record in split.test} == {source}
+        sources = [{record.source for record in side} for side in (split.train, split.val, split.test)]
+        assert not sources[0] & sources[1]
+        assert split.group_by == "source"
+
+
+def test_a_source_of_one_class_cannot_be_left_out() -> None:
+    records = [record for source in ("b1", "b2", "b3") for record in _book(source)]
+    records += [record for record in _book("b4") if record.label == CLASSES.positive]
+    with pytest.raises(DataError, match="source b4 cannot be left out by itself"):
+        leave_one_out_records(records, classes=CLASSES)
