@@ -21,6 +21,8 @@ Examples:
         --split test --by phase --failures failures.png --output predictions.csv --json figures.json
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
         --split test --sequences --matrices matrices.png
+    python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
+        --split test --costs 5 1
     python scripts/evaluate.py --model mobilenet_v2 --folder-path frames/ --report report/ --robustness
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
         --split test --costs 5 1

@@ -106,7 +106,6 @@ def _shown(found: Findings) -> dict[str, Any]:
         "fewest_videos": FEWEST_VIDEOS,
         "mistakes": [each for each in found.pictured if each.role == MISTAKE],
         "looks": _looks(found),
-        "timelines": min(timelines, MOST_TIMELINES),
         "more_timelines": max(timelines - MOST_TIMELINES, 0),
         "robustness": found.robustness,
         "expected_error": found.calibration.expected_error,
