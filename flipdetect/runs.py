@@ -54,10 +54,10 @@ def version_of(run: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def newest_best_checkpoint(logs: Path) -> Path | None:
-    """The best checkpoint of the run that was trained last, by time of writing; None if there is none."""
+def best_checkpoints(logs: Path) -> list[Path]:
+    """The best checkpoint of each run under a folder, the one that was written last first."""
     found = [(path.stat().st_mtime_ns, path) for path in logs.glob(f"**/{BEST}") if path.is_file()]
-    return max(found)[1] if found else None
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def _versions(folder: Path) -> list[tuple[int, Path]]:

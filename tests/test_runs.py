@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from flipdetect.runs import newest_best_checkpoint, next_version, run_to_resume, version_for
+from flipdetect.runs import best_checkpoints, next_version, run_to_resume, version_for
 
 
 def make_run(folder: Path, version: int, *files: str) -> Path:
@@ -23,14 +23,14 @@ def test_versions_count_up_numerically_from_zero(tmp_path: Path) -> None:
     assert next_version(tmp_path) == 11
 
 
-def test_newest_best_is_the_one_written_last(tmp_path: Path) -> None:
+def test_the_best_of_each_run_is_found_the_one_written_last_first(tmp_path: Path) -> None:
     older = make_run(tmp_path / "a", 5, "best.ckpt") / "best.ckpt"
     newer = make_run(tmp_path / "b", 0, "best.ckpt") / "best.ckpt"
     os.utime(older, (1, 1))
     os.utime(newer, (2, 2))
     make_run(tmp_path / "b", 1, "last.ckpt")
-    assert newest_best_checkpoint(tmp_path) == newer
-    assert newest_best_checkpoint(tmp_path / "c") is None
+    assert best_checkpoints(tmp_path) == [newer, older]
+    assert best_checkpoints(tmp_path / "c") == []
 
 
 def test_last_means_the_newest_run_that_has_one(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import INTERRUPTED, set_up_logging
-from flipdetect.errors import DataError, FlipdetectError
-from flipdetect.runs import newest_best_checkpoint
+from flipdetect.errors import DataError, FlipdetectError, ModelError
+from flipdetect.runs import best_checkpoints
 from flipdetect.shipped import DEFAULT, SHIPPED, shipped_path
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--checkpoint-path",
         type=Path,
-        help=f"a model of your own, .ckpt or .onnx; default: the newest best.ckpt under {LOGS}/, or else the shipped "
-        f"{DEFAULT}",
+        help=f"a model of your own, .ckpt or .onnx; default: the newest best.ckpt of frames under {LOGS}/, or else the "
+        f"shipped {DEFAULT}",
     )
     which.add_argument("--model", choices=tuple(SHIPPED), help="a trained model that ships with flipdetect")
     parser.add_argument(
@@ -162,12 +162,23 @@ def _model_path(options: argparse.Namespace) -> Path:
     if options.checkpoint_path is not None:
         path: Path = options.checkpoint_path
         return path
-    newest = newest_best_checkpoint(LOGS)
-    if newest is None:
-        logger.info("No checkpoint given and none under %s/: using the shipped %s", LOGS, DEFAULT)
-        return shipped_path(DEFAULT)
-    logger.info("No checkpoint given: using the newest under %s/", LOGS)
-    return newest
+    for newest in best_checkpoints(LOGS):
+        if _judges_clips(newest):
+            logger.info("%s is a sequence model, which judges clips, not frames: passed over", newest)
+            continue
+        logger.info("No checkpoint given: using the newest under %s/", LOGS)
+        return newest
+    logger.info("No checkpoint given and none under %s/: using the shipped %s", LOGS, DEFAULT)
+    return shipped_path(DEFAULT)
+
+
+def _judges_clips(checkpoint: Path) -> bool:
+    from flipdetect.inference.bundle import holds_clip_model
+
+    try:
+        return holds_clip_model(checkpoint)
+    except ModelError:
+        return False  # what is wrong with it is said when it is loaded
 
 
 def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Namespace) -> int:

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 from flipdetect.errors import ModelError
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
 from flipdetect.inference.prepared import TrainedModel
+from flipdetect.shipped import DEFAULT, find_model
 from flipdetect.shipped import SUFFIX as PACKED_SUFFIX
-from flipdetect.shipped import find_model
 
 Engine = Literal["auto", "torch", "onnx"]
 RUNTIME = "onnxruntime"
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def load_model(
     model: str | os.PathLike[str], engine: Engine = "auto", device: str = "auto", threads: int | None = None
 ) -> TrainedModel:
-    """Load a trained model with the engine that suits it.
+    """Load a trained model of frames with the engine that suits it.
 
     An `.onnx` file is run by ONNX Runtime, on the CPU. The others are run by PyTorch, unless the same model lies beside
     them, exported (`best.onnx` beside `best.ckpt`), and may be taken: with engine "onnx" it must be; with "auto" it is
@@ -37,8 +37,8 @@ def load_model(
         threads: with which ONNX Runtime computes; None: one per core. With 1, `Predictor` calls it from several.
 
     Raises:
-        ModelError: if the model cannot be loaded, the engine cannot run it, or was exported from another file than
-            the one it lies beside.
+        ModelError: if the model cannot be loaded, judges clips rather than frames, the engine cannot run it, or was
+            exported from another file than the one it lies beside.
     """
     if engine not in get_args(Engine):
         raise ModelError(f"engine must be one of {', '.join(get_args(Engine))}, got {engine!r}")
@@ -58,7 +58,13 @@ def load_model(
 
     from flipdetect.inference.bundle import load_bundle
 
-    return load_bundle(path, device)
+    bundle = load_bundle(path, device)
+    if bundle.judges_clips:
+        raise ModelError(
+            f"{path} is a sequence model: it judges clips, not single frames; give a model of frames, such as "
+            f"{DEFAULT}, or judge clips with scripts/evaluate_sequences.py"
+        )
+    return bundle
 
 
 def _exported(path: Path, threads: int | None) -> OnnxModel:

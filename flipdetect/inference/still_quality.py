@@ -32,8 +32,11 @@ HAND_BORDER = 0.03
 BLOCK = 16
 """Side in pixels of the blocks in which gradient energy is summed."""
 
-STRONGEST = 0.25
-"""Share of the blocks that tell the sharpness: those with most print."""
+ABOVE_NOISE = 5.0
+"""Times the energy of bare paper that a block must have to tell anything: faint print has, paper has not."""
+
+SHARPEST = 0.95
+"""Quantile, over these blocks, that is the page's sharpness: lines of print are sharper than pictures and drawings."""
 
 FEWEST_BLOCKS = 4
 
@@ -75,9 +78,9 @@ class _Before(NamedTuple):
 class FrameMeter:
     """Measures the frames of one video, in order.
 
-    - Sharpness: gradient energy (Tenengrad: Krotkov, 1988; Pertuz, Puig and Garcia, Pattern Recognition 46, 2013) in
-      the quarter of the blocks of page that have most print, above the energy of bare paper, over the energy of the
-      same blocks after a further blur, less 1 (the comparison with a blurred copy: Crete et al., SPIE 6492, 2007): how
+    - Sharpness: gradient energy (Tenengrad: Krotkov, 1988; Pertuz, Puig and Garcia, Pattern Recognition 46, 2013) of a
+      block of page, above the energy of bare paper, over the energy of the same block after a further blur, less 1 (the
+      comparison with a blurred copy: Crete et al., SPIE 6492, 2007), of the sharpest of the blocks with print: how
       much there is to be lost. It depends little on what is printed, on contrast, or on light. Hands and what is near
       them are left out.
     - Exposure: share of the pages on which the paper is neither black nor burnt out.
@@ -207,10 +210,12 @@ def _sharpness(grey: Grey, blurred: Slopes, seen: Mask) -> float:
     if int(inside.sum()) < FEWEST_BLOCKS:
         inside = share > 0
     fine, coarse = _energy(_slopes(grey), size)[inside], _energy(blurred, size)[inside]
-    light = _averaged(grey.astype(np.float32), size)[inside] + np.float32(OFFSET)
-    most = np.argsort(coarse / (light * light))[-max(FEWEST_BLOCKS, round(STRONGEST * len(coarse))) :]
-    detail = np.maximum(fine[most] - np.quantile(fine, FLOOR), 0).sum()
-    return float(max(detail / (coarse[most].sum() + len(most)) - 1, 0))
+    noise = np.quantile(fine, FLOOR)
+    telling = fine > ABOVE_NOISE * noise
+    if int(telling.sum()) < FEWEST_BLOCKS:
+        telling = fine >= np.sort(fine)[-min(FEWEST_BLOCKS, len(fine))]
+    ratios = (fine[telling] - noise) / (coarse[telling] + 1)
+    return float(max(np.quantile(ratios, SHARPEST) - 1, 0))
 
 
 def _exposure(small: NDArray[np.uint8], seen: Mask) -> float:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from flipdetect.errors import ModelError
-from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.bundle import Bundle, holds_clip_model, load_bundle
 from flipdetect.inference.engine import load_model
 from flipdetect.inference.onnx_model import OnnxModel, file_digest
 from flipdetect.shipped import shipped_path
+from tests.inference.clip_checkpoint import write_clip_checkpoint
 from tests.inference.exported import write_exported
 
 
@@ -118,3 +119,12 @@ def test_files_that_are_absent_are_named(tmp_path: Path) -> None:
         load_model(tmp_path / "absent.ckpt", "auto", "cpu")
     with pytest.raises(ModelError, match=r"there is no file .*absent\.onnx"):
         load_model(tmp_path / "absent.onnx")
+
+
+def test_a_model_of_clips_is_refused_with_what_to_give_instead(trained: Path, tmp_path: Path) -> None:
+    path = write_clip_checkpoint(tmp_path / "best.ckpt", like=trained)
+    assert holds_clip_model(path)
+    assert not holds_clip_model(trained)
+    assert load_bundle(path, "cpu").judges_clips
+    with pytest.raises(ModelError, match=r"judges clips, not single frames; give a model of frames"):
+        load_model(path, device="cpu")
