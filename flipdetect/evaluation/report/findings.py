@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from flipdetect.errors import DataError
 from flipdetect.evaluation.report.parts import Compared, Evenness, Slicing, evenness, f1_of, slicings
-from flipdetect.evaluation.report.reliable import Reliability, reliability
 from flipdetect.evaluation.report.saved import (
     PREDICTIONS,
     ROBUSTNESS,
@@ -25,6 +24,7 @@ from flipdetect.evaluation.report.saved import (
     read_pictured,
     read_scored,
 )
+from flipdetect.metrics.calibration import Reliability, reliability
 from flipdetect.metrics.intervals import Interval, bootstrap_intervals
 from flipdetect.metrics.sequence import AGGREGATIONS, Confusion, clip_scores, clip_targets, confusion
 from flipdetect.metrics.threshold import ThresholdChoice, best_f1_threshold
