@@ -20,7 +20,6 @@ from pathlib import Path
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
 from flipdetect.evaluation.options import SIDES, set_name, short_model_name
-from flipdetect.runs import newest_best_checkpoint
 from flipdetect.shipped import DEFAULT, SHIPPED
 
 LOGS = Path("logs")
@@ -67,9 +66,9 @@ def _check(options: argparse.Namespace) -> None:
     from flipdetect.evaluation.options import selection
     from flipdetect.evaluation.selection import select_frames
     from flipdetect.evaluation.spot_check import choose_frames, spot_check
-    from flipdetect.inference.engine import load_model
+    from flipdetect.inference.engine import load_model, newest_frame_model
 
-    named = options.model or options.checkpoint_path or newest_best_checkpoint(LOGS) or DEFAULT
+    named = options.model or options.checkpoint_path or newest_frame_model(LOGS) or DEFAULT
     model = load_model(named, options.engine, options.device)
     logger.info("Model: %s (%s)", model.path, model.runs_on)
     threshold = model.threshold if options.threshold is None else options.threshold

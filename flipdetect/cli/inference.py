@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import INTERRUPTED, set_up_logging
-from flipdetect.errors import DataError, FlipdetectError, ModelError
-from flipdetect.runs import best_checkpoints
+from flipdetect.errors import DataError, FlipdetectError
 from flipdetect.shipped import DEFAULT, SHIPPED, shipped_path
 
 if TYPE_CHECKING:
@@ -162,23 +161,14 @@ def _model_path(options: argparse.Namespace) -> Path:
     if options.checkpoint_path is not None:
         path: Path = options.checkpoint_path
         return path
-    for newest in best_checkpoints(LOGS):
-        if _judges_clips(newest):
-            logger.info("%s is a sequence model, which judges clips, not frames: passed over", newest)
-            continue
+    from flipdetect.inference.engine import newest_frame_model
+
+    newest = newest_frame_model(LOGS)
+    if newest is not None:
         logger.info("No checkpoint given: using the newest under %s/", LOGS)
         return newest
     logger.info("No checkpoint given and none under %s/: using the shipped %s", LOGS, DEFAULT)
     return shipped_path(DEFAULT)
-
-
-def _judges_clips(checkpoint: Path) -> bool:
-    from flipdetect.inference.bundle import holds_clip_model
-
-    try:
-        return holds_clip_model(checkpoint)
-    except ModelError:
-        return False  # what is wrong with it is said when it is loaded
 
 
 def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from flipdetect.errors import ModelError
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
 from flipdetect.inference.prepared import TrainedModel
+from flipdetect.runs import best_checkpoints
 from flipdetect.shipped import DEFAULT, find_model
 from flipdetect.shipped import SUFFIX as PACKED_SUFFIX
 
@@ -105,3 +106,25 @@ def _export(path: Path) -> str:
 def _refuse_gpu(device: str) -> None:
     if device not in ("auto", "cpu"):
         raise ModelError(f"exported models run on the CPU, not on {device!r}; choose device cpu, or engine torch")
+
+
+def newest_frame_model(logs: Path) -> Path | None:
+    """The newest best checkpoint under a folder of runs that judges frames; those of sequence models are passed over.
+
+    Returns:
+        Its path; None where there is none.
+    """
+    for newest in best_checkpoints(logs):
+        if not _judges_clips(newest):
+            return newest
+        logger.info("%s is a sequence model, which judges clips, not frames: passed over", newest)
+    return None
+
+
+def _judges_clips(checkpoint: Path) -> bool:
+    from flipdetect.inference.bundle import holds_clip_model
+
+    try:
+        return holds_clip_model(checkpoint)
+    except ModelError:
+        return False  # what is wrong with it is said when it is loaded

@@ -78,7 +78,7 @@ def hands_map(config: RecordingConfig, time_s: float, rng: np.random.Generator) 
 def filmed() -> Filmed:
     configs = (
         RecordingConfig(index=index, seconds=SECONDS, turns=4, height=HEIGHT, fps=FPS, orientation="landscape")
-        for index in range(200)
+        for index in range(140, 340)  # of books whose pages a person tells apart at this size
     )
     config = next(config for config in configs if clear_visits(config))
     rng, meter = np.random.default_rng(0), FrameMeter()
