@@ -1,11 +1,13 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
-# make benchmark   speed and size beside what one would otherwise write, into docs/benchmarks.md: about 20 minutes
+# make benchmark   speed and size beside what one would otherwise write, into docs/benchmarks.md: about 20 minutes;
+#                  ARGS='--only prediction', ARGS='--labelled frames/' and others: see scripts/benchmark.py --help
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
 PYTHON ?= python3
 CONFIG ?= configs/tiny_cnn.yaml
+ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -38,7 +40,7 @@ format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
 
 benchmark: $(VENV)/.ready-dev
-	$(BIN)/python scripts/benchmark.py
+	$(BIN)/python scripts/benchmark.py $(ARGS)
 
 $(VENV)/bin/python:
 	@echo "== Making the environment $(VENV)"

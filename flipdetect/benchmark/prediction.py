@@ -11,7 +11,7 @@ from flipdetect.benchmark.footage import phone_frames
 from flipdetect.benchmark.running import Run, Workplace, in_turns, median, spread
 from flipdetect.shipped import SHIPPED
 
-FRAMES, REPEATS, LATENCY_RUNS = 128, 5, 3
+FRAMES, REPEATS, LATENCY_RUNS = 128, 3, 3
 STAGES = ("read", "decode", "resize", "normalise", "model")
 MAIN = "mobilenet_v2"
 """The model of which the issue's aims speak."""

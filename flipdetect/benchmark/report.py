@@ -125,8 +125,9 @@ def page(results: Results, before: str = "") -> str:
     sections = [HEAD]
     if any(part.quick for part in parts.values()):
         sections.append("**Made with `--quick`: it shows that the benchmark runs, its figures mean nothing.**\n")
-    sections.append(f"## Figures and aims\n\n{_figure_table(figures)}\n")
-    sections.append(_machines(parts))
+    if parts:
+        sections.append(f"## Figures and aims\n\n{_figure_table(figures)}\n")
+        sections.append(_machines(parts))
     for name, part in parts.items():
         tables = "\n\n".join(_table(table) for table in part.findings.tables)
         sections.append(f"## {TITLES[name]}\n\n{tables}\n")

@@ -6,7 +6,7 @@ from flipdetect.benchmark.figure import Figure, Findings, Table
 from flipdetect.benchmark.footage import one_frame
 from flipdetect.benchmark.running import Workplace, in_turns, median, spread
 
-REPEATS = 7
+REPEATS = 5
 
 
 def measure(work: Workplace) -> Findings:

@@ -13,7 +13,7 @@ from flipdetect.benchmark.footage import phone_frames
 from flipdetect.benchmark.running import Run, Workplace, in_turns, median, spread
 
 EPOCHS, REPEATS = 10, 2
-EPOCH_FRAMES, STEADY_EPOCHS = 480, 4
+EPOCH_FRAMES, STEADY_EPOCHS = 320, 4
 SHARE_AIM = 0.92
 
 
