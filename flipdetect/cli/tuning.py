@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pytorch_lightning.callbacks import Callback
 
+from flipdetect.callbacks import InterruptCheckpoint
 from flipdetect.callbacks.reporting import EpochReport, Report
 from flipdetect.cli.train import TrainCLI
 from flipdetect.errors import ConfigError
@@ -44,6 +45,8 @@ def fit(config: Path, metric: str, report: Report) -> None:
     except SystemExit as error:
         raise ConfigError(f"{config} was refused as a configuration; the reason stands above") from error
     callbacks: list[Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
+    # An interrupted trial is tried again from its start: there is no checkpoint to go on from.
+    callbacks[:] = [callback for callback in callbacks if not isinstance(callback, InterruptCheckpoint)]
     callbacks.append(EpochReport(metric, report))
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule)

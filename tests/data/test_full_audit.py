@@ -136,12 +136,12 @@ def test_miniatures_are_kept_and_found_again(drawn_books: Path, tmp_path: Path) 
 @pytest.mark.realdev
 def test_films_of_one_real_book_show_one_scene(realdev: Path) -> None:
     records = index_frames(realdev, classes=CLASSES, check=False).records
-    nameless = [replace(record, source=None) for record in records]
+    nameless = [replace(record, source=None) for record in records[::2]]
     audit = audit_frames(split_records(nameless, classes=CLASSES, group_by="video"))
     assert not audit.of_kind("copy")
     assert not audit.of_kind("conflict")
     books = {record.path: record.source for record in records}
     pairs = audit.of_kind("scene")
-    assert len(pairs) > 50
+    assert len(pairs) > 10
     same = sum(books[pair.first.path] == books[pair.second.path] for pair in pairs)
     assert same / len(pairs) > 0.95
