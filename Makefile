@@ -1,6 +1,7 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
+# make figures pictures in images/ and tables of the README, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 # albumentations would ask for newer versions over the network.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test check format clean
+.PHONY: train test check format figures clean
 
 train: $(VENV)/.ready
 	@echo "== Training with $(CONFIG). The embedded data is rendered first if it is not there."
@@ -35,6 +36,9 @@ check: $(VENV)/.ready-dev
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+figures: $(VENV)/.ready
+	$(BIN)/python scripts/make_figures.py
 
 $(VENV)/bin/python:
 	@echo "== Making the environment $(VENV)"
