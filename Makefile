@@ -3,6 +3,7 @@
 # make check   lint and types alone
 # make benchmark   speed and size beside what one would otherwise write, into docs/benchmarks.md: about 20 minutes;
 #                  ARGS='--only prediction', ARGS='--labelled frames/' and others: see scripts/benchmark.py --help
+# make figures pictures in images/ and tables of the README, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 # albumentations would ask for newer versions over the network.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test check format benchmark clean
+.PHONY: train test check format benchmark figures clean
 
 train: $(VENV)/.ready
 	@echo "== Training with $(CONFIG). The embedded data is rendered first if it is not there."
@@ -41,6 +42,9 @@ format: $(VENV)/.ready-dev
 
 benchmark: $(VENV)/.ready-dev
 	$(BIN)/python scripts/benchmark.py $(ARGS)
+
+figures: $(VENV)/.ready
+	$(BIN)/python scripts/make_figures.py
 
 $(VENV)/bin/python:
 	@echo "== Making the environment $(VENV)"

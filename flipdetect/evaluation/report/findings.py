@@ -211,7 +211,8 @@ def as_dict(found: Findings) -> dict[str, Any]:
     s = found.sensitivity
     return {
         "version": 1,
-        "judged": asdict(found.judged),
+        # Where the frames lay on this machine is no finding.
+        "judged": {name: value for name, value in asdict(found.judged).items() if name != "folder"},
         "frames": len(found.scored),
         "positives": found.positives,
         "unreadable": len(found.unreadable),

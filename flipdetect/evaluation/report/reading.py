@@ -120,6 +120,12 @@ def _threshold(found: Findings) -> Iterator[Sentence]:
             f"{s.best.threshold:.3f} F1 would be {s.best.f1:.2f}, {gain:.2f} more; that is a bound, found with the "
             "labels known, not a result.",
         )
+    elif here < found.always + WORTH_SAYING:
+        yield Sentence(
+            "warn",
+            f"No other threshold would raise F1 by more than {max(gain, 0):.3f} either: the probabilities of the two "
+            "classes lie too close together.",
+        )
     else:
         yield Sentence(
             "good",

@@ -11,9 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from flipdetect.outputs.plots.canvas import FAINT, INK, POSITIVE_COLOUR, SERIES_COLOURS, clean, new_figure
+from flipdetect.outputs.plots.canvas import (
+    DPI,
+    FAINT,
+    INK,
+    POSITIVE_COLOUR,
+    SERIES_COLOURS,
+    clean,
+    figure_to_array,
+    new_figure,
+)
 from flipdetect.records import ClassNames
 
+TITLE_HEIGHT = 0.4
+"""Inches above each of several matrices."""
 ISO_F1 = (0.2, 0.4, 0.6, 0.8, 0.9)
 # The value whose best epoch is marked in the training curves.
 SELECTED_BY = "val_f1"
@@ -60,6 +71,25 @@ def plot_confusion(matrix: ArrayLike, classes: ClassNames | None = None) -> Figu
     axes.spines[:].set_visible(False)
     axes.axhline(0.5, color="white", linewidth=3)
     axes.axvline(0.5, color="white", linewidth=3)
+    return figure
+
+
+def plot_matrices(matrices: Sequence[ArrayLike], titles: Sequence[str], classes: ClassNames | None = None) -> Figure:
+    """Confusion matrices side by side.
+
+    Args:
+        matrices: (2, 2) counts each, as for `plot_confusion`.
+        titles: one above each.
+        classes: names of the two classes.
+    """
+    pictures = [figure_to_array(plot_confusion(each, classes)) for each in matrices]
+    height, width = pictures[0].shape[0] / DPI, pictures[0].shape[1] / DPI
+    figure = new_figure(len(pictures) * width, height + TITLE_HEIGHT)
+    for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        axes = figure.add_axes((place / len(pictures), 0, 1 / len(pictures), height / (height + TITLE_HEIGHT)))
+        axes.imshow(picture, aspect="auto", interpolation="none")
+        axes.set_axis_off()
+        axes.set_title(title, fontsize=12, color=INK, pad=6)
     return figure
 
 
