@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from flipdetect.inference.scan import RATE_HZ, REFINE, Shot
 from flipdetect.inference.shots import SequenceFile, VideoShots, file_shots
 from flipdetect.records import FrameScore, Still
 from flipdetect.sources.decode import decode_frame
-from flipdetect.sources.video import frame_at, open_video, probe_video
+from flipdetect.sources.video import Place, frame_at, open_video, probe_video
 
 Picture = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -72,8 +73,12 @@ class Clip(Protocol):
     source: str
     refine: int
 
-    def shots(self, after_s: float | None = None) -> AbstractContextManager[Shots]:
-        """Read it, or what comes after a second of it."""
+    def shots(self, known: Sequence[FrameScore] = ()) -> AbstractContextManager[Shots]:
+        """Read it.
+
+        Args:
+            known: what an earlier run has scored of it, in order of time: then from `last_measured` on.
+        """
 
     def pictures(self, stills: Sequence[Still], min_size: Size | None = None) -> Iterator[tuple[Still, Picture]]:
         """The chosen frames again, (H, W, 3) uint8 RGB: in full, or just covering (height, width)."""
@@ -83,6 +88,9 @@ class Clip(Protocol):
 
     def expected_frames(self) -> int | None:
         """About how many frames it has; None if that is not known."""
+
+    def state(self) -> str:
+        """What would be another if its file or files were, in words."""
 
 
 class VideoClip:
@@ -103,11 +111,12 @@ class VideoClip:
         self._pace = pace
         self.refine = pace.refine if pace.stride is None else 1
 
-    def shots(self, after_s: float | None = None) -> VideoShots:
+    def shots(self, known: Sequence[FrameScore] = ()) -> VideoShots:
         """See `Clip`; raises FrameError if the file is no video that can be read."""
+        place = _place(known)
         if self._pace.stride is not None:
-            return VideoShots(self.path, self.shown, stride=self._pace.stride, after_s=after_s)
-        return VideoShots(self.path, self.shown, rate_hz=self._pace.rate_hz * self._pace.refine, after_s=after_s)
+            return VideoShots(self.path, self.shown, stride=self._pace.stride, place=place)
+        return VideoShots(self.path, self.shown, rate_hz=self._pace.rate_hz * self._pace.refine, place=place)
 
     def pictures(self, stills: Sequence[Still], min_size: Size | None = None) -> Iterator[tuple[Still, Picture]]:
         """See `Clip`; stills without a frame are left out. Raises FrameError if a frame cannot be read."""
@@ -126,6 +135,10 @@ class VideoClip:
         """See `Clip`."""
         return probe_video(self.path).frames_estimate
 
+    def state(self) -> str:
+        """See `Clip`."""
+        return _state_of(self.path)
+
 
 class FolderClip:
     """Ordered frame files of one film.
@@ -143,9 +156,10 @@ class FolderClip:
         self._files = files
 
     @contextmanager
-    def shots(self, after_s: float | None = None) -> Iterator[Shots]:
+    def shots(self, known: Sequence[FrameScore] = ()) -> Iterator[Shots]:
         """See `Clip`."""
-        left = [file for file in self._files if after_s is None or file.time_s > after_s]
+        last = last_measured(known)
+        left = [file for file in self._files if last is None or _key(file.time_s) >= _key(last.time_s or 0.0)]
         shots = file_shots(left)
         try:
             yield _FileShots(shots)
@@ -179,6 +193,11 @@ class FolderClip:
         """See `Clip`."""
         return len(self._files)
 
+    def state(self) -> str:
+        """See `Clip`."""
+        every = "\n".join(f"{file.shown}: {_state_of(file.path)}" for file in self._files)
+        return f"{len(self._files)} files, {hashlib.sha256(every.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
 
 @dataclass(frozen=True)
 class _FileShots:
@@ -199,13 +218,28 @@ def video_clips(paths: Sequence[Path], pace: Pace) -> list[VideoClip]:
     return [VideoClip(path, path.as_posix(), name, pace) for path, name in zip(paths, names, strict=True)]
 
 
-def last_times(scores: Iterable[FrameScore]) -> dict[str, float]:
-    """The last second of each clip that has a score."""
-    found: dict[str, float] = {}
-    for score in scores:
-        if score.time_s is not None:
-            found[score.video] = max(score.time_s, found.get(score.video, score.time_s))
-    return found
+def last_measured(known: Sequence[FrameScore]) -> FrameScore | None:
+    """Of the scores of a clip, in order of time, that of the last frame that was measured, None if none was.
+
+    Frames between those are scored only where scores change: a run that goes on must begin with a measured one, or it
+    would choose others.
+    """
+    return next((score for score in reversed(known) if score.quality is not None and score.time_s is not None), None)
+
+
+def _place(known: Sequence[FrameScore]) -> Place | None:
+    last = last_measured(known)
+    if last is None or last.time_s is None or last.frame is None or known[0].time_s is None:
+        return None
+    return Place(last.time_s, last.frame, known[0].time_s)
+
+
+def _state_of(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "absent"
+    return f"{status.st_size} bytes, changed {status.st_mtime_ns / 1e9:.3f}"
 
 
 def _key(seconds: float) -> int:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from flipdetect.apps.clips import Clip, Picture, last_times
+from flipdetect.apps.clips import Clip, Picture
 from flipdetect.errors import FlipdetectError, FrameError
 from flipdetect.inference.event_frames import ScoredFrame
 from flipdetect.inference.event_settings import EventSettings
@@ -22,6 +22,9 @@ Progress = Callable[[list[FrameScore]], None]
 
 COMPARE_SIZE = (960, 540)
 """Height and width that pictures still cover when repeats are confirmed: text is legible, and little is decoded."""
+
+SAME_TIME_S = 1e-4
+"""Seconds by which a time that was written and read may be off."""
 
 
 class Extraction:
@@ -76,8 +79,11 @@ class Extraction:
         scan = ScanSettings(refine=clip.refine, batch_size=self._batch_size)
         scanner = Scanner(self._model, self._threshold, clip.video, scan)
         try:
-            with clip.shots(last_times(known).get(clip.video)) as shots:
-                for found in scanner.scan(shots):
+            with clip.shots(known) as shots:
+                done = max((score.time_s or 0.0 for score in known), default=-1.0) + SAME_TIME_S
+                for scores in scanner.scan(shots):
+                    # Where a run goes on, the first frames are those that the earlier one ended with.
+                    found = [score for score in scores if score.time_s is None or score.time_s > done]
                     writer.write(found)
                     known += found
                     if progress is not None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from flipdetect.apps.clips import Clip
     from flipdetect.apps.extraction import Extraction
     from flipdetect.apps.products import Finding
+    from flipdetect.apps.resuming import RunNote
     from flipdetect.inference.event_settings import EventSettings
+    from flipdetect.inference.prepared import TrainedModel
+    from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.records import FrameScore
 
 logger = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:
 def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     """Score videos or ordered frames, then write what was found; after Ctrl-C, what was found so far."""
     from flipdetect.apps.extraction import Extraction
+    from flipdetect.apps.resuming import forget_note
     from flipdetect.inference.engine import load_model
     from flipdetect.inference.predictor import BATCH
     from flipdetect.outputs.predictions import PredictionWriter
@@ -57,14 +61,16 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     logger.info("Model: %s (threshold %.3f, %s)", model.path, threshold, model.runs_on)
     extraction = Extraction(model, settings, threshold, model_path.stem, options.batch_size or BATCH)
     writer = PredictionWriter(options.output, sys.stdout, resume=options.resume)
+    note = _note(options, model, threshold, clips)
     interrupted = False
     try:
         with writer:
             extraction.resume(writer.resumed)
-            if writer.resumed:
-                logger.info("Going on after %d frames that were scored before", len(writer.resumed))
+            _check_and_note(writer, note, list(extraction.scores))
             for clip in clips:
                 _score(extraction, clip, writer)
+        if writer.part_path is not None:
+            forget_note(writer.part_path)
     except KeyboardInterrupt:
         interrupted = True
         logger.warning("Interrupted. What was found so far is written; --resume goes on (Ctrl-C again: stop at once)")
@@ -79,6 +85,31 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     whole = all(extraction.scores.get(clip.video) for clip in clips)
     failed = any(finding.result.problems for finding in findings)
     return 1 if not whole or not written or (options.strict and failed) else 0
+
+
+def _note(options: argparse.Namespace, model: TrainedModel, threshold: float, clips: Sequence[Clip]) -> RunNote:
+    from flipdetect.apps.resuming import note_of
+
+    settings: dict[str, object] = {"--threshold": f"{threshold:.9g}"}
+    if not options.video:
+        settings["--fps"] = options.fps
+    elif options.stride is not None:
+        settings["--stride"] = options.stride
+    else:
+        settings["--rate"] = options.rate
+    return note_of(model, settings, clips)
+
+
+def _check_and_note(writer: PredictionWriter, note: RunNote, videos: Sequence[str]) -> None:
+    """Refuse to go on with another run's table; leave word of what this one's rows are made with."""
+    from flipdetect.apps.resuming import check_same_run, write_note
+
+    if writer.part_path is None:
+        return
+    check_same_run(writer.part_path, note, videos)
+    write_note(writer.part_path, note)
+    if writer.resumed:
+        logger.info("Going on after %d frames that were scored before", len(writer.resumed))
 
 
 def _settings(options: argparse.Namespace, model: Path) -> EventSettings:

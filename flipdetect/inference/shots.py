@@ -21,7 +21,7 @@ from flipdetect.records import FrameScore
 from flipdetect.sources.decode import decode_frame
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.naming import NamePattern, unlabelled_video
-from flipdetect.sources.video import VideoFrame, open_video
+from flipdetect.sources.video import Place, VideoFrame, open_video
 
 LEAST_SIZE = (384, 216)
 """Height and width that reduced frames still cover: enough to measure them as pictures."""
@@ -56,7 +56,7 @@ class VideoShots:
         shown: its path as it is to be written in a table.
         rate_hz: frames per second to give; None with `stride`.
         stride: every how many frames one is given; 1 with `rate_hz`.
-        after_s: only frames after this second are given; those before are decoded and passed over.
+        place: the frame to begin with, of an earlier reading at the same rate or stride; None for the start.
 
     Raises:
         FrameError: if the file is no video that can be read.
@@ -64,16 +64,14 @@ class VideoShots:
     """
 
     def __init__(
-        self, path: Path, shown: str, *, rate_hz: float | None = None, stride: int = 1, after_s: float | None = None
+        self, path: Path, shown: str, *, rate_hz: float | None = None, stride: int = 1, place: Place | None = None
     ) -> None:
-        self.reader = open_video(path, stride=stride, rate_hz=rate_hz, min_size=LEAST_SIZE)
+        self.reader = open_video(path, stride=stride, rate_hz=rate_hz, min_size=LEAST_SIZE, place=place)
         self._shown = shown
-        self._after = after_s
 
     def __iter__(self) -> Iterator[Shot]:
         for frame in self.reader:
-            if self._after is None or frame.time_s > self._after:
-                yield Shot(self._shown, frame.time_s, frame.index, frame.image)
+            yield Shot(self._shown, frame.time_s, frame.index, frame.image)
 
     def __enter__(self) -> VideoShots:
         return self

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,30 +129,113 @@ def test_a_film_that_cannot_be_read_does_not_stop_the_others(
     assert "a.mp4" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_writes_what_it_found_and_goes_on(
-    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a command that is interrupted after some batches."""
     scan = Scanner.scan
 
-    def interrupted(self: Scanner, shots: object) -> object:
-        for count, scores in enumerate(scan(self, shots)):  # type: ignore[arg-type]
-            if count == 3:
-                raise KeyboardInterrupt
-            yield scores
+    def run_in_part(*args: object, batches: int = 3) -> None:
+        def interrupted(self: Scanner, shots: object) -> object:
+            for count, scores in enumerate(scan(self, shots)):  # type: ignore[arg-type]
+                if count == batches:
+                    raise KeyboardInterrupt
+                yield scores
 
-    monkeypatch.setattr(Scanner, "scan", interrupted)
-    assert run("--video", book) == 130
+        with monkeypatch.context() as patch:
+            patch.setattr(Scanner, "scan", interrupted)
+            assert run(*args) == 130
+
+    return run_in_part
+
+
+def test_an_interrupted_run_writes_what_it_found_and_goes_on(
+    book: Path, tmp_path: Path, interrupt: Callable[..., None]
+) -> None:
+    interrupt("--video", book)
     part = rows()
     assert 0 < len(part) < 3
     assert json.loads(Path("flips.json").read_text())["videos"][0]["complete"] is False
     assert not (tmp_path / "predictions.csv").exists()
     done = len(read_predictions(tmp_path / "predictions.csv.part"))
-    monkeypatch.setattr(Scanner, "scan", scan)
     assert run("--video", book, "--resume") == 0
     assert [row["start_s"][:3] for row in rows()] == ["2.0", "4.8", "7.6"]
-    times = [score.time_s for score in read_predictions(tmp_path / "predictions.csv")]
-    assert len(times) > done
-    assert times == sorted(set(times))
+    assert len(read_predictions(tmp_path / "predictions.csv")) > done
+    assert not list(tmp_path.glob("*.part*"))
+
+
+@pytest.mark.parametrize(
+    ("batches", "pace"), [(1, ()), (4, ()), (2, ("--rate", 7)), (3, ("--stride", 3))], ids=str
+)  # fmt: skip
+def test_a_run_that_went_on_scores_what_a_whole_one_does(
+    book: Path, interrupt: Callable[..., None], batches: int, pace: tuple[object, ...]
+) -> None:
+    command = ("--video", book, "--batch-size", 5, *pace)
+    assert run(*command, "--output", "whole.csv") == 0
+    interrupt(*command, batches=batches)
+    assert run(*command, "--resume") == 0
+    whole, parts = (
+        [(score.frame, score.time_s, score.probability, score.quality is not None) for score in read_predictions(path)]
+        for path in (Path("whole.csv"), Path("predictions.csv"))
+    )
+    assert parts == whole
+
+
+def test_a_run_goes_on_only_with_what_it_was_begun_with(
+    book: Path, back: Path, interrupt: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    film = shutil.copy(book, "book.mp4")
+    interrupt("--video", film)
+    before = Path("predictions.csv.part").read_bytes()
+    for more, said in (
+        (("--threshold", 0.7), "with --threshold 0.5, now it is 0.7"),
+        (("--rate", 5), "with --rate 10.0, now it is 5.0"),
+        (("--stride", 2), "with --rate 10.0, now it is none"),
+    ):
+        assert run("--video", film, "--resume", *more) == 1
+        message = capfd.readouterr().err
+        assert said in message
+        assert "leave out --resume" in message
+    assert run("--video", back, "--resume") == 1
+    assert "with book, which is not among the films now" in capfd.readouterr().err
+    os.utime(film, (1, 1))
+    assert run("--video", film, "--resume") == 1
+    assert "another book: it was changed since" in capfd.readouterr().err
+    assert Path("predictions.csv.part").read_bytes() == before
+    assert run("--video", film) == 0
+
+
+def test_a_run_does_not_go_on_with_another_model(
+    book: Path, interrupt: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("red.onnx").write_text("one")
+    interrupt("--video", book)
+    Path("red.onnx").write_text("two")
+    assert run("--video", book, "--resume") == 1
+    assert "begun with another model" in capfd.readouterr().err
+    Path("predictions.csv.part.run.json").write_text("{}")
+    assert run("--video", book, "--resume") == 1
+    assert "cannot be understood" in capfd.readouterr().err
+    Path("predictions.csv.part.run.json").unlink()
+    assert run("--video", book, "--resume") == 1
+    assert "is missing" in capfd.readouterr().err
+    assert run("--video", book) == 0
+
+
+def test_frames_that_changed_are_noticed_too(interrupt: Callable[..., None], capfd: pytest.CaptureFixture[str]) -> None:
+    for number in range(60):
+        write_frame(Path("frames") / f"book_{number:06d}.png", flat(0.02))
+    command = ("--folder-path", "frames", "--events", "--fps", 10, "--batch-size", 8)
+    interrupt(*command)
+    done = len(read_predictions(Path("predictions.csv.part")))
+    assert run(*command, "--fps", 5, "--resume") == 1
+    assert "with --fps 10.0, now it is 5.0" in capfd.readouterr().err
+    assert run(*command, "--resume") == 0
+    assert 0 < done < 60
+    assert [score.frame for score in read_predictions(Path("predictions.csv"))] == list(range(60))
+    interrupt(*command)
+    write_frame(Path("frames") / "book_000050.png", flat(0.7))
+    assert run(*command, "--resume") == 1
+    assert "it was changed since (60 files" in capfd.readouterr().err
 
 
 def test_to_resume_without_an_earlier_run_is_to_begin(book: Path) -> None:

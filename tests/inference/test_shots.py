@@ -9,7 +9,7 @@ from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.inference.shots import VideoShots, array_shots, camera_shots, file_shots, frame_times, sequence_files
 from flipdetect.records import FrameScore
 from flipdetect.sources.folder import find_files
-from flipdetect.sources.video import VideoFrame
+from flipdetect.sources.video import Place, VideoFrame
 from tests.frame_sets import write_frame
 from tests.inference.looking import flat
 from tests.sources.films import write
@@ -94,13 +94,13 @@ def test_what_is_no_frame_is_refused(frames: list, kind: type[Exception], said: 
         list(array_shots(frames))
 
 
-def test_a_video_goes_on_after_a_second(tmp_path: Path) -> None:
+def test_a_video_goes_on_at_a_frame(tmp_path: Path) -> None:
     path = write(tmp_path / "film.mp4", [flat(0.5, 48, 64)] * 50, rate=25)
     with VideoShots(path, "film.mp4", rate_hz=5.0) as shots:
         whole = [shot.time_s for shot in shots]
         assert shots.problems == ()
     assert whole == pytest.approx([place / 5 for place in range(10)])
-    with VideoShots(path, "film.mp4", rate_hz=5.0, after_s=whole[3]) as shots:
+    with VideoShots(path, "film.mp4", rate_hz=5.0, place=Place(whole[4], 20, 0.0)) as shots:
         rest = [(shot.time_s, shot.frame) for shot in shots]
     assert [time for time, _ in rest] == whole[4:]
     assert [frame for _, frame in rest] == [20, 25, 30, 35, 40, 45]

@@ -16,9 +16,10 @@ from av.container import InputContainer
 
 from flipdetect.errors import ConfigError
 from flipdetect.sources.video.container import fail_to_decode, open_container, start_of
+from flipdetect.sources.video.continuing import Numbered, frames_from
 from flipdetect.sources.video.decoding import Decoding
 from flipdetect.sources.video.picture import Converter, check_request
-from flipdetect.sources.video.times import VideoFrame
+from flipdetect.sources.video.times import Place, VideoFrame
 
 # Frames that wait to be taken, at least: little enough at full size (4K: 25 MB each).
 AHEAD = 4
@@ -35,6 +36,7 @@ def open_video(
     rate_hz: float | None = None,
     min_size: tuple[int, int] | None = None,
     channels: int = 3,
+    place: Place | None = None,
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
 
@@ -53,6 +55,8 @@ def open_video(
         min_size: (height, width) in pixels, upright, that frames must still cover: larger ones are
             shrunk, keeping their shape, to the smallest size that does. None: full size.
         channels: 3 for RGB, 1 for grey.
+        place: begin with this frame, which an earlier reading with the same `stride` or `rate_hz` gave, and choose and
+            number frames as that would have gone on to; None: from the start.
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
@@ -65,7 +69,10 @@ def open_video(
     if rate_hz is not None and stride != 1:
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
     check_request(min_size, channels)
-    return VideoReader(Path(path), _Choice(stride, rate_hz), min_size, channels)
+    choice = _Choice(stride, rate_hz)
+    if place is not None:
+        choice.go_on(place)
+    return VideoReader(Path(path), choice, min_size, channels, place)
 
 
 class VideoReader:
@@ -82,12 +89,20 @@ class VideoReader:
     Damage raises nothing as long as one frame can be shown: see `decode_failures` and `lost`.
     """
 
-    def __init__(self, path: Path, choice: _Choice, min_size: tuple[int, int] | None, channels: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        choice: _Choice,
+        min_size: tuple[int, int] | None,
+        channels: int,
+        place: Place | None = None,
+    ) -> None:
         """Open a file; called by `open_video`."""
         self.path = path
         container, stream = open_container(path)
         self.start_s = float(start_of(container, stream))
-        self._work = _Work(path, container, stream, choice, Converter(str(path), stream, min_size, channels))
+        converter = Converter(str(path), stream, min_size, channels)
+        self._work = _Work(path, container, stream, choice, converter, place)
         # Called once: by close, when the reader is forgotten, or at exit. The thread knows only the work.
         self._finish = weakref.finalize(self, self._work.stop)
 
@@ -161,6 +176,12 @@ class _Choice:
         self._taken = 0
         self._first: float | None = None
 
+    def go_on(self, place: Place) -> None:
+        """Want the frame of a place, and then what would have come after it."""
+        self._first = place.first_s
+        # Whatever was taken before it, the frame itself sets when the next one is due; it must only not come too soon.
+        self._taken = int((place.time_s - place.first_s) * self._rate) - 1 if self._rate else 0
+
     def wants(self, index: int, time: float) -> bool:
         """Whether to give the frame of this number and time; to be asked once for each, in order."""
         if self._rate is None:
@@ -182,10 +203,18 @@ class _Work:
     """
 
     def __init__(
-        self, path: Path, container: InputContainer, stream: av.VideoStream, choice: _Choice, converter: Converter
+        self,
+        path: Path,
+        container: InputContainer,
+        stream: av.VideoStream,
+        choice: _Choice,
+        converter: Converter,
+        place: Place | None,
     ) -> None:
         self.decoding = Decoding(container, stream)
         self._path = path
+        self._stream = stream
+        self._place = place
         self._container = container
         self._choice = choice
         self._converter = converter
@@ -228,7 +257,7 @@ class _Work:
 
     def _decode(self) -> None:
         shown = given = 0
-        for index, time, frame in self.decoding.frames():
+        for index, time, frame in self._frames():
             if self._stopped:
                 return
             shown += 1
@@ -248,3 +277,9 @@ class _Work:
             self._ready.put(VideoFrame(time, index, image))
         if not shown:
             fail_to_decode(self._path)
+
+    def _frames(self) -> Iterator[Numbered]:
+        if self._place is None:
+            return self.decoding.frames()
+        self.decoding, frames = frames_from(self._path, self._container, self._stream, self._place)
+        return frames

@@ -20,7 +20,7 @@ TOLERANCE_S = 0.51 * NUDGE_S
 # How far ahead it is first tried to decode rather than to jump; it grows where jumps lead back.
 _REACH_S = 1.0
 # How much earlier to look for a key frame when a jump led too late, as it may in MPEG-TS.
-_EARLIER_S = (0.0, 2.0, 12.0)
+EARLIER_S = (0.0, 2.0, 12.0)
 
 _Timed = tuple[float, av.VideoFrame]
 
@@ -150,7 +150,7 @@ class _Cursor:
 
     def _jump(self, time: float) -> None:
         """Go to a key frame at or before `time`."""
-        for earlier in _EARLIER_S:
+        for earlier in EARLIER_S:
             target = max(time - earlier, 0.0)
             try:
                 self._container.seek(self._clock.stamp(target), stream=self._stream, backward=True)
