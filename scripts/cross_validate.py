@@ -78,7 +78,7 @@ def _cross_validate(options: argparse.Namespace) -> str:
     plan, variation = _plan(options)
     chosen = _chosen(options, len(plan.names))
     for count, fold in enumerate(run_folds(_folder(options), plan, variation, chosen, train.main, options.device), 1):
-        logger.info("%s is finished (%d of %d asked for)", plan.names[fold].capitalize(), count, len(chosen))
+        logger.info("Fold %d (%s) is finished, %d of %d asked for", fold, plan.names[fold], count, len(chosen))
     return _gather(options)
 
 

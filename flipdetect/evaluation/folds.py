@@ -193,7 +193,7 @@ def run_folds(
     for fold in chosen:
         with _held(folder / f".fold_{fold:02d}.lock") as is_ours:
             if not is_ours:
-                logger.info("%s is being trained by another process", plan.names[fold].capitalize())
+                logger.info("Fold %d (%s) is being trained by another process", fold, plan.names[fold])
                 continue
             if not result_path(folder, fold).is_file():
                 _run_fold(folder, plan, variation, fold, train, device)

@@ -69,14 +69,15 @@ class CrossValidated:
             style: of tabulate, such as "github".
         """
         rows: list[list[object]] = [
-            [fold["name"], fold["frames"], fold["videos"], fold["threshold"], *_figures(fold)] for fold in self.folds
+            [fold["name"], fold["frames"], fold["videos"], _cell(fold["threshold"]), *map(_cell, _figures(fold))]
+            for fold in self.folds
         ]
-        rows.append(["mean", "", "", "", *(self.spread[name].mean for name in SHOWN)])
-        rows.append(["standard deviation", "", "", "", *(self.spread[name].deviation for name in SHOWN)])
+        rows.append(["mean", "", "", "", *(_cell(self.spread[name].mean) for name in SHOWN)])
+        rows.append(["standard deviation", "", "", "", *(_cell(self.spread[name].deviation) for name in SHOWN)])
         videos = next(iter(self.pooled.values())).videos
         rows.append(["pooled", self.frames, videos, "", *(self.pooled[name].text() for name in SHOWN)])
         headers = ["fold", "frames", "videos", "threshold", *SHOWN]
-        return tabulate(rows, headers=headers, floatfmt=".3f", tablefmt=style, disable_numparse=[0, 1, 2])
+        return tabulate(rows, headers=headers, tablefmt=style, disable_numparse=True)
 
 
 def gather(
@@ -143,6 +144,10 @@ def _spread(values: Sequence[float | None]) -> FoldSpread:
         return FoldSpread(math.nan, math.nan, math.nan, math.nan)
     deviation = float(np.std(known, ddof=1)) if len(known) > 1 else math.nan
     return FoldSpread(float(np.mean(known)), deviation, min(known), max(known))
+
+
+def _cell(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _figures(fold: dict[str, Any]) -> list[float]:

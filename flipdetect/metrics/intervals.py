@@ -35,6 +35,8 @@ LEVEL = 0.95
 RESAMPLES = 2000
 HARDLY_A_MISTAKE = 0.05
 """Videos: with mistakes of less than this, their variance cannot be told."""
+HARDLY_TWO_MISTAKES = 0.2
+"""The same for the difference of two figures, which rests on still fewer videos."""
 
 __all__ = ["AT_HALF", "LEVEL", "METRICS", "RESAMPLES", "Interval", "bootstrap_difference", "bootstrap_intervals"]
 
@@ -166,7 +168,8 @@ def bootstrap_difference(
     for name in metrics:
         number, effective = min(support(frames, name) for frames in pair)
         sample = _Sample(float(point[name][0]), drawn[name], left_out[name], number, effective, count, level)
-        found[name] = _difference_interval(sample, name)
+        own = [float(figures_of(frames, np.ones((1, count)), [name])[name][0]) for frames in pair]
+        found[name] = _difference_interval(sample, name, own[0], own[1])
     return found
 
 
@@ -238,13 +241,23 @@ def _share_interval(sample: _Sample, name: str, edge: float) -> Interval:
     return sample.interval(min(low, value), max(high, value), note)
 
 
-def _difference_interval(sample: _Sample, name: str) -> Interval:
-    """Of a difference, -1 to 1, symmetric about it."""
+def _difference_interval(sample: _Sample, name: str, first: float, second: float) -> Interval:
+    """Of a difference, -1 to 1, symmetric about it.
+
+    Where one of the two figures rests on too few mistakes (or, near 0, too few hits) for their variance to be told, and
+    the two differ, it spans all differences of values within both figures' widest intervals.
+    """
     drawn = sample.drawn[~np.isnan(sample.drawn)]
     if math.isnan(sample.value) or sample.number < 2 or not drawn.size or np.isnan(sample.left_out).any():
         return sample.unbounded(name)
     half = sample.t() * math.sqrt((float(np.var(drawn)) + sample.jackknife_variance()) / 2)
-    return sample.interval(max(-1.0, sample.value - half), min(1.0, sample.value + half))
+    low, high, note = sample.value - half, sample.value + half, ""
+    rare = sample.effective * min(first, 1 - first, second, 1 - second)
+    if half > 0 and rare < HARDLY_TWO_MISTAKES:
+        one, other = (_coins(value, sample.effective, sample.level) for value in (first, second))
+        low, high = min(low, other[0] - one[1]), max(high, other[1] - one[0])
+        note = "hardly a mistake: bounds of as many coins"
+    return sample.interval(max(-1.0, low), min(1.0, high), note)
 
 
 def _coins(value: float, number: float, level: float) -> tuple[float, float]:

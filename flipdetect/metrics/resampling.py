@@ -164,19 +164,25 @@ def _at_threshold(counts: Floats) -> dict[str, Floats]:
 def _ranking(frames: Frames, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
     """AUROC by the trapezoids under the curve, average precision as the mean of precision over the positives."""
     each = weights[:, frames.video]
-    caught, called = np.cumsum(each * frames.targets, axis=1), np.cumsum(each, axis=1)
-    if frames.ends is not None:
+    new_caught = each * frames.targets
+    caught = np.cumsum(new_caught, axis=1)
+    called = np.cumsum(each, axis=1) if frames.ends is not None or "average_precision" in names else None
+    if frames.ends is None:
+        new_alarms = each - new_caught
+        half_caught = caught  # where an alarm is, no positive frame shares its probability
+    else:
+        assert called is not None
         caught, called = caught[:, frames.ends], called[:, frames.ends]
-    caught_before = np.empty_like(caught)
-    caught_before[:, 0], caught_before[:, 1:] = 0.0, caught[:, :-1]
-    new_caught = caught - caught_before
-    positives, negatives = caught[:, -1], called[:, -1] - caught[:, -1]
+        new_caught = np.diff(caught, axis=1, prepend=0.0)
+        new_alarms = np.diff(called, axis=1, prepend=0.0) - new_caught
+        half_caught = caught - new_caught / 2
+    positives = caught[:, -1]
     found: dict[str, Floats] = {}
     if "auroc" in names:
-        new_alarms = np.diff(called, axis=1, prepend=0.0) - new_caught
-        area = np.einsum("ij,ij->i", new_alarms, caught_before + new_caught / 2)
-        found["auroc"] = _ratio(area, positives * negatives)
+        area = np.einsum("ij,ij->i", new_alarms, half_caught)
+        found["auroc"] = _ratio(area, positives * new_alarms.sum(axis=1))
     if "average_precision" in names:
+        assert called is not None
         # Of weight 0 on top of the ranking there are none to be precise about.
         precision = caught / np.maximum(called, 1.0)
         found["average_precision"] = _ratio(np.einsum("ij,ij->i", new_caught, precision), positives)
