@@ -138,7 +138,7 @@ def _confusion(figures: Any) -> Figure:
     classes = ClassNames(**figures["judged"]["classes"])
     titles = (
         f"frames, F1 {figures['figures']['f1']['value']:.3f}",
-        f"videos, by the {AGGREGATION} of their frames, F1 {clips['figures']['f1']['value']:.3f}",
+        f"videos ({AGGREGATION} of frames), F1 {clips['figures']['f1']['value']:.3f}",
     )
     return plot_matrices([_matrix(figures["frames_decided"]), _matrix(clips["decided"])], titles, classes)
 

@@ -15,7 +15,7 @@ from flipdetect.errors import ConfigError, DataError
 from flipdetect.evaluation.report.drawing import MISTAKE, MOST_TIMELINES, video_lines
 from flipdetect.evaluation.report.findings import Findings
 from flipdetect.evaluation.report.parts import FEWEST_VIDEOS, comparisons
-from flipdetect.evaluation.report.reading import count, percent, read, with_bounds, worst_sentences
+from flipdetect.evaluation.report.reading import count, percent, read, suspect_sentences, with_bounds, worst_sentences
 from flipdetect.evaluation.report.saved import PicturedFrame
 from flipdetect.metrics.intervals import Interval
 from flipdetect.metrics.sequence import Confusion
@@ -101,6 +101,7 @@ def _shown(found: Findings) -> dict[str, Any]:
         "clips": [(AGGREGATED[each.how], each) for each in found.clips],
         "one_frame_videos": found.spread.longest <= 1,
         "worst": worst_sentences(found),
+        "suspects": suspect_sentences(found),
         "slices": found.slices,
         "comparisons": len(comparisons(found.slices)),
         "fewest_videos": FEWEST_VIDEOS,

@@ -163,6 +163,12 @@ def worst_parts(found: Sequence[Slicing]) -> list[tuple[Slicing, Part, Compared]
     return sorted(worse, key=lambda each: -each[2].gap)
 
 
+def suspects(found: Sequence[Slicing]) -> list[tuple[Slicing, Part, Compared]]:
+    """What looks worse than the rest by its own interval, and may be chance among so many; the widest gap first."""
+    some = [each for each in comparisons(found) if each[2].looks_worse and not each[2].clearly_worse]
+    return sorted(some, key=lambda each: -each[2].gap)
+
+
 @dataclass(frozen=True)
 class _Whole:
     """The set that a part is of."""

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flipdetect.evaluation.report.findings import TOLERANCE, Findings
-from flipdetect.evaluation.report.parts import FEWEST_VIDEOS, SEVERAL, Compared, Part, Slicing, comparisons, worst_parts
+from flipdetect.evaluation.report.parts import (
+    FEWEST_VIDEOS,
+    SEVERAL,
+    Compared,
+    Part,
+    Slicing,
+    comparisons,
+    suspects,
+    worst_parts,
+)
 from flipdetect.metrics.intervals import Interval
 
 FEW_VIDEOS = 30
@@ -213,6 +222,12 @@ def worst_sentences(found: Findings) -> list[str]:
     """A sentence for each of what it is clearly worse at, the widest gap first."""
     flip = found.judged.classes.positive
     return [_capital(describe(*each, flip)) for each in worst_parts(found.slices)[:LISTED]]
+
+
+def suspect_sentences(found: Findings) -> list[str]:
+    """A sentence for each of what only looks worse, the widest gap first."""
+    flip = found.judged.classes.positive
+    return [_capital(describe(*each, flip)) for each in suspects(found.slices)[:LISTED]]
 
 
 def describe(each: Slicing, part: Part, compared: Compared, positive: str) -> str:
