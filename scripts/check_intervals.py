@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
-from tqdm import tqdm
 
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.evaluation.tables import write_json
 from flipdetect.metrics.intervals import Interval, bootstrap_difference, bootstrap_intervals
 from flipdetect.metrics.resampling import Frames, figures_of
+from flipdetect.progress import progress_bar
 
 METRICS = ("f1", "auroc")
 LONG = 12
@@ -99,7 +99,7 @@ def coverage(setting: Setting, trials: int, resamples: int) -> dict[str, float]:
     """True figures, how often their intervals held them, and the median width, by figure."""
     truth = _truth(setting)
     held: dict[str, list[tuple[bool, float]]] = {}
-    for trial in tqdm(range(trials), desc=setting.name, leave=False, disable=None):
+    for trial in progress_bar(range(trials), desc=setting.name, leave=False):
         sample = setting.draw(np.random.default_rng(1000 + trial))
         for kind, found in _judge(sample, resamples, trial).items():
             for name, each in found.items():

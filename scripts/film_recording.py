@@ -61,9 +61,9 @@ def main(args: Sequence[str] | None = None) -> int:
 def _film(options: argparse.Namespace) -> None:
     import av
     import cv2
-    from tqdm import tqdm
 
     from flipdetect.atomic import replacing
+    from flipdetect.progress import progress_bar
     from flipdetect.sources.decode import decode_frame
 
     moments = _moments(options.recording / "truth.csv")
@@ -76,7 +76,7 @@ def _film(options: argparse.Namespace) -> None:
         gop = max(1, round(options.fps * KEY_FRAME_S))
         stream.options = {"crf": str(options.crf), "preset": "veryfast", "g": str(gop)}
         held: tuple[Path | None, Any] = (None, None)
-        for time_s in tqdm(times, desc=options.output.name, unit="frame"):
+        for time_s in progress_bar(times, desc=options.output.name, unit="frame"):
             path = options.recording / _shown(moments, time_s)
             if held[0] != path:
                 picture = cv2.resize(decode_frame(path), (width, height), interpolation=cv2.INTER_CUBIC)

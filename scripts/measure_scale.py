@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 from tabulate import tabulate
-from tqdm import tqdm
 
 from flipdetect.atomic import write_text
 from flipdetect.data.audit import audit_split
@@ -37,6 +36,7 @@ from flipdetect.data.index import index_frames
 from flipdetect.data.pairs import PairSampler
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.splits import split_records
+from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
 
 FRAMES_PER_CLIP = 20
@@ -55,7 +55,7 @@ def simulate(root: Path, frames: int) -> None:
     for label in CLASSES.names:
         (root / label).mkdir(parents=True)
     first = ""
-    for number in tqdm(range(frames), desc="simulating", unit="file", delay=2, leave=False):
+    for number in progress_bar(range(frames), desc="simulating", unit="file", delay=2, leave=False):
         clip, frame = divmod(number, FRAMES_PER_CLIP)
         path = f"{root}/{CLASSES.names[clip % 2]}/{clip:05d}_{frame:09d}.jpg"
         if number % LINKS_PER_FILE == 0:

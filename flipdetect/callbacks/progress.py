@@ -1,12 +1,19 @@
-"""The progress bar, on standard error."""
+"""The progress bar, on standard error; lines now and then where that is no terminal."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+
+from flipdetect.progress import Lines
+
+
+class _Lines(Lines, Tqdm):
+    """Lightning's bar as lines of a log."""
 
 
 class ProgressBar(TQDMProgressBar):
@@ -21,20 +28,22 @@ class ProgressBar(TQDMProgressBar):
 
     def init_sanity_tqdm(self) -> Tqdm:
         """The bar of the sanity check."""
-        with redirect_stdout(sys.stderr):
-            return super().init_sanity_tqdm()
+        return self._bar(super().init_sanity_tqdm, self.sanity_check_description, leave=False)
 
     def init_train_tqdm(self) -> Tqdm:
         """The bar of a training epoch."""
-        with redirect_stdout(sys.stderr):
-            return super().init_train_tqdm()
+        return self._bar(super().init_train_tqdm, self.train_description)
 
     def init_validation_tqdm(self) -> Tqdm:
         """The bar of a validation run."""
-        with redirect_stdout(sys.stderr):
-            return super().init_validation_tqdm()
+        return self._bar(super().init_validation_tqdm, self.validation_description, leave=False)
 
     def init_test_tqdm(self) -> Tqdm:
         """The bar of a test run."""
+        return self._bar(super().init_test_tqdm, self.test_description)
+
+    def _bar(self, of_lightning: Callable[[], Tqdm], description: str, *, leave: bool = True) -> Tqdm:
+        if not sys.stderr.isatty():
+            return _Lines(desc=description, disable=self.is_disabled, leave=leave, file=sys.stderr, smoothing=0)
         with redirect_stdout(sys.stderr):
-            return super().init_test_tqdm()
+            return of_lightning()

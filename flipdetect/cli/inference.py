@@ -199,9 +199,9 @@ def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Name
 
 
 def _with_progress(predictor: Predictor, files: Sequence[Path], root: Path) -> Iterator[list[FrameScore]]:
-    from tqdm import tqdm
+    from flipdetect.progress import progress_bar
 
-    with tqdm(total=len(files), desc="scoring", unit="frame", file=sys.stderr, delay=1) as bar:
+    with progress_bar(total=len(files), desc="scoring", unit="frame", delay=1) as bar:
         for batch in predictor.predict(files, root):
             yield batch
             bar.update(len(batch))

@@ -177,17 +177,16 @@ def _finding(extraction: Extraction, video: str, clip: Clip | None, source: str)
 
 def _score(extraction: Extraction, clip: Clip, writer: Any) -> None:
     """Score one clip under a progress bar that tells frames of the film per second and the time left."""
-    from tqdm import tqdm
-
     from flipdetect.apps.clips import VideoClip
     from flipdetect.errors import FrameError
+    from flipdetect.progress import progress_bar
 
     try:
         total = clip.expected_frames()
     except FrameError:
         total = None  # why it cannot be read is said when it is read
     passed = 0
-    with tqdm(total=total, desc=clip.video[-30:], unit="frame", file=sys.stderr, delay=1) as bar:
+    with progress_bar(total=total, desc=clip.video[-30:], unit="frame", delay=1) as bar:
 
         def progress(scores: list[FrameScore]) -> None:
             nonlocal passed

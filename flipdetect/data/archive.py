@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from tqdm import tqdm
-
 from flipdetect.errors import DataError
+from flipdetect.progress import progress_bar
 from flipdetect.sources.folder import Problem, is_junk
 
 _DAMAGE = (
@@ -75,7 +74,8 @@ def unpack_archive(
     written = 0
     target.mkdir(parents=True)
     try:
-        for count, entry in enumerate(tqdm(_entries(path), desc="unpacking", unit="file", delay=2, leave=False)):
+        bar = progress_bar(_entries(path), desc="unpacking", unit="file", delay=2, leave=False)
+        for count, entry in enumerate(bar):
             if count >= limits.entries:
                 raise DataError(f"{path} holds more than {limits.entries:,} entries; refusing to unpack it")
             inner = _inner_path(entry.name, path)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from flipdetect.data.layout import FolderRole, folder_role
 from flipdetect.errors import FrameError
+from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames
 from flipdetect.sources.folder import Problem, find_files
 from flipdetect.sources.video import VIDEO_SUFFIXES as VIDEO_SUFFIXES
@@ -82,7 +82,7 @@ def write_clips(clips: list[LabelledVideo], root: Path, target: Path, rate: floa
     """
     result = ClipFrames()
     numbers: Counter[str] = Counter()
-    for clip in tqdm(clips, desc="reading videos", unit="video", delay=2, leave=False):
+    for clip in progress_bar(clips, desc="reading videos", unit="video", delay=2, leave=False):
         label = clip.role.label
         numbers[label] += 1
         clip_id = f"{numbers[label]:04d}"

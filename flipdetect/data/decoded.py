@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,12 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from flipdetect.data.frames import Frame
 from flipdetect.data.packs import map_pack
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FrameError
+from flipdetect.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ def in_threads(
 ) -> Iterator[tuple[int, Result]]:
     """Yield (position, result) in order; a bounded number of results is held at a time."""
     count = workers or os.cpu_count() or 1
-    bar = tqdm(total=len(positions), desc=what, unit="frame", file=sys.stderr, delay=2)
+    bar = progress_bar(total=len(positions), desc=what, unit="frame", delay=2)
     with bar, ThreadPoolExecutor(count) as pool:
         queue: Iterable[int] = iter(positions)
         pending = [(i, pool.submit(work, i)) for i in islice(queue, 8 * count)]

@@ -15,11 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from flipdetect.data.csvfile import write_csv
 from flipdetect.data.layout import MANIFEST_NAME, find_data_root, folder_role, supplied_split
 from flipdetect.errors import DataError, FrameError
+from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.decode import probe_frame
 from flipdetect.sources.folder import FolderFiles, Problem, walk_files
@@ -241,7 +240,7 @@ def _drop_unreadable(findings: _Findings) -> None:
     records = findings.records
     chunks = [records[start : start + _PROBE_CHUNK] for start in range(0, len(records), _PROBE_CHUNK)]
     usable: list[FrameRecord] = []
-    bar = tqdm(total=len(records), desc="checking frames", unit="file", delay=2, leave=False)
+    bar = progress_bar(total=len(records), desc="checking frames", unit="file", delay=2, leave=False)
     with bar, ThreadPoolExecutor(_PROBE_THREADS) as pool:
         for chunk, reasons in zip(chunks, pool.map(_probe_all, chunks), strict=True):
             for record, problem in zip(chunk, reasons, strict=True):

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from flipdetect.data.miniatures import SIDE
 from flipdetect.errors import FrameError
+from flipdetect.progress import progress_bar
 
 BITS = 256
 MOST_BITS = 40
@@ -87,7 +87,7 @@ def find_copies(
     pairs = _candidates(hashes, groups[places])
     pairs = places[pairs[_rough(grey, places[pairs]) <= MOST_ROUGH]]
     found = []
-    for first, second in tqdm(pairs.tolist(), desc="comparing frames", unit="pair", delay=2, leave=False):
+    for first, second in progress_bar(pairs.tolist(), desc="comparing frames", unit="pair", delay=2, leave=False):
         difference = aligned_difference(grey[first], grey[second])
         if MOST < difference <= DOUBTFUL and reread is not None:
             with suppress(FrameError):
@@ -139,7 +139,7 @@ def _candidates(hashes: npt.NDArray[np.uint8], groups: npt.NDArray[np.int64]) ->
     bands = hashes.view(np.uint16).reshape(count, _BANDS)
     shuffled = np.random.default_rng(_SEED).permutation(count)
     found = []
-    for band in tqdm(range(_BANDS), desc="comparing hashes", unit="band", delay=2, leave=False):
+    for band in progress_bar(range(_BANDS), desc="comparing hashes", unit="band", delay=2, leave=False):
         # In one band's order, frames that agree in it lie side by side, among themselves in no order.
         order = shuffled[np.argsort(bands[shuffled, band], kind="stable")]
         found += list(_neighbours(bands[order, band], order, hashes, groups))

@@ -15,14 +15,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from flipdetect.data.archive import DEFAULT_LIMITS, Limits, is_archive, unpack_archive
 from flipdetect.data.clips import VIDEO_SUFFIXES, find_clips, write_clips
 from flipdetect.data.csvfile import write_csv
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.layout import MANIFEST_NAME, find_data_root
 from flipdetect.errors import ConfigError, DataError
+from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.folder import FRAME_SUFFIXES, Problem, find_files, natural_key
 from flipdetect.sources.naming import NamePattern
@@ -152,7 +151,7 @@ def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
     for folder in {(target / place).parent for place in places}:
         folder.mkdir(parents=True, exist_ok=True)
     pairs = zip(records, places, strict=True)
-    for record, place in tqdm(pairs, total=len(records), desc="writing", unit="file", delay=2, leave=False):
+    for record, place in progress_bar(pairs, total=len(records), desc="writing", unit="file", delay=2, leave=False):
         if movable:
             record.path.rename(target / place)
         else:

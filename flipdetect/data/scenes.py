@@ -18,10 +18,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from flipdetect.data.miniatures import SIDE, Miniatures
 from flipdetect.errors import FrameError
+from flipdetect.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _coarse(
     known = _coarse_outlines(grey, first)
     count = min(MOST_ALIKE, len(first))
     found = []
-    for start in tqdm(range(0, len(second), _COARSE_CHUNK), desc="comparing scenes", delay=2, leave=False):
+    for start in progress_bar(range(0, len(second), _COARSE_CHUNK), desc="comparing scenes", delay=2, leave=False):
         queries = second[start : start + _COARSE_CHUNK]
         likeness = _coarse_outlines(grey, queries) @ known.T
         places = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
@@ -164,7 +164,7 @@ def _fine(miniatures: Miniatures, pairs: npt.NDArray[np.int64], video_of: Sequen
     """Those of the pairs that may show one scene."""
     outlines: dict[int, Floats] = {}
     found = []
-    for first, second in tqdm(pairs.tolist(), desc="comparing scenes", unit="pair", delay=2, leave=False):
+    for first, second in progress_bar(pairs.tolist(), desc="comparing scenes", unit="pair", delay=2, leave=False):
         if video_of[first] == video_of[second]:
             continue
         colours = miniatures.colour[[first, second]].astype(np.float32)
@@ -199,7 +199,9 @@ def _settled(doubtful: Sequence[SceneMatch], picture: Picture) -> list[SceneMatc
     light = cv2.createCLAHE(2.0, (8, 8))
     known: dict[int, tuple[Sequence[cv2.KeyPoint], Floats | None]] = {}
     found = []
-    for match in tqdm(doubtful[:MOST_DOUBTS], desc="looking at doubtful pairs", unit="pair", delay=2, leave=False):
+    for match in progress_bar(
+        doubtful[:MOST_DOUBTS], desc="looking at doubtful pairs", unit="pair", delay=2, leave=False
+    ):
         try:
             for position in (match.first, match.second):
                 if position not in known:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from flipdetect.atomic import replacing, write_text
 from flipdetect.data.contents import look_of
@@ -20,6 +19,7 @@ from flipdetect.data.masks import mask_files
 from flipdetect.data.shards import COLUMNS, FRAMES_NAME, MASK_SUFFIX, SHARDS_NAME, Shard, ShardList, read_shard_list
 from flipdetect.data.splits import SIDES, Split
 from flipdetect.errors import ConfigError, DataError, FrameError
+from flipdetect.progress import progress_bar
 from flipdetect.records import FrameRecord
 from flipdetect.sources.decode import decode_frame, read_bytes
 from flipdetect.sources.folder import Problem, name_below
@@ -91,7 +91,7 @@ def write_shards(
         return read_shard_list(output), []
     masks = mask_files(split.records, root)[1]
     problems: list[Problem] = []
-    with tqdm(total=len(split.records), desc="writing shards", unit="frame", delay=2) as bar:
+    with progress_bar(total=len(split.records), desc="writing shards", unit="frame", delay=2) as bar:
         for shard in planned:
             rows = (output / shard.name).with_suffix(ROWS_SUFFIX)
             if not ((output / shard.name).is_file() and rows.is_file()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from flipdetect.errors import FrameError
+from flipdetect.progress import progress_bar
 from flipdetect.sources.decode import decode_frame, probe_frame
 
 SIDE = 384
@@ -78,9 +77,7 @@ def measure_files(paths: Sequence[Path]) -> list[Appearance | None]:
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = pool.map(measure, paths)
-        return list(
-            tqdm(found, total=len(paths), desc="measuring", unit="frame", delay=2, leave=False, file=sys.stderr)
-        )
+        return list(progress_bar(found, total=len(paths), desc="measuring", unit="frame", delay=2, leave=False))
 
 
 def texts(each: Appearance | None) -> tuple[str, str, str, str]:

@@ -8,7 +8,6 @@ gets the grey frame in all three channels, changed, and back in grey.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from tabulate import tabulate
-from tqdm import tqdm
 
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.preprocess import PreprocessSpec
@@ -28,6 +26,7 @@ from flipdetect.evaluation.figures import frame_figures
 from flipdetect.evaluation.perturbations import CLEAN, Perturbation, identity
 from flipdetect.inference.bundle import Bundle
 from flipdetect.inference.prepared import TrainedModel
+from flipdetect.progress import progress_bar
 from flipdetect.sources.decode import decode_frame
 
 COMPARED = ("f1", "auroc")
@@ -142,7 +141,7 @@ def score_changes(model: TrainedModel, index: FrameIndex, perturbations: Sequenc
     variants = _variants(model.preprocess, [record.path for record in records], changes)
     for record, frames in zip(
         records,
-        tqdm(variants, total=len(records), desc="scoring", unit="frame", delay=2, mininterval=1, file=sys.stderr),
+        progress_bar(variants, total=len(records), desc="scoring", unit="frame", delay=2, mininterval=1),
         strict=True,
     ):
         if isinstance(frames, FrameError):

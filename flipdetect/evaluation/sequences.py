@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tabulate import tabulate
-from tqdm import tqdm
 
 from flipdetect.data.clip_dataset import ClipDrawing, clip_positions, spread
 from flipdetect.data.index import FrameIndex
@@ -20,6 +19,7 @@ from flipdetect.evaluation.labelled import Evaluation
 from flipdetect.inference.bundle import Bundle, read_model
 from flipdetect.metrics.sequence import AGGREGATIONS, Confusion, aggregate, confusion, sequence_threshold
 from flipdetect.metrics.threshold import DEFAULT_THRESHOLD
+from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks import FrameClassifier, SequenceClassifier
@@ -178,7 +178,7 @@ def judge_clips(name: str, bundle: Bundle, index: FrameIndex, folder: str = "") 
         raise ModelError(f"{bundle.path} is a model of single frames; its probabilities can be aggregated instead")
     frames = np.full(len(index.records), np.nan)
     own = []
-    for clip in tqdm(clip_positions(index.records), desc="judging clips", unit="clip", delay=2, leave=False):
+    for clip in progress_bar(clip_positions(index.records), desc="judging clips", unit="clip", delay=2, leave=False):
         read = _read(bundle, index, clip, drawing)
         if not read:
             own.append(float("nan"))

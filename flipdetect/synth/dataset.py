@@ -8,9 +8,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from flipdetect.errors import ConfigError
+from flipdetect.progress import progress_bar
 from flipdetect.synth.clip import CLASSES
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.folder import RenderedFolder, RenderReport, map_path
@@ -57,7 +56,7 @@ def render_dataset(
     step = config.clips_per_source if config.sources >= count else -(-config.clips_per_source // count)
     clips = range(config.clips)
     jobs = [clips[first : first + step] for first in range(0, config.clips, step)]
-    with tqdm(total=config.frames, desc="rendering", unit="frame", disable=not progress) as bar:
+    with progress_bar(total=config.frames, desc="rendering", unit="frame", disable=not progress) as bar:
         truths = run_jobs(partial(_render_clip_files, folder, config), jobs, count, bar)
     counts = {"frames": config.frames, **{name: sum(t.label == name for t in truths) for name in CLASSES.names}}
     expected = {truth.path for truth in truths}

@@ -10,8 +10,7 @@ from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
+from flipdetect.progress import progress_bar
 from flipdetect.synth.clip import CLASSES
 from flipdetect.synth.dataset import worker_count
 from flipdetect.synth.folder import RenderedFolder, RenderReport
@@ -57,7 +56,7 @@ def render_recording(
     before = folder.prepare()
     numbers = range(1, config.frames + 1)
     jobs = [numbers[first : first + AT_ONCE] for first in range(0, config.frames, AT_ONCE)]
-    with tqdm(total=config.frames, desc="rendering", unit="frame", disable=not progress) as bar:
+    with progress_bar(total=config.frames, desc="rendering", unit="frame", disable=not progress) as bar:
         truths = run_jobs(partial(_render_frame_file, folder, config), jobs, count, bar)
     events = recording_events(config)
     expected = {truth.path for truth in truths}

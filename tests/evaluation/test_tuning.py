@@ -3,9 +3,10 @@
 import csv
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -34,8 +35,11 @@ def sweep(tmp_path: Path) -> Sweep:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'tune.db'}"
+def storage(tmp_path: Path) -> Iterator[str]:
+    """A database, in memory where there is such a folder: on a busy disk each of its many small writes waits."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        yield f"sqlite:///{folder}/tune.db"
 
 
 def learning(score: Callable[[float], float], epochs: int = 6) -> Fit:

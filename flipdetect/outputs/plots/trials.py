@@ -58,11 +58,11 @@ def plot_trials(
     lost = ~(done | early)
     if lost.any():
         low = axes.get_ylim()[0] if (done | early).any() else 0.0
-        axes.plot(places[lost], np.full(int(lost.sum()), low), "x", color=INK, markersize=6, label="failed")
+        axes.plot(places[lost], np.full(int(lost.sum()), low), "x", color=INK, markersize=6, label="no result")
     clean(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial", fontsize=9.5)
     axes.set_title(f"{metric}, best epoch of each trial", fontsize=11, color=INK, loc="left")
     if axes.lines:
-        axes.legend(fontsize=8.5, frameon=False, loc="lower right" if maximize else "upper right")
+        axes.legend(fontsize=8.5, frameon=False, loc="best")
     return figure
