@@ -5,6 +5,8 @@ repeated. AUROC is compared, as it depends on no threshold; differences smaller 
 
 Example:
     python scripts/ablation.py --config configs/tiny_cnn.yaml --spec scripts/ablation.yaml --folder-path frames/
+    python scripts/ablation.py --config configs/tiny_cnn.yaml --only "no light" "no colour" --seeds 0 \
+        --override trainer.max_epochs=10
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import set_up_logging
+from flipdetect.errors import ConfigError
 from flipdetect.evaluation.study_command import collect_runs, run_study_command, study_parser
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ def main(args: Sequence[str] | None = None) -> int:
     set_up_logging()
     parser = study_parser(__doc__, Path("runs/ablation"), TABLE)
     parser.add_argument("--spec", type=Path, default=Path("scripts/ablation.yaml"), help="variations (%(default)s)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the variations, beside the base; default: all")
     return run_study_command(_ablate, parser.parse_args(args))
 
 
@@ -39,7 +43,16 @@ def _ablate(options: argparse.Namespace) -> str:
     from flipdetect.evaluation.variations import load_config, parse_overrides, variations
 
     listed = variations(load_config(options.config), parse_overrides(options.override), options.spec)
+    if options.only is not None:
+        unknown = sorted(set(options.only) - {variation.name for variation in listed[1:]})
+        if unknown:
+            raise ConfigError(f"{options.spec} has no variation {unknown[0]!r}, only {_names(listed[1:])}")
+        listed = [listed[0], *(variation for variation in listed[1:] if variation.name in options.only)]
     return _table(collect_runs(listed, options, train.main, TABLE), listed)
+
+
+def _names(listed: Sequence[Variation]) -> str:
+    return ", ".join(repr(variation.name) for variation in listed)
 
 
 def _table(runs: Sequence[Run], listed: Sequence[Variation]) -> str:

@@ -136,6 +136,11 @@ def test_ablation_compares_with_the_base(
     grey_config = Path(next(call[1] for call in calls if "grey" in call[1])).read_text()
     assert "ToGray" not in grey_config
 
+    calls.clear()
+    assert script("ablation")([*arguments, "--only", "few", "--study", str(tmp_path / "other")]) == 0
+    assert len(calls) == 4
+    assert not any("grey" in call[1] for call in calls)
+
 
 def test_a_spec_that_does_not_fit_is_explained(
     calls: list[list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -144,4 +149,14 @@ def test_a_spec_that_does_not_fit_is_explained(
     spec.write_text("variations: {x: {remove: [Nothing]}}")
     assert script("ablation")(["--config", CONFIG, "--spec", str(spec)]) == 1
     assert "no augmentation 'Nothing'" in capfd.readouterr().err
+    assert calls == []
+
+
+def test_only_variations_that_there_are(
+    calls: list[list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("variations: {grey: {remove: [ToGray]}}")
+    assert script("ablation")(["--config", CONFIG, "--spec", str(spec), "--only", "green"]) == 1
+    assert "no variation 'green', only 'grey'" in capfd.readouterr().err
     assert calls == []
