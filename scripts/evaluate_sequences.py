@@ -14,6 +14,8 @@ Examples:
     python scripts/evaluate_sequences.py --checkpoint-path logs/sequence/version_0/best.ckpt --frame-model tiny_cnn \
         --folder-path frames/ --validation-path data/embedded-clips \
         --validation-split-file logs/sequence/version_0/splits.csv --json figures.json --matrices matrices.png
+    python scripts/evaluate_sequences.py --frame-model best.ckpt --folder-path my_clips/ --split val \
+        --split-file splits.csv --save-threshold best.events.yaml
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if not (options.checkpoint_path or options.frame_model):
         parser.error("name a model: --checkpoint-path with that of a sequence model, or --frame-model")
+    if options.save_threshold and (len(options.frame_model), len(options.folder_path)) != (1, 1):
+        parser.error("--save-threshold is for one --frame-model and one --folder-path")
     from flipdetect.evaluation.sequences import clip_report
 
     try:
@@ -69,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     add_set_arguments(parser)
     add_validation_arguments(parser)
     parser.add_argument("--json", type=Path, help="all figures")
+    parser.add_argument(
+        "--save-threshold",
+        type=Path,
+        metavar="YAML",
+        help="of the frame model's maximum, chosen on the validation side, into the settings beside it, such as "
+        "best.events.yaml: inference.py then tells of each clip whether there is a flip in it",
+    )
     parser.add_argument(
         "--matrices", type=Path, metavar="PNG", help="matrices of frames and clips; several get a number"
     )
@@ -125,8 +136,33 @@ def _write_files(rows: Sequence[ClipRow], classes: ClassNames, options: argparse
     if options.json:
         side = {"split": options.split} if options.split else {}
         write_json(options.json, [row.as_dict() | side for row in rows])
+    if options.save_threshold:
+        _save_threshold(rows, options)
     if options.matrices:
         save_matrices(rows, classes, options.matrices)
+
+
+def _save_threshold(rows: Sequence[ClipRow], options: argparse.Namespace) -> None:
+    """Into a settings file, whose other settings stay.
+
+    Raises:
+        ConfigError: if there was no validation side to choose it on, or the file cannot be used.
+    """
+    from dataclasses import replace
+
+    import yaml
+
+    from flipdetect.atomic import write_text
+    from flipdetect.errors import ConfigError
+    from flipdetect.inference.event_settings import EventSettings, read_event_settings
+
+    path = options.save_threshold
+    (row,) = (row for row in rows if row.model == options.frame_model[0] and row.method == "max")
+    if row.origin != "validation":
+        raise ConfigError("--save-threshold needs a validation side: --split, or --validation-path")
+    settings = read_event_settings(path) if path.is_file() else EventSettings()
+    write_text(path, yaml.safe_dump(replace(settings, clip_threshold=row.threshold).to_dict(), sort_keys=False))
+    logger.info("Clips' threshold %.3f is in %s", row.threshold, path)
 
 
 if __name__ == "__main__":

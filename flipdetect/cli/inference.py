@@ -140,6 +140,7 @@ def _score_folder(options: argparse.Namespace) -> int:
     if not found.files:
         raise DataError(f"no frames: {root} holds no .jpg, .jpeg, .png, .webp or .bmp file, in no subfolder either")
     checkpoint = _model_path(options)
+    clip_threshold = _clip_threshold(checkpoint, options)
 
     from flipdetect.inference.engine import load_model
     from flipdetect.inference.predictor import Predictor
@@ -151,7 +152,7 @@ def _score_folder(options: argparse.Namespace) -> int:
     predictor = Predictor(model, threshold, options.batch_size)
     # A broken link has a frame's name and no frame: it gets its row like any other unreadable file.
     broken = [problem.path for problem in found.problems if problem.path.suffix.lower() in FRAME_SUFFIXES]
-    return _predict(predictor, [*found.files, *broken], options)
+    return _predict(predictor, [*found.files, *broken], options, clip_threshold)
 
 
 def _model_path(options: argparse.Namespace) -> Path:
@@ -171,7 +172,9 @@ def _model_path(options: argparse.Namespace) -> Path:
     return shipped_path(DEFAULT)
 
 
-def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Namespace) -> int:
+def _predict(
+    predictor: Predictor, files: Sequence[Path], options: argparse.Namespace, clip_threshold: float | None
+) -> int:
     from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.outputs.tables import flips_per_video, format_video_table
 
@@ -189,13 +192,22 @@ def _predict(predictor: Predictor, files: Sequence[Path], options: argparse.Name
     positive = predictor.model.classes.positive
     # With the rows on standard output, the table must not mix with them.
     stream = sys.stderr if writer.part_path is None else sys.stdout
-    print(format_video_table(flips_per_video(scores, positive), positive=positive), file=stream, flush=True)
+    table = format_video_table(flips_per_video(scores, positive), positive=positive, clip_threshold=clip_threshold)
+    print(table, file=stream, flush=True)
     failed = sum(score.probability is None for score in scores)
     if failed:
         logger.warning("%d of %d files could not be read; the column error says why", failed, len(scores))
     if writer.part_path is not None:
         logger.info("Predictions are in %s", options.output)
     return 1 if options.strict and failed else 0
+
+
+def _clip_threshold(checkpoint: Path, options: argparse.Namespace) -> float | None:
+    """That lies beside the model, moved along with `--threshold`; None if there is none."""
+    from flipdetect.inference.event_settings import settings_of
+
+    settings = settings_of(checkpoint)
+    return (settings if options.threshold is None else settings.at_threshold(options.threshold)).clip_threshold
 
 
 def _with_progress(predictor: Predictor, files: Sequence[Path], root: Path) -> Iterator[list[FrameScore]]:

@@ -2,6 +2,7 @@
 
 Its keys are those of `KEYS`: `threshold` is the model's when the parameters were learnt, `detector` is hmm or
 hysteresis, and `hmm`, `hysteresis` and `stills` hold parameters by name, where what is left out keeps its default.
+`clip_threshold` decides about short clips as a whole, by the highest probability of their frames.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Detector = Literal["hmm", "hysteresis"]
 
 SUFFIX = ".events.yaml"
 PARTS = ("hmm", "hysteresis", "stills")
-KEYS = ("threshold", "detector", *PARTS)
+KEYS = ("threshold", "clip_threshold", "detector", *PARTS)
+THRESHOLDS = ("threshold", "clip_threshold")
 MOST_BYTES = 100_000
 _EDGE = 1e-6
 
@@ -37,6 +39,7 @@ class EventSettings:
         hmm, hysteresis: parameters of the two.
         stills: what makes a good still.
         threshold: the frame threshold of the model that the parameters were learnt with; None if unknown.
+        clip_threshold: a clip has a turn in it if its highest probability is at least this; None if unknown.
 
     Raises:
         ConfigError: if a value cannot work.
@@ -47,12 +50,15 @@ class EventSettings:
     hysteresis: HysteresisParameters = field(default_factory=HysteresisParameters)
     stills: StillParameters = field(default_factory=StillParameters)
     threshold: float | None = None
+    clip_threshold: float | None = None
 
     def __post_init__(self) -> None:
         if self.detector not in get_args(Detector):
             raise ConfigError(f"events.detector must be hmm or hysteresis, got {self.detector!r}")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise ConfigError(f"events.threshold must lie between 0 and 1, got {self.threshold}")
+        for name in THRESHOLDS:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"events.{name} must lie between 0 and 1, got {value}")
 
     def find(self, frames: Iterable[ScoredFrame], video: str = "") -> list[FlipEvent]:
         """The turns of a whole file, by the chosen detector.
@@ -72,7 +78,8 @@ class EventSettings:
         """The same for another frame threshold: with a higher one, a turn needs higher probabilities.
 
         The hysteresis takes it as its upper threshold and keeps the ratio to the lower one; the evidence of the hidden
-        Markov model moves by as many log-odds as the threshold did (by those from 0.5, if it is unknown what it was).
+        Markov model and the threshold of clips move by as many log-odds as the threshold did (by those from 0.5, if it
+        is unknown what it was).
 
         Raises:
             ConfigError: if `threshold` is not between 0 and 1.
@@ -85,6 +92,7 @@ class EventSettings:
         return replace(
             self,
             threshold=threshold,
+            clip_threshold=None if self.clip_threshold is None else _probability(_logit(self.clip_threshold) + shift),
             hmm=replace(self.hmm, odds=tuple(value + shift for value in self.hmm.odds)),
             hysteresis=replace(self.hysteresis, upper=upper, lower=upper * ratio),
         )
@@ -92,7 +100,7 @@ class EventSettings:
     def to_dict(self) -> dict[str, Any]:
         """As `from_dict` reads it."""
         nested = {name: getattr(self, name).to_dict() for name in PARTS}
-        return {"threshold": self.threshold, "detector": self.detector, **nested}
+        return {**{name: getattr(self, name) for name in THRESHOLDS}, "detector": self.detector, **nested}
 
     @classmethod
     def from_dict(cls, values: Any) -> EventSettings:
@@ -107,15 +115,16 @@ class EventSettings:
         wrong = [name for name, table in tables.items() if not isinstance(table, dict)]
         if wrong:
             raise ConfigError(f"expected a table under {wrong[0]}, got {values[wrong[0]]!r:.200}")
-        threshold = values.get("threshold")
-        if threshold is not None and not isinstance(threshold, (int, float)):
-            raise ConfigError(f"events.threshold must be a number, got {threshold!r}")
+        thresholds = {name: values.get(name) for name in THRESHOLDS}
+        for name, threshold in thresholds.items():
+            if threshold is not None and not isinstance(threshold, (int, float)):
+                raise ConfigError(f"events.{name} must be a number, got {threshold!r}")
         return cls(
             detector=values.get("detector") or "hmm",
             hmm=EventParameters.from_dict(tables["hmm"]),
             hysteresis=HysteresisParameters.from_dict(tables["hysteresis"]),
             stills=StillParameters.from_dict(tables["stills"]),
-            threshold=threshold,
+            **thresholds,
         )
 
 
@@ -150,3 +159,7 @@ def settings_of(model: Path) -> EventSettings:
 def _logit(probability: float) -> float:
     bounded = min(max(probability, _EDGE), 1 - _EDGE)
     return math.log(bounded / (1 - bounded))
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))

@@ -72,7 +72,10 @@ class _Tally:
 
 
 def format_video_table(
-    summaries: Iterable[VideoSummary], max_rows: int | None = 40, positive: str = ClassNames().positive
+    summaries: Iterable[VideoSummary],
+    max_rows: int | None = 40,
+    positive: str = ClassNames().positive,
+    clip_threshold: float | None = None,
 ) -> str:
     """Plain text for a terminal: one aligned row per video and a row of totals.
 
@@ -80,18 +83,26 @@ def format_video_table(
         summaries: one per video.
         max_rows: videos shown; a last line counts the others. None shows all.
         positive: name of the positive class, the heading of its column.
+        clip_threshold: a video counts as positive as a whole if its highest probability is at least this. Without,
+            there is no such column.
     """
     summaries = list(summaries)
     shown = summaries if max_rows is None else summaries[:max_rows]
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (each.video, each.frames, each.flips, each.errors, each.mean_probability, each.max_probability)
         for each in shown
     ]
     total = tuple(sum(getattr(each, name) for each in summaries) for name in ("frames", "flips", "errors"))
+    rows.append((f"all {len(summaries)}", *total, None, None))
+    headers = ["video", "frames", positive, "errors", "mean p", "max p"]
+    if clip_threshold is not None:
+        decided = [_decision(each, clip_threshold) for each in summaries]
+        rows = [(*row, word) for row, word in zip(rows, [*decided[: len(shown)], decided.count("yes")], strict=True)]
+        headers.append(f"a {positive} in it")
     text = tabulate(
-        [*rows, (f"all {len(summaries)}", *total, None, None)],
-        headers=("video", "frames", positive, "errors", "mean p", "max p"),
-        colalign=("left", "right", "right", "right", "right", "right"),
+        rows,
+        headers=headers,
+        colalign=["left"] + ["right"] * (len(headers) - 1),
         floatfmt=".3f",
         missingval="-",
         # A video named 0001 is a name, not the number 1.
@@ -99,3 +110,9 @@ def format_video_table(
     )
     hidden = len(summaries) - len(shown)
     return text + (f"\n({hidden} more videos not shown)" if hidden else "")
+
+
+def _decision(summary: VideoSummary, threshold: float) -> str:
+    if summary.max_probability is None:
+        return "-"
+    return "yes" if summary.max_probability >= threshold else "no"

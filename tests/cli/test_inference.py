@@ -105,6 +105,20 @@ def test_table_of_flips_per_video_is_printed(
     table = capsys.readouterr().out
     assert "notflip/0008" in table
     assert "all 16" in table
+    assert "in it" not in table  # nothing beside this model tells what makes a clip a flip
+
+
+def test_shipped_models_tell_whether_there_is_a_flip_in_a_clip(
+    monreader_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", DEFAULT, "--folder-path", str(monreader_set), "--output", str(tmp_path / "out.csv")]
+    for threshold, said in ((None, ""), ("0", "no"), ("1", "yes")):
+        assert main(arguments + (["--threshold", threshold] if threshold else [])) == 0
+        first, _, *videos, total = capsys.readouterr().out.splitlines()
+        assert first.endswith("a flip in it")
+        words = [line.split()[-1] for line in videos]
+        assert set(words) <= {"yes", "no"} - {said}
+        assert total.endswith(f" {words.count('yes')}")
 
 
 def test_newest_best_checkpoint_is_the_default_and_is_named(

@@ -20,7 +20,7 @@ def turns(settings: EventSettings, height: float) -> int:
 
 
 def test_settings_survive_yaml(tmp_path: Path) -> None:
-    settings = EventSettings("hysteresis", EventParameters(level=-3.0), threshold=0.4)
+    settings = EventSettings("hysteresis", EventParameters(level=-3.0), threshold=0.4, clip_threshold=0.8)
     path = tmp_path / "x.yaml"
     path.write_text(yaml.safe_dump(settings.to_dict()))
     assert read_event_settings(path) == settings
@@ -43,6 +43,8 @@ def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
         ("detector: magic", "hmm or hysteresis"),
         ("threshold: 2", "between 0 and 1"),
         ("threshold: high", "must be a number"),
+        ("clip_threshold: -1", "clip_threshold must lie between 0 and 1"),
+        ("clip_threshold: []", "clip_threshold must be a number"),
         ("hmm: {level: high}", "high"),
         ("hmm: {levle: 1}", "levle"),
         ("hmm: [", "cannot be read"),
@@ -80,6 +82,14 @@ def test_the_same_threshold_changes_nothing() -> None:
     same = settings.at_threshold(0.37)
     assert same.hmm.odds == pytest.approx(settings.hmm.odds)
     assert same.hysteresis.upper == 0.37
+
+
+def test_the_threshold_of_clips_moves_along() -> None:
+    settings = EventSettings(threshold=0.5, clip_threshold=0.8)
+    assert settings.at_threshold(0.5).clip_threshold == pytest.approx(0.8)
+    assert settings.at_threshold(0.8).clip_threshold == pytest.approx(16 / 17)
+    assert settings.at_threshold(1.0).clip_threshold == pytest.approx(1, abs=1e-5)
+    assert EventSettings(threshold=0.5).at_threshold(0.8).clip_threshold is None
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])

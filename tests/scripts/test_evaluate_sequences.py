@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from flipdetect.cli.inference import main as predict
+from flipdetect.inference.event_settings import read_event_settings
 from tests.rendered_sets import make_rendered_set
 from tests.scripts.test_scripts import script
 
@@ -50,6 +52,41 @@ def test_thresholds_may_come_from_another_folder(
     models = ["--frame-model", str(trained), "--folder-path", str(clips)]
     assert script("evaluate_sequences")([*models, "--validation-path", str(monreader_set)]) == 0
     assert "validation" in capsys.readouterr().out
+
+
+def test_the_threshold_of_clips_is_saved_beside_the_model_and_the_rest_stays(
+    trained: Path, clips: Path, split: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "mine.ckpt"
+    model.write_bytes(trained.read_bytes())
+    settings = tmp_path / "mine.events.yaml"
+    settings.write_text("detector: hysteresis\nthreshold: 0.4\n")
+    arguments = ["--frame-model", str(model), "--folder-path", str(clips), "--save-threshold", str(settings)]
+    sides = ["--split", "test", "--split-file", str(split), "--json", str(tmp_path / "figures.json")]
+    assert script("evaluate_sequences")([*arguments, *sides]) == 0
+    (chosen,) = (row for row in json.loads((tmp_path / "figures.json").read_text("utf-8")) if row["method"] == "max")
+    saved = read_event_settings(settings)
+    assert (saved.detector, saved.threshold) == ("hysteresis", 0.4)
+    assert saved.clip_threshold == pytest.approx(chosen["threshold"], abs=1e-6)
+
+    capsys.readouterr()
+    assert (
+        predict(["--checkpoint-path", str(model), "--folder-path", str(clips), "--output", str(tmp_path / "p.csv")])
+        == 0
+    )
+    assert "a flip in it" in capsys.readouterr().out
+
+
+def test_a_threshold_of_clips_needs_a_validation_side_and_one_model(
+    trained: Path, clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "x.events.yaml"
+    arguments = ["--folder-path", str(clips), "--save-threshold", str(saved), "--frame-model", str(trained)]
+    assert script("evaluate_sequences")(arguments) == 1
+    assert "needs a validation side" in capfd.readouterr().err
+    assert not saved.exists()
+    with pytest.raises(SystemExit):
+        script("evaluate_sequences")([*arguments, "tiny_cnn"])
 
 
 def test_a_model_has_to_be_named(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
