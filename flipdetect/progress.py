@@ -43,7 +43,7 @@ class Lines(_Tqdm):
 
     def _say(self) -> None:
         count = f"{self.n}/{self.total}"
-        if count == self._said:
+        if count in (self._said, "0/None"):
             return
         self._said, self._said_s = count, monotonic()
         self.fp.write(f"{self.format_meter(**{**self.format_dict, 'ncols': 0})}\n")

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
-from flipdetect.progress import Lines
+from flipdetect.progress import EVERY_S, Lines
 
 
 class _Lines(Lines, Tqdm):
@@ -44,6 +44,8 @@ class ProgressBar(TQDMProgressBar):
 
     def _bar(self, of_lightning: Callable[[], Tqdm], description: str, *, leave: bool = True) -> Tqdm:
         if not sys.stderr.isatty():
-            return _Lines(desc=description, disable=self.is_disabled, leave=leave, file=sys.stderr, smoothing=0)
+            # What comes after every epoch, and leaves no bar, is worth a line only if it takes long.
+            settings = {"disable": self.is_disabled, "leave": leave, "delay": 0 if leave else EVERY_S, "smoothing": 0}
+            return _Lines(desc=description, file=sys.stderr, **settings)
         with redirect_stdout(sys.stderr):
             return of_lightning()
