@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,7 @@ def write_shards(
         DataError: if the folder holds other files or shards of other frames, or none could be used.
         ConfigError: if `shard_frames` is below 1, or WebDataset is not installed.
     """
+    _tar_writer()
     planned = plan_shards(split, shard_frames, seed)
     plan = _plan_hash(planned, root)
     _claim(output, plan)
@@ -126,16 +128,20 @@ def _plan_hash(planned: Sequence[Planned], root: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_shard(shard: Planned, root: Path, output: Path, rows: Path, masks: dict[str, str]) -> list[Problem]:
-    """Write one tar file, then its rows of the table."""
+def _tar_writer() -> Any:
     try:
         from webdataset import TarWriter
     except ImportError:
         raise ConfigError("shards are written by WebDataset: pip install 'flipdetect[shards]'") from None
+    return TarWriter
+
+
+def _write_shard(shard: Planned, root: Path, output: Path, rows: Path, masks: dict[str, str]) -> list[Problem]:
+    """Write one tar file, then its rows of the table."""
     problems: list[Problem] = []
     kept: list[FrameRecord] = []
     with replacing(output / shard.name) as part:
-        with part.open("wb") as file, TarWriter(file, encoder=False, compress=False, mtime=0) as tar:
+        with part.open("wb") as file, _tar_writer()(file, encoder=False, compress=False, mtime=0) as tar:
             for record in shard.records:
                 try:
                     sample = _sample(record, root, masks)
