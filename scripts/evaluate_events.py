@@ -93,8 +93,19 @@ def _settings(options: argparse.Namespace) -> Any:
     if options.fit_predictions or options.fit_truth:
         lessons = _read(options.fit_predictions, options.fit_truth, options.fps)
         learnt = learn_parameters(lessons), tune_hysteresis(lessons)
-        return EventSettings(hmm=learnt[0], hysteresis=learnt[1], threshold=options.threshold)
+        kept = _clip_threshold(options.save_parameters, options.threshold)
+        return EventSettings(hmm=learnt[0], hysteresis=learnt[1], threshold=options.threshold, clip_threshold=kept)
     return read_event_settings(options.parameters) if options.parameters else EventSettings()
+
+
+def _clip_threshold(path: Path | None, threshold: float | None) -> float | None:
+    """That of the file which is about to be replaced, if it is of the same model, as its threshold tells."""
+    from flipdetect.inference.event_settings import read_event_settings
+
+    if path is None or not path.is_file():
+        return None
+    settings = read_event_settings(path)
+    return settings.clip_threshold if settings.threshold == threshold else None
 
 
 if __name__ == "__main__":

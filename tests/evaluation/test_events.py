@@ -122,3 +122,14 @@ def test_the_command_learns_judges_and_writes(tmp_path: Path, capsys: pytest.Cap
     assert run([*judged, "--parameters", str(tmp_path / "absent.yaml")]) == 1
     with pytest.raises(SystemExit):
         run([*judged, *lessons, "--parameters", written[0]])
+
+
+def test_a_threshold_of_clips_stays_where_parameters_of_the_same_model_are_learnt_anew(tmp_path: Path) -> None:
+    predictions, truth = (str(path) for path in write(tmp_path / "r", recording(10)))
+    arguments = ["--predictions", predictions, "--truth", truth, "--fit-predictions", predictions, "--fit-truth", truth]
+    settings = tmp_path / "best.events.yaml"
+    settings.write_text("{threshold: 0.4, clip_threshold: 0.7}")
+    for threshold, kept in (("0.4", 0.7), ("0.6", None)):
+        saving = ["--save-parameters", str(settings), "--threshold", threshold]
+        assert script("evaluate_events")([*arguments, *saving]) == 0
+        assert yaml.safe_load(settings.read_text())["clip_threshold"] == kept
