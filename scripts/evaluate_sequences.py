@@ -14,7 +14,7 @@ Examples:
     python scripts/evaluate_sequences.py --checkpoint-path logs/sequence/version_0/best.ckpt --frame-model tiny_cnn \
         --folder-path frames/ --validation-path data/embedded-clips \
         --validation-split-file logs/sequence/version_0/splits.csv --json figures.json --matrices matrices.png
-    python scripts/evaluate_sequences.py --frame-model best.ckpt --folder-path my_clips/ --split val \
+    python scripts/evaluate_sequences.py --frame-model best.ckpt --folder-path my_clips/ --split test \
         --split-file splits.csv --save-threshold best.events.yaml
 """
 
@@ -57,6 +57,8 @@ def main(args: Sequence[str] | None = None) -> int:
         classes = next(iter(bundles.values())).classes
         print(clip_report(rows, classes))
         _write_files(rows, classes, options)
+        if options.save_threshold:
+            _save_threshold(rows, bundles[options.frame_model[0]].threshold, options)
     except FlipdetectError as error:
         logger.error("%s", error)
         return 1
@@ -136,14 +138,12 @@ def _write_files(rows: Sequence[ClipRow], classes: ClassNames, options: argparse
     if options.json:
         side = {"split": options.split} if options.split else {}
         write_json(options.json, [row.as_dict() | side for row in rows])
-    if options.save_threshold:
-        _save_threshold(rows, options)
     if options.matrices:
         save_matrices(rows, classes, options.matrices)
 
 
-def _save_threshold(rows: Sequence[ClipRow], options: argparse.Namespace) -> None:
-    """Into a settings file, whose other settings stay.
+def _save_threshold(rows: Sequence[ClipRow], of_frames: float, options: argparse.Namespace) -> None:
+    """Into a settings file, whose other settings stay; one without the model's threshold of frames gets that, too.
 
     Raises:
         ConfigError: if there was no validation side to choose it on, or the file cannot be used.
@@ -161,7 +161,9 @@ def _save_threshold(rows: Sequence[ClipRow], options: argparse.Namespace) -> Non
     if row.origin != "validation":
         raise ConfigError("--save-threshold needs a validation side: --split, or --validation-path")
     settings = read_event_settings(path) if path.is_file() else EventSettings()
-    write_text(path, yaml.safe_dump(replace(settings, clip_threshold=row.threshold).to_dict(), sort_keys=False))
+    known = of_frames if settings.threshold is None else settings.threshold  # `--threshold` moves both by its change
+    settings = replace(settings, threshold=known, clip_threshold=row.threshold)
+    write_text(path, yaml.safe_dump(settings.to_dict(), sort_keys=False))
     logger.info("Clips' threshold %.3f is in %s", row.threshold, path)
 
 

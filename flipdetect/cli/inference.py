@@ -140,11 +140,12 @@ def _score_folder(options: argparse.Namespace) -> int:
     if not found.files:
         raise DataError(f"no frames: {root} holds no .jpg, .jpeg, .png, .webp or .bmp file, in no subfolder either")
     checkpoint = _model_path(options)
-    clip_threshold = _clip_threshold(checkpoint, options)
 
     from flipdetect.inference.engine import load_model
+    from flipdetect.inference.event_settings import chosen_settings
     from flipdetect.inference.predictor import Predictor
 
+    clip_threshold = chosen_settings(checkpoint, options.event_settings, options.threshold).clip_threshold
     # Decoding takes as long as scoring: threads that do both need none beside them.
     model = load_model(checkpoint, options.engine, options.device, threads=1)
     threshold = model.threshold if options.threshold is None else options.threshold
@@ -200,14 +201,6 @@ def _predict(
     if writer.part_path is not None:
         logger.info("Predictions are in %s", options.output)
     return 1 if options.strict and failed else 0
-
-
-def _clip_threshold(checkpoint: Path, options: argparse.Namespace) -> float | None:
-    """That lies beside the model, moved along with `--threshold`; None if there is none."""
-    from flipdetect.inference.event_settings import settings_of
-
-    settings = settings_of(checkpoint)
-    return (settings if options.threshold is None else settings.at_threshold(options.threshold)).clip_threshold
 
 
 def _with_progress(predictor: Predictor, files: Sequence[Path], root: Path) -> Iterator[list[FrameScore]]:

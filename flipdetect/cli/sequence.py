@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from flipdetect.apps.extraction import Extraction
     from flipdetect.apps.products import Finding
     from flipdetect.apps.resuming import RunNote
-    from flipdetect.inference.event_settings import EventSettings
     from flipdetect.inference.prepared import TrainedModel
     from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.records import FrameScore
@@ -30,13 +29,14 @@ logger = logging.getLogger(__name__)
 def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:
     """Turns from a predictions.csv, by the settings of a model: nothing is decoded or scored but pictures asked for."""
     from flipdetect.apps.extraction import Extraction, by_video
+    from flipdetect.inference.event_settings import chosen_settings
     from flipdetect.inference.shots import frame_times
     from flipdetect.outputs.predictions import read_predictions
 
     scores = frame_times(read_predictions(options.scores), options.fps)
     if not scores:
         raise DataError(f"{options.scores} holds no scores; nothing can be found in it")
-    settings = _settings(options, model_path)
+    settings = chosen_settings(model_path, options.event_settings, options.threshold)
     extraction = Extraction(None, settings, options.threshold)
     extraction.resume(score for own in by_video(scores).values() for score in own)
     clips = _clips_of_scores(extraction.scores, options) if _wants_pictures(options) else {}
@@ -51,12 +51,13 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     from flipdetect.apps.extraction import Extraction
     from flipdetect.apps.resuming import forget_note
     from flipdetect.inference.engine import load_model
+    from flipdetect.inference.event_settings import chosen_settings
     from flipdetect.inference.predictor import BATCH
     from flipdetect.outputs.predictions import PredictionWriter
 
     model = load_model(model_path, options.engine, options.device)
     clips = _video_clips(options) if options.video else _folder_clips(options, model.naming)
-    settings = _settings(options, model_path)
+    settings = chosen_settings(model_path, options.event_settings, options.threshold)
     threshold = model.threshold if options.threshold is None else options.threshold
     logger.info("Model: %s (threshold %.3f, %s)", model.path, threshold, model.runs_on)
     extraction = Extraction(model, settings, threshold, model_path.stem, options.batch_size or BATCH)
@@ -110,14 +111,6 @@ def _check_and_note(writer: PredictionWriter, note: RunNote, videos: Sequence[st
     write_note(writer.part_path, note)
     if writer.resumed:
         logger.info("Going on after %d frames that were scored before", len(writer.resumed))
-
-
-def _settings(options: argparse.Namespace, model: Path) -> EventSettings:
-    from flipdetect.inference.event_settings import read_event_settings, settings_of
-
-    given = options.event_settings
-    settings = settings_of(model) if given is None else read_event_settings(given)
-    return settings if options.threshold is None else settings.at_threshold(options.threshold)
 
 
 def _video_clips(options: argparse.Namespace) -> Sequence[Clip]:

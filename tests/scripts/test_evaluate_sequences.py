@@ -61,9 +61,9 @@ def test_the_threshold_of_clips_is_saved_beside_the_model_and_the_rest_stays(
     model.write_bytes(trained.read_bytes())
     settings = tmp_path / "mine.events.yaml"
     settings.write_text("detector: hysteresis\nthreshold: 0.4\n")
-    arguments = ["--frame-model", str(model), "--folder-path", str(clips), "--save-threshold", str(settings)]
+    rest = ["--folder-path", str(clips), "--save-threshold", str(settings)]
     sides = ["--split", "test", "--split-file", str(split), "--json", str(tmp_path / "figures.json")]
-    assert script("evaluate_sequences")([*arguments, *sides]) == 0
+    assert script("evaluate_sequences")(["--frame-model", str(model), *rest, *sides]) == 0
     (chosen,) = (row for row in json.loads((tmp_path / "figures.json").read_text("utf-8")) if row["method"] == "max")
     saved = read_event_settings(settings)
     assert (saved.detector, saved.threshold) == ("hysteresis", 0.4)
