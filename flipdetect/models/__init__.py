@@ -1,6 +1,7 @@
 """The networks: frames in, one logit out; no loss, no optimiser, no data."""
 
 from flipdetect.models.base import FrameModel
+from flipdetect.models.efficientnet import EfficientNetLite0
 from flipdetect.models.evidence import MAPS, Evidence
 from flipdetect.models.mobilenet import MobileNetV2
 from flipdetect.models.resnet import ResNet18
@@ -11,6 +12,7 @@ from flipdetect.models.tiny_cnn import TinyCNN
 __all__ = [
     "MAPS",
     "ClipOutput",
+    "EfficientNetLite0",
     "Evidence",
     "FrameModel",
     "MobileNetV2",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.evidence import Evidence, EvidenceBranch, check_evidence
+from flipdetect.models.stages import Stage
 
 
 def logit_head(in_features: int, dropout: float) -> nn.Sequential:
@@ -34,13 +35,18 @@ class FrameModel(nn.Module):
         in_channels: colour channels of the input, 3 for RGB or 1 for grey.
         num_features: length of the embedding.
         min_size: smallest height and width, in pixels, that the backbone can reduce.
-        level_channels: as below.
+        level_channels, level_stages: as below.
         mirrored: outside training, logit and maps are the mean of a frame's own and its mirror image's. Off at first.
+        trained_statistics: mean and standard deviation per channel (RGB) that frames were normalised with when the
+            backbone was pretrained on ImageNet; None if it was not.
 
     Args:
         evidence: "none": the logit is made of the embedding; "maps": of the maps; "both": of both, as a sum.
         level_channels: of the feature maps that `_pyramid` returns, from fine to coarse; needed for maps.
+        level_stages: of each of them, the position in `backbone_stages` of the stage whose output it is. Empty where
+            `_pyramid` finds them in another way.
         map_width: channels into which they are fused.
+        refine_maps: whether a convolution follows the fusion; see `EvidenceBranch`.
 
     Raises:
         ModelError: if `dropout` or `evidence` has a value that cannot work.
@@ -56,7 +62,9 @@ class FrameModel(nn.Module):
         min_size: int = 1,
         evidence: Evidence = "none",
         level_channels: Sequence[int] = (),
+        level_stages: Sequence[int] = (),
         map_width: int = 1,
+        refine_maps: bool = False,
     ) -> None:
         super().__init__()
         check_evidence(evidence)
@@ -64,10 +72,12 @@ class FrameModel(nn.Module):
         self.num_features = num_features
         self.min_size = min_size
         self.level_channels = tuple(level_channels)
+        self.level_stages = tuple(level_stages)
         self.mirrored = False
+        self.trained_statistics: tuple[Sequence[float], Sequence[float]] | None = None
         self.backbone = backbone
         self.head = None if evidence == "maps" else logit_head(num_features, dropout)
-        self.evidence = None if evidence == "none" else EvidenceBranch(level_channels, map_width)
+        self.evidence = None if evidence == "none" else EvidenceBranch(level_channels, map_width, refine=refine_maps)
 
     @property
     def has_maps(self) -> bool:
@@ -146,19 +156,103 @@ class FrameModel(nn.Module):
             raise ModelError("with evidence: none a model has no maps; set evidence: both or maps")
         self._check_input(x)
         embedding, levels = self._pyramid(x)
+        logits, maps = self._judge_levels(embedding, levels)
+        return logits, maps, levels
+
+    def _judge_levels(self, embedding: Tensor | None, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        assert self.evidence is not None
         fused = self.evidence.fuse(levels)
-        with _own_precision(x.device.type):
+        with _own_precision(fused.device.type):
             logits, maps = self.evidence(fused.float())
             if embedding is not None:
                 logits = logits + self._logits(embedding.float())
-        return logits, maps, levels
+        return logits, maps
 
     def _pyramid(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """The embedding (None if there is no head to read it) and the backbone's feature maps, from fine to coarse.
 
         The first has a stride of 8 pixels.
         """
-        raise NotImplementedError
+        features, levels = self.run_stages(x)
+        return None if self.head is None else self.pool_features(features), levels
+
+    def backbone_stages(self) -> list[Stage]:
+        """The backbone from input to output, in stages of modules that are applied one after another.
+
+        `pool_features` of the last one's output is what the backbone computes. Layers that only come to effect behind
+        the pooling are in none. A backbone whose structure is not known is a single stage.
+        """
+        return [(self.backbone,)]
+
+    def run_stages(self, x: Tensor, start: int = 0, stop: int | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Run the stages of the backbone, or a part of them.
+
+        Args:
+            x: what stage `start` takes: for stage 0 frames (B, in_channels, H, W) float32, normalised, else the output
+                of the stage before it.
+            start: the first stage to run.
+            stop: the first one not to run any more; None to run all.
+
+        Returns:
+            The output of the last stage run (`x` itself if there is none to run), (B, C, H, W); and those feature maps
+            (B, C_i, H_i, W_i) of `level_stages` that are outputs of the stages run, from fine to coarse. Under autocast
+            they have its precision.
+        """
+        levels = []
+        for number, stage in enumerate(self.backbone_stages()[start:stop], start):
+            for module in stage:
+                x = module(x)
+            if number in self.level_stages:
+                levels.append(x)
+        return x, levels
+
+    def pool_features(self, features: Tensor) -> Tensor:
+        """The last stage's output (B, C, H, W) -> the embedding (B, num_features), in the precision of the features.
+
+        A backbone of a single stage has pooled them already. Only to be called if there is a `head` to read it.
+        """
+        return features
+
+    def encode(self, x: Tensor, stages: int) -> list[Tensor]:
+        """What the first stages of the backbone hand on to the rest of the model; `forward_encoded` goes on from it.
+
+        Args:
+            x: frames (B, in_channels, H, W) float32, normalised.
+            stages: how many to run, from 1 to all of `backbone_stages`.
+
+        Returns:
+            The feature maps of `level_stages` among them, (B, C_i, H_i, W_i), from fine to coarse; then the output of
+            the last stage run (B, C, H, W), unless it is the last of them, or, of all stages, the embedding
+            (B, num_features). What the rest does not read is left out.
+
+        Raises:
+            ModelError: if the shape does not fit this model.
+        """
+        self._check_input(x)
+        last, levels = self.run_stages(x, stop=stages)
+        levels = levels if self.has_maps else []
+        if stages < len(self.backbone_stages()):
+            return levels if levels and levels[-1] is last else [*levels, last]
+        return levels if self.head is None else [*levels, self.pool_features(last)]
+
+    def forward_encoded(self, encoded: Sequence[Tensor], stages: int) -> tuple[Tensor, Tensor | None]:
+        """Go on from what `encode` returned for the same number of stages; without the mean with mirror images.
+
+        Returns:
+            (B,) float32 logits of the positive class, and (B, 3, Hm, Wm) float32 logits of the maps, None without maps.
+        """
+        known = sum(stage < stages for stage in self.level_stages) if self.has_maps else 0
+        levels, rest = list(encoded[:known]), list(encoded[known:])
+        embedding = rest[0] if rest else None
+        if stages < len(self.backbone_stages()):
+            last, more = self.run_stages(rest[0] if rest else levels[-1], start=stages)
+            levels += more if self.has_maps else []
+            embedding = None if self.head is None else self.pool_features(last)
+        if self.has_maps:
+            return self._judge_levels(embedding, levels)
+        assert embedding is not None
+        with _own_precision(embedding.device.type):
+            return self._logits(embedding.float()), None
 
     def _logits(self, features: Tensor) -> Tensor:
         assert self.head is not None

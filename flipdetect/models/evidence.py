@@ -40,11 +40,14 @@ class EvidenceBranch(nn.Module):
     Args:
         channels: of the feature maps, from fine to coarse.
         width: channels of the fused one.
+        refine: whether a residual 3x3 convolution follows the fusion: where the feature maps come from a backbone that
+            was trained for something else, each position has to look at its neighbours.
     """
 
-    def __init__(self, channels: Sequence[int], width: int) -> None:
+    def __init__(self, channels: Sequence[int], width: int, *, refine: bool = False) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(each, width, kernel_size=1, bias=False) for each in channels)
+        self.refine = _refinement(width) if refine else None
         self.norm = nn.BatchNorm2d(width)
         self.maps = nn.Conv2d(width, len(MAPS), kernel_size=1)
         self.head = nn.Linear(2 * DECIDING, 1)
@@ -60,7 +63,7 @@ class EvidenceBranch(nn.Module):
         while fine_to_coarse:
             finer = fine_to_coarse.pop()
             fused = finer + F.interpolate(fused, size=finer.shape[-2:], mode="nearest")
-        return fused
+        return fused if self.refine is None else fused + self.refine(fused)
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor]:
         """What `fuse` returned -> logits (B,) and maps (B, 3, H_0, W_0) as logits, both float32."""
@@ -69,6 +72,12 @@ class EvidenceBranch(nn.Module):
         evidence = pool_evidence(maps[:, :DECIDING])
         logits: Tensor = self.head(evidence.to(self.head.weight.dtype))
         return logits.squeeze(1).float(), maps
+
+
+def _refinement(width: int) -> nn.Sequential:
+    """Pre-activation as in residual networks (He et al., 2016, arXiv:1603.05027)."""
+    conv = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+    return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), conv)
 
 
 def pool_evidence(maps: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel, check_in_channels
 from flipdetect.models.evidence import NEEDED_STRIDES, STRIDES, Evidence
-from flipdetect.models.weights import IMAGENET, pretrained_overlay, start_from
+from flipdetect.models.imagenet import pretrained_overlay
+from flipdetect.models.stages import Stage, find_levels, timm_stages
+from flipdetect.models.weights import IMAGENET, start_from
 
 POOLING = "avgmax"
 """Mean of average and maximum, for our own two models: the edge of a moving sheet covers few positions, and an
@@ -30,13 +32,14 @@ class TimmBackbone(FrameModel):
     Args:
         name: what `timm.list_models()` calls it, for example `mobilenetv2_100` or `vgg16`.
         in_channels: 3 (RGB) or 1 (grey; ImageNet weights of the first layer are summed over RGB).
-        weights: `imagenet` (downloaded once by timm, then cached), `none` (random), or the path of a
-            .safetensors, .ckpt, .pt or .pth file.
+        weights: `imagenet` (see `flipdetect.models.imagenet`), `none` (random), or the path of a .safetensors, .ckpt,
+            .pt or .pth file.
         dropout: share of the embedding dropped in training, before the logit.
         min_size: smallest height and width accepted, in pixels.
         backbone_args: further arguments of timm's constructor, for example `{drop_path_rate: 0.1}`.
         evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`. Maps need a
             backbone with feature maps of strides 8 and 16, as most convolutional ones have.
+        refine_maps: whether a convolution follows the fusion of feature maps; see `EvidenceBranch`.
 
     Raises:
         ModelError: if timm has no such model or refuses the arguments, the weights cannot be had, or the backbone has
@@ -52,8 +55,10 @@ class TimmBackbone(FrameModel):
         min_size: int = 32,
         backbone_args: dict[str, Any] | None = None,
         evidence: Evidence = "none",
+        refine_maps: bool = False,
     ) -> None:
         body = _create(name, check_in_channels(in_channels), weights, backbone_args or {})
+        trained = (body.pretrained_cfg["mean"], body.pretrained_cfg["std"]) if weights == IMAGENET else None
         num_features = getattr(body, "head_hidden_size", None) or body.num_features
         if _has_fully_connected_trunk(body):
             body, num_features = _convolutions_only(body), body.num_features
@@ -68,14 +73,31 @@ class TimmBackbone(FrameModel):
             min_size=min_size,
             evidence=evidence,
             level_channels=tuple(levels.values()),
+            level_stages=find_levels(body, list(levels)),
             map_width=MAP_WIDTH,
+            refine_maps=refine_maps,
         )
         self.name = name
+        self.trained_statistics = trained
         self._levels = list(levels)
         if weights != IMAGENET:
             start_from(self, weights)
 
+    def backbone_stages(self) -> list[Stage]:
+        """The stem, timm's blocks or layers, and what comes behind them but before the pooling."""
+        return timm_stages(self.backbone)
+
+    def pool_features(self, features: Tensor) -> Tensor:
+        """Shapes as in the base class."""
+        body: Any = self.backbone
+        if self.backbone_stages() == [(body,)]:
+            return features
+        pooled: Tensor = body[1:](features) if isinstance(body, nn.Sequential) else body.forward_head(features)
+        return pooled
+
     def _pyramid(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+        if self.level_stages:
+            return super()._pyramid(x)
         body: Any = self.backbone
         if self.head is None:
             return None, body.forward_intermediates(x, indices=self._levels, intermediates_only=True)
@@ -105,7 +127,7 @@ def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, 
         raise ModelError(f"timm has no model named {name!r}; {_similar_names(name)}")
     overlay = pretrained_overlay(name) if weights == IMAGENET else None
     try:
-        return timm.create_model(
+        body: Any = timm.create_model(
             name,
             pretrained=weights == IMAGENET,
             pretrained_cfg_overlay=overlay,
@@ -118,6 +140,8 @@ def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, 
             f"timm cannot build {name!r} with weights={weights!r}, in_channels={in_channels} and "
             f"backbone_args={backbone_args}: {error}"
         ) from error
+    body.pretrained_cfg.pop("state_dict", None)  # or every copy of the model would carry the weights twice
+    return body
 
 
 def _similar_names(name: str) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel, check_in_channels
 from flipdetect.models.evidence import Evidence
+from flipdetect.models.stages import Stage
 
 # The stem and three stages halve the frame; 16 pixels leave one position to pool over.
 MIN_SIZE = 16
@@ -15,6 +16,9 @@ MIN_SIZE = 16
 WIDE_UNITS, WIDE_KERNEL = 3, 5
 """The last stage's units: each position comes to see 183 pixels of the frame, most of a page and what is around it.
 What is a sheet in the air and what a gutter cannot be told from less."""
+
+LEVEL_STAGES = (2, 3)
+"""Of the stages, those with strides of 8 and 16 pixels."""
 
 
 class TinyCNN(FrameModel):
@@ -57,15 +61,19 @@ class TinyCNN(FrameModel):
             min_size=MIN_SIZE,
             evidence=evidence,
             level_channels=(fine, coarse),
+            level_stages=LEVEL_STAGES,
             map_width=2 * width,
         )
 
-    def _pyramid(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
-        *layers, last, pool = self.backbone
-        for layer in layers:
-            x = layer(x)
-        coarse: Tensor = last(x)
-        return None if self.head is None else pool(coarse), [x, coarse]
+    def backbone_stages(self) -> list[Stage]:
+        """The stem, and the three stages that halve the frame."""
+        stem, first, first_unit, second, second_unit, last, _ = self.backbone
+        return [(stem,), (first, first_unit), (second, second_unit), (last,)]
+
+    def pool_features(self, features: Tensor) -> Tensor:
+        """Shapes as in the base class."""
+        pooled: Tensor = self.backbone[-1](features)
+        return pooled
 
 
 class ResidualUnit(nn.Module):

@@ -1,4 +1,4 @@
-"""Where initial weights come from: ImageNet through timm, this package, a file, or nowhere. No pickle is executed."""
+"""Where initial weights come from other than ImageNet's: this package, a file, or nowhere. No pickle is executed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -21,8 +19,6 @@ IMAGENET = "imagenet"
 FLIPDETECT = "flipdetect"
 NO_WEIGHTS = "none"
 
-HUB_FILE = "model.safetensors"
-HUB_TIMEOUT_S = 10.0
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
 
 # Keys under which training programs keep the state dict, and prefixes that their wrappers add to its names.
@@ -31,49 +27,6 @@ WRAPPER_PREFIXES = ("model.", "module.", "_orig_mod.")
 NAMES_IN_LOG = 8
 
 log = logging.getLogger(__name__)
-
-
-def pretrained_overlay(name: str) -> dict[str, Any] | None:
-    """Find or fetch a timm model's ImageNet weights.
-
-    A file that is in the hub's cache is used without asking the network. If it is not, one request with a
-    timeout finds out whether the hub can be reached: the hub's client alone would retry for most of a minute.
-
-    Args:
-        name: timm's name of the model, with or without a tag.
-
-    Returns:
-        What `timm.create_model` takes as `pretrained_cfg_overlay`; None if timm must fetch them its own way.
-
-    Raises:
-        ModelError: if there are no such weights, or they are neither cached nor reachable.
-    """
-    cfg = timm.get_pretrained_cfg(name)
-    if cfg is None or not cfg.has_weights:
-        raise ModelError(f"timm has no pretrained weights for {name!r}; set weights: none, or the path of a file")
-    if not cfg.hf_hub_id or cfg.custom_load:
-        return None
-    repository, _, revision = cfg.hf_hub_id.partition("@")
-    filename = cfg.hf_hub_filename or HUB_FILE
-    cached = huggingface_hub.try_to_load_from_cache(repository, filename, revision=revision or None)
-    path = cached if isinstance(cached, str) else _download(name, repository, filename, revision or None)
-    return {"file": path}
-
-
-def _download(name: str, repository: str, filename: str, revision: str | None) -> str:
-    url = huggingface_hub.hf_hub_url(repository, filename, revision=revision)
-    log.info("fetching the ImageNet weights of %s from %s (once; they are cached)", name, url)
-    try:
-        huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT_S)
-        return str(huggingface_hub.hf_hub_download(repository, filename, revision=revision))
-    # The hub's client has changed its HTTP library, and with it the family of its errors, between releases.
-    except Exception as error:
-        raise ModelError(
-            f"the ImageNet weights of {name!r} are not in the cache and cannot be fetched from {url}: "
-            f"{type(error).__name__}: {error}. Either run once with a network connection, "
-            "or set HF_HUB_CACHE to a cache that holds them, or give a file that you have "
-            "(weights: path/to/file.safetensors), or start from random weights (weights: none)"
-        ) from error
 
 
 def start_from(model: nn.Module, weights: str) -> None:

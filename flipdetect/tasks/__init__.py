@@ -2,6 +2,7 @@
 
 from flipdetect.tasks.base import FrameClassifier, StepOutput
 from flipdetect.tasks.classifiers import (
+    EfficientNetLite0Classifier,
     MobileNetV2Classifier,
     ResNet18Classifier,
     TimmClassifier,
@@ -10,6 +11,7 @@ from flipdetect.tasks.classifiers import (
 from flipdetect.tasks.sequence import SequenceClassifier
 
 __all__ = [
+    "EfficientNetLite0Classifier",
     "FrameClassifier",
     "MobileNetV2Classifier",
     "ResNet18Classifier",

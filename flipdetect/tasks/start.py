@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from flipdetect.errors import ModelError
+from flipdetect.models.base import FrameModel
 from flipdetect.models.packed import read_facts
 from flipdetect.models.weights import FLIPDETECT, IMAGENET, NO_WEIGHTS, TORCH_SUFFIXES, load_without_code
 from flipdetect.runs import CHECKPOINT_KEY, stored_temperature
 from flipdetect.shipped import SHIPPED, SUFFIX, shipped_path
 from flipdetect.tasks.decision import Decision
+
+STATISTICS_TOLERANCE = 0.05
+"""By how much mean or standard deviation may differ from those of the pretraining, in units of full scale."""
+
+logger = logging.getLogger(__name__)
 
 
 def starting_decision(weights: str, model: nn.Module) -> Decision | None:
@@ -33,6 +41,27 @@ def starting_decision(weights: str, model: nn.Module) -> Decision | None:
         return Decision(float(facts["threshold"]), stored_temperature(facts))
     except (TypeError, ValueError) as error:
         raise ModelError(f"the weights {weights} are damaged or were changed: {error}") from error
+
+
+def warn_of_other_statistics(model: FrameModel, preprocess: Any) -> None:
+    """Log a warning if a pretrained backbone was trained on frames normalised in another way.
+
+    Args:
+        model: of any kind; without ImageNet weights there is nothing to warn of.
+        preprocess: the `PreprocessSpec` in use; None if it is not known.
+    """
+    if model.trained_statistics is None or preprocess is None:
+        return
+    trained = np.array(model.trained_statistics)
+    if len(preprocess.mean) == 1:  # the first layer's weights are summed over RGB
+        trained = trained.mean(axis=1, keepdims=True)
+    if np.abs(trained - [preprocess.mean, preprocess.std]).max() > STATISTICS_TOLERANCE:
+        mean, std = trained.round(3).tolist()
+        logger.warning(
+            "the ImageNet weights were trained on frames normalised with mean %s and std %s, data.preprocess has mean "
+            "%s and std %s: set data.preprocess.mean: %s and data.preprocess.std: %s",
+            *(mean, std, list(preprocess.mean), list(preprocess.std), mean, std),
+        )
 
 
 def _facts(weights: str, model: nn.Module) -> Mapping[str, Any]:

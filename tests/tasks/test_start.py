@@ -1,16 +1,20 @@
-"""The threshold that comes with the weights a training starts from."""
+"""What comes with the weights that a training starts from: a threshold, and statistics of frames."""
 
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from safetensors.torch import save_file
 
+from flipdetect.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, PreprocessSpec
 from flipdetect.models.packed import read_facts
 from flipdetect.shipped import shipped_path
-from flipdetect.tasks import TinyCNNClassifier
+from flipdetect.tasks import EfficientNetLite0Classifier, TinyCNNClassifier
 from flipdetect.tasks.decision import Decision
-from flipdetect.tasks.start import starting_decision
+from flipdetect.tasks.start import starting_decision, warn_of_other_statistics
 
 
 def test_none_and_imagenet_bring_no_threshold() -> None:
@@ -50,3 +54,45 @@ def test_a_threshold_chosen_since_is_not_overwritten(trained: Path) -> None:
     task.threshold.fill_(0.9)
     task.setup("test")
     assert task.threshold.item() == 0.9
+
+
+HALF = (0.5,)
+
+
+def test_training_warns_once_if_pretraining_normalised_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    task = EfficientNetLite0Classifier(weights="imagenet", channels_last=False)
+    task.trainer = pl.Trainer(logger=False, accelerator="cpu")
+    task.trainer.datamodule = SimpleNamespace(preprocess=PreprocessSpec())
+    with caplog.at_level(logging.WARNING, "flipdetect"):
+        task.setup("fit")
+        task.setup("test")
+    (message,) = (each.getMessage() for each in caplog.records if each.levelno == logging.WARNING)
+    assert "set data.preprocess.mean: [0.5, 0.5, 0.5] and data.preprocess.std: [0.5, 0.5, 0.5]" in message
+    assert "data.preprocess has mean [0.485, 0.456, 0.406]" in message
+
+
+@pytest.mark.parametrize(
+    ("weights", "channels", "spec"),
+    [
+        ("imagenet", 3, PreprocessSpec(mean=HALF * 3, std=HALF * 3)),
+        ("imagenet", 1, PreprocessSpec(channels=1, mean=HALF, std=(0.502,))),
+        ("imagenet", 3, None),
+        ("none", 3, PreprocessSpec()),
+    ],
+)
+def test_there_is_no_warning_without_need(
+    weights: str, channels: int, spec: PreprocessSpec | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = EfficientNetLite0Classifier(in_channels=channels, weights=weights).model
+    caplog.clear()
+    warn_of_other_statistics(model, spec)
+    assert not caplog.records
+
+
+def test_grey_frames_are_held_to_the_mean_over_the_colours(caplog: pytest.LogCaptureFixture) -> None:
+    model = EfficientNetLite0Classifier(in_channels=1, weights="none").model
+    model.trained_statistics = (IMAGENET_MEAN, IMAGENET_STD)
+    warn_of_other_statistics(model, PreprocessSpec(channels=1, mean=(0.449,), std=(0.226,)))
+    assert not caplog.records
+    warn_of_other_statistics(model, PreprocessSpec(channels=1, mean=HALF, std=HALF))
+    assert "set data.preprocess.mean: [0.449] and data.preprocess.std: [0.226]" in caplog.text

