@@ -99,4 +99,5 @@ def _decayed(decay: float, average: Tensor, current: Tensor, steps: Tensor | int
     if not isinstance(steps, Tensor):
         steps = average.new_tensor(steps)
     kept = ((1 + steps) / (10 + steps)).clamp(max=decay)
-    return average * kept + current * (1 - kept)
+    # In this form what does not change, such as a frozen weight, keeps its value to the bit.
+    return average + (current - average) * (1 - kept)

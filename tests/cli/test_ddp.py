@@ -28,7 +28,9 @@ CHECKPOINT = [
     ' "enable_version_counter": false}',
     "--trainer.callbacks+=flipdetect.callbacks.WorstMistakes",
     "--trainer.callbacks+=flipdetect.callbacks.BackboneFreezing",
+    "--trainer.callbacks.stages=2",
     "--trainer.callbacks.unfreeze_at_epoch=1",
+    "--trainer.callbacks.unfreeze_every=1",
 ]
 TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=4"]
 

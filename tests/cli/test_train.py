@@ -257,6 +257,8 @@ def test_unknown_settings_are_refused_with_the_choices(
         (["--model.weights=imagenet"], "TinyCNN has no ImageNet weights"),
         (["--data.group_by=source"], "data.group_by to 'video'"),
         (["--model.lr=-1"], "lr must be positive"),
+        (["--trainer.callbacks+=flipdetect.callbacks.BackboneFreezing", "--trainer.callbacks.stages=9"],
+         "stages must be at most 4"),
         (["--data.split_file=absent.csv"], "absent.csv"),
     ],
 )  # fmt: skip
