@@ -2,12 +2,14 @@
 
 from flipdetect.callbacks.averaging import AveragedWeights
 from flipdetect.callbacks.evidence import EvidenceMaps
+from flipdetect.callbacks.features import CachedFeatures
 from flipdetect.callbacks.freezing import BackboneFreezing
 from flipdetect.callbacks.history import ResumableCSVLogger
 from flipdetect.callbacks.interrupt import InterruptCheckpoint
 from flipdetect.callbacks.pictures import AugmentedBatch, EvaluationCurves, WorstMistakes
 from flipdetect.callbacks.progress import ProgressBar
 from flipdetect.callbacks.provenance import Provenance
+from flipdetect.callbacks.rehearsal import RehearsalCheck
 from flipdetect.callbacks.report import RunReport
 from flipdetect.callbacks.seeding import EpochSeed
 from flipdetect.callbacks.tracking import MlflowArtifacts
@@ -16,6 +18,7 @@ __all__ = [
     "AugmentedBatch",
     "AveragedWeights",
     "BackboneFreezing",
+    "CachedFeatures",
     "EpochSeed",
     "EvaluationCurves",
     "EvidenceMaps",
@@ -23,6 +26,7 @@ __all__ = [
     "MlflowArtifacts",
     "ProgressBar",
     "Provenance",
+    "RehearsalCheck",
     "ResumableCSVLogger",
     "RunReport",
     "WorstMistakes",

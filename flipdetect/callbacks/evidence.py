@@ -36,7 +36,7 @@ class EvidenceMaps(Callback):
         """Keep the first frames of an epoch for its validation."""
         if batch_idx > 0 or trainer.current_epoch % self.every_n_epochs or not trainer.is_global_zero:
             return
-        if "maps" in batch and pl_module.model.has_maps:  # type: ignore[union-attr]
+        if "maps" in batch and "image" in batch and pl_module.model.has_maps:  # type: ignore[union-attr]
             known = batch["has_maps"].nonzero().flatten()[: self.frames]
             self._batch = {key: batch[key][known] for key in ("image", "target", "maps")} if len(known) else None
 

@@ -39,7 +39,7 @@ class AugmentedBatch(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Draw the run's very first batch."""
-        if trainer.global_step > 0 or not trainer.is_global_zero:
+        if trainer.global_step > 0 or not trainer.is_global_zero or "image" not in batch:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images = [_rgb(data.preprocess.to_uint8(image.cpu().numpy())) for image in batch["image"][: self.frames]]

@@ -24,10 +24,13 @@ class Augmentation:
 
     The random numbers of a call depend on its seed alone, not on the worker process or on what was augmented before:
     a resumed training sees the frames that an uninterrupted one would have seen.
+
+    Attributes:
+        chain: the transforms as one.
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        self._chain = albumentations.Compose(list(transforms))
+        self.chain = albumentations.Compose(list(transforms))
 
     def __call__(self, frame: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
         """(H, W, C) uint8 -> the same shape and type.
@@ -35,8 +38,8 @@ class Augmentation:
         Raises:
             ConfigError: if the chain changes the shape or type, as a crop without a resize does.
         """
-        self._chain.set_random_seed(seed)
-        return self._checked(frame, self._chain(image=frame)["image"])
+        self.chain.set_random_seed(seed)
+        return self._checked(frame, self.chain(image=frame)["image"])
 
     def with_mask(
         self, frame: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], seed: int
@@ -49,8 +52,8 @@ class Augmentation:
         Raises:
             ConfigError: if the chain changes the shape or type, as a crop without a resize does.
         """
-        self._chain.set_random_seed(seed)
-        result = self._chain(image=frame, mask=mask)
+        self.chain.set_random_seed(seed)
+        result = self.chain(image=frame, mask=mask)
         return self._checked(frame, result["image"]), self._checked(mask, result["mask"])
 
     @staticmethod

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
@@ -44,8 +44,19 @@ from flipdetect.sources.naming import NamePattern
 
 logger = logging.getLogger(__name__)
 
+
+class Encode(Protocol):
+    """Turns a data set of frames into one of what the frozen stages of a network make of them."""
+
+    def __call__(self, frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
+        """The data set to train on, or to validate on while a fit goes on."""
+
+
 RENDERED_STREAM = 1
 """Sets the augmentation of frames mixed in apart from that of one's own."""
+
+REHEARSAL_HELD_OUT = 0.3
+"""Share of the rendered books that are not mixed in: on their frames is measured whether training forgets."""
 
 
 class FrameDataModule(pl.LightningDataModule):
@@ -156,6 +167,7 @@ class FrameDataModule(pl.LightningDataModule):
                 "data.shards is a stream, of which nothing can be drawn: set data.mix_in, data.clips and "
                 "data.epoch_frames to null and data.balance to none, or give the frames with data.root"
             )
+        self.encode: Encode | None = None
         self.index: FrameIndex | None = None
         self._split: Split | None = None
         self._own: FrameSet | None = None
@@ -249,13 +261,12 @@ class FrameDataModule(pl.LightningDataModule):
         with_maps = any(frames.masks for frames in (self._own, self._rendered) if frames is not None)
         frames = self._own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
         own: FrameDataset | ClipDataset = frames
-        dataset: Dataset[Any] = frames
+        dataset: Dataset[Any] = self._encoded(frames, training=True)
         if self._rendered is not None:  # with an augmentation stream of their own
             seed = stream_seed(self.seed, RENDERED_STREAM)
-            every = self._rendered.index.records
-            dataset = MixedFrames(
-                frames, self._rendered.dataset(every, self.augmentation, seed=seed, with_maps=with_maps)
-            )
+            rehearsed = self.rehearsal.train
+            rendered = self._rendered.dataset(rehearsed, self.augmentation, seed=seed, with_maps=with_maps)
+            dataset = MixedFrames(dataset, self._encoded(rendered, training=True))
         if self.clips is not None:
             dataset = own = ClipDataset(frames, self.clips, seed=self.seed, training=True)
         sampler = self._sampler(own, dataset, ranks, rank)
@@ -287,14 +298,40 @@ class FrameDataModule(pl.LightningDataModule):
         """The test side, in order, as it is; an empty list if the split has none."""
         return self._judged(self.split.test) if self.split.test else []
 
+    @property
+    def rehearsal(self) -> Split:
+        """The rendered frames that are mixed in (`train`), and those of other books that are left out of it (`val`)."""
+        assert self._rendered is not None
+        return split_records(
+            self._rendered.index.records,
+            classes=RENDERED_CLASSES,
+            val_fraction=REHEARSAL_HELD_OUT,
+            test_fraction=0.0,
+            group_by="source",
+            seed=0,
+        )
+
+    def rehearsal_dataloader(self) -> DataLoader[Sample] | None:
+        """The rendered frames left out of training, in order, as they are; None if none are mixed in."""
+        if self._rendered is None:
+            return None
+        frames = self._rendered.dataset(self.rehearsal.val, seed=self.seed)
+        return self._loader(self._encoded(frames, training=False), self.batch_size)
+
+    def _encoded(self, frames: FrameDataset, *, training: bool) -> Dataset[Any]:
+        """The frames, or what takes their place while a fit with cached features goes on."""
+        return frames if self.encode is None else self.encode(frames, training=training)
+
     def _judged(self, records: Sequence[FrameRecord]) -> DataLoader[Sample]:
         frames = self.dataset(records)
-        dataset = frames if self.clips is None else ClipDataset(frames, self.clips)
+        clips = None if self.clips is None else ClipDataset(frames, self.clips)
+        dataset = self._encoded(frames, training=False) if clips is None else clips
+        samples = len(frames) if clips is None else len(clips)
         ranks, rank = self._ranks()
-        if not 1 < ranks <= len(dataset):
+        if not 1 < ranks <= samples:
             return self._loader(dataset, self.batch_size)
         sampler = ShareSampler(dataset, num_replicas=ranks, rank=rank)
-        return self._loader(dataset, even_batch_size(len(dataset), ranks, self.batch_size), sampler=sampler)
+        return self._loader(dataset, even_batch_size(samples, ranks, self.batch_size), sampler=sampler)
 
     def _ranks(self) -> tuple[int, int]:
         """Processes that train together, and which of them this is."""
@@ -319,7 +356,7 @@ class FrameDataModule(pl.LightningDataModule):
         )
         pools = [(Pool(own.records, self.balance), counts[0])]
         if self._rendered is not None:
-            pools.append((Pool(self._rendered.index.records, self.balance, first=len(own)), counts[1]))
+            pools.append((Pool(self.rehearsal.train, self.balance, first=len(own)), counts[1]))
         return DrawSampler(dataset, pools, num_replicas=ranks, rank=rank, seed=self.seed)
 
     def _can_pair(self, own: FrameDataset | ClipDataset) -> bool:
@@ -347,6 +384,10 @@ class FrameDataModule(pl.LightningDataModule):
             worker_init_fn=start_worker,
             **kwargs,
         )
+
+    def loader_workers(self) -> int:
+        """Loader processes of each training process."""
+        return self._settled_loading().workers
 
     def _settled_loading(self) -> SettledLoading:
         return settled_loading(self.loading, processes=self.trainer.num_devices if self.trainer else 1)

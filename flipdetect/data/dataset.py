@@ -22,7 +22,9 @@ class Sample(TypedDict):
     """One frame; a batch holds the same keys with a leading dimension B.
 
     Keys:
-        image: (C, H, W) float32, normalised.
+        image: (C, H, W) float32, normalised. Absent where there are `features`.
+        features: what the frozen stages of a network hand on of the frame, each (...) float32; see
+            `flipdetect.data.features`.
         target: () float32, 1 for the positive class.
         index: position in the data set's `records`, by which a callback finds the file's name again.
         pair: number of the pair within the epoch, which a frame shares with its twin; -1 outside of pairs.
@@ -31,7 +33,8 @@ class Sample(TypedDict):
         has_maps: () bool, whether the frame has a mask; if not, its maps are zeros that say nothing. Beside `maps`.
     """
 
-    image: torch.Tensor
+    image: NotRequired[torch.Tensor]
+    features: NotRequired[list[torch.Tensor]]
     target: torch.Tensor
     index: int
     pair: int
@@ -101,6 +104,20 @@ class FrameDataset(Dataset[Sample]):
         """What a frame becomes before the model sees it."""
         return self._frames.spec
 
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """What is done to frames before normalisation."""
+        return self._augmentation
+
+    @property
+    def with_maps(self) -> bool:
+        """Whether samples hold maps."""
+        return self._masks is not None
+
+    def has_masks(self) -> list[bool]:
+        """Of each frame, whether its maps are known."""
+        return [self._masks is not None and self._masks.has(record) for record in self.records]
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -119,8 +136,8 @@ class FrameDataset(Dataset[Sample]):
         """1.0 if the frame at an index is of the positive class, else 0.0."""
         return float(self._targets[index])
 
-    def sample(self, index: int, seed: int) -> Sample:
-        """The sample at an index, outside of pairs, augmented with the random numbers of a seed.
+    def sample(self, index: int, seed: int | None) -> Sample:
+        """The sample at an index, outside of pairs, augmented with the random numbers of a seed (None: as it is).
 
         Raises:
             FrameError: if the file has become unreadable since it was checked.
@@ -137,14 +154,14 @@ class FrameDataset(Dataset[Sample]):
         """
         return None if self._masks is None else self._masks.read(data)
 
-    def finish(self, index: int, frame: Frame, mask: Mask | None, seed: int) -> Sample:
+    def finish(self, index: int, frame: Frame, mask: Mask | None, seed: int | None) -> Sample:
         """The sample of a frame that was read already, (height, width, channels) uint8, and of its mask if it has one.
 
         Args:
             index: of its record.
-            seed: of the augmentation.
+            seed: of the augmentation; None leaves the frame as it is.
         """
-        if self._augmentation is not None:
+        if self._augmentation is not None and seed is not None:
             if mask is None:
                 frame = self._augmentation(frame, seed)
             else:

@@ -53,6 +53,10 @@ class Masks:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def has(self, record: FrameRecord) -> bool:
+        """Whether a frame has a mask."""
+        return record.file in self.positions
+
     def mask(self, record: FrameRecord) -> Mask | None:
         """The mask of a frame at input size, (height, width, 3) uint8; None if it has none.
 

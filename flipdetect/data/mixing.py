@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from flipdetect.data.dataset import Draw, FrameDataset, Sample
+from flipdetect.data.dataset import Draw, Sample
 from flipdetect.data.embedded import EmbeddedData
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames
@@ -50,8 +50,9 @@ class MixIn:
 class MixedFrames(Dataset[Sample]):
     """Two data sets behind one another: one's own training frames first, then the rendered ones."""
 
-    def __init__(self, own: FrameDataset, rendered: FrameDataset) -> None:
-        self._own, self._rendered = own, rendered
+    def __init__(self, own: Dataset[Sample], rendered: Dataset[Sample]) -> None:
+        self._own: Any = own
+        self._rendered: Any = rendered
 
     def __len__(self) -> int:
         return len(self._own) + len(self._rendered)
@@ -64,7 +65,8 @@ class MixedFrames(Dataset[Sample]):
         """
         first = len(self._own)
         if draw.index < first:
-            return self._own[draw]
+            sample: Sample = self._own[draw]
+            return sample
         sample = self._rendered[Draw(draw.epoch, draw.index - first, draw.repeat)]
         sample["index"] = draw.index
         return sample

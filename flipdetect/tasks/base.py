@@ -23,7 +23,7 @@ from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs
 from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
 from flipdetect.tasks.precision import fused_optimiser, settled_channels_last
-from flipdetect.tasks.start import starting_decision
+from flipdetect.tasks.start import starting_decision, warn_of_other_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ class FrameClassifier(pl.LightningModule):
         self.threshold_costs = read_costs(threshold_costs)
         self._start: Decision | None = None
         self._set_up = self._maps_missed = False
+        self.encoded_stages = 0  # how many stages made the `features` of a batch
         self.register_buffer("threshold", torch.tensor(DEFAULT_THRESHOLD, dtype=torch.float64))
         self.register_buffer("temperature", torch.tensor(NO_TEMPERATURE, dtype=torch.float64))
         self.train_metrics, self.val_metrics, self.test_metrics = (
@@ -153,6 +154,9 @@ class FrameClassifier(pl.LightningModule):
             self._start = self._weights_decision()
             if self._start is not None:
                 self._decide_by(self._start)
+        if stage == "fit":
+            datamodule = getattr(self._trainer, "datamodule", None)
+            warn_of_other_statistics(self.model, getattr(datamodule, "preprocess", None))
 
     def _settle_format(self, stage: str) -> None:
         device = self.device if self._trainer is None else self.trainer.strategy.root_device
@@ -166,6 +170,11 @@ class FrameClassifier(pl.LightningModule):
     def _weights_decision(self) -> Decision | None:
         """The decision threshold and temperature that the starting weights carry, if any."""
         return starting_decision(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
+
+    @property
+    def decision(self) -> Decision:
+        """The threshold and temperature in force."""
+        return Decision(self.threshold.item(), self.temperature.item())
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""
@@ -198,14 +207,20 @@ class FrameClassifier(pl.LightningModule):
         frames or pairs that it is about, those of the maps and twins; of several processes, those of the first.
         """
         targets = batch["target"]
-        if self._learns_maps(batch):
-            logits, maps = self.forward_maps(batch["image"])
-        else:
-            logits, maps = self(batch["image"]), None
+        logits, maps = self._outputs(batch, with_maps=self._learns_maps(batch))
         loss = self._label_loss(logits, targets)
         if maps is not None:
             loss = loss + self._maps_term(maps, batch["maps"], batch["has_maps"])
         return loss + self._twins_term(logits, targets, batch)
+
+    def _outputs(self, batch: dict[str, Any], *, with_maps: bool) -> tuple[Tensor, Tensor | None]:
+        """Logits (B,) and, if asked for, maps of a batch of frames, or of what frozen stages made of them."""
+        if "features" in batch:
+            logits, maps = self.model.forward_encoded(batch["features"], self.encoded_stages)
+            return logits, maps if with_maps else None
+        if with_maps:
+            return self.forward_maps(batch["image"])
+        return self(batch["image"]), None
 
     def _label_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = self.loss(logits, targets)
@@ -307,18 +322,18 @@ class FrameClassifier(pl.LightningModule):
         targets = batch["target"]
         # Inference runs in full precision: the threshold must be chosen on the scores that it will meet.
         with torch.autocast(self.device.type, enabled=False):
-            logits = self._batch_logits(batch)
+            logits = self.batch_logits(batch)
         loss, probability = self.loss(logits, targets), logits.sigmoid()
         metrics.update(probability, targets.long())
         self.log(f"{stage}_loss", loss, on_epoch=True, sync_dist=True, batch_size=len(logits))
         return StepOutput(loss=loss, probability=probability, target=targets, index=batch["index"])
 
-    def _batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
-        logits: Tensor = self(batch["image"])
-        return logits
+    def batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits (B,) of a batch of `Sample`s."""
+        return self._outputs(batch, with_maps=False)[0]
 
     def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
-        decision = Decision(self.threshold.item(), self.temperature.item())
+        decision = self.decision
         # The metrics hold the network's own probabilities: the temperature was not known when they were collected.
         values = {f"{stage}_{name}": value for name, value in metrics.compute(decision.own_threshold).items()}
         metrics.reset()

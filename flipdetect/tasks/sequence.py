@@ -137,7 +137,8 @@ class SequenceClassifier(FrameClassifier):
             loss = loss + self._maps_term(output.maps, batch["maps"][present], batch["has_maps"][present])
         return loss
 
-    def _batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
+    def batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits (B,) of a batch of `ClipSample`s."""
         logits: Tensor = self(batch["image"], batch["present"])
         return logits
 

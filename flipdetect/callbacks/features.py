@@ -1,0 +1,128 @@
+"""Train on what the frozen stages of a backbone make of frames, computed once: see `flipdetect.data.features`."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from flipdetect.callbacks.freezing import BackboneFreezing
+from flipdetect.data.features import FeatureCache
+from flipdetect.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from flipdetect.data.dataset import FrameDataset, Sample
+
+
+class CachedFeatures(Callback):
+    """Runs the stages that `BackboneFreezing` keeps frozen once over each copy of a frame, and trains on the results.
+
+    An epoch then costs what the rest of the network costs, seconds for a head. Features are kept in `data.cache_dir`
+    and found again as long as frames, augmentation, seed and frozen weights are the same. Validation during the fit
+    reads features, too; the tests after it run the whole network on frames.
+
+    Args:
+        copies: of each training frame; the first is the frame as it is, the others are augmented. An epoch sees one of
+            them, by chance. More copies are more variety and cost as much time and room each.
+
+    Raises:
+        ConfigError: if `copies` is below 1.
+    """
+
+    def __init__(self, copies: int = 4) -> None:
+        if copies < 1:
+            raise ConfigError(f"CachedFeatures.copies must be at least 1, got {copies}")
+        self.copies = copies
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Have the data module hand out features from now on.
+
+        Raises:
+            ConfigError: if nothing is frozen for the whole training, or several processes train.
+        """
+        if stage != "fit":
+            return
+        module: Any = pl_module
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        stages = _frozen_stages(trainer, module)
+        if trainer.world_size > 1:
+            raise ConfigError("CachedFeatures trains in one process, which takes seconds; set trainer.devices to 1")
+        folder = data.cache_dir
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="flipdetect-features-")
+            folder = Path(self._temporary.name)
+        module.encoded_stages = stages
+        precision = str(trainer.precision)
+
+        def encode(frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
+            if not training and module.model.mirrored:
+                return frames  # a score is the mean of a frame's and its mirror image's
+            cache = FeatureCache(
+                lambda images: _encode(trainer, module, stages, images, exact=not training),
+                f"{_digest(module.model, stages)} {precision if training else 'exact'}",
+                folder,
+                data.cache_bytes,
+                data.loader_workers(),
+            )
+            return cache.dataset(frames, self.copies if training else 1)
+
+        data.encode = encode
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Have it hand out frames again."""
+        if stage == "fit":
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            data.encode = None
+            if self._temporary is not None:
+                self._temporary.cleanup()
+
+
+def _frozen_stages(trainer: pl.Trainer, module: Any) -> int:
+    freezing = next((each for each in trainer.callbacks if isinstance(each, BackboneFreezing)), None)  # type: ignore[attr-defined]
+    if freezing is None or freezing.unfreeze_at_epoch is not None or freezing.train_batch_norm:
+        raise ConfigError(
+            "CachedFeatures needs stages that stay frozen: list flipdetect.callbacks.BackboneFreezing beside it, "
+            "without unfreeze_at_epoch and train_batch_norm. To unfreeze, start from its result without CachedFeatures"
+        )
+    if module.model.has_maps and not module.model.level_stages:
+        raise ConfigError(
+            f"CachedFeatures does not know the stages of {type(module.model).__name__}'s backbone, from which maps are "
+            "made; set model.evidence: none, or leave CachedFeatures out"
+        )
+    return freezing.frozen_stages(0, len(module.model.backbone_stages()))
+
+
+def _encode(trainer: pl.Trainer, module: Any, stages: int, images: Tensor, *, exact: bool) -> list[Tensor]:
+    """What the frozen stages make of frames (B, C, H, W); exact: in full precision, as inference runs."""
+    was_training = module.model.training
+    module.model.eval()
+    try:
+        frames = images.to(module.device)
+        if module.channels_last:
+            frames = frames.contiguous(memory_format=torch.channels_last)
+        with nullcontext() if exact else trainer.precision_plugin.forward_context():
+            encoded: list[Tensor] = module.model.encode(frames, stages)
+        return encoded
+    finally:
+        module.model.train(was_training)
+
+
+def _digest(model: Any, stages: int) -> str:
+    """Of the weights of the first stages, and of which feature maps they hand on."""
+    digest = hashlib.blake2b(f"{type(model).__name__} {stages} {model.level_stages}".encode(), digest_size=16)
+    for stage in model.backbone_stages()[:stages]:
+        for part in stage:
+            for name, tensor in part.state_dict().items():
+                digest.update(f"{name} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
