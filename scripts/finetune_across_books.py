@@ -5,7 +5,7 @@ For each ordered pair of sources, each model and each seed, three models meet th
 own configuration). Validation videos are split off within the training book. Each run is an ordinary training run;
 its figures go to results.csv in the output folder as soon as it ends, and it is not repeated there.
 
-Example: python scripts/finetune_across_books.py --data-root ../shared/realdev --models mobilenet_v2 --seeds 0 1 2
+Example: python scripts/finetune_across_books.py --data-root ../shared/realdev --models efficientnet_lite0 --seeds 0 1 2
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CLASSES = ClassNames()
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 # Configuration of fine-tuning, and of training from nothing, by model.
 MODELS = {
-    "mobilenet_v2": ("finetune.yaml", "mobilenet.yaml"),
+    "efficientnet_lite0": ("finetune.yaml", "efficientnet.yaml"),
     "tiny_cnn": ("finetune_tiny.yaml", "tiny_cnn.yaml"),
 }
 ZERO_SHOT, FINETUNE, SCRATCH = STARTS = ("zero-shot", "finetune", "scratch")

@@ -13,10 +13,14 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
 from flipdetect.shipped import FOLDER, SHIPPED, SIZE_LIMIT
+
+if TYPE_CHECKING:
+    from flipdetect.tasks.decision import Decision
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -35,6 +39,7 @@ def main(args: Sequence[str] | None = None) -> int:
         help="further checkpoints, best of the same run, whose weights are averaged with the first",
     )
     parser.add_argument("--threshold", type=float, help="instead of the checkpoint's own (or their mean)")
+    parser.add_argument("--temperature", type=float, help="with --threshold: of the probabilities it is for (1)")
     parser.add_argument(
         "--render-version", type=int, help="of the embedded data, for a checkpoint that does not record it"
     )
@@ -48,6 +53,12 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _decision(threshold: float | None, temperature: float | None) -> Decision | None:
+    from flipdetect.tasks.decision import Decision
+
+    return None if threshold is None else Decision(threshold, 1.0 if temperature is None else temperature)
+
+
 def _ship(options: argparse.Namespace) -> str:
     from flipdetect.export.shipping import read_figures, ship
 
@@ -56,7 +67,7 @@ def _ship(options: argparse.Namespace) -> str:
         options.name,
         average=options.average,
         figures=read_figures(options.figures) if options.figures else None,
-        threshold=options.threshold,
+        decision=_decision(options.threshold, options.temperature),
         render_version=options.render_version,
         folder=options.output,
     )

@@ -55,7 +55,7 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     from flipdetect.inference.predictor import BATCH
     from flipdetect.outputs.predictions import PredictionWriter
 
-    model = load_model(model_path, options.engine, options.device)
+    model = load_model(model_path, options.engine, options.device, fast=True)
     clips = _video_clips(options) if options.video else _folder_clips(options, model.naming)
     settings = chosen_settings(model_path, options.event_settings, options.threshold)
     threshold = model.threshold if options.threshold is None else options.threshold

@@ -55,40 +55,43 @@ def ship(
     *,
     average: Sequence[Path] = (),
     figures: Figures | None = None,
-    threshold: float | None = None,
+    decision: Decision | None = None,
+    decided_on: str = "by hand when the weights were shipped",
     render_version: int | None = None,
     folder: Path = FOLDER,
 ) -> Shipment:
     """Write a trained model and its card under the name of a shipped one.
 
     The figures of the run's own `metrics.json`, if it lies beside the checkpoint, come first in the card; they are
-    left out for averaged weights and for a threshold of one's own, which they do not describe.
+    left out for averaged weights and for a decision of one's own, which they do not describe.
 
     Args:
         checkpoint: a `best.ckpt` of `train.py`; configuration, classes and preprocessing are taken from it.
-        name: "tiny_cnn" or "mobilenet_v2".
+        name: one of `SHIPPED`.
         average: further checkpoints of the same model, whose weights are averaged with the first (Izmailov et al.,
             2018); they should be of one run, or the mean can be worse than each.
         figures: {section: {name: value}}, for the card.
-        threshold: instead of the checkpoint's own (of the mean of all thresholds, if weights are averaged).
+        decision: threshold and temperature, instead of the checkpoint's own (of the mean of all, if weights are
+            averaged).
+        decided_on: where the decision comes from, for the card: "chosen ...".
         render_version: of the renderer that made the data, for checkpoints that do not record it.
         folder: where shipped weights lie.
 
     Raises:
         ModelError: if a checkpoint cannot be loaded or is of another architecture or preprocessing, or all shipped
             weights together would exceed `SIZE_LIMIT`. Nothing is changed then.
-        ConfigError: if `figures` or `threshold` cannot be shown.
+        ConfigError: if `figures` or `decision` cannot be shown.
     """
     target = shipped_path(name, folder)
     models = [_load(path, name) for path in (checkpoint, *average)]
     for path, other in zip(average, models[1:], strict=True):
         _check_same(models[0], other, checkpoint, path)
     facts = models[0].facts
-    own_figures = {} if average or threshold is not None else _metrics_beside(checkpoint, _rendered(facts))
+    own_figures = {} if average or decision is not None else _metrics_beside(checkpoint, _rendered(facts))
     packed = {key: facts[key] for key in BUNDLE_KEYS}
     packed["arguments"] = _portable(facts["arguments"])
-    decision, origin = _settled(threshold, [model.facts for model in models])
-    packed |= _decision_facts(decision)
+    settled, origin = _settled(decision, decided_on, [model.facts for model in models])
+    packed |= _decision_facts(settled)
     packed["card"] = {
         "name": name,
         "architecture": SHIPPED[name],
@@ -96,11 +99,11 @@ def ship(
         "averaged": len(models),
         "threshold_origin": origin,
         "figures": {**own_figures, **_checked(figures or {})},
-        **_provenance(facts, render_version, calibrated=decision.temperature != NO_TEMPERATURE),
+        **_provenance(facts, render_version, calibrated=settled.temperature != NO_TEMPERATURE),
     }
-    state = _mean([model.tensors for model in models])
+    state = mean_tensors([model.tensors for model in models])
     state.pop("temperature", None)
-    state |= {name: torch.tensor(value, dtype=torch.float64) for name, value in _decision_facts(decision).items()}
+    state |= {name: torch.tensor(value, dtype=torch.float64) for name, value in _decision_facts(settled).items()}
     return _write(target, state, packed)
 
 
@@ -157,7 +160,7 @@ def _check_same(one: _Trained, other: _Trained, first: Path, path: Path) -> None
         raise ModelError(f"{path} cannot be averaged with {first}: they differ in {', '.join(different)}")
 
 
-def _mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def mean_tensors(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of floating-point tensors, summed in float64; counters are the first one's."""
     first = states[0]
     if len(states) == 1:
@@ -176,14 +179,14 @@ def _decision_facts(decision: Decision) -> dict[str, float]:
     return {"threshold": decision.threshold, **temperature}
 
 
-def _settled(threshold: float | None, facts: Sequence[Mapping[str, Any]]) -> tuple[Decision, str]:
+def _settled(given: Decision | None, given_on: str, facts: Sequence[Mapping[str, Any]]) -> tuple[Decision, str]:
     """The threshold and temperature, and where the threshold comes from."""
+    if given is not None:
+        if not 0 <= given.threshold <= 1:
+            raise ConfigError(f"the threshold must lie between 0 and 1, got {given.threshold}")
+        return given, f"chosen {given_on}"
     decisions = [Decision(float(one["threshold"]), stored_temperature(one)) for one in facts]
     temperature = math.exp(sum(math.log(each.temperature) for each in decisions) / len(decisions))
-    if threshold is not None:
-        if not 0 <= threshold <= 1:
-            raise ConfigError(f"the threshold must lie between 0 and 1, got {threshold}")
-        return Decision(threshold, temperature), "set by hand when the weights were shipped"
     if len(decisions) == 1:
         fresh = facts[0]["arguments"].get("weights", NO_WEIGHTS) in (NO_WEIGHTS, IMAGENET)
         costs = facts[0]["arguments"].get("threshold_costs")

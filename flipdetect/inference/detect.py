@@ -96,7 +96,7 @@ def stream_flips(
 
 
 def _load(model: str | os.PathLike[str], device: str) -> tuple[TrainedModel, EventSettings]:
-    return load_model(model, device=device), settings_of(find_model(model))
+    return load_model(model, device=device, fast=True), settings_of(find_model(model))
 
 
 def _shots(source: Source, rate_hz: float, fps: float, seconds: float | None) -> VideoShots | Iterator[Shot]:

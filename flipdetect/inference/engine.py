@@ -17,12 +17,18 @@ from flipdetect.shipped import SUFFIX as PACKED_SUFFIX
 
 Engine = Literal["auto", "torch", "onnx"]
 RUNTIME = "onnxruntime"
+INT8_SUFFIX = ".int8.onnx"
 
 logger = logging.getLogger(__name__)
 
 
 def load_model(
-    model: str | os.PathLike[str], engine: Engine = "auto", device: str = "auto", threads: int | None = None
+    model: str | os.PathLike[str],
+    engine: Engine = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    *,
+    fast: bool = False,
 ) -> TrainedModel:
     """Load a trained model of frames with the engine that suits it.
 
@@ -36,6 +42,8 @@ def load_model(
         device: "auto", "cpu" or "cuda". ONNX Runtime takes the CPU. PyTorch takes a GPU on "auto" if there is one; but
             where "auto" finds an exported model it does not look for one: looking means importing PyTorch.
         threads: with which ONNX Runtime computes; None: one per core. With 1, `Predictor` calls it from several.
+        fast: take the 8-bit file beside an exported model (`NAME.int8.onnx`) instead, if there is one: for films, of
+            which thousands of frames are scored.
 
     Raises:
         ModelError: if the model cannot be loaded, judges clips rather than frames, the engine cannot run it, or was
@@ -51,9 +59,9 @@ def load_model(
         return load_onnx(path, threads)
     if engine == "onnx":
         _refuse_gpu(device)
-        return _exported(path, threads)
+        return _exported(path, threads, fast)
     if engine == "auto" and device != "cuda" and path.suffix == PACKED_SUFFIX:
-        found = _exported_if_usable(path, threads)
+        found = _exported_if_usable(path, threads, fast)
         if found is not None:
             return found
 
@@ -68,8 +76,8 @@ def load_model(
     return bundle
 
 
-def _exported(path: Path, threads: int | None) -> OnnxModel:
-    beside = path.with_suffix(SUFFIX)
+def _exported(path: Path, threads: int | None, fast: bool) -> OnnxModel:
+    beside = _beside(path, fast)
     if not beside.is_file():
         raise ModelError(f"{path} was not exported: there is no {beside}; {_export(path)}")
     model = load_onnx(beside, threads)
@@ -78,9 +86,15 @@ def _exported(path: Path, threads: int | None) -> OnnxModel:
     return model
 
 
-def _exported_if_usable(path: Path, threads: int | None) -> OnnxModel | None:
+def _beside(path: Path, fast: bool) -> Path:
+    """The exported file beside a model's; the 8-bit one if it is to be fast and there is one."""
+    small = path.with_suffix(INT8_SUFFIX)
+    return small if fast and small.is_file() else path.with_suffix(SUFFIX)
+
+
+def _exported_if_usable(path: Path, threads: int | None, fast: bool) -> OnnxModel | None:
     """The exported model beside a file, or None and a message that says why PyTorch is taken instead."""
-    beside = path.with_suffix(SUFFIX)
+    beside = _beside(path, fast)
     if not beside.is_file():
         logger.info("PyTorch runs %s, which was not exported; ONNX Runtime starts sooner: %s", path, _export(path))
         return None

@@ -12,6 +12,7 @@ from flipdetect.export import shipping
 from flipdetect.export.shipping import read_figures, ship
 from flipdetect.inference.bundle import load_bundle
 from flipdetect.models.packed import read_facts, read_tensors
+from flipdetect.tasks.decision import Decision
 
 
 @pytest.fixture
@@ -141,16 +142,16 @@ def test_averaged_weights_are_the_mean_and_say_so(
     assert "mean of 2 checkpoints" in shipment.card.read_text("utf-8")
     assert not facts_of(shipment.weights)["card"]["figures"]
 
-    shipment = ship(checkpoint, "tiny_cnn", average=[other], threshold=0.125, folder=tmp_path)
+    shipment = ship(checkpoint, "tiny_cnn", average=[other], decision=Decision(0.125), folder=tmp_path)
     assert load_bundle(shipment.weights, "cpu").threshold == 0.125
 
 
 def test_figures_of_another_threshold_are_left_out(trained: Path, tmp_path: Path) -> None:
-    shipment = ship(trained, "tiny_cnn", threshold=0.25, folder=tmp_path)
+    shipment = ship(trained, "tiny_cnn", decision=Decision(0.25), folder=tmp_path)
     assert not facts_of(shipment.weights)["card"]["figures"]
     assert "None were recorded" in shipment.card.read_text("utf-8")
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        ship(trained, "tiny_cnn", threshold=1.5, folder=tmp_path)
+        ship(trained, "tiny_cnn", decision=Decision(1.5), folder=tmp_path)
 
 
 def test_what_must_not_ship_is_refused_and_changes_nothing(
@@ -177,7 +178,7 @@ def test_what_must_not_ship_is_refused_and_changes_nothing(
             ship(**arguments, folder=folder)
     monkeypatch.setattr(shipping, "SIZE_LIMIT", 1000)
     with pytest.raises(ModelError, match="limit is 1,000"):
-        ship(checkpoint, "tiny_cnn", threshold=0.9, folder=folder)
+        ship(checkpoint, "tiny_cnn", decision=Decision(0.9), folder=folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

@@ -1,0 +1,205 @@
+"""Make the EfficientNet-Lite0 that ships, from nothing: render, train, choose, ship, export, fit it to films.
+
+Steps, each skipped if its result is there, so that an interrupted run goes on with the same command:
+
+    head      what follows the frozen ImageNet backbone (renders 1,800 books first; about 35 minutes on two cores)
+    gentle    the later half of the backbone, from that head (about 40 minutes)
+    choose    among checkpoints and the mean of head and checkpoint, with threshold and temperature, by labelled frames
+              of real books (--choose-on): the mean AUROC over its parts (source and first folder), the best F1
+    ship      flipdetect/weights/efficientnet_lite0.safetensors and its card
+    export    efficientnet_lite0.onnx, and .int8.onnx calibrated on rendered frames
+    films     how turns are found in films, learnt on rendered recordings, and the threshold of clips
+
+Example: python scripts/release.py --choose-on frames/
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flipdetect.cli.messages import hush_libraries, set_up_logging
+from flipdetect.errors import ConfigError, FlipdetectError
+from flipdetect.shipped import FOLDER, shipped_path
+
+if TYPE_CHECKING:
+    from flipdetect.inference.bundle import Bundle
+
+NAME = "efficientnet_lite0"
+HEAD = ("configs/efficientnet.yaml", f"configs/release/{NAME}_head.yaml")
+GENTLE = (*HEAD, f"configs/release/{NAME}.yaml")
+HEAD_RUN, GENTLE_RUN = Path(f"logs/release_{NAME}_head"), Path(f"logs/release_{NAME}")
+CHOICE = GENTLE_RUN / "choice.json"
+RENDERED = Path("data/release")
+RECORDINGS = Path("data/release-recordings")
+LESSONS = 6
+"""Recordings that the detector of turns learns from, two minutes each."""
+STEPS = ("head", "gentle", "choose", "ship", "export", "films")
+
+logger = logging.getLogger("flipdetect")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Make the release as the command line says; returns the exit status."""
+    set_up_logging()
+    hush_libraries()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--choose-on", type=Path, metavar="FOLDER", help="labelled frames that nothing is trained on")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="only these (default: all)")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the shipped weights")
+    options = parser.parse_args(args)
+    try:
+        for step in (step for step in STEPS if step in options.steps):
+            logger.info("== %s", step)
+            _run(step, options)
+    except FlipdetectError as error:
+        logger.error("%s", error)
+        return 1
+    except subprocess.CalledProcessError as error:
+        logger.error("The step failed (status %d): %s", error.returncode, " ".join(error.cmd))
+        return 1
+    return 0
+
+
+def _run(step: str, options: argparse.Namespace) -> None:
+    weights = shipped_path(NAME, options.output)
+    if step == "head":
+        _train(HEAD, HEAD_RUN / "version_0", RENDERED)
+    elif step == "gentle":
+        _train(GENTLE, GENTLE_RUN / "version_0", RENDERED)
+    elif step == "choose":
+        _choose(options.choose_on)
+    elif step == "ship":
+        _ship(options.output)
+    elif step == "export":
+        _python("scripts/export_onnx.py", "--checkpoint-path", weights, "--output", weights.with_suffix(".onnx"))
+        _python(
+            "scripts/quantize_onnx.py", "--checkpoint-path", weights.with_suffix(".onnx"),
+            "--calibration-path", RENDERED, "--output", weights.with_suffix(".int8.onnx"),
+        )  # fmt: skip
+    else:
+        _fit_films(weights)
+
+
+def _python(*arguments: object) -> None:
+    subprocess.run([sys.executable, *map(str, arguments)], check=True)
+
+
+def _train(configs: Sequence[str], run: Path, rendered: Path) -> None:
+    if (run / "metrics.json").is_file():
+        logger.info("Trained already: %s", run)
+        return
+    resume = ["--ckpt_path", "last"] if (run / "last.ckpt").is_file() else []
+    settings = [part for config in configs for part in ("--config", config)]
+    _python("train.py", *settings, "--data.root", rendered, "--data.embedded.root", rendered, *resume)
+
+
+def _choose(folder: Path | None) -> None:
+    """Write which checkpoints ship, as their mean, and with which decision."""
+    from flipdetect.atomic import write_text
+    from flipdetect.tasks.decision import choose_decision
+
+    if folder is None:
+        raise ConfigError("the step choose needs labelled frames of real books: give --choose-on FOLDER")
+    head = HEAD_RUN / "version_0" / "best.ckpt"
+    epochs = sorted((GENTLE_RUN / "version_0").glob("epoch=*.ckpt"))
+    candidates = [[head], *([epoch] for epoch in epochs), *([epoch, head] for epoch in epochs)]
+    best: dict[str, Any] = {"score": -1.0}
+    for checkpoints in candidates:
+        found = _judge(checkpoints, folder)
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in found["parts"].items())
+        logger.info("%s: mean AUROC of the parts %.4f (%s)", " + ".join(map(str, checkpoints)), found["score"], parts)
+        best = max(best, found, key=lambda one: float(one["score"]))
+    decision = choose_decision(best.pop("probabilities"), best.pop("targets"), None, fits_temperature=True)
+    choice = {**best, "threshold": decision.threshold, "temperature": decision.temperature}
+    write_text(CHOICE, json.dumps(choice, indent=2) + "\n")
+    logger.info("Chosen: %s", choice)
+
+
+def _judge(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """AUROC of each part of a labelled set, and their mean; a part without flips is set against those of all others."""
+    import numpy as np
+
+    from flipdetect.evaluation.labelled import evaluate_folder
+
+    judged = evaluate_folder(_averaged(checkpoints), folder).judged
+    targets = np.array([one.record.label == "flip" for one in judged])
+    probabilities = np.array([one.probability for one in judged])
+    of_part = np.array([f"{one.record.path.relative_to(folder).parts[0]} {one.record.source}" for one in judged])
+    parts = {}
+    for name in sorted(set(of_part)):
+        flips = (of_part == name) & targets
+        rest = (of_part == name) & ~targets
+        if rest.any():
+            above = probabilities[flips if flips.any() else targets][:, None] - probabilities[rest][None, :]
+            parts[name] = float((above > 0).mean() + (above == 0).mean() / 2)
+    return {
+        "checkpoints": [str(path) for path in checkpoints],
+        "score": float(np.mean(list(parts.values()))),
+        "parts": parts,
+        "probabilities": probabilities,
+        "targets": targets,
+    }
+
+
+def _averaged(checkpoints: Sequence[Path]) -> Bundle:
+    """The mean of checkpoints of one model as a model (Wortsman et al., 2022, arXiv:2109.01903)."""
+    from dataclasses import replace
+
+    from flipdetect.export.shipping import mean_tensors
+    from flipdetect.inference.bundle import load_bundle, read_model
+
+    bundle = load_bundle(checkpoints[0], "cpu")
+    bundle.task.load_state_dict(mean_tensors([read_model(path)[1] for path in checkpoints]))
+    return replace(bundle, temperature=1.0)
+
+
+def _ship(output: Path) -> None:
+    from flipdetect.export.shipping import ship
+    from flipdetect.tasks.decision import Decision
+
+    if not CHOICE.is_file():
+        raise ConfigError(f"{CHOICE} is not there; run the step choose first")
+    choice = json.loads(CHOICE.read_text("utf-8"))
+    first, *others = map(Path, choice["checkpoints"])
+    ship(
+        first, NAME, average=others,
+        decision=Decision(choice["threshold"], choice["temperature"]),
+        decided_on="on labelled frames of real books that nothing was trained on (best F1), as was the checkpoint",
+        figures={"Frames of real books that the choice was made on, AUROC": choice["parts"]},
+        folder=output,
+    )  # fmt: skip
+
+
+def _fit_films(weights: Path) -> None:
+    """Learn how turns are found in films from rendered recordings of books that no model was trained on."""
+    settings = weights.with_suffix(".events.yaml")
+    threshold = json.loads(CHOICE.read_text("utf-8"))["threshold"]
+    scores, truths = [], []
+    for number in range(LESSONS):
+        recording = RECORDINGS / f"lesson-{number}"
+        if not (recording / "events.csv").is_file():
+            _python(
+                "-m", "flipdetect.synth", "--recording", recording, "--index", 100 + number,
+                "--seconds", 120, "--turns", 24, "--fps", 10, "--height", 384,
+            )  # fmt: skip
+        scores.append(recording / f"{NAME}.csv")
+        truths.append(recording / "events.csv")
+        _python(
+            "inference.py", "--folder-path", recording / "frames", "--events", "--fps", 10,
+            "--checkpoint-path", weights, "--output", scores[-1],
+        )  # fmt: skip
+    _python(
+        "scripts/evaluate_events.py", "--fit-predictions", *scores, "--fit-truth", *truths, "--predictions", *scores,
+        "--truth", *truths, "--threshold", threshold, "--save-parameters", settings,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What ships, on real frames of books beside the checkout; skipped where they are absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flipdetect.data.index import index_frames
+from flipdetect.inference.detect import detect_flips
+from flipdetect.inference.engine import load_model
+from flipdetect.inference.event_settings import settings_of
+from flipdetect.inference.predictor import Predictor
+from flipdetect.records import FrameRecord, FrameScore
+from flipdetect.shipped import DEFAULT, shipped_path
+from flipdetect.sources.decode import decode_frame
+
+pytestmark = pytest.mark.realdev
+CLIPS = "frames"
+FPS = 15
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(DEFAULT, threads=1)
+
+
+@pytest.fixture
+def clips(realdev: Path) -> dict[str, list[FrameRecord]]:
+    """The frames of the films, by clip (label and video), in order."""
+    found: dict[str, list[FrameRecord]] = {}
+    for record in index_frames(realdev, check=False).records:
+        if record.path.relative_to(realdev).parts[0] == CLIPS:
+            found.setdefault(f"{record.label} {record.path.name.split('_')[0]}", []).append(record)
+    return {name: sorted(frames, key=lambda frame: frame.path.name) for name, frames in found.items()}
+
+
+def scores_of(model, records: list[FrameRecord], root: Path) -> list[FrameScore]:
+    batches = Predictor(model, model.threshold).predict([record.path for record in records], root)
+    return [score for batch in batches for score in batch]
+
+
+def test_every_clip_is_told_right(model, clips: dict[str, list[FrameRecord]], realdev: Path) -> None:
+    threshold = settings_of(shipped_path(DEFAULT)).clip_threshold
+    assert threshold is not None
+    for name, records in clips.items():
+        highest = max(score.probability or 0.0 for score in scores_of(model, records, realdev))
+        assert (highest >= threshold) == name.startswith("flip"), f"{name}: {highest:.3f} against {threshold:.3f}"
+
+
+def test_pages_at_rest_are_no_flips(model, realdev: Path) -> None:
+    stills = [
+        record
+        for record in index_frames(realdev, check=False).records
+        if record.path.relative_to(realdev).parts[0] == "stills"
+    ]
+    right = [score.label == "notflip" for score in scores_of(model, stills, realdev)]
+    assert np.mean(right) >= 0.9
+
+
+def test_a_film_of_a_sweeping_hand_a_turn_and_a_rest_has_one_turn(clips: dict[str, list[FrameRecord]]) -> None:
+    order = ["notflip 0008", "flip 0003", *["notflip 0001"] * 3]
+
+    def film() -> Iterator[np.ndarray]:
+        for name in order:
+            for record in clips[name]:
+                yield decode_frame(record.path)
+
+    turns = detect_flips(film(), DEFAULT, fps=FPS)
+    assert len(turns) == 1, turns
+    first, last = len(clips["notflip 0008"]) / FPS, (len(clips["notflip 0008"]) + len(clips["flip 0003"])) / FPS
+    assert first - 0.3 <= turns[0].start_s < turns[0].end_s <= last + 0.3
