@@ -1,4 +1,4 @@
-"""Look into the cache of decoded frames, or clear it. Frames that are needed again are decoded again.
+"""Look into the cache of decoded frames and of features, or clear it. What is needed again is made again.
 
 python scripts/cache.py --list
 python scripts/cache.py --clear
@@ -43,8 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         kept = cache.kept()
         rows = [[k.name, f"{k.bytes / 2**20:,.1f}", k.packs, f"{datetime.fromtimestamp(k.used_s):%F %R}"] for k in kept]
+        features = cache.features()
+        for each in features:
+            used = f"{datetime.fromtimestamp(each.used_s):%F %R}"
+            rows.append([f"features {each.path.name[:8]}", f"{each.bytes / 2**20:,.1f}", "", used])
         print(tabulate(rows, headers=["frames of", "MiB", "files", "last used"]))
-        print(f"{sum(k.bytes for k in kept) / 2**20:,.1f} MiB in {cache.path}")
+        print(f"{sum(k.bytes for k in (*kept, *features)) / 2**20:,.1f} MiB in {cache.path}")
         return 0
     try:
         freed = cache.clear(args.unused_days)

@@ -2,13 +2,14 @@
 
 Steps, each skipped if its result is there, so that an interrupted run goes on with the same command:
 
-    head      what follows the frozen ImageNet backbone (renders 1,800 books first; about 35 minutes on two cores)
-    gentle    the later half of the backbone, from that head (about 40 minutes)
+    head      what follows the frozen ImageNet backbone (renders 1,800 books first; about 40 minutes on two cores)
+    gentle    the later half of the backbone, from that head (about 45 minutes)
     choose    among checkpoints and the mean of head and checkpoint, with threshold and temperature, by labelled frames
               of real books (--choose-on): the mean AUROC over its parts (source and first folder), the best F1
     ship      flipdetect/weights/efficientnet_lite0.safetensors and its card
     export    efficientnet_lite0.onnx, and .int8.onnx calibrated on rendered frames
-    films     how turns are found in films, learnt on rendered recordings, and the threshold of clips
+    films     how turns are found in films, learnt on rendered recordings, and the threshold of clips (renders both;
+              about 20 minutes)
 
 Example: python scripts/release.py --choose-on frames/
 """
@@ -38,6 +39,7 @@ HEAD_RUN, GENTLE_RUN = Path(f"logs/release_{NAME}_head"), Path(f"logs/release_{N
 CHOICE = GENTLE_RUN / "choice.json"
 RENDERED = Path("data/release")
 RECORDINGS = Path("data/release-recordings")
+CLIPS = Path("data/release-clips")
 LESSONS = 6
 """Recordings that the detector of turns learns from, two minutes each."""
 STEPS = ("head", "gentle", "choose", "ship", "export", "films")
@@ -198,6 +200,14 @@ def _fit_films(weights: Path) -> None:
     _python(
         "scripts/evaluate_events.py", "--fit-predictions", *scores, "--fit-truth", *truths, "--predictions", *scores,
         "--truth", *truths, "--threshold", threshold, "--save-parameters", settings,
+    )  # fmt: skip
+    _python(
+        "-m", "flipdetect.synth", "--output", CLIPS, "--seed", 6, "--sources", 48, "--clips-per-source", 4,
+        "--frames-per-clip", 8, "--spacing", 4,
+    )  # fmt: skip
+    _python(
+        "scripts/evaluate_sequences.py", "--frame-model", weights, "--folder-path", CLIPS, "--validation-path", CLIPS,
+        "--save-threshold", settings,
     )  # fmt: skip
 
 

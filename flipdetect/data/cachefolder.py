@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 LOCK_NAME = ".lock"
 FILES_NAME = "files.sqlite"
+FEATURES, FEATURES_DONE = "features", "features.json"
+"""Folder of what frozen stages made of frames, a folder each; and the file that says that one is complete."""
 # Longer than it takes to see that somebody else is at work; short enough not to seem stuck.
 _PATIENCE_S = 1.0
 
@@ -30,6 +33,15 @@ class Kept:
     name: str
     bytes: int
     packs: int
+    used_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFeatures:
+    """What frozen stages made of a set (`flipdetect.data.features`): its folder, bytes, and when it was last used."""
+
+    path: Path
+    bytes: int
     used_s: float
 
 
@@ -78,6 +90,15 @@ class CacheFolder:
             for name, stats in sorted(found.items())
         ]
 
+    def features(self) -> list[KeptFeatures]:
+        """What frozen stages made of sets of frames."""
+        found = []
+        for folder in sorted((self.path / FEATURES).glob("*/")):
+            stats = [file.stat() for file in folder.glob("*") if file.is_file()]
+            if stats:
+                found.append(KeptFeatures(folder, sum(s.st_size for s in stats), max(s.st_mtime for s in stats)))
+        return found
+
     def tidy(self) -> None:
         """Delete what a writer that was killed left behind; to be called under the lock."""
         for pack in packs_below(self.path):
@@ -109,7 +130,7 @@ class CacheFolder:
         return gone
 
     def clear(self, unused_days: float = 0.0) -> int:
-        """Delete the packs that were not used for so many days; 0: all, and the table of known files.
+        """Delete packs and features that were not used for so many days; 0: all, and the table of known files.
 
         What is not of the cache stays. Trainings that run keep what they have opened.
 
@@ -131,7 +152,18 @@ class CacheFolder:
                     delete_pack(pack)
                     with suppress(OSError):  # others are still in it
                         pack.parent.rmdir()
+            for features in self.features():
+                if not unused_days or features.used_s < before:
+                    freed += features.bytes
+                    delete_features(features.path)
             if not unused_days and self.files.is_file():
                 freed += self.files.stat().st_size
                 self.files.unlink()
         return freed
+
+
+def delete_features(folder: Path) -> None:
+    """Delete features, what says that they are complete first. Trainings that run keep what they have opened."""
+    (folder / FEATURES_DONE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_suffix(".lock").unlink(missing_ok=True)

@@ -10,9 +10,7 @@ import hashlib
 import json
 import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.atomic import write_text
+from flipdetect.data.cachefolder import FEATURES, FEATURES_DONE, CacheFolder, delete_features
 from flipdetect.data.contents import look_of
 from flipdetect.data.dataset import Draw, FrameDataset, Sample, stream_seed
 from flipdetect.data.loading import start_worker
@@ -39,8 +38,7 @@ logger = logging.getLogger(__name__)
 Encoder = Callable[[Tensor], list[Tensor]]
 """Frames (B, C, H, W) float32 -> what the frozen stages hand on, each (B, ...) floating."""
 
-FOLDER = "features"
-DONE, PROGRESS = "features.json", "progress.json"
+PROGRESS = "progress.json"
 BATCH = 32
 """Frames encoded at a time."""
 SAVE_EVERY = 32
@@ -149,13 +147,13 @@ class FeatureCache:
             ConfigError: if the features alone take more room than `max_bytes`.
             OSError: if the folder cannot be written to.
         """
-        folder = self.folder / FOLDER / self._key(frames, copies)
+        folder = self.folder / FEATURES / self._key(frames, copies)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            if not (folder / DONE).is_file():
+            if not (folder / FEATURES_DONE).is_file():
                 self._compute(folder, frames, copies)
-        os.utime(folder / DONE)
-        found = json.loads((folder / DONE).read_text("utf-8"))
+        os.utime(folder / FEATURES_DONE)
+        found = json.loads((folder / FEATURES_DONE).read_text("utf-8"))
         return FeatureDataset(frames, FeatureArrays(folder, len(frames), copies, found["outputs"], frames.with_maps))
 
     def _key(self, frames: FrameDataset, copies: int) -> str:
@@ -198,7 +196,9 @@ class FeatureCache:
                     _note(folder, arrays, done)
         _note(folder, arrays, done)
         outputs_count = len(arrays) - int(frames.with_maps)
-        write_text(folder / DONE, json.dumps({"outputs": outputs_count, "frames": len(frames), "copies": copies}))
+        write_text(
+            folder / FEATURES_DONE, json.dumps({"outputs": outputs_count, "frames": len(frames), "copies": copies})
+        )
 
     def _make_room(self, folder: Path, wanted: int) -> None:
         if wanted > self.max_bytes:
@@ -206,28 +206,12 @@ class FeatureCache:
                 f"the features of the frozen stages take {wanted / 2**30:.1f} GB, and data.cache_gb allows "
                 f"{self.max_bytes / 2**30:.1f}; raise it, or lower the number of copies (CachedFeatures.copies)"
             )
-        others = [(used, size, path) for path, size, used in kept_features(self.folder) if path != folder]
-        over = wanted + sum(size for _, size, _ in others) - self.max_bytes
-        for _, size, path in sorted(others):
+        others = [kept for kept in CacheFolder(self.folder).features() if kept.path != folder]
+        over = wanted + sum(kept.bytes for kept in others) - self.max_bytes
+        for kept in sorted(others, key=lambda kept: kept.used_s):
             if over > 0:
-                delete_features(path)
-                over -= size
-
-
-def kept_features(cache_dir: Path) -> Iterator[tuple[Path, int, float]]:
-    """The folders of features in a cache: folder, bytes, and when it was last used (seconds since 1970)."""
-    for folder in sorted((cache_dir / FOLDER).glob("*/")):
-        files = [file.stat() for file in folder.glob("*") if file.is_file()]
-        if files:
-            yield folder, sum(file.st_size for file in files), max(file.st_mtime for file in files)
-
-
-def delete_features(folder: Path) -> None:
-    """Delete a folder of features, what says that it is complete first. Trainings keep what they have opened."""
-    (folder / DONE).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        folder.with_suffix(".lock").unlink()
+                delete_features(kept.path)
+                over -= kept.bytes
 
 
 class _Copies(Dataset[Sample]):

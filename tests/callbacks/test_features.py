@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from flipdetect.cli.train import main
-from flipdetect.data.features import kept_features
+from flipdetect.data.cachefolder import CacheFolder
 from tests.rendered_sets import make_rendered_set
 
 SIZE = ["--data.preprocess.height=65", "--data.preprocess.width=33", "--data.batch_size=8", "--data.num_workers=0"]
@@ -84,11 +84,13 @@ def test_a_head_alone_is_trained_on_embeddings(run: Run) -> None:
 
 def test_features_are_found_again_unless_something_they_depend_on_changes(run: Run) -> None:
     run(FREEZING, cached(2))
-    first = {folder for folder, _, _ in kept_features(Path("cache"))}
+    first = {kept.path for kept in CacheFolder(Path("cache")).features()}
     run(FREEZING, cached(2), more=("--model.lr=0.01",))
-    assert {folder for folder, _, _ in kept_features(Path("cache"))} == first
+    assert {kept.path for kept in CacheFolder(Path("cache")).features()} == first
     run(FREEZING, cached(3))
-    assert len(list(kept_features(Path("cache")))) == len(first) + 1  # validation's are the same
+    assert len(CacheFolder(Path("cache")).features()) == len(first) + 1  # validation's are the same
+    assert CacheFolder(Path("cache")).clear() > 0
+    assert CacheFolder(Path("cache")).features() == []
 
 
 def test_the_backbone_stays_as_it_was(run: Run) -> None:
