@@ -166,6 +166,7 @@ class FeatureCache:
             "seed": frames.seed,
             "copies": copies,
             "maps": frames.with_maps,
+            "alike": _twin_streams(frames.records),
             "files": [(record.file, look_of(record.file)) for record in frames.records],
         }
         text = json.dumps(facts, sort_keys=True, default=str)
@@ -195,10 +196,7 @@ class FeatureCache:
                 if number % SAVE_EVERY == SAVE_EVERY - 1:
                     _note(folder, arrays, done)
         _note(folder, arrays, done)
-        outputs_count = len(arrays) - int(frames.with_maps)
-        write_text(
-            folder / FEATURES_DONE, json.dumps({"outputs": outputs_count, "frames": len(frames), "copies": copies})
-        )
+        write_text(folder / FEATURES_DONE, json.dumps({"outputs": len(arrays) - int(frames.with_maps)}))
 
     def _make_room(self, folder: Path, wanted: int) -> None:
         if wanted > self.max_bytes:

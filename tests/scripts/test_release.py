@@ -34,7 +34,7 @@ def checkpoint(trained: Path, path: Path, *, inverted: bool = False) -> None:
     content = torch.load(trained, weights_only=True)
     if inverted:
         for name, value in content["state_dict"].items():
-            if name.endswith("evidence.head.weight") or name.endswith("evidence.head.bias"):
+            if name.endswith(("evidence.head.weight", "evidence.head.bias")):
                 content["state_dict"][name] = -value
     torch.save(content, path)
 
