@@ -63,18 +63,17 @@ class CachedFeatures(Callback):
             folder = Path(self._temporary.name)
         module.encoded_stages = stages
         precision = str(trainer.precision)
+        cache = FeatureCache(folder, data.cache_bytes, data.loader_workers())
 
         def encode(frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
             if not training and module.model.mirrored:
                 return frames  # a score is the mean of a frame's and its mirror image's
-            cache = FeatureCache(
+            return cache.dataset(
+                frames,
+                self.copies if training else 1,
                 lambda images: _encode(trainer, module, stages, images, exact=not training),
                 f"{_digest(module.model, stages)} {precision if training else 'exact'}",
-                folder,
-                data.cache_bytes,
-                data.loader_workers(),
             )
-            return cache.dataset(frames, self.copies if training else 1)
 
         data.encode = encode
 

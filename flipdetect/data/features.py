@@ -10,7 +10,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,20 +122,18 @@ class FeatureCache:
     """Encodes data sets, or finds what was encoded before.
 
     Attributes:
-        encode: the frozen stages; called without gradients.
-        identity: of the frozen stages, such as a digest of their weights.
         folder: where features are kept.
         max_bytes: limit for all features in the folder. The least recently used make room.
         workers: processes that decode and augment; 0 for none.
+        in_use: folders that were handed out, which make no room.
     """
 
-    encode: Encoder
-    identity: str
     folder: Path
     max_bytes: int
     workers: int = 0
+    in_use: set[Path] = field(default_factory=set)
 
-    def dataset(self, frames: FrameDataset, copies: int) -> FeatureDataset:
+    def dataset(self, frames: FrameDataset, copies: int, encode: Encoder, identity: str) -> FeatureDataset:
         """A data set of features; they are computed if they are not there yet.
 
         What an interrupted run has computed is kept, and the next one goes on from there.
@@ -142,25 +141,29 @@ class FeatureCache:
         Args:
             frames: of which the augmentation makes copies; without one, every copy is the frame as it is.
             copies: of each frame. The first is the frame as it is, the others are augmented.
+            encode: the frozen stages; called without gradients.
+            identity: of the frozen stages, such as a digest of their weights.
 
         Raises:
-            ConfigError: if the features alone take more room than `max_bytes`.
+            ConfigError: if the features take more room than `max_bytes` leaves beside those in use.
             OSError: if the folder cannot be written to.
         """
-        folder = self.folder / FEATURES / self._key(frames, copies)
+        folder = self.folder / FEATURES / self._key(frames, copies, identity)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not (folder / FEATURES_DONE).is_file():
-                self._compute(folder, frames, copies)
+                self._compute(folder, frames, copies, encode)
+        self.in_use.add(folder)
         os.utime(folder / FEATURES_DONE)
         found = json.loads((folder / FEATURES_DONE).read_text("utf-8"))
         return FeatureDataset(frames, FeatureArrays(folder, len(frames), copies, found["outputs"], frames.with_maps))
 
-    def _key(self, frames: FrameDataset, copies: int) -> str:
+    @staticmethod
+    def _key(frames: FrameDataset, copies: int, identity: str) -> str:
         """A digest of all that the features depend on. Files are known by path, size and time of change, as to make."""
         chain = frames.augmentation
         facts = {
-            "stages": self.identity,
+            "stages": identity,
             "preprocess": frames.spec.to_dict(),
             "augment": None if chain is None or copies == 1 else albumentations.to_dict(chain.chain),
             "seed": frames.seed,
@@ -172,16 +175,16 @@ class FeatureCache:
         text = json.dumps(facts, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
-    def _compute(self, folder: Path, frames: FrameDataset, copies: int) -> None:
+    def _compute(self, folder: Path, frames: FrameDataset, copies: int, encode: Encoder) -> None:
         folder.mkdir(exist_ok=True)
         rows = len(frames) * copies
-        loader = _loader(frames, copies, self.workers, first=_rows_done(folder))
+        done = min(_rows_done(folder), rows - 1)
+        batches = _batches(frames, copies, self.workers, first=done)
         arrays: dict[str, npt.NDArray[Any]] = {}
-        with progress_bar(total=rows, initial=_rows_done(folder), desc="frozen stages", unit="frame", delay=2) as bar:
-            done = _rows_done(folder)
-            for number, batch in enumerate(loader):
+        with progress_bar(total=rows, initial=done, desc="frozen stages", unit="frame", delay=2) as bar:
+            for number, batch in enumerate(batches):
                 with torch.inference_mode():
-                    outputs = self.encode(batch["image"])
+                    outputs = encode(batch["image"])
                 content = {f"{n}": output.cpu().float().numpy().astype(np.float16) for n, output in enumerate(outputs)}
                 if frames.with_maps:
                     content["maps"] = np.rint(batch["maps"].numpy() * 255).astype(np.uint8)
@@ -199,14 +202,16 @@ class FeatureCache:
         write_text(folder / FEATURES_DONE, json.dumps({"outputs": len(arrays) - int(frames.with_maps)}))
 
     def _make_room(self, folder: Path, wanted: int) -> None:
-        if wanted > self.max_bytes:
+        others = [kept for kept in CacheFolder(self.folder).features() if kept.path != folder]
+        used = sum(kept.bytes for kept in others if kept.path in self.in_use)
+        if used + wanted > self.max_bytes:
             raise ConfigError(
-                f"the features of the frozen stages take {wanted / 2**30:.1f} GB, and data.cache_gb allows "
+                f"the features of the frozen stages take {(used + wanted) / 2**30:.1f} GB, and data.cache_gb allows "
                 f"{self.max_bytes / 2**30:.1f}; raise it, or lower the number of copies (CachedFeatures.copies)"
             )
-        others = [kept for kept in CacheFolder(self.folder).features() if kept.path != folder]
-        over = wanted + sum(kept.bytes for kept in others) - self.max_bytes
-        for kept in sorted(others, key=lambda kept: kept.used_s):
+        idle = sorted((kept for kept in others if kept.path not in self.in_use), key=lambda kept: kept.used_s)
+        over = used + wanted + sum(kept.bytes for kept in idle) - self.max_bytes
+        for kept in idle:
             if over > 0:
                 delete_features(kept.path)
                 over -= kept.bytes
@@ -228,8 +233,15 @@ class _Copies(Dataset[Sample]):
         return self._frames.sample(index, seed)
 
 
-def _loader(frames: FrameDataset, copies: int, workers: int, first: int) -> DataLoader[Sample]:
-    return DataLoader(_Copies(frames, copies, first), BATCH, num_workers=workers, worker_init_fn=start_worker)
+def _batches(frames: FrameDataset, copies: int, workers: int, first: int) -> Iterator[dict[str, Any]]:
+    """Batches of `Sample`s from a row on; the next one is made in a thread while one is encoded."""
+    loader = DataLoader(_Copies(frames, copies, first), BATCH, num_workers=workers, worker_init_fn=start_worker)
+    batches = iter(loader)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield batch
 
 
 def _twin_streams(records: Sequence[FrameRecord]) -> list[int]:
