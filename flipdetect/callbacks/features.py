@@ -31,17 +31,20 @@ class CachedFeatures(Callback):
     reads features, too; the tests after it run the whole network on frames.
 
     Args:
-        copies: of each training frame; the first is the frame as it is, the others are augmented. An epoch sees one of
-            them, by chance. More copies are more variety and cost as much time and room each.
+        copies: of each training frame. An epoch sees one of them, by chance. More copies are more variety and cost as
+            much time and room each.
+        plain: whether the first copy is the frame as it is; the others are augmented. Of rendered frames, better none
+            is: what is learnt from frames as they were rendered holds less for photographs.
 
     Raises:
         ConfigError: if `copies` is below 1.
     """
 
-    def __init__(self, copies: int = 4) -> None:
+    def __init__(self, copies: int = 4, plain: bool = True) -> None:
         if copies < 1:
             raise ConfigError(f"CachedFeatures.copies must be at least 1, got {copies}")
         self.copies = copies
+        self.plain = plain
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -71,6 +74,7 @@ class CachedFeatures(Callback):
             return cache.dataset(
                 frames,
                 self.copies if training else 1,
+                self.plain or not training,
                 lambda images: _encode(trainer, module, stages, images, exact=not training),
                 f"{_digest(module.model, stages)} {precision if training else 'exact'}",
             )

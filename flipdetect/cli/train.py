@@ -22,7 +22,7 @@ from flipdetect.metrics.frame import check_monitor
 from flipdetect.runs import run_to_resume, version_for
 from flipdetect.tasks import FrameClassifier
 from flipdetect.tasks.job import TrainingInterrupted, fit_and_test
-from flipdetect.tasks.precision import settled_precision
+from flipdetect.tasks.precision import reuse_freed_memory, settled_precision
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
@@ -120,6 +120,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Train as the command line says; returns the exit status."""
     set_up_logging()
     hush_libraries()
+    reuse_freed_memory()
     try:
         cli = TrainCLI(args)
         results = fit_and_test(cli.trainer, cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from filelock import FileLock
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from flipdetect.atomic import write_text
 from flipdetect.data.cachefolder import FEATURES, FEATURES_DONE, CacheFolder, delete_features
@@ -133,14 +133,15 @@ class FeatureCache:
     workers: int = 0
     in_use: set[Path] = field(default_factory=set)
 
-    def dataset(self, frames: FrameDataset, copies: int, encode: Encoder, identity: str) -> FeatureDataset:
+    def dataset(self, frames: FrameDataset, copies: int, plain: bool, encode: Encoder, identity: str) -> FeatureDataset:
         """A data set of features; they are computed if they are not there yet.
 
         What an interrupted run has computed is kept, and the next one goes on from there.
 
         Args:
             frames: of which the augmentation makes copies; without one, every copy is the frame as it is.
-            copies: of each frame. The first is the frame as it is, the others are augmented.
+            copies: of each frame.
+            plain: whether the first copy is the frame as it is; the others are augmented.
             encode: the frozen stages; called without gradients.
             identity: of the frozen stages, such as a digest of their weights.
 
@@ -148,26 +149,27 @@ class FeatureCache:
             ConfigError: if the features take more room than `max_bytes` leaves beside those in use.
             OSError: if the folder cannot be written to.
         """
-        folder = self.folder / FEATURES / self._key(frames, copies, identity)
+        folder = self.folder / FEATURES / self._key(frames, copies, plain, identity)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not (folder / FEATURES_DONE).is_file():
-                self._compute(folder, frames, copies, encode)
+                self._compute(folder, frames, _Copies(frames, copies, plain), encode)
         self.in_use.add(folder)
         os.utime(folder / FEATURES_DONE)
         found = json.loads((folder / FEATURES_DONE).read_text("utf-8"))
         return FeatureDataset(frames, FeatureArrays(folder, len(frames), copies, found["outputs"], frames.with_maps))
 
     @staticmethod
-    def _key(frames: FrameDataset, copies: int, identity: str) -> str:
+    def _key(frames: FrameDataset, copies: int, plain: bool, identity: str) -> str:
         """A digest of all that the features depend on. Files are known by path, size and time of change, as to make."""
         chain = frames.augmentation
         facts = {
             "stages": identity,
             "preprocess": frames.spec.to_dict(),
-            "augment": None if chain is None or copies == 1 else albumentations.to_dict(chain.chain),
+            "augment": None if chain is None or (copies == 1 and plain) else albumentations.to_dict(chain.chain),
             "seed": frames.seed,
             "copies": copies,
+            "plain": plain,
             "maps": frames.with_maps,
             "alike": _twin_streams(frames.records),
             "files": [(record.file, look_of(record.file)) for record in frames.records],
@@ -175,11 +177,11 @@ class FeatureCache:
         text = json.dumps(facts, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
-    def _compute(self, folder: Path, frames: FrameDataset, copies: int, encode: Encoder) -> None:
+    def _compute(self, folder: Path, frames: FrameDataset, copies: _Copies, encode: Encoder) -> None:
         folder.mkdir(exist_ok=True)
-        rows = len(frames) * copies
+        rows = len(copies)
         done = min(_rows_done(folder), rows - 1)
-        batches = _batches(frames, copies, self.workers, first=done)
+        batches = _batches(Subset(copies, range(done, rows)), self.workers)
         arrays: dict[str, npt.NDArray[Any]] = {}
         with progress_bar(total=rows, initial=done, desc="frozen stages", unit="frame", delay=2) as bar:
             for number, batch in enumerate(batches):
@@ -220,23 +222,23 @@ class FeatureCache:
 class _Copies(Dataset[Sample]):
     """All copies of all frames in the order of rows; twins are augmented alike."""
 
-    def __init__(self, frames: FrameDataset, copies: int, first: int) -> None:
-        self._frames, self._copies, self._first = frames, copies, first
+    def __init__(self, frames: FrameDataset, copies: int, plain: bool) -> None:
+        self._frames, self._copies, self._plain = frames, copies, plain
         self._stream = _twin_streams(frames.records)
 
     def __len__(self) -> int:
-        return len(self._frames) * self._copies - self._first
+        return len(self._frames) * self._copies
 
-    def __getitem__(self, number: int) -> Sample:
-        copy, index = divmod(number + self._first, len(self._frames))
-        seed = stream_seed(self._frames.seed, copy, self._stream[index]) if copy else None
+    def __getitem__(self, row: int) -> Sample:
+        copy, index = divmod(row, len(self._frames))
+        plain = self._plain and copy == 0
+        seed = None if plain else stream_seed(self._frames.seed, copy, self._stream[index])
         return self._frames.sample(index, seed)
 
 
-def _batches(frames: FrameDataset, copies: int, workers: int, first: int) -> Iterator[dict[str, Any]]:
-    """Batches of `Sample`s from a row on; the next one is made in a thread while one is encoded."""
-    loader = DataLoader(_Copies(frames, copies, first), BATCH, num_workers=workers, worker_init_fn=start_worker)
-    batches = iter(loader)
+def _batches(rows: Dataset[Sample], workers: int) -> Iterator[dict[str, Any]]:
+    """Batches of `Sample`s; the next one is made in a thread while one is encoded."""
+    batches = iter(DataLoader(rows, BATCH, num_workers=workers, worker_init_fn=start_worker))
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, batches, None)
         while (batch := following.result()) is not None:
