@@ -13,7 +13,7 @@ from flipdetect.inference.detect import detect_flips
 from flipdetect.inference.engine import load_model
 from flipdetect.inference.event_settings import settings_of
 from flipdetect.inference.predictor import Predictor
-from flipdetect.records import FrameRecord, FrameScore
+from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.shipped import DEFAULT, shipped_path
 from flipdetect.sources.decode import decode_frame
 
@@ -31,7 +31,7 @@ def model():
 def clips(realdev: Path) -> dict[str, list[FrameRecord]]:
     """The frames of the films, by clip (label and video), in order."""
     found: dict[str, list[FrameRecord]] = {}
-    for record in index_frames(realdev, check=False).records:
+    for record in index_frames(realdev, classes=ClassNames(), check=False).records:
         if record.path.relative_to(realdev).parts[0] == CLIPS:
             found.setdefault(f"{record.label} {record.path.name.split('_')[0]}", []).append(record)
     return {name: sorted(frames, key=lambda frame: frame.path.name) for name, frames in found.items()}
@@ -53,7 +53,7 @@ def test_every_clip_is_told_right(model, clips: dict[str, list[FrameRecord]], re
 def test_pages_at_rest_are_no_flips(model, realdev: Path) -> None:
     stills = [
         record
-        for record in index_frames(realdev, check=False).records
+        for record in index_frames(realdev, classes=ClassNames(), check=False).records
         if record.path.relative_to(realdev).parts[0] == "stills"
     ]
     right = [score.label == "notflip" for score in scores_of(model, stills, realdev)]

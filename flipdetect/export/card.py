@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 RENDERED_LIMITS = (
-    "It was trained, and its threshold was chosen, on rendered pages: no photograph of a book was among its frames. "
-    "Figures on rendered frames are no promise for films of real books; expect more mistakes there. Measure it on "
-    "labelled frames of your own (`scripts/evaluate.py`) before you rely on it, and choose the threshold there or "
-    "train on from it (`weights: flipdetect`).",
+    "It was trained on rendered pages: no photograph of a book was among its frames. Figures on rendered frames are no "
+    "promise for films of real books; expect more mistakes there. Measure it on labelled frames of your own "
+    "(`scripts/evaluate.py`) before you rely on it, and choose the threshold there or train on from it "
+    "(`weights: flipdetect`).",
     "Hands, desks, bindings and light unlike those rendered are unknown to it.",
     "It was shown one open book at a time. What it says of anything else means nothing.",
 )
