@@ -30,7 +30,11 @@ def test_a_shipped_model_is_of_the_architecture_that_its_name_says(name: str) ->
 
 @names
 def test_weights_are_in_full_precision(name: str) -> None:
-    kinds = {str(tensor.dtype) for key, tensor in read_tensors(shipped_path(name)).items() if key != "threshold"}
+    kinds = {
+        str(tensor.dtype)
+        for key, tensor in read_tensors(shipped_path(name)).items()
+        if key not in ("threshold", "temperature")
+    }
     assert kinds == {"torch.float32", "torch.int64"}  # int64: how many batches a batch norm has seen
 
 

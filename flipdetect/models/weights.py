@@ -56,9 +56,10 @@ def load_shipped_weights(model: nn.Module) -> None:
     """
     name = shipped_for(model)
     path = shipped_path(name)
-    source = {key.removeprefix("model."): value for key, value in read_tensors(path).items()}
+    # Beside the model's tensors lie those of its task: threshold and temperature.
+    found = {key: value for key, value in read_tensors(path).items() if key.startswith("model.")}
+    source = {key.removeprefix("model."): value for key, value in found.items()}
     target = model.state_dict()
-    source.pop("threshold", None)
     every = target.keys() | source.keys()  # part of a model would be another model
     unfit = [key for key in every if key not in source or key not in target or source[key].shape != target[key].shape]
     if unfit:

@@ -27,7 +27,7 @@ PAGES = (1, 2, 3, 4)
 def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A model that takes red frames for flips and sees no hands, with event settings of its own."""
     monkeypatch.setattr("flipdetect.inference.event_settings.settings_of", lambda path: EventSettings())
-    monkeypatch.setattr("flipdetect.inference.engine.load_model", lambda *_: RednessModel(hands=0.0))
+    monkeypatch.setattr("flipdetect.inference.engine.load_model", lambda *_, **__: RednessModel(hands=0.0))
     monkeypatch.chdir(tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest
     assert run("--video", book) == 0
     before = rows()
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is to be loaded")
 
     monkeypatch.setattr("flipdetect.inference.engine.load_model", refuse)

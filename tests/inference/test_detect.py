@@ -27,7 +27,7 @@ def frames(seconds: float = 11.0) -> Iterator[np.ndarray]:
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detect, "settings_of", lambda path: EventSettings())
-    monkeypatch.setattr(detect, "load_model", lambda model, device: RednessModel())
+    monkeypatch.setattr(detect, "load_model", lambda model, **_: RednessModel())
 
 
 def check(events: list, tolerance: float = 0.11) -> None:

@@ -13,7 +13,7 @@ from flipdetect.models import EfficientNetLite0, FrameModel, MobileNetV2, ResNet
 MODELS: dict[str, Callable[[int], FrameModel]] = {
     "tiny_cnn": lambda channels: TinyCNN(in_channels=channels),
     "mobilenet": lambda channels: MobileNetV2(in_channels=channels, weights="none"),
-    "efficientnet": lambda channels: EfficientNetLite0(in_channels=channels, weights="none"),
+    "efficientnet": lambda channels: EfficientNetLite0(in_channels=channels, weights="none", evidence="both"),
     "resnet18": lambda channels: ResNet18(in_channels=channels, weights="none"),
     "timm": lambda channels: TimmBackbone("mobilenetv3_small_050", in_channels=channels, weights="none"),
 }

@@ -10,6 +10,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+import flipdetect.tasks
 from flipdetect.errors import ModelError
 from flipdetect.models import MobileNetV2, ResNet18, TinyCNN
 from flipdetect.models.packed import read_facts, read_tensors
@@ -125,10 +126,10 @@ def test_files_without_tensors_missing_files_and_odd_names_are_refused(tmp_path:
 def test_training_can_start_from_the_shipped_weights(name: str) -> None:
     facts = read_facts(shipped_path(name))
     assert facts is not None
-    task = {"tiny_cnn": TinyCNNClassifier, "mobilenet_v2": MobileNetV2Classifier}[name]
+    task = getattr(flipdetect.tasks, f"{SHIPPED[name]}Classifier")
     shipped = read_tensors(shipped_path(name))
     state = task(**{**facts["arguments"], "weights": "flipdetect"}).model.state_dict()
-    assert {f"model.{key}" for key in state} == shipped.keys() - {"threshold"}
+    assert {f"model.{key}" for key in state} == shipped.keys() - {"threshold", "temperature"}
     assert all(torch.equal(value, shipped[f"model.{key}"]) for key, value in state.items())
 
 
@@ -145,5 +146,5 @@ def test_architectures_without_shipped_weights_name_those_that_have_some() -> No
         lambda: ResNet18Classifier(weights="flipdetect"),
         lambda: TimmClassifier("mobilenetv2_050", weights="flipdetect"),
     ):
-        with pytest.raises(ModelError, match="only for TinyCNN, MobileNetV2"):
+        with pytest.raises(ModelError, match="only for EfficientNetLite0, TinyCNN, MobileNetV2"):
             build()
