@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.inference.bundle import load_bundle
+from flipdetect.shipped import SIZE_LIMIT
 from tests.conftest import REPOSITORY
 
 
@@ -93,7 +94,7 @@ def test_ship_weights_writes_a_model_and_its_card(
     assert script("ship_weights")([*arguments, "--figures", str(tmp_path / "figures.json")]) == 0
     printed = capsys.readouterr().out
     assert "tiny_cnn.safetensors" in printed
-    assert "12,000,000" in printed
+    assert f"{SIZE_LIMIT:,}" in printed
     assert "### Books at home" in (tmp_path / "weights" / "tiny_cnn.md").read_text("utf-8")
     assert load_bundle(tmp_path / "weights" / "tiny_cnn.safetensors").threshold == load_bundle(trained).threshold
 
