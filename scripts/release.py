@@ -1,6 +1,6 @@
 """Make the EfficientNet-Lite0 that ships, from nothing: render, train, choose, ship, export, fit it to films.
 
-Steps, each skipped if its result is there, so that an interrupted run goes on with the same command:
+Trainings and renderings that are finished are not repeated and interrupted ones go on, with the same command. Steps:
 
     head      what follows the frozen ImageNet backbone (renders 1,800 books first; about 40 minutes on two cores)
     gentle    the later half of the backbone, from that head (about 45 minutes)
@@ -77,9 +77,9 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(step: str, options: argparse.Namespace) -> None:
     weights = shipped_path(NAME, options.output)
     if step == "head":
-        _train(HEAD, HEAD_RUN / "version_0", RENDERED)
+        _train(HEAD, HEAD_RUN / "version_0")
     elif step == "gentle":
-        _train(GENTLE, GENTLE_RUN / "version_0", RENDERED)
+        _train(GENTLE, GENTLE_RUN / "version_0")
     elif step == "choose":
         _choose(options.choose_on)
     elif step == "ship":
@@ -98,13 +98,13 @@ def _python(*arguments: object) -> None:
     subprocess.run([sys.executable, *map(str, arguments)], check=True)
 
 
-def _train(configs: Sequence[str], run: Path, rendered: Path) -> None:
+def _train(configs: Sequence[str], run: Path) -> None:
     if (run / "metrics.json").is_file():
         logger.info("Trained already: %s", run)
         return
     resume = ["--ckpt_path", "last"] if (run / "last.ckpt").is_file() else []
     settings = [part for config in configs for part in ("--config", config)]
-    _python("train.py", *settings, "--data.root", rendered, "--data.embedded.root", rendered, *resume)
+    _python("train.py", *settings, *resume)
 
 
 def _choose(folder: Path | None) -> None:

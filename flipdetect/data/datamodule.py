@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -298,7 +299,7 @@ class FrameDataModule(pl.LightningDataModule):
         """The test side, in order, as it is; an empty list if the split has none."""
         return self._judged(self.split.test) if self.split.test else []
 
-    @property
+    @cached_property
     def rehearsal(self) -> Split:
         """The rendered frames that are mixed in (`train`), and those of other books that are left out of it (`val`)."""
         assert self._rendered is not None
