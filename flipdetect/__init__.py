@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import os
     from typing import Any
 
-    from flipdetect.inference.bundle import Bundle
     from flipdetect.inference.detect import detect_flips, stream_flips
+    from flipdetect.inference.torch_model import Bundle
 
     __version__: str
 
@@ -47,8 +47,8 @@ def load(model: str | os.PathLike[str], device: str = "auto") -> Bundle:
             be had.
     """
     # Here, not above: torch takes seconds to import, and much of the package does without it.
-    from flipdetect.inference.bundle import load_bundle
-    from flipdetect.shipped import find_model
+    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.zoo import find_model
 
     return load_bundle(find_model(model), device)
 

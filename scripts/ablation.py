@@ -22,8 +22,8 @@ from flipdetect.errors import ConfigError
 from flipdetect.evaluation.study_command import collect_runs, run_study_command, study_parser
 
 if TYPE_CHECKING:
+    from flipdetect.evaluation.config_overrides import Variation
     from flipdetect.evaluation.trainings import Run
-    from flipdetect.evaluation.variations import Variation
 
 OWN_DATA = " (own data)"
 TABLE = "ablation.json"
@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _ablate(options: argparse.Namespace) -> str:
     from flipdetect.cli import train
-    from flipdetect.evaluation.variations import load_config, parse_overrides, variations
+    from flipdetect.evaluation.config_overrides import load_config, parse_overrides, variations
 
     listed = variations(load_config(options.config), parse_overrides(options.override), options.spec)
     if options.only is not None:

@@ -23,7 +23,7 @@ from flipdetect.cli.messages import INTERRUPTED, set_up_logging
 from flipdetect.errors import FlipdetectError
 
 if TYPE_CHECKING:
-    from flipdetect.data.full_audit import FullAudit
+    from flipdetect.data.audit.audit import FullAudit
     from flipdetect.data.splits import Split
     from flipdetect.records import ClassNames, FrameRecord
 
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _audit(options: argparse.Namespace) -> tuple[FullAudit, Path]:
-    from flipdetect.data.full_audit import audit_frames
+    from flipdetect.data.audit.audit import audit_frames
     from flipdetect.data.index import index_frames
     from flipdetect.records import ClassNames
 
@@ -83,7 +83,7 @@ def _audit(options: argparse.Namespace) -> tuple[FullAudit, Path]:
 
 
 def _split(records: Sequence[FrameRecord], root: Path, classes: ClassNames, options: argparse.Namespace) -> Split:
-    from flipdetect.data.splitfile import read_split
+    from flipdetect.data.split_file import read_split
     from flipdetect.data.splits import split_records
 
     if options.split_file is not None:

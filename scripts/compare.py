@@ -32,10 +32,10 @@ from flipdetect.evaluation.options import add_model_arguments, named_models, sho
 from flipdetect.evaluation.study_command import parse_with_settings, run_study_command
 
 if TYPE_CHECKING:
-    from flipdetect.evaluation.comparison import Compared, Comparison
+    from flipdetect.evaluation.compare import Compared, Comparison
     from flipdetect.evaluation.footprint import Footprint
     from flipdetect.evaluation.shared_split import SharedSplit
-    from flipdetect.inference.bundle import Bundle
+    from flipdetect.inference.torch_model import Bundle
 
 FOOTPRINTS = "footprints.json"
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace) -> str:
-    from flipdetect.evaluation.comparison import compare
+    from flipdetect.evaluation.compare import compare
 
     models: list[Compared] = []
     shared = _shared(options)
@@ -83,9 +83,9 @@ def _compare(options: argparse.Namespace) -> str:
 
 
 def _shared(options: argparse.Namespace) -> SharedSplit:
+    from flipdetect.evaluation.config_overrides import load_config
     from flipdetect.evaluation.shared_split import given_split, own_split
     from flipdetect.evaluation.training_data import training_data
-    from flipdetect.evaluation.variations import load_config
 
     if not options.configs:
         return given_split(options.folder_path, options.split_file, options.manifest)
@@ -102,9 +102,9 @@ def _shared(options: argparse.Namespace) -> SharedSplit:
 def _models(options: argparse.Namespace, shared: SharedSplit) -> Iterator[Compared]:
     """Each model once it is trained, judged and measured."""
     from flipdetect.cli import train
+    from flipdetect.evaluation.config_overrides import Variation, load_config
     from flipdetect.evaluation.shared_split import check_unseen
     from flipdetect.evaluation.trainings import run_study
-    from flipdetect.evaluation.variations import Variation, load_config
     from flipdetect.runs import BEST
 
     names: list[str] = []
@@ -119,10 +119,10 @@ def _models(options: argparse.Namespace, shared: SharedSplit) -> Iterator[Compar
 
 
 def _judged(name: str, path: Path, shared: SharedSplit, options: argparse.Namespace) -> Compared:
-    from flipdetect.evaluation.comparison import Compared
-    from flipdetect.evaluation.labelled import evaluate_folder
-    from flipdetect.inference.bundle import load_bundle
-    from flipdetect.tasks.job import METRICS_FILE
+    from flipdetect.evaluation.compare import Compared
+    from flipdetect.evaluation.evaluate import evaluate_folder
+    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.tasks.fit import METRICS_FILE
 
     logger.info("Judging %s", name)
     bundle = load_bundle(path, "cpu")
@@ -162,7 +162,7 @@ def _exported(name: str, bundle: Bundle, folder: Path) -> Path | None:
 def _write(found: Comparison, shared: SharedSplit, options: argparse.Namespace) -> None:
     from flipdetect.atomic import write_text
     from flipdetect.data.csvfile import write_csv
-    from flipdetect.evaluation.comparison import COLUMNS
+    from flipdetect.evaluation.compare import COLUMNS
     from flipdetect.evaluation.tables import write_json, write_predictions
 
     folder = options.output

@@ -85,8 +85,8 @@ def _compare(options: argparse.Namespace) -> str:
 
     from flipdetect.atomic import write_text
     from flipdetect.evaluation.events import read_recording
-    from flipdetect.inference.event_settings import settings_of
-    from flipdetect.shipped import find_model
+    from flipdetect.events.settings import settings_of
+    from flipdetect.zoo import find_model
 
     settings = settings_of(find_model(options.model))
     films = [read_recording(*pair) for pair in zip(options.predictions, options.truth, strict=True)]

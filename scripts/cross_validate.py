@@ -31,8 +31,8 @@ from flipdetect.errors import ConfigError
 from flipdetect.evaluation.study_command import parse_with_settings, run_study_command
 
 if TYPE_CHECKING:
-    from flipdetect.evaluation.folds import Plan
-    from flipdetect.evaluation.variations import Variation
+    from flipdetect.evaluation.config_overrides import Variation
+    from flipdetect.evaluation.cross_validation import Plan
 
 TABLE, FIGURES, PREDICTIONS = "cross_validation.md", "cross_validation.json", "predictions.csv"
 
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _cross_validate(options: argparse.Namespace) -> str:
     from flipdetect.cli import train
-    from flipdetect.evaluation.folds import run_folds
+    from flipdetect.evaluation.cross_validation import run_folds
 
     plan, variation = _plan(options)
     chosen = _chosen(options, len(plan.names))
@@ -84,7 +84,7 @@ def _cross_validate(options: argparse.Namespace) -> str:
 
 def _gather(options: argparse.Namespace) -> str:
     from flipdetect.atomic import write_text
-    from flipdetect.evaluation.folds import read_plan, result_path
+    from flipdetect.evaluation.cross_validation import read_plan, result_path
     from flipdetect.evaluation.pooling import gather
     from flipdetect.evaluation.tables import write_json
 
@@ -101,9 +101,9 @@ def _gather(options: argparse.Namespace) -> str:
 
 
 def _plan(options: argparse.Namespace) -> tuple[Plan, Variation]:
-    from flipdetect.evaluation.folds import make_splits, settle_plan
+    from flipdetect.evaluation.config_overrides import Variation, load_config
+    from flipdetect.evaluation.cross_validation import make_splits, settle_plan
     from flipdetect.evaluation.training_data import labelled_index, training_data
-    from flipdetect.evaluation.variations import Variation, load_config
 
     variation = Variation(_name(options), load_config(options.config), options.settings)
     data = training_data(variation.config, variation.overrides)

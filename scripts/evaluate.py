@@ -52,9 +52,9 @@ from flipdetect.evaluation.sequence_options import add_validation_arguments, val
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.details import Details
-    from flipdetect.evaluation.labelled import Evaluation
+    from flipdetect.evaluation.evaluate import Evaluation
     from flipdetect.evaluation.sequences import ClipRow
-    from flipdetect.inference.bundle import Bundle
+    from flipdetect.inference.torch_model import Bundle
     from flipdetect.metrics.threshold import ThresholdCosts
 
 FIGURES = ("auroc", "average_precision", "f1", "f1_at_0.5", "best_f1_oracle", "precision", "recall", "accuracy")
@@ -136,7 +136,7 @@ def _scored(
     bundles: dict[str, Bundle], wanted: dict[str, dict[str, Any]], options: argparse.Namespace
 ) -> dict[str, Evaluation]:
     """Evaluations by model, and that of their mean if it is asked for."""
-    from flipdetect.evaluation.labelled import ensemble, evaluate_folder
+    from flipdetect.evaluation.evaluate import ensemble, evaluate_folder
 
     found = {name: evaluate_folder(bundles[name], **where) for name, where in wanted.items()}
     for evaluation in found.values():
@@ -166,8 +166,8 @@ def _validation_sides(
 
 def _cheapest_thresholds(bundles: dict[str, Bundle], folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """By model, the threshold with the lowest cost on its validation side; empty if no costs are given."""
-    from flipdetect.evaluation.decisions import cheapest
-    from flipdetect.evaluation.labelled import evaluate_folder
+    from flipdetect.evaluation.evaluate import evaluate_folder
+    from flipdetect.evaluation.thresholds import cheapest
 
     costs = _costs(options)
     if costs is None:

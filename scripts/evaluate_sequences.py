@@ -34,7 +34,7 @@ from flipdetect.evaluation.sequence_options import add_validation_arguments, val
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.sequences import ClipRow, ScoredClips
-    from flipdetect.inference.bundle import Bundle
+    from flipdetect.inference.torch_model import Bundle
     from flipdetect.records import ClassNames
 
 logger = logging.getLogger("flipdetect")
@@ -90,8 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(options: argparse.Namespace) -> dict[str, Bundle]:
     from flipdetect.evaluation.sequences import frame_part
-    from flipdetect.inference.bundle import load_bundle
-    from flipdetect.shipped import find_model
+    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.zoo import find_model
 
     bundles: dict[str, Bundle] = {}
     for path in options.checkpoint_path:
@@ -121,7 +121,7 @@ def _score(
     split_file: Path | None = None,
     manifest: Path | None = None,
 ) -> ScoredClips:
-    from flipdetect.evaluation.labelled import evaluate_folder
+    from flipdetect.evaluation.evaluate import evaluate_folder
     from flipdetect.evaluation.selection import select_frames
     from flipdetect.evaluation.sequences import aggregated, clip_drawing, judge_clips
 
@@ -154,7 +154,7 @@ def _save_threshold(rows: Sequence[ClipRow], of_frames: float, options: argparse
 
     from flipdetect.atomic import write_text
     from flipdetect.errors import ConfigError
-    from flipdetect.inference.event_settings import EventSettings, read_event_settings
+    from flipdetect.events.settings import EventSettings, read_event_settings
 
     path = options.save_threshold
     (row,) = (row for row in rows if row.model == options.frame_model[0] and row.method == "max")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import hush_libraries, set_up_logging
 from flipdetect.errors import FlipdetectError
-from flipdetect.shipped import SHIPPED, shipped_path
+from flipdetect.zoo import SHIPPED, shipped_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _export(options: argparse.Namespace) -> str:
     from flipdetect.export.parity import LIMITS, export_checked
     from flipdetect.export.sample import sample_frames
-    from flipdetect.inference.bundle import load_bundle
+    from flipdetect.inference.torch_model import load_bundle
 
     bundle = load_bundle(options.checkpoint_path or shipped_path(options.model), "cpu")
     if options.folder_path:

@@ -64,7 +64,7 @@ def _film(options: argparse.Namespace) -> None:
 
     from flipdetect.atomic import replacing
     from flipdetect.progress import progress_bar
-    from flipdetect.sources.decode import decode_frame
+    from flipdetect.sources.image import decode_frame
 
     moments = _moments(options.recording / "truth.csv")
     times = _times(moments[-1][0] + (moments[-1][0] - moments[0][0]) / max(1, len(moments) - 1), options)

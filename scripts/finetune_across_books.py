@@ -81,7 +81,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = _parse(args)
     set_up_logging()
     hush_libraries()
-    from flipdetect.tasks.job import TrainingInterrupted
+    from flipdetect.tasks.fit import TrainingInterrupted
 
     try:
         print(measure(options))
@@ -162,7 +162,7 @@ def _plan(options: argparse.Namespace) -> Iterator[Run]:
 
 
 def _settings(model: str, start: str, options: argparse.Namespace) -> str:
-    from flipdetect.shipped import shipped_path
+    from flipdetect.zoo import shipped_path
 
     digest = hashlib.sha256((CONFIGS / MODELS[model][start == SCRATCH]).read_bytes())
     if start != SCRATCH:
@@ -175,7 +175,7 @@ def _settings(model: str, start: str, options: argparse.Namespace) -> str:
 def _execute(run: Run, options: argparse.Namespace) -> Row:
     """Train and test as `train.py` does; checkpoints are dropped, for the figures alone are wanted."""
     from flipdetect.cli.train import TrainCLI
-    from flipdetect.tasks.job import fit_and_test
+    from flipdetect.tasks.fit import fit_and_test
 
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
@@ -213,7 +213,7 @@ def _overlay(run: Run, options: argparse.Namespace, folder: Path) -> Path:
 def _write_split(run: Run, root: Path, path: Path) -> None:
     """The training book's videos to training and validation, by seed; the other book's frames to the test."""
     from flipdetect.data.index import index_frames
-    from flipdetect.data.splitfile import write_split
+    from flipdetect.data.split_file import write_split
     from flipdetect.data.splits import split_records
 
     with run.config.open(encoding="utf-8") as file:

@@ -19,7 +19,7 @@ from PIL import Image
 from flipdetect.atomic import replacing
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
-from flipdetect.inference.bundle import load_bundle
+from flipdetect.inference.torch_model import load_bundle
 from flipdetect.outputs.plots import figure_to_array, plot_flip_strip
 from flipdetect.synth import SynthConfig, encode_frame, render_clip
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from flipdetect.data.csvfile import write_csv
 from flipdetect.data.index import index_frames
 from flipdetect.data.shard_writing import write_shards
-from flipdetect.data.splitfile import read_split
+from flipdetect.data.split_file import read_split
 from flipdetect.data.splits import split_records
 from flipdetect.errors import FlipdetectError
 from flipdetect.records import ClassNames

@@ -28,7 +28,7 @@ import numpy as np
 from tabulate import tabulate
 
 from flipdetect.atomic import write_text
-from flipdetect.data.audit import audit_split
+from flipdetect.data.audit.split_table import audit_split
 from flipdetect.data.cache import decode_frames
 from flipdetect.data.dataset import EpochSampler
 from flipdetect.data.drawing import DrawSampler, Pool

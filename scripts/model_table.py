@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
-from flipdetect.shipped import SHIPPED
+from flipdetect.zoo import SHIPPED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

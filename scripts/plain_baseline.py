@@ -27,8 +27,8 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from flipdetect.models import MobileNetV2, ResNet18, TinyCNN
-from flipdetect.models.packed import read_facts, read_tensors
-from flipdetect.shipped import shipped_path
+from flipdetect.models.safetensors import read_facts, read_tensors
+from flipdetect.zoo import shipped_path
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDES = (0.7, 0.15, 0.15)  # train, validation and test, as flipdetect divides

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flipdetect.data.prepare import DEFAULT_RATE, PROBLEMS_NAME, Preparation, prepare_data
+from flipdetect.data.prepare.convert import DEFAULT_RATE, PROBLEMS_NAME, Preparation, prepare_data
 from flipdetect.errors import FlipdetectError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from flipdetect.cli.messages import hush_libraries, set_up_logging
 from flipdetect.errors import FlipdetectError
-from flipdetect.shipped import SHIPPED
+from flipdetect.zoo import SHIPPED
 
 FRAMES, COMPARED = 128, 32
 
@@ -102,7 +102,7 @@ def _quantize(options: argparse.Namespace) -> str:
 def _exported(options: argparse.Namespace, folder: Path) -> Path:
     """The model as a float32 ONNX file: the one there is, or one made in a folder."""
     from flipdetect.inference.onnx_model import SUFFIX
-    from flipdetect.shipped import shipped_path
+    from flipdetect.zoo import shipped_path
 
     if options.model is not None:
         return shipped_path(options.model).with_suffix(SUFFIX)
@@ -111,7 +111,7 @@ def _exported(options: argparse.Namespace, folder: Path) -> Path:
         return given
 
     from flipdetect.export.onnx import export_onnx
-    from flipdetect.inference.bundle import load_bundle
+    from flipdetect.inference.torch_model import load_bundle
 
     return export_onnx(load_bundle(given, "cpu"), folder / f"{given.stem}{SUFFIX}")
 

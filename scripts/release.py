@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 from flipdetect.cli.messages import hush_libraries, set_up_logging
 from flipdetect.errors import ConfigError, FlipdetectError
-from flipdetect.shipped import FOLDER, shipped_path
+from flipdetect.zoo import FOLDER, shipped_path
 
 if TYPE_CHECKING:
-    from flipdetect.inference.bundle import Bundle
+    from flipdetect.inference.torch_model import Bundle
 
 NAME = "efficientnet_lite0"
 HEAD = ("configs/efficientnet.yaml", f"configs/release/{NAME}_head.yaml")
@@ -133,7 +133,7 @@ def _judge(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
     """AUROC of each part of a labelled set, and their mean; a part without flips is set against those of all others."""
     import numpy as np
 
-    from flipdetect.evaluation.labelled import evaluate_folder
+    from flipdetect.evaluation.evaluate import evaluate_folder
 
     judged = evaluate_folder(_averaged(checkpoints), folder).judged
     targets = np.array([one.record.label == "flip" for one in judged])
@@ -160,7 +160,7 @@ def _averaged(checkpoints: Sequence[Path]) -> Bundle:
     from dataclasses import replace
 
     from flipdetect.export.shipping import mean_tensors
-    from flipdetect.inference.bundle import load_bundle, read_model
+    from flipdetect.inference.torch_model import load_bundle, read_model
 
     bundle = load_bundle(checkpoints[0], "cpu")
     bundle.task.load_state_dict(mean_tensors([read_model(path)[1] for path in checkpoints]))
@@ -222,7 +222,7 @@ def _adjust(path: Path) -> None:
     import yaml
 
     from flipdetect.atomic import write_text
-    from flipdetect.inference.event_settings import read_event_settings
+    from flipdetect.events.settings import read_event_settings
 
     learnt = read_event_settings(path)
     adjusted = replace(learnt, hmm=replace(learnt.hmm, **LEVEL), clip_threshold=CLIP_THRESHOLD)

@@ -54,7 +54,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    from flipdetect.evaluation.perturbations import BASIC, MORE
+    from flipdetect.evaluation.corruptions import BASIC, MORE
     from flipdetect.evaluation.robustness import measure_robustness
     from flipdetect.evaluation.selection import select_frames
     from flipdetect.evaluation.tables import write_json

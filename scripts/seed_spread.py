@@ -30,8 +30,8 @@ def _spread(options: argparse.Namespace) -> str:
     from tabulate import tabulate
 
     from flipdetect.cli import train
+    from flipdetect.evaluation.config_overrides import Variation, load_config, parse_overrides
     from flipdetect.evaluation.trainings import summary
-    from flipdetect.evaluation.variations import Variation, load_config, parse_overrides
 
     name = "+".join(path.stem for path in options.config)
     variation = Variation(name, load_config(options.config), parse_overrides(options.override))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
-from flipdetect.shipped import FOLDER, SHIPPED, SIZE_LIMIT
+from flipdetect.zoo import FOLDER, SHIPPED, SIZE_LIMIT
 
 if TYPE_CHECKING:
     from flipdetect.tasks.decision import Decision

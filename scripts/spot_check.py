@@ -20,7 +20,7 @@ from pathlib import Path
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
 from flipdetect.evaluation.options import SIDES, set_name, short_model_name
-from flipdetect.shipped import DEFAULT, SHIPPED
+from flipdetect.zoo import DEFAULT, SHIPPED
 
 LOGS = Path("logs")
 
@@ -66,7 +66,7 @@ def _check(options: argparse.Namespace) -> None:
     from flipdetect.evaluation.options import selection
     from flipdetect.evaluation.selection import select_frames
     from flipdetect.evaluation.spot_check import choose_frames, spot_check
-    from flipdetect.inference.engine import load_model, newest_frame_model
+    from flipdetect.inference.load import load_model, newest_frame_model
 
     named = options.model or options.checkpoint_path or newest_frame_model(LOGS) or DEFAULT
     model = load_model(named, options.engine, options.device)

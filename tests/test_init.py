@@ -9,8 +9,8 @@ import torch
 
 import flipdetect
 from flipdetect.errors import ConfigError, FrameError, ModelError
-from flipdetect.inference.bundle import Bundle
-from flipdetect.sources.decode import decode_frame
+from flipdetect.inference.torch_model import Bundle
+from flipdetect.sources.image import decode_frame
 from flipdetect.tasks import TinyCNNClassifier
 from tests.frame_sets import page_frame, write_frame
 

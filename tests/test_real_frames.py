@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from flipdetect.data.index import index_frames
+from flipdetect.events.settings import settings_of
 from flipdetect.inference.detect import detect_flips
-from flipdetect.inference.engine import load_model
-from flipdetect.inference.event_settings import settings_of
-from flipdetect.inference.predictor import Predictor
+from flipdetect.inference.folder import Predictor
+from flipdetect.inference.load import load_model
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
-from flipdetect.shipped import DEFAULT, shipped_path
-from flipdetect.sources.decode import decode_frame
+from flipdetect.sources.image import decode_frame
+from flipdetect.zoo import DEFAULT, shipped_path
 
 pytestmark = pytest.mark.realdev
 CLIPS = "frames"

@@ -13,13 +13,13 @@ from flipdetect.benchmark.figure import Table
 from flipdetect.benchmark.running import Workplace, median
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.errors import DataError
-from flipdetect.evaluation.labelled import judge
+from flipdetect.evaluation.evaluate import judge
 from flipdetect.export.onnx_writing import write_float16
 from flipdetect.export.quantize import Quantisation, quantize_checked
+from flipdetect.inference.folder import Predictor
 from flipdetect.inference.onnx_model import SUFFIX, OnnxModel, load_onnx
-from flipdetect.inference.predictor import Predictor
 from flipdetect.records import ClassNames, FrameRecord
-from flipdetect.shipped import SHIPPED, shipped_path
+from flipdetect.zoo import SHIPPED, shipped_path
 
 PRECISIONS = ("float32", "float16", "int8")
 CALIBRATION, COMPARED, JUDGED = 128, 32, 800

@@ -9,7 +9,7 @@ from typing import Any
 from flipdetect.benchmark.figure import Figure, Findings, Table
 from flipdetect.benchmark.footage import phone_frames
 from flipdetect.benchmark.running import Run, Workplace, in_turns, median, spread
-from flipdetect.shipped import SHIPPED
+from flipdetect.zoo import SHIPPED
 
 FRAMES, REPEATS, LATENCY_RUNS = 128, 3, 3
 STAGES = ("read", "decode", "resize", "normalise", "model")

@@ -28,11 +28,11 @@ from flipdetect.atomic import write_text
 from flipdetect.cli import inference
 from flipdetect.errors import DataError
 from flipdetect.inference.cores import usable_cores
-from flipdetect.inference.engine import load_model
-from flipdetect.inference.predictor import BATCH, SINGLE_BATCH
-from flipdetect.inference.prepared import TrainedModel
-from flipdetect.sources.decode import decode_frame
+from flipdetect.inference.folder import BATCH, SINGLE_BATCH
+from flipdetect.inference.load import load_model
+from flipdetect.inference.model import TrainedModel
 from flipdetect.sources.folder import find_files
+from flipdetect.sources.image import decode_frame
 
 WARM_UP = 20
 

@@ -10,7 +10,7 @@ from flipdetect.benchmark.figure import Aim, Figure, Findings
 from flipdetect.benchmark.footage import labelled_frames, one_frame
 from flipdetect.benchmark.models import LabelledSet, ModelRow, divide, labelled_set, model_rows, row_table
 from flipdetect.benchmark.running import Workplace
-from flipdetect.shipped import SHIPPED
+from flipdetect.zoo import SHIPPED
 
 SIZE_AIMS_MB = {
     ("tiny_cnn", "float32"): 0.6,

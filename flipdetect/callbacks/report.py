@@ -16,7 +16,7 @@ from flipdetect.records import FrameScore
 from flipdetect.sources.folder import name_below
 
 if TYPE_CHECKING:
-    from flipdetect.evaluation.labelled import Evaluation
+    from flipdetect.evaluation.evaluate import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class RunReport(ScoreCallback):
             return
         from flipdetect.evaluation.report import make_report
         from flipdetect.evaluation.report.collect import Extras, collect
-        from flipdetect.inference.bundle import load_bundle
+        from flipdetect.inference.torch_model import load_bundle
 
         folder = run / self.folder
         collect(
@@ -66,7 +66,7 @@ class RunReport(ScoreCallback):
 
 
 def _evaluation(data: Any, scores: EpochScores) -> Evaluation:
-    from flipdetect.evaluation.labelled import judge
+    from flipdetect.evaluation.evaluate import judge
 
     side = getattr(data.split, scores.stage)
     records = tuple(side[position] for position in scores.indices)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from flipdetect.cli.messages import INTERRUPTED, set_up_logging
 from flipdetect.errors import DataError, FlipdetectError
-from flipdetect.shipped import DEFAULT, SHIPPED, shipped_path
+from flipdetect.zoo import DEFAULT, SHIPPED, shipped_path
 
 if TYPE_CHECKING:
-    from flipdetect.inference.predictor import Predictor
+    from flipdetect.inference.folder import Predictor
     from flipdetect.records import FrameScore
 
 logger = logging.getLogger(__name__)
@@ -141,9 +141,9 @@ def _score_folder(options: argparse.Namespace) -> int:
         raise DataError(f"no frames: {root} holds no .jpg, .jpeg, .png, .webp or .bmp file, in no subfolder either")
     checkpoint = _model_path(options)
 
-    from flipdetect.inference.engine import load_model
-    from flipdetect.inference.event_settings import chosen_settings
-    from flipdetect.inference.predictor import Predictor
+    from flipdetect.events.settings import chosen_settings
+    from flipdetect.inference.folder import Predictor
+    from flipdetect.inference.load import load_model
 
     clip_threshold = chosen_settings(checkpoint, options.event_settings, options.threshold).clip_threshold
     # Decoding takes as long as scoring: threads that do both need none beside them.
@@ -163,7 +163,7 @@ def _model_path(options: argparse.Namespace) -> Path:
     if options.checkpoint_path is not None:
         path: Path = options.checkpoint_path
         return path
-    from flipdetect.inference.engine import newest_frame_model
+    from flipdetect.inference.load import newest_frame_model
 
     newest = newest_frame_model(LOGS)
     if newest is not None:

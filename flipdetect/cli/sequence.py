@@ -15,12 +15,12 @@ from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from flipdetect.apps.clips import Clip
-    from flipdetect.apps.extraction import Extraction
-    from flipdetect.apps.products import Finding
-    from flipdetect.apps.resuming import RunNote
-    from flipdetect.inference.prepared import TrainedModel
+    from flipdetect.inference.model import TrainedModel
     from flipdetect.outputs.predictions import PredictionWriter
+    from flipdetect.pipeline.clips import Clip
+    from flipdetect.pipeline.extract_pages import Extraction
+    from flipdetect.pipeline.resuming import RunNote
+    from flipdetect.pipeline.write_outputs import Finding
     from flipdetect.records import FrameScore
 
 logger = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:
     """Turns from a predictions.csv, by the settings of a model: nothing is decoded or scored but pictures asked for."""
-    from flipdetect.apps.extraction import Extraction, by_video
-    from flipdetect.inference.event_settings import chosen_settings
-    from flipdetect.inference.shots import frame_times
+    from flipdetect.events.settings import chosen_settings
     from flipdetect.outputs.predictions import read_predictions
+    from flipdetect.pipeline.extract_pages import Extraction, by_video
+    from flipdetect.sources.streams import frame_times
 
     scores = frame_times(read_predictions(options.scores), options.fps)
     if not scores:
@@ -48,12 +48,12 @@ def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:
 
 def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     """Score videos or ordered frames, then write what was found; after Ctrl-C, what was found so far."""
-    from flipdetect.apps.extraction import Extraction
-    from flipdetect.apps.resuming import forget_note
-    from flipdetect.inference.engine import load_model
-    from flipdetect.inference.event_settings import chosen_settings
-    from flipdetect.inference.predictor import BATCH
+    from flipdetect.events.settings import chosen_settings
+    from flipdetect.inference.folder import BATCH
+    from flipdetect.inference.load import load_model
     from flipdetect.outputs.predictions import PredictionWriter
+    from flipdetect.pipeline.extract_pages import Extraction
+    from flipdetect.pipeline.resuming import forget_note
 
     model = load_model(model_path, options.engine, options.device, fast=True)
     clips = _video_clips(options) if options.video else _folder_clips(options, model.naming)
@@ -89,7 +89,7 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
 
 
 def _note(options: argparse.Namespace, model: TrainedModel, threshold: float, clips: Sequence[Clip]) -> RunNote:
-    from flipdetect.apps.resuming import note_of
+    from flipdetect.pipeline.resuming import note_of
 
     settings: dict[str, object] = {"--threshold": f"{threshold:.9g}"}
     if not options.video:
@@ -103,7 +103,7 @@ def _note(options: argparse.Namespace, model: TrainedModel, threshold: float, cl
 
 def _check_and_note(writer: PredictionWriter, note: RunNote, videos: Sequence[str]) -> None:
     """Refuse to go on with another run's table; leave word of what this one's rows are made with."""
-    from flipdetect.apps.resuming import check_same_run, write_note
+    from flipdetect.pipeline.resuming import check_same_run, write_note
 
     if writer.part_path is None:
         return
@@ -114,7 +114,7 @@ def _check_and_note(writer: PredictionWriter, note: RunNote, videos: Sequence[st
 
 
 def _video_clips(options: argparse.Namespace) -> Sequence[Clip]:
-    from flipdetect.apps.clips import Pace, video_clips
+    from flipdetect.pipeline.clips import Pace, video_clips
     from flipdetect.sources.video import find_videos
 
     paths: dict[Path, None] = {}
@@ -129,9 +129,9 @@ def _video_clips(options: argparse.Namespace) -> Sequence[Clip]:
 
 
 def _folder_clips(options: argparse.Namespace, naming: Any) -> Sequence[Clip]:
-    from flipdetect.apps.clips import FolderClip
-    from flipdetect.inference.shots import sequence_files
+    from flipdetect.pipeline.clips import FolderClip
     from flipdetect.sources.folder import find_files
+    from flipdetect.sources.streams import sequence_files
 
     root = options.folder_path.expanduser()
     found = find_files(root)
@@ -149,7 +149,7 @@ def _wants_pictures(options: argparse.Namespace) -> bool:
 
 def _clips_of_scores(scores: dict[str, list[FrameScore]], options: argparse.Namespace) -> dict[str, Clip]:
     """The videos that scores came from, as far as they still lie where the table says."""
-    from flipdetect.apps.clips import Pace, VideoClip
+    from flipdetect.pipeline.clips import Pace, VideoClip
 
     clips: dict[str, Clip] = {}
     for video, own in scores.items():
@@ -163,15 +163,15 @@ def _clips_of_scores(scores: dict[str, list[FrameScore]], options: argparse.Name
 
 
 def _finding(extraction: Extraction, video: str, clip: Clip | None, source: str) -> Finding:
-    from flipdetect.apps.products import Finding
+    from flipdetect.pipeline.write_outputs import Finding
 
     return Finding(extraction.result(clip, video, source), extraction.scores[video], clip)
 
 
 def _score(extraction: Extraction, clip: Clip, writer: Any) -> None:
     """Score one clip under a progress bar that tells frames of the film per second and the time left."""
-    from flipdetect.apps.clips import VideoClip
     from flipdetect.errors import FrameError
+    from flipdetect.pipeline.clips import VideoClip
     from flipdetect.progress import progress_bar
 
     try:
@@ -196,8 +196,8 @@ def _score(extraction: Extraction, clip: Clip, writer: Any) -> None:
 
 def _deliver(findings: Sequence[Finding], options: argparse.Namespace) -> list[Path]:
     """Write the products, and say what was found."""
-    from flipdetect.apps.products import Wanted, write_products
     from flipdetect.outputs.turns import format_turn_table
+    from flipdetect.pipeline.write_outputs import Wanted, write_products
 
     folder = Path() if str(options.output) == "-" else options.output.parent
     wanted = Wanted(folder, options.save_stills, options.pdf, options.report, options.preview)

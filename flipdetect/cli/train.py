@@ -21,8 +21,8 @@ from flipdetect.errors import FlipdetectError
 from flipdetect.metrics.frame import check_monitor
 from flipdetect.runs import run_to_resume, version_for
 from flipdetect.tasks import FrameClassifier
-from flipdetect.tasks.job import TrainingInterrupted, fit_and_test
-from flipdetect.tasks.precision import reuse_freed_memory, settled_precision
+from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test
+from flipdetect.tasks.hardware import reuse_freed_memory, settled_precision
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")

@@ -10,7 +10,7 @@ import yaml
 from pytorch_lightning.callbacks import Callback
 
 from flipdetect.callbacks import InterruptCheckpoint
-from flipdetect.callbacks.reporting import EpochReport, Report
+from flipdetect.callbacks.pruning import EpochReport, Report
 from flipdetect.cli.train import TrainCLI
 from flipdetect.errors import ConfigError
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
-from flipdetect.data.audit import audit_split
+from flipdetect.data.audit.audit import audit_frames
+from flipdetect.data.audit.split_table import audit_split
 from flipdetect.data.augment import Augmentation, Transform
 from flipdetect.data.cache import DecodedFrames
 from flipdetect.data.clip_dataset import ClipDataset, ClipDrawing
@@ -28,16 +29,15 @@ from flipdetect.data.dataset import (
 )
 from flipdetect.data.drawing import Balance, DrawSampler, Pool, epoch_counts
 from flipdetect.data.embedded import EmbeddedData
-from flipdetect.data.full_audit import audit_frames
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.loading import Loading, SettledLoading, settled_loading, start_worker
-from flipdetect.data.mixing import RENDERED_CLASSES, MixedFrames, MixIn
 from flipdetect.data.pairs import PairSampler, twin_positions
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.reading import FrameSet, read_set, read_shards
+from flipdetect.data.rehearsal import RENDERED_CLASSES, MixedFrames, MixIn
 from flipdetect.data.shard_stream import ShardStream
 from flipdetect.data.shards import FRAMES_NAME, read_shard_list
-from flipdetect.data.splitfile import read_split, write_split
+from flipdetect.data.split_file import read_split, write_split
 from flipdetect.data.splits import SIDES, GroupChoice, Split, split_records
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from flipdetect.data.augment import Augmentation
-from flipdetect.data.frames import Frame, Frames
+from flipdetect.data.frame_set import Frame, Frames
 from flipdetect.data.masks import Mask, Masks, coarse_maps
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.records import ClassNames, FrameRecord

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from flipdetect.data.frames import Frame
+from flipdetect.data.frame_set import Frame
 from flipdetect.data.packs import map_pack
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FrameError

@@ -11,11 +11,11 @@ import numpy as np
 from flipdetect.data.cachefolder import CacheFolder
 from flipdetect.data.contents import Digest, KnownFiles, Look, digest_of, look_of
 from flipdetect.data.decoded import NOWHERE, DecodedFrames, check_frames, in_threads
-from flipdetect.data.frames import Frame
+from flipdetect.data.frame_set import Frame
 from flipdetect.data.packs import PackWriter, read_contents, touch
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FrameError
-from flipdetect.sources.decode import read_bytes
+from flipdetect.sources.image import read_bytes
 
 CACHE_VERSION = 2
 """Part of every key; raised when decoding or resizing changes what a file becomes."""

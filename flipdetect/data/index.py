@@ -20,8 +20,8 @@ from flipdetect.data.layout import MANIFEST_NAME, find_data_root, folder_role, s
 from flipdetect.errors import DataError, FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
-from flipdetect.sources.decode import probe_frame
 from flipdetect.sources.folder import FolderFiles, Problem, walk_files
+from flipdetect.sources.image import probe_frame
 from flipdetect.sources.manifest import ManifestRow, read_manifest
 from flipdetect.sources.naming import NamePattern, ParsedName, parse_name, video_id
 

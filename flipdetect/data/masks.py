@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flipdetect.data.cache import DecodedFrames, decode_frames
-from flipdetect.data.frames import Frames
+from flipdetect.data.frame_set import Frames
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.records import FrameRecord
 

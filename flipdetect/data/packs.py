@@ -22,7 +22,7 @@ import numpy as np
 
 from flipdetect.atomic import write_text
 from flipdetect.data.contents import DIGEST_BYTES, Digest
-from flipdetect.data.frames import Frame
+from flipdetect.data.frame_set import Frame
 
 logger = logging.getLogger(__name__)
 

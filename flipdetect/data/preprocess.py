@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flipdetect.errors import ConfigError
-from flipdetect.sources.decode import decode_frame
+from flipdetect.sources.image import decode_frame
 
 SPEC_VERSION = 1
 """Raised when the meaning of a field changes; a spec of another version is refused instead of guessed at."""

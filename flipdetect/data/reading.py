@@ -9,7 +9,7 @@ from pathlib import Path
 from flipdetect.data.augment import Augmentation
 from flipdetect.data.cache import DecodedFrames, decode_frames
 from flipdetect.data.dataset import FrameDataset
-from flipdetect.data.frames import Frames
+from flipdetect.data.frame_set import Frames
 from flipdetect.data.index import FrameIndex, Problem, index_frames
 from flipdetect.data.masks import Masks, kept_spec, read_masks
 from flipdetect.data.preprocess import PreprocessSpec

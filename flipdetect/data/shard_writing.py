@@ -22,8 +22,8 @@ from flipdetect.data.splits import SIDES, Split
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameRecord
-from flipdetect.sources.decode import decode_frame, read_bytes
 from flipdetect.sources.folder import Problem, name_below
+from flipdetect.sources.image import decode_frame, read_bytes
 
 ROWS_SUFFIX = ".rows"
 PLAN_NAME = "plan.txt"

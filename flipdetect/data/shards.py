@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from flipdetect.data.frames import Frame
+from flipdetect.data.frame_set import Frame
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError
 from flipdetect.records import ClassNames, FrameRecord

@@ -18,7 +18,7 @@ from typing import Literal
 
 from natsort import natsorted
 
-from flipdetect.data.dealing import Group, can_deal, deal_groups
+from flipdetect.data.stratified_groups import Group, can_deal, deal_groups
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 

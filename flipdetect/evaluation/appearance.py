@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from flipdetect.errors import FrameError
 from flipdetect.progress import progress_bar
-from flipdetect.sources.decode import decode_frame, probe_frame
+from flipdetect.sources.image import decode_frame, probe_frame
 
 SIDE = 384
 """Pixels of the long side at which frames are measured: what is finer no model of this package sees."""

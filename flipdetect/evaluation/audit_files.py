@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from flipdetect.atomic import write_text
-from flipdetect.data.audit import Shared
+from flipdetect.data.audit.audit import FAULTS, KINDS, Finding, FullAudit
+from flipdetect.data.audit.split_table import Shared
 from flipdetect.data.csvfile import write_csv
-from flipdetect.data.full_audit import FAULTS, KINDS, Finding, FullAudit
 from flipdetect.outputs.plots import PicturePair, plot_pairs
 from flipdetect.records import FrameRecord
-from flipdetect.sources.decode import decode_frame
 from flipdetect.sources.folder import name_below
+from flipdetect.sources.image import decode_frame
 
 SCHEMA_VERSION = 1
 """Raised when the meaning of a field of the JSON file changes; fields may be added without."""

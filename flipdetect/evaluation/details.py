@@ -8,8 +8,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from flipdetect.evaluation.decisions import decision_facts, decision_table
-from flipdetect.evaluation.labelled import Evaluation
+from flipdetect.evaluation.evaluate import Evaluation
+from flipdetect.evaluation.thresholds import decision_facts, decision_table
 from flipdetect.evaluation.uncertainty import Difference, differences, evaluation_intervals, intervals_as_dict
 from flipdetect.metrics.intervals import Interval
 from flipdetect.metrics.threshold import ThresholdCosts

@@ -13,8 +13,8 @@ import numpy as np
 from tabulate import tabulate
 
 from flipdetect.errors import DataError
-from flipdetect.inference.event_fit import ScoredRecording, fit_event_parameters
-from flipdetect.inference.events import (
+from flipdetect.events.fit import ScoredRecording, fit_event_parameters
+from flipdetect.events.hysteresis import (
     EventParameters,
     HmmDetector,
     HysteresisDetector,

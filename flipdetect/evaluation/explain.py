@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from flipdetect.errors import ConfigError, ModelError
-from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.torch_model import Bundle
 from flipdetect.models.base import FrameModel
 
 Picture = npt.NDArray[np.uint8]

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.model import TrainedModel
 from flipdetect.inference.onnx_model import load_onnx
-from flipdetect.inference.prepared import TrainedModel
+from flipdetect.inference.torch_model import Bundle
 
 REPEATS, WARM_UP = 50, 5
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from flipdetect.evaluation.labelled import Evaluation, Judged
+from flipdetect.evaluation.evaluate import Evaluation, Judged
 from flipdetect.outputs.plots import plot_mistakes
-from flipdetect.sources.decode import decode_frame
+from flipdetect.sources.image import decode_frame
 
 DEFAULT_COUNT = 24
 # Pixels that a frame on the sheet must keep, height and width: enough to see what is wrong with it.

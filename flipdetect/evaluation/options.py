@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flipdetect.runs import BEST, LAST
-from flipdetect.shipped import SHIPPED, shipped_path
+from flipdetect.zoo import SHIPPED, shipped_path
 
 if TYPE_CHECKING:
-    from flipdetect.inference.bundle import Bundle
+    from flipdetect.inference.torch_model import Bundle
 
 SIDES = ("train", "val", "test")
 
@@ -59,7 +59,7 @@ def load_models(options: argparse.Namespace) -> dict[str, Bundle]:
     Raises:
         ModelError: if one cannot be loaded.
     """
-    from flipdetect.inference.bundle import load_bundle
+    from flipdetect.inference.torch_model import load_bundle
 
     return {name: load_bundle(path, options.device) for name, path in named_models(options).items()}
 

@@ -22,12 +22,12 @@ from tabulate import tabulate
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError
+from flipdetect.evaluation.corruptions import CLEAN, Perturbation, identity
 from flipdetect.evaluation.figures import frame_figures
-from flipdetect.evaluation.perturbations import CLEAN, Perturbation, identity
-from flipdetect.inference.bundle import Bundle
-from flipdetect.inference.prepared import TrainedModel
+from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.torch_model import Bundle
 from flipdetect.progress import progress_bar
-from flipdetect.sources.decode import decode_frame
+from flipdetect.sources.image import decode_frame
 
 COMPARED = ("f1", "auroc")
 """Figures whose change against clean frames is reported."""

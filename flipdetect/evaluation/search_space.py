@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import yaml
 
 from flipdetect.errors import ConfigError
-from flipdetect.evaluation.variations import Config
+from flipdetect.evaluation.config_overrides import Config
 
 _FIELDS = {
     "float": ({"low", "high"}, {"step"}),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.data.splitfile import read_split
+from flipdetect.data.split_file import read_split
 from flipdetect.errors import DataError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern

@@ -14,10 +14,10 @@ from tabulate import tabulate
 from flipdetect.data.clip_dataset import ClipDrawing, clip_positions, spread
 from flipdetect.data.index import FrameIndex
 from flipdetect.errors import DataError, FrameError, ModelError
+from flipdetect.evaluation.evaluate import Evaluation
 from flipdetect.evaluation.figures import ORACLE, frame_figures
-from flipdetect.evaluation.labelled import Evaluation
-from flipdetect.inference.bundle import Bundle, read_model
-from flipdetect.metrics.sequence import AGGREGATIONS, Confusion, aggregate, confusion, sequence_threshold
+from flipdetect.inference.torch_model import Bundle, read_model
+from flipdetect.metrics.clip import AGGREGATIONS, Confusion, aggregate, confusion, sequence_threshold
 from flipdetect.metrics.threshold import DEFAULT_THRESHOLD
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames

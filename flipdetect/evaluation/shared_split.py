@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.splitfile import write_split
+from flipdetect.data.split_file import write_split
 from flipdetect.data.splits import split_records
 from flipdetect.errors import DataError
 from flipdetect.evaluation.selection import SPLIT_FILE

@@ -25,9 +25,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from flipdetect.errors import DataError
+from flipdetect.evaluation.evaluate import Evaluation, Judged, arrays
 from flipdetect.evaluation.figures import ORACLE, frame_figures
 from flipdetect.evaluation.grouping import Key, group_members, key_of, known, text_key
-from flipdetect.evaluation.labelled import Evaluation, Judged, arrays
 from flipdetect.records import FrameRecord
 
 HEADINGS = {

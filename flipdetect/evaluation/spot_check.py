@@ -13,10 +13,10 @@ from tabulate import tabulate
 
 from flipdetect.data.index import FrameIndex
 from flipdetect.errors import ConfigError
-from flipdetect.inference.predictor import Model, Predictor
+from flipdetect.inference.folder import Model, Predictor
 from flipdetect.outputs.plots import Spot, plot_spots
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
-from flipdetect.sources.decode import decode_frame
+from flipdetect.sources.image import decode_frame
 
 # Pixels that a frame on the picture must keep, height and width.
 _SHOWN = (480, 270)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flipdetect.errors import DataError
-from flipdetect.inference.stills import kept
 from flipdetect.records import Still
+from flipdetect.stills.measure import kept
 
 UNOBSTRUCTED = 0.05
 """Share of the open pages that hands may cover, unless told otherwise: a finger at the margin."""

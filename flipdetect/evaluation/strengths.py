@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from flipdetect.data.index import FrameIndex
-from flipdetect.evaluation.perturbations import FAMILIES, Family
+from flipdetect.evaluation.corruptions import FAMILIES, Family
 from flipdetect.evaluation.robustness import ChangedScores, score_changes
-from flipdetect.inference.prepared import TrainedModel
+from flipdetect.inference.model import TrainedModel
 from flipdetect.metrics.intervals import Interval, bootstrap_difference, bootstrap_intervals
 
 FIGURES = ("f1", "auroc")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from flipdetect.errors import FlipdetectError
 
 if TYPE_CHECKING:
+    from flipdetect.evaluation.config_overrides import Variation
     from flipdetect.evaluation.trainings import Run
-    from flipdetect.evaluation.variations import Variation
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def parse_with_settings(parser: argparse.ArgumentParser, args: Sequence[str] | N
     `--data.root frames/` and `--model.lr=0.001` become `{"data.root": "frames/", "model.lr": 0.001}`, as `settings` of
     what is returned; values are YAML. Leaves with status 2 if something else is left over.
     """
-    from flipdetect.evaluation.variations import parse_overrides
+    from flipdetect.evaluation.config_overrides import parse_overrides
 
     options, rest = parser.parse_known_args(args)
     pairs = []

@@ -12,7 +12,7 @@ from flipdetect.atomic import write_text
 from flipdetect.data.csvfile import write_csv
 
 if TYPE_CHECKING:
-    from flipdetect.evaluation.labelled import Evaluation
+    from flipdetect.evaluation.evaluate import Evaluation
     from flipdetect.evaluation.slices import Group
 
 COLUMNS = ("model", "set", "path", "video", "frame", "source", "truth", "probability", "label", "error")

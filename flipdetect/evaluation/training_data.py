@@ -10,7 +10,7 @@ from typing import Any
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.errors import ConfigError, FlipdetectError
-from flipdetect.evaluation.variations import Config
+from flipdetect.evaluation.config_overrides import Config
 
 _PREFIX = "data."
 

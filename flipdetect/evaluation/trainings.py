@@ -22,12 +22,12 @@ import yaml
 
 from flipdetect.atomic import write_text
 from flipdetect.errors import ConfigError, ModelError
+from flipdetect.evaluation.config_overrides import Config, Variation
+from flipdetect.evaluation.evaluate import evaluate_folder
 from flipdetect.evaluation.figures import ORACLE
-from flipdetect.evaluation.labelled import evaluate_folder
-from flipdetect.evaluation.variations import Config, Variation
-from flipdetect.inference.bundle import load_bundle
+from flipdetect.inference.torch_model import load_bundle
 from flipdetect.runs import BEST, LAST, newest_run
-from flipdetect.tasks.job import METRICS_FILE
+from flipdetect.tasks.fit import METRICS_FILE
 
 logger = logging.getLogger(__name__)
 

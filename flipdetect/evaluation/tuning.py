@@ -24,8 +24,8 @@ import yaml
 
 from flipdetect.atomic import write_text
 from flipdetect.errors import ConfigError
+from flipdetect.evaluation.config_overrides import Config
 from flipdetect.evaluation.search_space import Range, Value, with_values
-from flipdetect.evaluation.variations import Config
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flipdetect.errors import DataError
-from flipdetect.evaluation.labelled import Evaluation, arrays
+from flipdetect.evaluation.evaluate import Evaluation, arrays
 from flipdetect.metrics.intervals import METRICS, RESAMPLES, Interval, bootstrap_difference, bootstrap_intervals
 
 logger = logging.getLogger(__name__)

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 import flipdetect
 from flipdetect.errors import ModelError
 from flipdetect.export.onnx_writing import check_packages, store_float16, write_model
-from flipdetect.inference.bundle import Bundle
 from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, file_digest
+from flipdetect.inference.torch_model import Bundle
 from flipdetect.models.base import FrameModel
-from flipdetect.models.evidence import MAPS
+from flipdetect.models.evidence_maps import MAPS
 from flipdetect.runs import NO_TEMPERATURE
-from flipdetect.shipped import SUFFIX
 from flipdetect.tasks import SequenceClassifier
+from flipdetect.zoo import SUFFIX
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
 from flipdetect.export.onnx import Precision, export_onnx
-from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.model import TrainedModel
 from flipdetect.inference.onnx_model import load_onnx
-from flipdetect.inference.prepared import TrainedModel
+from flipdetect.inference.torch_model import Bundle
 
 Inputs = npt.NDArray[np.float32]
 

@@ -17,12 +17,12 @@ from torch import Tensor
 from flipdetect.atomic import replacing
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.export.card import card_markdown, limits
-from flipdetect.inference.bundle import load_bundle, read_model
-from flipdetect.models.packed import write_packed
+from flipdetect.inference.torch_model import load_bundle, read_model
+from flipdetect.models.safetensors import write_packed
 from flipdetect.models.weights import IMAGENET, NO_WEIGHTS
 from flipdetect.runs import NO_TEMPERATURE, stored_temperature
-from flipdetect.shipped import FOLDER, SHIPPED, SIZE_LIMIT, shipped_bytes, shipped_path
 from flipdetect.tasks.decision import Decision
+from flipdetect.zoo import FOLDER, SHIPPED, SIZE_LIMIT, shipped_bytes, shipped_path
 
 Figures = Mapping[str, Mapping[str, float | int | str]]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from flipdetect.errors import DataError
-from flipdetect.inference.engine import load_model
-from flipdetect.inference.event_frames import ScoredFrame
-from flipdetect.inference.event_settings import EventSettings, settings_of
-from flipdetect.inference.prepared import TrainedModel
-from flipdetect.inference.scan import RATE_HZ, REFINE, Scanner, ScanSettings, Shot
-from flipdetect.inference.shots import FPS, VideoShots, array_shots, camera_shots, file_shots, sequence_files
+from flipdetect.events.score_history import ScoredFrame
+from flipdetect.events.settings import EventSettings, settings_of
+from flipdetect.inference.load import load_model
+from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.video import RATE_HZ, REFINE, Scanner, ScanSettings, Shot
 from flipdetect.records import FlipEvent, FrameScore
-from flipdetect.shipped import DEFAULT, find_model
 from flipdetect.sources.folder import find_files
+from flipdetect.sources.streams import FPS, VideoShots, array_shots, camera_shots, file_shots, sequence_files
+from flipdetect.zoo import DEFAULT, find_model
 
 Source = str | os.PathLike[str] | int | Iterable[Any]
 

@@ -14,8 +14,8 @@ import numpy as np
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
 from flipdetect.inference.cores import usable_cores
+from flipdetect.inference.model import Inputs, Maps, PredictsFrames, Probabilities
 from flipdetect.inference.onnx_file import read_onnx_facts
-from flipdetect.inference.prepared import Inputs, Maps, PredictsFrames, Probabilities
 from flipdetect.records import ClassNames
 from flipdetect.runs import CHECKPOINT_KEY, NO_TEMPERATURE, stored_temperature
 from flipdetect.sources.naming import NamePattern

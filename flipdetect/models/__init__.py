@@ -2,7 +2,7 @@
 
 from flipdetect.models.base import FrameModel
 from flipdetect.models.efficientnet import EfficientNetLite0
-from flipdetect.models.evidence import MAPS, Evidence
+from flipdetect.models.evidence_maps import MAPS, Evidence
 from flipdetect.models.mobilenet import MobileNetV2
 from flipdetect.models.resnet import ResNet18
 from flipdetect.models.sequence import ClipOutput, SequenceHead

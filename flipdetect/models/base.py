@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
-from flipdetect.models.evidence import Evidence, EvidenceBranch, check_evidence
+from flipdetect.models.evidence_maps import Evidence, EvidenceBranch, check_evidence
 from flipdetect.models.stages import Stage
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flipdetect.models.evidence import Evidence
+from flipdetect.models.evidence_maps import Evidence
 from flipdetect.models.timm_backbone import POOLING, TimmBackbone
 from flipdetect.models.weights import IMAGENET
 

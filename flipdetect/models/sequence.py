@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel
-from flipdetect.models.evidence import MAPS, pool_evidence
+from flipdetect.models.evidence_maps import MAPS, pool_evidence
 from flipdetect.models.tiny_cnn import AverageAndMaxPool, halving_conv
 
 Temporal = Literal["tcn", "gru"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel, check_in_channels
-from flipdetect.models.evidence import NEEDED_STRIDES, STRIDES, Evidence
+from flipdetect.models.evidence_maps import NEEDED_STRIDES, STRIDES, Evidence
 from flipdetect.models.imagenet import pretrained_overlay
 from flipdetect.models.stages import Stage, find_levels, timm_stages
 from flipdetect.models.weights import IMAGENET, start_from

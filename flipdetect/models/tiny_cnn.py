@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel, check_in_channels
-from flipdetect.models.evidence import Evidence
+from flipdetect.models.evidence_maps import Evidence
 from flipdetect.models.stages import Stage
 
 # The stem and three stages halve the frame; 16 pixels leave one position to pool over.

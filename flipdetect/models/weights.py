@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
-from flipdetect.models.packed import read_facts, read_tensors
-from flipdetect.shipped import SHIPPED, shipped_path
+from flipdetect.models.safetensors import read_facts, read_tensors
+from flipdetect.zoo import SHIPPED, shipped_path
 
 IMAGENET = "imagenet"
 FLIPDETECT = "flipdetect"

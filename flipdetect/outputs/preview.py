@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.outputs.clock import clock
-from flipdetect.outputs.pages import check_picture
+from flipdetect.outputs.still_files import check_picture
 from flipdetect.outputs.writing import writing
 
 MAX_HEIGHT, GIF_HEIGHT = 480, 320

@@ -5,21 +5,21 @@ chances of everything that hands do. No torch is needed.
 """
 
 from flipdetect.synth.config import RENDER_VERSION, SynthConfig
-from flipdetect.synth.contact import contact_sheet, recording_sheet
-from flipdetect.synth.dataset import is_current, render_dataset
-from flipdetect.synth.folder import RenderReport
-from flipdetect.synth.recording import (
+from flipdetect.synth.contact_sheet import contact_sheet, recording_sheet
+from flipdetect.synth.dataset_writer import is_current, render_dataset
+from flipdetect.synth.output_folder import RenderReport
+from flipdetect.synth.recording.recording import (
     RecordingTruth,
     TurnEvent,
     recording_events,
     recording_truth,
     render_recording_frame,
 )
-from flipdetect.synth.recording_config import RecordingConfig
-from flipdetect.synth.recording_files import render_recording
-from flipdetect.synth.render import RenderedFrame, encode_frame, frame_truth, render_clip, render_frame
-from flipdetect.synth.silhouette import Box
-from flipdetect.synth.truth import FrameTruth
+from flipdetect.synth.recording.recording_config import RecordingConfig
+from flipdetect.synth.recording.recording_writer import render_recording
+from flipdetect.synth.render.renderer import RenderedFrame, encode_frame, frame_truth, render_clip, render_frame
+from flipdetect.synth.truth.frame_truth import FrameTruth
+from flipdetect.synth.truth.silhouette import Box
 
 __all__ = [
     "RENDER_VERSION",

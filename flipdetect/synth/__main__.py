@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from flipdetect.errors import DataError, FlipdetectError
 from flipdetect.synth.config import SynthConfig
-from flipdetect.synth.contact import contact_sheet, recording_sheet
-from flipdetect.synth.dataset import render_dataset
-from flipdetect.synth.folder import RenderReport
-from flipdetect.synth.recording_config import RecordingConfig
-from flipdetect.synth.recording_files import render_recording
-from flipdetect.synth.render import encode_frame, render_frame
+from flipdetect.synth.contact_sheet import contact_sheet, recording_sheet
+from flipdetect.synth.dataset_writer import render_dataset
+from flipdetect.synth.output_folder import RenderReport
+from flipdetect.synth.recording.recording_config import RecordingConfig
+from flipdetect.synth.recording.recording_writer import render_recording
+from flipdetect.synth.render.renderer import encode_frame, render_frame
 
 JOBS = ("output", "sheet", "recording", "recording_sheet", "benchmark")
 Settings = TypeVar("Settings", SynthConfig, RecordingConfig)

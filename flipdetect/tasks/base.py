@@ -21,8 +21,8 @@ from flipdetect.models.base import FrameModel
 from flipdetect.models.weights import NO_WEIGHTS
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs
+from flipdetect.tasks.hardware import fused_optimiser, settled_channels_last
 from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
-from flipdetect.tasks.precision import fused_optimiser, settled_channels_last
 from flipdetect.tasks.start import starting_decision, warn_of_other_statistics
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flipdetect.errors import ModelError
 from flipdetect.models.efficientnet import EfficientNetLite0
-from flipdetect.models.evidence import Evidence
+from flipdetect.models.evidence_maps import Evidence
 from flipdetect.models.mobilenet import MobileNetV2
 from flipdetect.models.resnet import ResNet18
 from flipdetect.models.timm_backbone import TimmBackbone

@@ -12,11 +12,11 @@ from torch import nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel
-from flipdetect.models.packed import read_facts
+from flipdetect.models.safetensors import read_facts
 from flipdetect.models.weights import FLIPDETECT, IMAGENET, NO_WEIGHTS, TORCH_SUFFIXES, load_without_code
 from flipdetect.runs import CHECKPOINT_KEY, stored_temperature
-from flipdetect.shipped import SHIPPED, SUFFIX, shipped_path
 from flipdetect.tasks.decision import Decision
+from flipdetect.zoo import SHIPPED, SUFFIX, shipped_path
 
 STATISTICS_TOLERANCE = 0.05
 """By how much mean or standard deviation may differ from those of the pretraining, in units of full scale."""

@@ -11,9 +11,9 @@ import yaml
 
 from flipdetect.cli.train import main
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.inference.bundle import load_bundle
-from flipdetect.models.packed import read_facts
-from flipdetect.shipped import shipped_path
+from flipdetect.inference.torch_model import load_bundle
+from flipdetect.models.safetensors import read_facts
+from flipdetect.zoo import shipped_path
 from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
 from tests.conftest import REPOSITORY
 

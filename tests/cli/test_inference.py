@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from flipdetect.cli.inference import main
-from flipdetect.inference.predictor import Predictor
+from flipdetect.inference.folder import Predictor
 from flipdetect.outputs.predictions import COLUMNS
-from flipdetect.shipped import DEFAULT
+from flipdetect.zoo import DEFAULT
 from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame, write_frame
 from tests.inference.clip_checkpoint import write_clip_checkpoint

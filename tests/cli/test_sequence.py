@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flipdetect.apps.clips import FolderClip
 from flipdetect.cli.inference import main
 from flipdetect.errors import FrameError
-from flipdetect.inference.event_settings import EventSettings
-from flipdetect.inference.scan import Scanner
+from flipdetect.events.settings import EventSettings
+from flipdetect.inference.video import Scanner
 from flipdetect.outputs.predictions import read_predictions
+from flipdetect.pipeline.clips import FolderClip
 from tests.frame_sets import write_frame
 from tests.inference.looking import RATE, RednessModel, film, flat
 from tests.sources.films import write
@@ -26,8 +26,8 @@ PAGES = (1, 2, 3, 4)
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A model that takes red frames for flips and sees no hands, with event settings of its own."""
-    monkeypatch.setattr("flipdetect.inference.event_settings.settings_of", lambda path: EventSettings())
-    monkeypatch.setattr("flipdetect.inference.engine.load_model", lambda *_, **__: RednessModel(hands=0.0))
+    monkeypatch.setattr("flipdetect.events.settings.settings_of", lambda path: EventSettings())
+    monkeypatch.setattr("flipdetect.inference.load.load_model", lambda *_, **__: RednessModel(hands=0.0))
     monkeypatch.chdir(tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is to be loaded")
 
-    monkeypatch.setattr("flipdetect.inference.engine.load_model", refuse)
+    monkeypatch.setattr("flipdetect.inference.load.load_model", refuse)
     assert run("--scores", "predictions.csv", "--output", "again/predictions.csv") == 0
     assert rows("again/flips.csv") == before
     assert run("--scores", "predictions.csv", "--threshold", "0.9999", "--output", "none/predictions.csv") == 0

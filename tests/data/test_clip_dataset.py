@@ -11,8 +11,8 @@ import torch
 from flipdetect.data.clip_dataset import ClipDataset, ClipDrawing, clip_positions, spread
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.dataset import Draw
-from flipdetect.data.mixing import MixIn
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.rehearsal import MixIn
 from flipdetect.errors import ConfigError
 from flipdetect.records import FrameRecord
 from tests.rendered_sets import make_rendered_set

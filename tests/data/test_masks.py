@@ -16,8 +16,8 @@ from flipdetect.data.augment import Augmentation, Transform
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.embedded import EmbeddedData
 from flipdetect.data.masks import coarse_maps, read_masks
-from flipdetect.data.mixing import MixIn
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.rehearsal import MixIn
 from flipdetect.records import FrameRecord
 from tests.conftest import REPOSITORY
 from tests.frame_sets import make_monreader_set

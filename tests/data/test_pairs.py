@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.dataset import Draw
 from flipdetect.data.embedded import EmbeddedData
-from flipdetect.data.mixing import MixIn
 from flipdetect.data.pairs import PairSampler, twin_positions
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.rehearsal import MixIn
 from flipdetect.errors import ConfigError
 from flipdetect.records import FrameRecord
 from tests.frame_sets import make_monreader_set

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flipdetect.data.index import FrameIndex
-from flipdetect.evaluation.labelled import Evaluation, judge
+from flipdetect.evaluation.evaluate import Evaluation, judge
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 
 ROOT = Path("set")

@@ -21,7 +21,7 @@ from flipdetect.evaluation.events import (
     read_recording,
     tune_hysteresis,
 )
-from flipdetect.inference.events import EventParameters
+from flipdetect.events.hysteresis import EventParameters
 from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.records import FrameScore
 from tests.inference.score_streams import frames_of, simulate

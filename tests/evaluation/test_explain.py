@@ -12,7 +12,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError
 from flipdetect.evaluation import explain as module
 from flipdetect.evaluation.explain import explain, layer_to_look_at
-from flipdetect.inference.bundle import Bundle, load_bundle
+from flipdetect.inference.torch_model import Bundle, load_bundle
 from flipdetect.models.tiny_cnn import TinyCNN
 from flipdetect.outputs.plots.overlay import heat_over
 from flipdetect.records import ClassNames

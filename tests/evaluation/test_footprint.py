@@ -8,7 +8,7 @@ from torch import nn
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.evaluation.footprint import largest_layer, measure_footprint
-from flipdetect.inference.bundle import Bundle
+from flipdetect.inference.torch_model import Bundle
 from flipdetect.records import ClassNames
 from flipdetect.tasks import TinyCNNClassifier
 from tests.inference.exported import write_exported

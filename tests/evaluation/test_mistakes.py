@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flipdetect.data.index import index_frames
-from flipdetect.evaluation.labelled import judge
+from flipdetect.evaluation.evaluate import judge
 from flipdetect.evaluation.mistakes import plot_failures, worst_mistakes
 from flipdetect.outputs.plots import figure_to_array
 from flipdetect.records import FrameScore

@@ -10,11 +10,11 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError
-from flipdetect.evaluation.labelled import evaluate_folder
-from flipdetect.evaluation.perturbations import Perturbation, identity, mirror
+from flipdetect.evaluation.corruptions import Perturbation, identity, mirror
+from flipdetect.evaluation.evaluate import evaluate_folder
 from flipdetect.evaluation.robustness import changed_frames, measure_robustness
 from flipdetect.evaluation.selection import select_frames
-from flipdetect.inference.bundle import load_bundle
+from flipdetect.inference.torch_model import load_bundle
 from flipdetect.records import ClassNames
 from tests.frame_sets import make_eye_set, make_monreader_set
 

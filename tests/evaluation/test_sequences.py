@@ -21,8 +21,8 @@ from flipdetect.evaluation.sequences import (
     judge_clips,
     matrices,
 )
-from flipdetect.inference.bundle import Bundle, load_bundle
-from flipdetect.metrics.sequence import AGGREGATIONS
+from flipdetect.inference.torch_model import Bundle, load_bundle
+from flipdetect.metrics.clip import AGGREGATIONS
 from flipdetect.records import ClassNames
 from flipdetect.runs import CHECKPOINT_KEY
 from flipdetect.tasks import SequenceClassifier

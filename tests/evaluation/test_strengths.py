@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError
-from flipdetect.evaluation.perturbations import FAMILIES, Family, brightness, crop, greyscale, saturation
+from flipdetect.evaluation.corruptions import FAMILIES, Family, brightness, crop, greyscale, saturation
 from flipdetect.evaluation.selection import select_frames
 from flipdetect.evaluation.strengths import measure_strengths, some_videos
-from flipdetect.inference.bundle import load_bundle
+from flipdetect.inference.torch_model import load_bundle
 
 FRAME = np.random.default_rng(0).integers(0, 256, (40, 24, 3), dtype=np.uint8)
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from flipdetect.errors import ConfigError, ModelError
+from flipdetect.evaluation.config_overrides import Variation
 from flipdetect.evaluation.trainings import Run, run_study, runs_as_dict, spread, summary
-from flipdetect.evaluation.variations import Variation
 
 LOGGERS = [
     {"class_path": "A", "init_args": {"save_dir": "logs", "name": "x", "flush": 1}},

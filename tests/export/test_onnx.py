@@ -16,12 +16,12 @@ from flipdetect.errors import ModelError
 from flipdetect.export.onnx import OPSET, export_onnx
 from flipdetect.export.onnx_writing import IR_VERSION
 from flipdetect.export.parity import LIMITS, Parity, export_checked, measure_parity
-from flipdetect.inference.bundle import Bundle, load_bundle
 from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
+from flipdetect.inference.torch_model import Bundle, load_bundle
 from flipdetect.records import ClassNames
-from flipdetect.shipped import shipped_path
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import SequenceClassifier, TinyCNNClassifier
+from flipdetect.zoo import shipped_path
 
 GREY = PreprocessSpec(height=40, width=24, channels=1, mean=(0.5,), std=(0.25,))
 NAMING = NamePattern(r"(?P<source>s\d+)_(?P<frame>\d+)_(?P<label>[01])", {"0": "closed", "1": "open"})

@@ -22,7 +22,7 @@ from flipdetect.export.quantize import (
 )
 from flipdetect.export.sample import sample_frames
 from flipdetect.inference.onnx_model import OnnxModel, load_onnx
-from flipdetect.shipped import shipped_path
+from flipdetect.zoo import shipped_path
 from tests.frame_sets import page_frame, write_frame
 from tests.inference.exported import write_exported
 

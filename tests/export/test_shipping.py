@@ -10,8 +10,8 @@ import torch
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.export import shipping
 from flipdetect.export.shipping import read_figures, ship
-from flipdetect.inference.bundle import load_bundle
-from flipdetect.models.packed import read_facts, read_tensors
+from flipdetect.inference.torch_model import load_bundle
+from flipdetect.models.safetensors import read_facts, read_tensors
 from flipdetect.tasks.decision import Decision
 
 

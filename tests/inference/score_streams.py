@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flipdetect.inference.event_fit import ScoredRecording
-from flipdetect.inference.event_frames import ScoredFrame
+from flipdetect.events.fit import ScoredRecording
+from flipdetect.events.score_history import ScoredFrame
 
 RATE = 120.0
 

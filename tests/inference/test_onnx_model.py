@@ -190,7 +190,7 @@ def test_predicting_imports_no_torch(exported: Path) -> None:
     code = """
 import json, sys
 import numpy as np
-from flipdetect.inference.engine import load_model
+from flipdetect.inference.load import load_model
 
 model = load_model(sys.argv[1])
 scores = model.predict([np.full((40, 30, 3), 200, np.uint8)] * 3)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flipdetect.models import FrameModel, MobileNetV2, ResNet18, TimmBackbone, TinyCNN
-from flipdetect.models.evidence import Evidence
+from flipdetect.models.evidence_maps import Evidence
 
 
 def timm_model(name: str) -> Callable[[Evidence], FrameModel]:

@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 import flipdetect.tasks
 from flipdetect.errors import ModelError
 from flipdetect.models import MobileNetV2, ResNet18, TinyCNN
-from flipdetect.models.packed import read_facts, read_tensors
+from flipdetect.models.safetensors import read_facts, read_tensors
 from flipdetect.models.weights import load_weights_file
-from flipdetect.shipped import SHIPPED, shipped_path
 from flipdetect.tasks import MobileNetV2Classifier, ResNet18Classifier, TimmClassifier, TinyCNNClassifier
+from flipdetect.zoo import SHIPPED, shipped_path
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:

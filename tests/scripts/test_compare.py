@@ -8,7 +8,7 @@ import pytest
 
 import flipdetect.export.onnx
 from flipdetect.errors import ModelError
-from flipdetect.shipped import shipped_path
+from flipdetect.zoo import shipped_path
 from tests.conftest import REPOSITORY
 from tests.scripts.conftest import Trainings
 from tests.scripts.test_scripts import script

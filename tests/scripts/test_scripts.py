@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flipdetect.inference.bundle import load_bundle
-from flipdetect.shipped import SIZE_LIMIT
+from flipdetect.inference.torch_model import load_bundle
+from flipdetect.zoo import SIZE_LIMIT
 from tests.conftest import REPOSITORY
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.sources.video import find_videos, open_video, probe_video
-from flipdetect.sources.video.times import Clock
+from flipdetect.sources.video.timestamps import Clock
 from tests.sources.films import B_FRAMES, SIZE, number_of, numbered, read, write
 
 

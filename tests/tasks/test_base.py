@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from flipdetect.errors import ConfigError, ModelError
-from flipdetect.models.evidence import Evidence
+from flipdetect.models.evidence_maps import Evidence
 from flipdetect.tasks import MobileNetV2Classifier, TimmClassifier, TinyCNNClassifier
 
 

@@ -8,7 +8,7 @@ import torch
 
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.evaluation.sequences import clip_drawing
-from flipdetect.inference.bundle import load_bundle
+from flipdetect.inference.torch_model import load_bundle
 from flipdetect.tasks import SequenceClassifier, TinyCNNClassifier
 from tests.rendered_sets import make_rendered_set
 

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from flipdetect.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, PreprocessSpec
-from flipdetect.models.packed import read_facts
-from flipdetect.shipped import shipped_path
+from flipdetect.models.safetensors import read_facts
 from flipdetect.tasks import EfficientNetLite0Classifier, TinyCNNClassifier
 from flipdetect.tasks.decision import Decision
 from flipdetect.tasks.start import starting_decision, warn_of_other_statistics
+from flipdetect.zoo import shipped_path
 
 
 def test_none_and_imagenet_bring_no_threshold() -> None:

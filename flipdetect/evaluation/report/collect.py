@@ -19,20 +19,20 @@ from PIL import Image
 from flipdetect.atomic import replacing
 from flipdetect.errors import ConfigError, DataError, ModelError
 from flipdetect.evaluation.appearance import measure_files, texts
+from flipdetect.evaluation.evaluate import Evaluation, Judged
 from flipdetect.evaluation.explain import explain
-from flipdetect.evaluation.labelled import Evaluation, Judged
 from flipdetect.evaluation.mistakes import DEFAULT_COUNT, worst_mistakes
 from flipdetect.evaluation.report import saved
 from flipdetect.evaluation.report.drawing import MISTAKE
 from flipdetect.evaluation.strengths import measure_strengths, some_videos
 from flipdetect.evaluation.tables import write_json
-from flipdetect.inference.bundle import Bundle, read_model
-from flipdetect.inference.engine import load_model
-from flipdetect.inference.prepared import TrainedModel
+from flipdetect.inference.load import load_model
+from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.torch_model import Bundle, read_model
 from flipdetect.outputs.plots.overlay import heat_over, maps_over
-from flipdetect.shipped import SUFFIX
-from flipdetect.sources.decode import decode_frame
 from flipdetect.sources.folder import name_below
+from flipdetect.sources.image import decode_frame
+from flipdetect.zoo import SUFFIX
 
 logger = logging.getLogger(__name__)
 

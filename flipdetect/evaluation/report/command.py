@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from flipdetect.evaluation.options import set_name, short_model_name
 
 if TYPE_CHECKING:
-    from flipdetect.evaluation.labelled import Evaluation
+    from flipdetect.evaluation.evaluate import Evaluation
     from flipdetect.evaluation.sequences import ClipRow
-    from flipdetect.inference.bundle import Bundle
+    from flipdetect.inference.torch_model import Bundle
 
 DEFAULT_FRAMES = 300
 

@@ -31,7 +31,7 @@ from flipdetect.outputs.plots.small_multiples import (
     plot_strengths,
     plot_videos,
 )
-from flipdetect.sources.decode import decode_frame
+from flipdetect.sources.image import decode_frame
 
 FEWEST_FRAMES = 3
 """Of a video that gets a timeline."""

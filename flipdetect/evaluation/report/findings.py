@@ -25,8 +25,8 @@ from flipdetect.evaluation.report.saved import (
     read_scored,
 )
 from flipdetect.metrics.calibration import Reliability, reliability
+from flipdetect.metrics.clip import AGGREGATIONS, Confusion, clip_scores, clip_targets, confusion
 from flipdetect.metrics.intervals import Interval, bootstrap_intervals
-from flipdetect.metrics.sequence import AGGREGATIONS, Confusion, clip_scores, clip_targets, confusion
 from flipdetect.metrics.threshold import ThresholdChoice, best_f1_threshold
 
 HEADLINES = ("f1", "precision", "recall", "accuracy", "auroc", "average_precision", "f1_at_0.5")

@@ -17,8 +17,8 @@ from flipdetect.evaluation.report.findings import Findings
 from flipdetect.evaluation.report.parts import FEWEST_VIDEOS, comparisons
 from flipdetect.evaluation.report.reading import count, percent, read, suspect_sentences, with_bounds, worst_sentences
 from flipdetect.evaluation.report.saved import PicturedFrame
+from flipdetect.metrics.clip import Confusion
 from flipdetect.metrics.intervals import Interval
-from flipdetect.metrics.sequence import Confusion
 
 OWN = "flipdetect.evaluation.report"
 STYLE = ("flipdetect.outputs.report", "report.css")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipdetect.outputs.pages import check_picture
+from flipdetect.outputs.still_files import check_picture
 
 Pictures = Mapping[tuple[str, int], NDArray[np.uint8]] | Callable[[str, int], NDArray[np.uint8] | None]
 """(video, opening) -> (H, W, 3) uint8 RGB; a callable returns None where there is no picture."""

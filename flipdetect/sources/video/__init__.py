@@ -8,7 +8,7 @@ from flipdetect.sources.video.container import VideoInfo, probe_video
 from flipdetect.sources.video.found import VIDEO_SUFFIXES, find_videos
 from flipdetect.sources.video.reader import VideoReader, open_video
 from flipdetect.sources.video.seek import frame_at
-from flipdetect.sources.video.times import Place, VideoFrame
+from flipdetect.sources.video.timestamps import Place, VideoFrame
 
 __all__ = [
     "VIDEO_SUFFIXES",

@@ -17,8 +17,8 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import FrameError
-from flipdetect.sources.video.picture import display_size, turn_of
-from flipdetect.sources.video.times import Clock
+from flipdetect.sources.video.convert import display_size, turn_of
+from flipdetect.sources.video.timestamps import Clock
 
 # Self-contained formats alone. Play lists (HLS, DASH, concat) would let a file that came with a download read
 # other files and the network; FFmpeg would also take a text for a film of a terminal.

@@ -9,9 +9,9 @@ import av
 from av.container import InputContainer
 
 from flipdetect.sources.video.container import clock_of, opened, stamps_restart
-from flipdetect.sources.video.decoding import Decoding
+from flipdetect.sources.video.decoder import Decoding
 from flipdetect.sources.video.seek import EARLIER_S, TOLERANCE_S
-from flipdetect.sources.video.times import Place
+from flipdetect.sources.video.timestamps import Place
 
 Numbered = tuple[int, float, av.VideoFrame]
 

@@ -17,9 +17,9 @@ from av.container import InputContainer
 from flipdetect.errors import ConfigError
 from flipdetect.sources.video.container import fail_to_decode, open_container, start_of
 from flipdetect.sources.video.continuing import Numbered, frames_from
-from flipdetect.sources.video.decoding import Decoding
-from flipdetect.sources.video.picture import Converter, check_request
-from flipdetect.sources.video.times import Place, VideoFrame
+from flipdetect.sources.video.convert import Converter, check_request
+from flipdetect.sources.video.decoder import Decoding
+from flipdetect.sources.video.timestamps import Place, VideoFrame
 
 # Frames that wait to be taken, at least: little enough at full size (4K: 25 MB each).
 AHEAD = 4

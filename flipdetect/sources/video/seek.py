@@ -11,9 +11,9 @@ from av.container import InputContainer
 
 from flipdetect.errors import ConfigError, FrameError
 from flipdetect.sources.video.container import clock_of, fail_to_decode, opened, stamps_restart
-from flipdetect.sources.video.decoding import Decoding, duration_of
-from flipdetect.sources.video.picture import Converter, check_request
-from flipdetect.sources.video.times import NUDGE_S, VideoFrame
+from flipdetect.sources.video.convert import Converter, check_request
+from flipdetect.sources.video.decoder import Decoding, duration_of
+from flipdetect.sources.video.timestamps import NUDGE_S, VideoFrame
 
 # A time written with three decimals still means the frame it was taken from.
 TOLERANCE_S = 0.51 * NUDGE_S

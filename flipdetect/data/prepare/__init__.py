@@ -1,0 +1,1 @@
+"""From archives, videos and folders to MonReader's layout."""

@@ -1,0 +1,217 @@
+"""Turn what people have - an archive, labelled videos, a folder of frames - into MonReader's layout.
+
+The new data set is built in a temporary folder beside the target, checked, and then renamed: an interruption
+leaves no half of it. `labels.csv` in it keeps what the layout cannot say: true videos, sources, original
+names.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from flipdetect.data.csvfile import write_csv
+from flipdetect.data.index import FrameIndex, index_frames
+from flipdetect.data.layout import MANIFEST_NAME, find_data_root
+from flipdetect.data.prepare.archive import DEFAULT_LIMITS, Limits, is_archive, unpack_archive
+from flipdetect.data.prepare.extract_frames import VIDEO_SUFFIXES, find_clips, write_clips
+from flipdetect.errors import ConfigError, DataError
+from flipdetect.progress import progress_bar
+from flipdetect.records import ClassNames, FrameRecord
+from flipdetect.sources.folder import FRAME_SUFFIXES, Problem, find_files, natural_key
+from flipdetect.sources.naming import NamePattern
+
+PROBLEMS_NAME = "problems.csv"
+DEFAULT_RATE = 10.0
+_COLUMNS = ("path", "label", "video", "frame", "source", "original")
+_SIDE_FOLDERS = {None: "", "train": "training", "test": "testing"}
+_MONREADER_STEM = re.compile(r"(\d+)_\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How to read the input.
+
+    Attributes:
+        classes: names of the two classes, which are the names of the class folders too.
+        pattern: how to read the names of frame files; None for `VideoID_FrameNumber`.
+        rate: frames per second to take from videos.
+        limits: how much an archive may hold.
+    """
+
+    classes: ClassNames = field(default_factory=ClassNames)
+    pattern: NamePattern | None = None
+    rate: float = DEFAULT_RATE
+    limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise ConfigError(f"the rate must be above 0 frames per second, got {self.rate}")
+
+
+def prepare_data(source: Path, target: Path, how: Preparation, *, overwrite: bool = False) -> FrameIndex:
+    """Build a data set in MonReader's layout, `[training|testing/]flip|notflip/VideoID_FrameNumber.jpg`.
+
+    Args:
+        source: a zip or tar archive, a folder of frames, or a folder of videos in class folders.
+        target: the folder to make.
+        how: how to read the input.
+        overwrite: replace a target that is not empty.
+
+    Returns:
+        the new data set's index; its problems are also in `problems.csv` in the target.
+
+    Raises:
+        ConfigError: if the source is nothing of the kind, or the target is in use.
+        DataError: if the archive is not acceptable, or holds no usable frame.
+    """
+    _check_places(source, target, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+    try:
+        built = work / "set"
+        built.mkdir()
+        problems: list[Problem] = []
+        raw = source
+        if not source.is_dir():
+            raw = work / "unpacked"
+            suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES | {".csv"}
+            problems += unpack_archive(source, raw, suffixes=suffixes, limits=how.limits)
+        problems += _build(raw, built, how, movable=raw is not source)
+        problems += _relative(index_frames(built, classes=how.classes).problems, built)
+        if problems:
+            write_csv(built / PROBLEMS_NAME, ("path", "reason"), ((p.path.as_posix(), p.reason) for p in problems))
+        _put_in_place(built, target, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    index = index_frames(target, classes=how.classes, check=False)
+    return replace(index, problems=tuple(problems))
+
+
+def _check_places(source: Path, target: Path, overwrite: bool) -> None:
+    if not source.exists():
+        raise ConfigError(f"{source} does not exist; give an archive or a folder")
+    if not source.is_dir() and not is_archive(source):
+        raise ConfigError(
+            f"{source} is neither a folder nor a zip or tar archive; unpack other archives by hand, and put "
+            "single videos in class folders"
+        )
+    inner, outer = target.resolve(), source.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ConfigError(f"the target {target} and the source {source} overlap; choose a target elsewhere")
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"the target {target} is a file; choose a folder")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise ConfigError(f"the target {target} is not empty; choose another, or replace it with --overwrite")
+
+
+def _build(raw: Path, built: Path, how: Preparation, *, movable: bool) -> list[Problem]:
+    """Fill the folder `built`; returns what could not be used, with paths relative to the input."""
+    root = find_data_root(raw, how.classes) or raw
+    clips = find_clips(root, how.classes)
+    frames = find_files(root)
+    if clips and not frames.files:
+        found = write_clips(clips, root, built, how.rate)
+        if not found.rows:
+            reasons = "; ".join(f"{problem.path}: {problem.reason}" for problem in found.problems[:3])
+            raise DataError(f"none of the {len(clips):,} videos in {root} can be read ({reasons})")
+        write_csv(built / MANIFEST_NAME, _COLUMNS, found.rows)
+        return found.problems
+    index = index_frames(root, classes=how.classes, pattern=how.pattern)
+    lay_out(index, built, movable=movable)
+    ignored = [Problem(clip.path, "is a video among frame files, which is not used") for clip in clips]
+    return _relative([*index.problems, *ignored], index.root)
+
+
+def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
+    """Copy (or move) frames into MonReader's layout.
+
+    Names that fit the layout are kept. Otherwise the videos of each label are numbered in natural order. The
+    manifest is written if the layout alone would lose something.
+
+    Args:
+        index: the frames.
+        target: an existing, empty folder.
+        movable: whether the files are ours to move.
+    """
+    records = index.records
+    places = _kept_places(records)
+    if places is None or any(record.source for record in records):
+        places = places or _new_places(records)
+        rows = (
+            (place, r.label, r.video, "" if r.frame is None else r.frame, r.source or "", _original(r, index.root))
+            for r, place in zip(records, places, strict=True)
+        )
+        write_csv(target / MANIFEST_NAME, _COLUMNS, rows)
+    for folder in {(target / place).parent for place in places}:
+        folder.mkdir(parents=True, exist_ok=True)
+    pairs = zip(records, places, strict=True)
+    for record, place in progress_bar(pairs, total=len(records), desc="writing", unit="file", delay=2, leave=False):
+        if movable:
+            record.path.rename(target / place)
+        else:
+            shutil.copyfile(record.path, target / place)
+
+
+def _kept_places(records: Iterable[FrameRecord]) -> list[str] | None:
+    """Where frames go if all names fit the layout as they are, else None."""
+    places = []
+    for record in records:
+        match = _MONREADER_STEM.fullmatch(record.path.stem)
+        if match is None or record.video != f"{record.label}/{match[1]}":
+            return None
+        places.append(_place(record, record.path.name))
+    return places if len(set(places)) == len(places) else None
+
+
+def _new_places(records: tuple[FrameRecord, ...]) -> list[str]:
+    """Where frames go under new names."""
+    clips: defaultdict[str, defaultdict[str, list[FrameRecord]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        clips[record.label][record.video].append(record)
+    place_of: dict[int, str] = {}
+    for videos in clips.values():
+        for number, video in enumerate(sorted(videos, key=lambda name: (natural_key(name), name)), start=1):
+            frames = [record.frame for record in videos[video]]
+            # Own numbers are kept if they tell the frames apart.
+            usable = len(set(frames)) == len(frames) and all(frame is not None and frame >= 0 for frame in frames)
+            for running, record in enumerate(videos[video], start=1):
+                frame = record.frame if usable else running
+                name = f"{number:04d}_{frame:09d}{record.path.suffix.lower()}"
+                place_of[id(record)] = _place(record, name)
+    return [place_of[id(record)] for record in records]
+
+
+def _place(record: FrameRecord, name: str) -> str:
+    folder = _SIDE_FOLDERS[record.supplied_split]
+    return "/".join(part for part in (folder, record.label, name) if part)
+
+
+def _original(record: FrameRecord, root: Path) -> str:
+    return record.path.relative_to(root).as_posix() if record.path.is_relative_to(root) else record.path.name
+
+
+def _relative(problems: Iterable[Problem], root: Path) -> list[Problem]:
+    """Problems with paths that mean something after the temporary folder is gone."""
+    return [
+        replace(problem, path=problem.path.relative_to(root)) if problem.path.is_relative_to(root) else problem
+        for problem in problems
+    ]
+
+
+def _put_in_place(built: Path, target: Path, work: Path) -> None:
+    """Rename the finished set to the target; what was there is deleted only after that worked."""
+    old = work / "old"
+    if target.exists():
+        target.rename(old)
+    try:
+        built.rename(target)
+    except BaseException:
+        if old.exists():
+            old.rename(target)
+        raise

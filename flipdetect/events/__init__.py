@@ -1,0 +1,1 @@
+"""When pages were turned."""

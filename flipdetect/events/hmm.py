@@ -1,0 +1,154 @@
+"""Turns of pages by a hidden Markov model: live with a short delay, or from all scores of a file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.events.baseline import RestLevel, evidence, file_levels
+from flipdetect.events.parameters import EventParameters
+from flipdetect.events.score_history import FrameHistory, ScoredFrame, log_odds
+from flipdetect.events.segments import Durations, Segment, SegmentDecoder
+from flipdetect.records import FlipEvent
+
+PASSES = 4
+"""Rounds of estimating the resting level and the turns in turn; they agree after two or three."""
+
+TIDYING = 64
+"""Frames after which the live detector looks which ones it no longer needs."""
+
+Array = NDArray[np.float64]
+
+
+class HmmDetector:
+    """Reports turns while scores come in, `lag_s` after they have ended as far as can be told by then.
+
+    The resting level is estimated from the scores so far. What was reported stands, whatever comes later. Memory is
+    bounded by `longest_s` and `level_window_s`. Frames that could not be scored are left out like missing ones; over
+    a longer time without a score than `gap_s`, what goes on is ended and the next frame starts afresh.
+
+    Args:
+        parameters: of the model; None for the defaults.
+        video: the clip that events will name.
+    """
+
+    def __init__(self, parameters: EventParameters | None = None, video: str = "") -> None:
+        self._parameters = parameters or EventParameters()
+        self._durations = Durations(self._parameters)
+        self._history = FrameHistory(video)
+        self._level = RestLevel(self._parameters)
+        self._decoder: SegmentDecoder | None = None
+        self._reported = 0
+
+    def push(self, time_s: float, probability: float | None, frame: int | None = None) -> list[FlipEvent]:
+        """Take in a frame; returns the turns that have ended by now and were not returned before.
+
+        A frame with the time stamp of the one before is left out.
+
+        Args:
+            time_s: its time stamp in seconds, on any clock that does not go back.
+            probability: that a page is being turned, 0 to 1; None or NaN if it could not be scored.
+            frame: its number.
+
+        Raises:
+            DataError: if the time is not finite, or goes back.
+            ValueError: if the probability is outside [0, 1].
+        """
+        before = self._history.last_s
+        added = self._history.add(time_s, probability, frame)
+        elapsed = time_s - before
+        events = self._end() if elapsed > self._parameters.gap_s else []
+        if not added or probability is None:
+            return events
+        odds = log_odds([probability])
+        level = np.array([self._level.add(time_s, float(odds[0]))])
+        if self._decoder is None:
+            self._decoder = SegmentDecoder(self._parameters, self._durations, self._history.count - 1)
+            elapsed = self._parameters.correlation_s
+        weight = min(1.0, elapsed / self._parameters.correlation_s)
+        self._decoder.step(time_s, weight * float(evidence(odds, level, self._parameters)[0]))
+        events += self._report(self._decoder, time_s - self._parameters.lag_s)
+        if self._history.count % TIDYING == 0:
+            self._history.forget(self._decoder.oldest)
+        return events
+
+    def finish(self) -> list[FlipEvent]:
+        """The turns not returned so far, one that is going on included; the detector may go on after it."""
+        return self._end()
+
+    def _end(self) -> list[FlipEvent]:
+        if self._decoder is None:
+            return []
+        ended, current = self._decoder.segments()
+        self._decoder = None
+        return self._events([*ended, *([current] if current else [])])
+
+    def _report(self, decoder: SegmentDecoder, until_s: float) -> list[FlipEvent]:
+        ended = [each for each in decoder.segments()[0] if self._history.time(each.last) <= until_s]
+        if ended:
+            decoder.commit(ended[-1].last)
+        return self._events(ended)
+
+    def _events(self, segments: Iterable[Segment]) -> list[FlipEvent]:
+        events = [self._history.event(self._reported + place, *each) for place, each in enumerate(segments, 1)]
+        self._reported += len(events)
+        return events
+
+
+def detect_with_hmm(
+    scores: Iterable[ScoredFrame | tuple[float, float | None, int | None]],
+    parameters: EventParameters | None = None,
+    video: str = "",
+) -> list[FlipEvent]:
+    """The turns of a whole file: the most likely division, with the resting level known from before and after.
+
+    Turns and resting level are estimated in turn: the level from a low quantile of all scores, the turns, the level
+    from the median of the frames at rest, the turns, and so on until nothing changes (expectation-maximisation with
+    the most likely division in the place of the expectation; "segmental k-means", Juang and Rabiner 1990).
+    Time grows with the number of frames alone.
+
+    Args:
+        scores: (time in seconds, probability or None, frame number or None) of each frame, in order.
+        parameters: of the model; None for the defaults.
+        video: the clip that events will name.
+
+    Raises:
+        DataError: if a time is not finite, or goes back.
+        ValueError: if a probability is outside [0, 1].
+    """
+    parameters = parameters or EventParameters()
+    history = FrameHistory(video)
+    kept = [(float(row[0]), row[1]) for row in scores if history.add(*row) and row[1] is not None]
+    if not kept:
+        return []
+    times, odds = np.array([time for time, _ in kept]), log_odds([score for _, score in kept])
+    segments: list[Segment] = []
+    turning: NDArray[np.bool_] | None = None
+    for _ in range(PASSES):
+        before = segments
+        levels = file_levels(times, odds, parameters, turning)
+        segments = _decode(times, evidence(odds, levels, parameters), parameters)
+        turning = np.zeros(len(times), dtype=np.bool_)
+        for first, last in segments:
+            turning[first : last + 1] = True
+        if segments == before:
+            break
+    return [history.event(number, *segment) for number, segment in enumerate(segments, 1)]
+
+
+def _decode(times: Array, ratios: Array, parameters: EventParameters) -> list[Segment]:
+    """The turns of the most likely division of a file; a long time without frames divides it."""
+    elapsed = np.diff(times, prepend=times[0] - parameters.correlation_s)
+    weighed = ratios * np.minimum(1.0, elapsed / parameters.correlation_s)
+    durations = Durations(parameters)
+    breaks = np.flatnonzero(elapsed > parameters.gap_s).tolist()
+    segments: list[Segment] = []
+    for first, end in zip([0, *breaks], [*breaks, len(times)], strict=True):
+        decoder = SegmentDecoder(parameters, durations, first)
+        for time, ratio in zip(times[first:end].tolist(), weighed[first:end].tolist(), strict=True):
+            decoder.step(time, ratio)
+        ended, current = decoder.segments()
+        segments += [*ended, *([current] if current else [])]
+    return segments

@@ -1,0 +1,130 @@
+"""What the event detectors must be told: thresholds, durations, and what a score says. Plain numbers, for YAML."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+from flipdetect.parameters import PlainParameters, require
+
+SECTION = "events"
+
+
+@dataclass(frozen=True)
+class HysteresisParameters(PlainParameters):
+    """Settings of `HysteresisDetector`.
+
+    Attributes:
+        upper: smoothed probability at which a turn is believed, 0 to 1.
+        lower: smoothed probability below which it has ended, 0 to `upper`.
+        smoothing_s: time constant of the exponential smoothing in seconds; 0 for none.
+        shortest_s: turns that last less are dropped, in seconds.
+        shortest_rest_s: turns that are less than this apart become one, in seconds.
+        gap_s: no turn spans a longer time without a scored frame, in seconds.
+
+    Raises:
+        ConfigError: if a value cannot work.
+    """
+
+    SECTION: ClassVar[str] = SECTION
+
+    upper: float = 0.6
+    lower: float = 0.4
+    smoothing_s: float = 0.1
+    shortest_s: float = 0.15
+    shortest_rest_s: float = 0.15
+    gap_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        _require(0 < self.upper <= 1, "upper", self.upper, "choose more than 0 and at most 1")
+        _require(0 < self.lower <= self.upper, "lower", self.lower, "choose more than 0 and at most events.upper")
+        for name in ("smoothing_s", "shortest_s", "shortest_rest_s"):
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "choose 0 or more seconds")
+        _require(0 < self.gap_s < math.inf, "gap_s", self.gap_s, "choose more than 0 seconds")
+
+
+@dataclass(frozen=True)
+class EventParameters(PlainParameters):
+    """What the hidden Markov model knows of turns and of a classifier's scores; see `fit_event_parameters`.
+
+    A score enters as its log-odds, less what the recording's resting level is above the usual one. The defaults are
+    rough; they fit a well-trained classifier, whose resting log-odds are low.
+
+    Attributes:
+        duration_median_s: median duration of a turn in seconds.
+        duration_spread: standard deviation of the logarithm of the duration.
+        duration_outliers: share of turns of any other duration up to `longest_s`: a page held in the air.
+        longest_s: seconds after which a turn is taken to have ended in any case; bounds the memory.
+        turns_per_second: how often a turn begins while the book is at rest.
+        shortest_rest_s: seconds that the book rests between two turns at least.
+        onset_bias: nats added for each turn: with more, more turns are found, and more that are none. Above 0, as the
+            most likely division stands for many that differ by a frame.
+        correlation_s: seconds in which frames say as much as one independent frame.
+        level: log-odds of a frame at rest in a typical recording.
+        level_share: how far scores of turns move with a recording's resting level: 0 not at all, 1 as much.
+        level_window_s: seconds of the past that a resting level is estimated from.
+        level_quantile: quantile of all scores that follows the resting level, low enough to be at rest.
+        level_offset: from that quantile to the median of the frames at rest, in log-odds.
+        level_prior_s: seconds of frames that the typical level weighs as much as.
+        odds: log-odds, ascending, at which `evidence` is given; between them it is interpolated.
+        evidence: log-likelihood ratio of turning to resting of one independent frame, in nats, ascending.
+        lag_s: seconds that a turn must have been over before it is reported live.
+        gap_s: no turn spans a longer time without a scored frame, in seconds.
+
+    Raises:
+        ConfigError: if a value cannot work.
+    """
+
+    SECTION: ClassVar[str] = SECTION
+
+    duration_median_s: float = 0.9
+    duration_spread: float = 0.5
+    duration_outliers: float = 0.02
+    longest_s: float = 20.0
+    turns_per_second: float = 0.2
+    shortest_rest_s: float = 0.15
+    onset_bias: float = 1.5
+    correlation_s: float = 0.15
+    level: float = -4.0
+    level_share: float = 0.75
+    level_window_s: float = 60.0
+    level_quantile: float = 0.25
+    level_offset: float = 0.5
+    level_prior_s: float = 3.0
+    odds: tuple[float, ...] = (-4.0, -2.5, -1.0, 1.0, 2.5)
+    evidence: tuple[float, ...] = (-4.0, -2.5, 0.0, 2.5, 4.0)
+    lag_s: float = 0.15
+    gap_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "odds", tuple(float(value) for value in self.odds))
+        object.__setattr__(self, "evidence", tuple(float(value) for value in self.evidence))
+        for name in (
+            "duration_median_s", "duration_spread", "longest_s", "turns_per_second", "correlation_s",
+            "level_window_s", "gap_s",
+        ):  # fmt: skip
+            _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "choose a number above 0")
+        for name in ("shortest_rest_s", "level_prior_s", "lag_s"):
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "choose 0 or more seconds")
+        for name in ("duration_outliers", "level_share", "level_quantile"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "choose 0 to 1")
+        for name in ("level", "level_offset", "onset_bias"):
+            _require(math.isfinite(getattr(self, name)), name, getattr(self, name), "choose a finite number")
+        longer = self.duration_median_s <= self.longest_s
+        _require(longer, "longest_s", self.longest_s, "choose more than events.duration_median_s")
+        share = self.turns_per_second * self.correlation_s
+        _require(share < 1, "turns_per_second", self.turns_per_second, "choose less than 1 / correlation_s")
+        same = len(self.odds) == len(self.evidence) >= 2
+        _require(same, "evidence", self.evidence, "give as many values as odds, two at least")
+        for name in ("odds", "evidence"):
+            values = getattr(self, name)
+            _require(all(map(math.isfinite, values)), name, values, "give finite numbers")
+        rising = all(low < high for low, high in pairwise(self.odds))
+        _require(rising, "odds", self.odds, "give ascending values")
+        _require(list(self.evidence) == sorted(self.evidence), "evidence", self.evidence, "give ascending values")
+
+
+def _require(valid: bool, name: str, value: object, remedy: str) -> None:
+    require(valid, SECTION, name, value, remedy)

@@ -1,0 +1,177 @@
+"""A trained model with all that prediction needs: preprocessing, class names and threshold come from its file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.errors import FlipdetectError, ModelError
+from flipdetect.inference.model import PredictsFrames
+from flipdetect.models.evidence_maps import MAPS
+from flipdetect.models.safetensors import read_facts, read_tensors
+from flipdetect.models.weights import load_without_code
+from flipdetect.records import ClassNames
+from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, NO_TEMPERATURE, stored_temperature
+from flipdetect.sources.naming import NamePattern
+from flipdetect.tasks import FrameClassifier, SequenceClassifier
+from flipdetect.zoo import SUFFIX
+
+
+@dataclass(frozen=True)
+class Bundle(PredictsFrames):
+    """A trained model, ready to predict with PyTorch.
+
+    Attributes:
+        task: in evaluation mode, on its device.
+        classes: names of the classes.
+        preprocess: what a frame becomes before the model sees it.
+        threshold: from this probability on, a frame belongs to the positive class.
+        naming: pattern of file names that the model was trained with; None for the default.
+        path: the file it was loaded from.
+        temperature: that logits are divided by to become probabilities.
+    """
+
+    task: FrameClassifier = field(repr=False)
+    classes: ClassNames
+    preprocess: PreprocessSpec
+    threshold: float
+    naming: NamePattern | None
+    path: Path
+    temperature: float = NO_TEMPERATURE
+
+    @property
+    def runs_on(self) -> str:
+        """Engine and device, for the user."""
+        return f"PyTorch, {self.task.device}"
+
+    @property
+    def is_single_threaded(self) -> bool:
+        """Never: PyTorch divides one call among the cores, and several calls would take them from each other."""
+        return False
+
+    @property
+    def judges_clips(self) -> bool:
+        """Whether it is a sequence model; frames it judges as clips of one, without what it learnt of motion."""
+        return isinstance(self.task, SequenceClassifier)
+
+    def probabilities(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64."""
+        with torch.inference_mode():
+            logits = self.task(torch.from_numpy(frames).to(self.task.device))
+            return self._of_logits(logits)
+
+    def look(self, frames: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32] | None]:
+        """What `probabilities` gives, and where hands are.
+
+        Args:
+            frames: preprocessed, (B, C, H, W) float32.
+
+        Returns:
+            Probabilities of the positive class (B,) float64, and the share of each position of the frame that hands
+            cover (B, h, w) float32; None if the model has no maps.
+        """
+        if not self.task.model.has_maps:
+            return self.probabilities(frames), None
+        with torch.inference_mode():
+            logits, maps = self.task.forward_maps(torch.from_numpy(frames).to(self.task.device))
+            hands = maps[:, MAPS.index("hands")].sigmoid()
+            return self._of_logits(logits), np.asarray(hands.cpu().numpy())
+
+    def _of_logits(self, logits: Tensor) -> npt.NDArray[np.float64]:
+        return np.asarray((logits.double() / self.temperature).sigmoid().cpu().numpy())
+
+
+def load_bundle(path: Path, device: str = "auto") -> Bundle:
+    """Load a trained model without executing anything in its file.
+
+    Args:
+        path: a `.ckpt` file of `train.py`, or a `.safetensors` file as it ships with the package.
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+
+    Raises:
+        ModelError: if the file is absent, damaged, no model of this program, or of another version; or if the
+            device is not to be had.
+    """
+    place = _device(device)
+    facts, tensors = read_model(path)
+    if facts.get("version") != CHECKPOINT_VERSION:
+        raise ModelError(
+            f"{path} has checkpoint version {facts.get('version')}, this program reads {CHECKPOINT_VERSION}; "
+            "use the flipdetect release that wrote it"
+        )
+    try:
+        task = _task_class(facts["task"])(**{**facts["arguments"], "weights": "none"})
+        task.load_state_dict(tensors)
+        task.setup("predict")
+        return Bundle(
+            task=task.eval().to(place),
+            classes=ClassNames(**facts["classes"]),
+            preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
+            threshold=float(facts["threshold"]),
+            naming=None if facts["naming"] is None else NamePattern(**facts["naming"]),
+            path=path,
+            temperature=stored_temperature(facts),
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path} is damaged or was changed: {error}") from error
+    except FlipdetectError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error
+
+
+def holds_clip_model(path: Path) -> bool:
+    """Whether a model's file holds a sequence model, which judges clips; read without building the model.
+
+    Raises:
+        ModelError: if the file is absent, damaged, or no model of this program.
+    """
+    facts, _ = read_model(path)
+    return issubclass(_task_class(facts.get("task", "")), SequenceClassifier)
+
+
+def read_model(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
+    """What a model's file says of it (see `Provenance`), unchecked, and its state dict.
+
+    Raises:
+        ModelError: if the file is absent, damaged, or no model of this program.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint {path}; give the path of a best.ckpt")
+    if path.suffix == SUFFIX:
+        packed = read_facts(path)
+        if packed is None:
+            raise ModelError(
+                f"{path} holds tensors alone, nothing of flipdetect about the model; give a best.ckpt, or a "
+                f"{SUFFIX} that flipdetect wrote. As weights to start training from it may do"
+            )
+        return packed, read_tensors(path)
+    content = load_without_code(path)
+    facts = content.get(CHECKPOINT_KEY) if isinstance(content, Mapping) else None
+    if not isinstance(facts, Mapping) or "state_dict" not in content:
+        raise ModelError(f"{path} is no checkpoint that flipdetect's train.py wrote; give its best.ckpt")
+    return facts, content["state_dict"]
+
+
+def _task_class(name: str) -> type[FrameClassifier]:
+    """The class a checkpoint names, among those already imported: a file must not decide what is imported."""
+    module, _, attribute = str(name).rpartition(".")
+    found = getattr(sys.modules.get(module), attribute, None)
+    if not (isinstance(found, type) and issubclass(found, FrameClassifier)):
+        raise ModelError(f"it names the task class {name!r}, which is not known; import the module that defines it")
+    return found
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError("no CUDA device is available; use --device cpu, or auto")
+    return torch.device(name)

@@ -1,0 +1,1 @@
+"""Which frame of each spread to keep."""

@@ -1,0 +1,1 @@
+"""What moves: sheets, turns, and the scenario of a clip."""

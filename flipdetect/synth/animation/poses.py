@@ -1,0 +1,108 @@
+"""What stands where at each moment of a clip, or of one stretch of a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flipdetect.records import ClassNames
+from flipdetect.synth.animation.sheet import TurnStyle
+from flipdetect.synth.animation.turn import Turn
+from flipdetect.synth.camera.motion import Capture, Move
+from flipdetect.synth.config import FRAME_RATE
+from flipdetect.synth.hands.gestures import HandTrack
+from flipdetect.synth.scene.clutter import Thing
+
+CLASSES = ClassNames()
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The script of a clip.
+
+    Attributes:
+        index: of the clip in the data set; its noise is drawn by it.
+        source: index of its source.
+        label: "flip" or "notflip".
+        video: "label/0001", unique in the data set.
+        sheet: number of the sheet that lies on top, and is turned (before all others) in a flip.
+        to_left: direction of the (real or imagined) turn.
+        turn: when and how.
+        style: how the sheet bends.
+        travel: progress at which the (real or imagined) turn finds the sheet on the right and on the left.
+        rest: progress of the sheet on top if it does not move.
+        below: progress of the sheets that lie on the left and on the right below those that move.
+        grip_y: where along the free edge the hand holds it.
+        hands: in the order in which they are drawn.
+        capture: the filming.
+        pushes: movements of the book over the desk.
+        thing: what lies on the page towards which the turn goes.
+        duration: in seconds.
+    """
+
+    index: int
+    source: int
+    label: str
+    video: str
+    sheet: int
+    to_left: bool
+    turn: Turn
+    style: TurnStyle
+    travel: tuple[float, float]
+    rest: float
+    below: tuple[float, float]
+    grip_y: float
+    hands: tuple[HandTrack, ...]
+    capture: Capture
+    pushes: tuple[Move, ...]
+    thing: Thing | None
+    duration: float
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the imagined video."""
+        return int(self.duration * FRAME_RATE)
+
+    @property
+    def is_flip(self) -> bool:
+        """Whether the sheet moves in this clip."""
+        return self.label == CLASSES.positive
+
+    @property
+    def under(self) -> tuple[int, int]:
+        """Numbers of the sheets that lie on the left and on the right below those that move."""
+        if self.to_left:
+            return self.sheet - 1, self.sheet + self.turn.sheets
+        return self.sheet - self.turn.sheets, self.sheet + 1
+
+    def imagined_progress(self, time: float) -> float:
+        """Progress from right (0) to left (1) that the leading sheet would have, whether it moves or not."""
+        return self._progress(self.turn.phase(time))
+
+    def progress(self, time: float) -> float:
+        """Progress of the sheet on top: that of the turn in a flip, at rest otherwise."""
+        return self.imagined_progress(time) if self.is_flip else self.rest
+
+    def layers(self, time: float) -> tuple[tuple[int, float], ...]:
+        """(Number, progress) of the sheets on top; the leading one first, or one alone while they lie still."""
+        if not self.is_flip:
+            return ((self.sheet, self.rest),)
+        phases, step = self.turn.phases(time), 1 if self.to_left else -1
+        if phases[0] <= 0:
+            return ((self.sheet, self._progress(0.0)),)
+        if phases[0] >= 1:
+            return ((self.sheet + step * (self.turn.sheets - 1), self._progress(1.0)),)
+        return tuple((self.sheet + step * place, self._progress(phase)) for place, phase in enumerate(phases))
+
+    def pushed(self, time: float) -> tuple[float, float, float]:
+        """(x, y, radians) by which the book is off its first place at `time` seconds."""
+        done = [(move, move.share(time)) for move in self.pushes]
+        return (
+            sum(share * move.x for move, share in done),
+            sum(share * move.y for move, share in done),
+            sum(share * move.turn for move, share in done),
+        )
+
+    def _progress(self, phase: float) -> float:
+        right, left = self.travel
+        share = phase if self.to_left else 1 - phase
+        return right + share * (left - right)

@@ -1,0 +1,211 @@
+"""What happens in a clip of the data set, and at which moments it is photographed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from flipdetect.errors import ConfigError
+from flipdetect.synth.animation.poses import CLASSES, Clip
+from flipdetect.synth.animation.sheet import TurnStyle
+from flipdetect.synth.animation.turn import sample_turn, shape_turn
+from flipdetect.synth.camera.motion import Move, sample_capture
+from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.config import FRAME_RATE, SynthConfig
+from flipdetect.synth.hands.gestures import sample_hands
+from flipdetect.synth.scene.clutter import sample_thing
+from flipdetect.synth.scene.scene import SHEETS, Source, sample_source
+from flipdetect.synth.truth.label_rule import RAISED, displacements, sheet_at
+from flipdetect.synth.truth.maps import draw_map
+
+CLIP_STREAM, FRAMES_STREAM = 5, 6
+
+IN_VIEW = 0.35
+"""Share of the moving sheet that must be inside the frame."""
+
+EDGE_IN_VIEW = 0.15
+"""Length of its free edge that must be inside the frame, as a share of the frame's long side. Without it, a sheet that
+covers the page below looks like that page: a seventh of the flips were of this kind before, and no eye could tell."""
+
+EDGE_POINTS = 9
+
+UNCOVERED = 0.004
+"""Share of the frame that the line along the free edge covers where hands leave enough of it to be seen."""
+
+STANDS_OFF = 0.4
+"""Share of the clips in which the page on top does not lie flat."""
+
+NUDGED = 0.2
+"""Share of the clips in which the book is pushed."""
+
+MAX_ATTEMPTS = 60
+TRIES = 6
+"""Moments of a stretch at which the hands are looked at."""
+
+PROBES = 15
+"""Moments of a turn at which displacement is computed; between them it is interpolated."""
+
+
+@lru_cache(maxsize=256)
+def sample_clip(config: SynthConfig, index: int) -> Clip:
+    """The script of clip `index`: even indices are flips, odd ones are not.
+
+    A draw whose turn is hardly in view is thrown away, whether the sheet really moves or not: the choice must
+    not make the classes differ.
+
+    Raises:
+        ConfigError: if no draw shows enough of its turn.
+    """
+    needed = config.spacing or config.frames_per_clip  # at a spacing, one of the frames is to show the turn
+    for attempt in range(MAX_ATTEMPTS):
+        clip = _sample_clip(config, index, config.stream(CLIP_STREAM, index // 2, attempt))
+        if len(moving_frames(config, clip)) >= needed:
+            return clip
+    name = "spacing" if config.spacing else "frames_per_clip"
+    raise ConfigError(
+        f"clip {index} shows its turn in fewer than {name}={needed} frames; choose a smaller {name} or another seed"
+    )
+
+
+def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> Clip:
+    source = sample_source(config, index // config.clips_per_source)
+    label = CLASSES.positive if index % 2 == 0 else CLASSES.negative
+    to_left, style = bool(rng.random() < 0.75), sample_style(rng)
+    camera = source.camera(
+        config,
+        zoom=float(rng.uniform(0.92, 1.1)),
+        shift=(float(rng.normal(0, 0.07)), float(rng.normal(0, 0.07))),
+        roll=float(rng.normal(0, 0.03)),
+    )
+    book = source.book
+    hands, linger = sample_hands(rng, book.height, book.page_z, to_left)
+    turn = sample_turn(rng, float(rng.uniform(0.25, 0.5)) + linger)
+    if "behaviours" in config.parts_left_out:
+        turn = shape_turn(rng, "simple", turn.start)
+    duration = turn.end + float(rng.uniform(0.25, 0.5))
+    raised = _raise(rng, source, camera, style, to_left)
+    if "hands" in config.parts_left_out:
+        hands = ()
+    if "standing" in config.parts_left_out:
+        raised = 0.0
+    first = int(rng.integers(1, SHEETS - 1))
+    return Clip(
+        index=index,
+        source=source.index,
+        label=label,
+        video=f"{label}/{index // 2 + 1:04d}",
+        sheet=first if to_left else first + turn.sheets - 1,
+        to_left=to_left,
+        turn=turn,
+        style=style,
+        travel=(0.0, 1.0),
+        rest=raised if to_left else 1 - raised,
+        below=(1.0, raised) if to_left else (1.0 - raised, 0.0),
+        grip_y=float(style.side * rng.uniform(-0.1, 0.48) * book.height),
+        hands=hands,
+        capture=sample_capture(rng, camera, config.height / 384, duration),
+        pushes=_sample_pushes(rng, duration),
+        thing=sample_thing(rng),
+        duration=duration,
+    )
+
+
+def sample_style(rng: np.random.Generator) -> TurnStyle:
+    """How a sheet bends while it is turned."""
+    return TurnStyle(
+        lead=float(rng.uniform(-0.3, 0.75)),
+        taper=float(rng.uniform(0.05, 1.6)),
+        side=int(rng.choice([-1, 1])),
+        bulge=float(rng.uniform(-0.5, 0.6)),
+    )
+
+
+def _sample_pushes(rng: np.random.Generator, duration: float) -> tuple[Move, ...]:
+    if rng.random() >= NUDGED:
+        return ()
+    x, y, turn = rng.normal(0, [0.1, 0.1, 0.08]).tolist()
+    return (Move(0.2 * duration, 0.8 * duration, x, y, turn),)
+
+
+def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
+    """Frame indices at which a (real or imagined) sheet is clearly off both rests and in view."""
+    source = sample_source(config, clip.source)
+    probes = np.linspace(0, 1, PROBES)
+    far = displacements(source, clip.capture.camera, clip.style, probes).min(axis=1)
+    seen = np.array([_share_in_view(config, source, clip, float(at)) for at in probes])
+    edge = np.array([_edge_in_view(config, source, clip, float(at)) for at in probes])
+    phases = np.array([clip.turn.phases(frame / FRAME_RATE) for frame in range(clip.frames)])
+    progress = phases if clip.to_left else 1 - phases
+    moving = (np.interp(progress, probes, far) > config.margin) & (np.interp(progress, probes, seen) > IN_VIEW)
+    moving &= np.interp(progress, probes, edge) > EDGE_IN_VIEW
+    return [int(frame) for frame in np.flatnonzero(moving.any(axis=1))]
+
+
+@lru_cache(maxsize=256)
+def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
+    """The frames of clip `index` that belong to the data set, in order.
+
+    Flips are photographed only while the sheet moves, and where hands leave enough of its edge to be seen, if there is
+    such a moment. Of the other clips every second one uses the same moments, so that hands are caught alike in both
+    classes. With a spacing, a flip and its twin have the same moments, at equal distances.
+    """
+    clip = sample_clip(config, index)
+    rng = config.stream(FRAMES_STREAM, index // 2)
+    if config.spacing:
+        return _spaced_frames(config, sample_clip(config, index - index % 2), rng)
+    during_turn = bool(rng.random() < 0.5) or clip.is_flip
+    choices = moving_frames(config, clip) if during_turn else list(range(clip.frames))
+    edges = np.linspace(0, len(choices), config.frames_per_clip + 1).astype(int)
+    stretches = [rng.permutation(np.arange(low, high)).tolist() for low, high in pairwise(edges)]
+    if not during_turn:
+        return tuple(choices[stretch[0]] + 1 for stretch in stretches)
+    # The frames of a twin follow from the flip.
+    flip = sample_clip(config, index - index % 2)
+    return tuple(_first_uncovered(config, flip, [choices[place] for place in stretch]) + 1 for stretch in stretches)
+
+
+def _spaced_frames(config: SynthConfig, flip: Clip, rng: np.random.Generator) -> tuple[int, ...]:
+    """Frames at equal distances; any stretch that shows at least half as much of the turn as the best one."""
+    step = min(config.spacing, (flip.frames - 1) // max(1, config.frames_per_clip - 1))
+    offsets = step * np.arange(config.frames_per_clip)
+    starts = np.arange(flip.frames - int(offsets[-1]))
+    shown = np.isin(starts[:, None] + offsets, moving_frames(config, flip)).sum(axis=1)
+    first = int(rng.choice(starts[2 * shown >= shown.max()]))
+    return tuple((first + 1 + offsets).tolist())
+
+
+def _first_uncovered(config: SynthConfig, clip: Clip, frames: list[int]) -> int:
+    """The first of these frames in which hands do not hide the sheet's edge; the very first if there is none."""
+    for frame in frames[:TRIES]:
+        if draw_map(config, clip, frame / FRAME_RATE)[..., 1].mean() > 255 * UNCOVERED:
+            return frame
+    return frames[0]
+
+
+def _share_in_view(config: SynthConfig, source: Source, clip: Clip, progress: float) -> float:
+    points = clip.capture.camera.project(sheet_at(source, clip.style, progress).points())
+    seen = (points >= 0) & (points < np.array(config.frame_size(clip.source)))
+    return float(seen.all(axis=2).mean())
+
+
+def _edge_in_view(config: SynthConfig, source: Source, clip: Clip, progress: float) -> float:
+    """Length of the free edge inside the frame, as a share of the frame's long side."""
+    sheet, size = sheet_at(source, clip.style, progress), config.frame_size(clip.source)
+    heights = np.linspace(-0.499, 0.499, EDGE_POINTS) * source.book.height
+    points = clip.capture.camera.project(np.array([sheet.edge_point(float(y)) for y in heights]))
+    inside = np.all((points >= 0) & (points < np.array(size)), axis=1)
+    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    return float(lengths[inside[:-1] & inside[1:]].sum() / max(size))
+
+
+def _raise(rng: np.random.Generator, source: Source, camera: Camera, style: TurnStyle, to_left: bool) -> float:
+    """By how much of a turn a page at rest stands off; 0 for most pages."""
+    if rng.random() > STANDS_OFF:
+        return 0.0
+    shares = np.asarray(rng.uniform(0.1, 0.35) * 0.75 ** np.arange(8), np.float64)
+    progress = shares if to_left else 1 - shares
+    distance = displacements(source, camera, style, progress)[:, 0 if to_left else 1]
+    low = np.flatnonzero(distance < RAISED)
+    return float(shares[low[0]]) if low.size else 0.0

@@ -1,0 +1,1 @@
+"""The phone: pose, motion, sensor and image processing."""

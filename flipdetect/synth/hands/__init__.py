@@ -1,0 +1,1 @@
+"""Hands: shape, appearance, placement, gestures."""

@@ -1,0 +1,1 @@
+"""Long recordings of one book."""

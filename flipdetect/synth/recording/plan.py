@@ -1,0 +1,151 @@
+"""What a reader does in a recording, and when: turns, attempts that are given up, pauses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from flipdetect.synth.animation.turn import BEHAVIOURS, Turn, shape_turn
+from flipdetect.synth.hands.gestures import APPROACH
+from flipdetect.synth.recording.recording_config import MARGIN, RecordingConfig
+
+TURN, FALSE_START, PAUSE, VISIT, NUDGE = "turn", "false start", "pause", "visit", "nudge"
+
+CHANCES = {
+    "slow": (0.46, 0.10, 0.0, 0.04, 0.0, 0.40),
+    "normal": (0.70, 0.06, 0.0, 0.06, 0.06, 0.12),
+    "fast": (0.42, 0.02, 0.0, 0.08, 0.48, 0.0),
+}
+"""Of the behaviours of completed turns, in the order of `BEHAVIOURS`."""
+
+QUICKNESS = {"slow": 0.75, "normal": 1.0, "fast": 1.4}
+BACK, GIVEN_UP, LIFTED = 0.12, 0.1, 0.08
+"""Chances that a turn goes back, and that a false start or a page that falls back comes before it."""
+
+WITHDRAWAL = APPROACH + 0.05
+"""Seconds for which a hand leaves after an action."""
+
+FULLEST = 0.92
+"""Share of the time that actions may take; if they need more, they are all done faster."""
+
+VISITING, LONG_PAUSE = 0.4, 2.2
+"""Chance that a hand comes over the pages in a pause, and the seconds that this needs."""
+
+NUDGING = 0.12
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of a recording in which one thing happens.
+
+    Attributes:
+        kind: one of TURN, FALSE_START, PAUSE, VISIT, NUDGE.
+        start, end: in seconds.
+        opening: number of the opening that lies there when it begins.
+        to_left: direction of the turn, or of what is given up.
+        turn: the movement of the sheet, if any; else one that is not made.
+    """
+
+    kind: str
+    start: float
+    end: float
+    opening: int
+    to_left: bool
+    turn: Turn
+
+    @property
+    def opening_after(self) -> int:
+        """Number of the opening that lies there when it ends."""
+        if self.kind != TURN or not self.turn.completed:
+            return self.opening
+        return self.opening + (self.turn.sheets if self.to_left else -self.turn.sheets)
+
+
+def plan_stretches(config: RecordingConfig, rng: np.random.Generator) -> tuple[Stretch, ...]:
+    """The stretches of a recording, one after the other without gaps."""
+    actions = _actions(config, rng)
+    room = (config.seconds - MARGIN) * FULLEST
+    # Attempts that are given up are left out before turns are made faster.
+    while sum(_length(action) for action in actions) > room and len(actions) > config.turns:
+        actions.remove(next(action for action in actions if action.kind != TURN or not action.turn.completed))
+    actions = _quickened(actions, room)
+    busy = sum(_length(action) for action in actions)
+    pauses = rng.gamma(1.2, 1.0, len(actions) + 1)
+    pauses = MARGIN / 2 * np.isin(np.arange(len(pauses)), (0, len(actions))) + pauses / pauses.sum() * (
+        config.seconds - MARGIN - busy
+    )
+    stretches: list[Stretch] = []
+    now, opening = 0.0, 0
+    for pause, action in zip(pauses.tolist(), [*actions, None], strict=True):
+        stretches.append(_pause(rng, now, now + pause, opening))
+        now += pause
+        if action is not None:
+            length = _length(action)
+            turn = _shifted(action.turn, now)
+            stretches.append(replace(action, start=now, end=now + length, opening=opening, turn=turn))
+            now, opening = now + length, stretches[-1].opening_after
+    stretches[-1] = replace(stretches[-1], end=max(now, config.seconds))
+    return tuple(stretches)
+
+
+def _actions(config: RecordingConfig, rng: np.random.Generator) -> list[Stretch]:
+    """What the reader does, each action as if it began at 0 s."""
+    actions, opening = [], 0
+    for _ in range(config.turns):
+        pace = str(rng.choice(list(CHANCES))) if config.pace == "mixed" else config.pace
+        if rng.random() < GIVEN_UP:
+            actions.append(_action(rng, FALSE_START, "simple", 1.0, to_left=bool(rng.random() < 0.8)))
+        if rng.random() < LIFTED:
+            actions.append(_action(rng, TURN, "fall_back", QUICKNESS[pace], to_left=True))
+        to_left = opening == 0 or bool(rng.random() >= BACK)
+        action = _action(rng, TURN, str(rng.choice(BEHAVIOURS, p=CHANCES[pace])), QUICKNESS[pace], to_left=to_left)
+        if not to_left:
+            action = replace(action, turn=_at_most(action.turn, opening))
+        opening += action.turn.sheets if to_left else -action.turn.sheets
+        actions.append(action)
+    return actions
+
+
+def _action(rng: np.random.Generator, kind: str, behaviour: str, quickness: float, *, to_left: bool) -> Stretch:
+    start = APPROACH + (float(rng.uniform(0.1, 0.8)) if rng.random() < 0.25 else 0.0)
+    turn = shape_turn(rng, behaviour, start, quickness)
+    return Stretch(kind, 0.0, turn.end + WITHDRAWAL, 0, to_left, turn)
+
+
+def _at_most(turn: Turn, sheets: int) -> Turn:
+    """The same turn with as many sheets as there are."""
+    if turn.sheets <= sheets:
+        return turn
+    return replace(turn, sheets=sheets, behaviour="several" if sheets > 1 else "simple")
+
+
+def _length(action: Stretch) -> float:
+    return action.end - action.start
+
+
+def _quickened(actions: list[Stretch], room: float) -> list[Stretch]:
+    """The same actions with faster turns, so that all of them take `room` seconds at most."""
+    fixed = len(actions) * (APPROACH + WITHDRAWAL)
+    moving = sum(_length(action) for action in actions) - fixed
+    factor = min(1.0, (room - fixed) / moving) if moving > 0 else 1.0
+    if factor == 1.0:
+        return actions
+    faster = []
+    for action in actions:
+        knots = tuple((APPROACH + (at - APPROACH) * factor, share) for at, share in action.turn.knots)
+        faster.append(replace(action, end=knots[-1][0] + WITHDRAWAL, turn=replace(action.turn, knots=knots)))
+    return faster
+
+
+def _pause(rng: np.random.Generator, start: float, end: float, opening: int) -> Stretch:
+    chance, kind = rng.random(2), PAUSE
+    if end - start > LONG_PAUSE and chance[0] < NUDGING:
+        kind = NUDGE
+    elif end - start > LONG_PAUSE and chance[1] < VISITING:
+        kind = VISIT
+    return Stretch(kind, start, end, opening, True, Turn("simple", ((start, 0.0), (end, 1.0)), 0.5))
+
+
+def _shifted(turn: Turn, start: float) -> Turn:
+    return replace(turn, knots=tuple((at + start, share) for at, share in turn.knots))

@@ -1,0 +1,273 @@
+"""Long recordings of one book: many turns, and all that is none; any frame of it alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from flipdetect.errors import ConfigError
+from flipdetect.synth.animation.poses import CLASSES, Clip
+from flipdetect.synth.animation.scenario import sample_style
+from flipdetect.synth.animation.sheet import TurnStyle
+from flipdetect.synth.camera.motion import Capture, Move, sample_camera_move, sample_capture, sample_refocus
+from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.recording.plan import NUDGE, TURN, Stretch, plan_stretches
+from flipdetect.synth.recording.recording_config import RecordingConfig
+from flipdetect.synth.recording.recording_hands import hand_tracks, sample_arms, stay_of
+from flipdetect.synth.render.renderer import RenderedFrame, expose_clip
+from flipdetect.synth.scene.scene import sample_source
+from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth, sheet_displacements, shows_motion
+from flipdetect.synth.truth.label_rule import sheet_at
+
+RECORDING_STREAM = 9
+MINUTE = 60.0
+REFOCUSED, CAMERA_MOVED = 0.7, 0.25
+"""How often a minute the phone looks for focus, and is moved."""
+
+IN_VIEW, AIMS = 0.6, 25
+"""Share of the paper that must be inside the frame in the course of a turn, and views that are tried for it."""
+
+PLAIN = TurnStyle(lead=0.2, taper=0.5, side=1, bulge=0.0)
+
+PROBES, HALVINGS = 24, 11
+"""Moments of a turn at which the label rule is looked at, and halvings that find where it is crossed: to 0.1 ms."""
+
+
+@dataclass(frozen=True)
+class TurnEvent:
+    """A turn as the label rule sees it, from the first moment at which a frame shows a flip to the last.
+
+    In between a sheet that waits close to where it will lie may for a moment be no flip.
+
+    Attributes:
+        number: from 1, in order of time; attempts that show a flip count, false starts do not.
+        start_s, end_s: seconds at which the sheet comes to be visibly off its rests, and at which it no longer is.
+        peak_s: second at which it is farthest from both.
+        direction: "left" (forward) or "right" (back).
+        completed: whether the sheet came to lie on the other side.
+        opening_before, opening_after: numbers of the openings.
+        sheets: turned at once.
+        behaviour: one of `turn.BEHAVIOURS`.
+    """
+
+    number: int
+    start_s: float
+    peak_s: float
+    end_s: float
+    direction: str
+    completed: bool
+    opening_before: int
+    opening_after: int
+    sheets: int
+    behaviour: str
+
+
+@dataclass(frozen=True)
+class RecordingTruth(FrameTruth):
+    """The truth about a frame of a recording.
+
+    Attributes:
+        time_s: second at which it was taken.
+        opening: number of the opening that lies there; None during an event.
+    """
+
+    time_s: float
+    opening: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Recording:
+    """The stretches of a recording, the script of each, and where each begins."""
+
+    stretches: tuple[Stretch, ...]
+    clips: tuple[Clip, ...]
+    starts: tuple[float, ...]
+
+    def at(self, time: float) -> int:
+        """Index of the stretch of a moment."""
+        return max(0, bisect_right(self.starts, time) - 1)
+
+
+def recording_events(config: RecordingConfig) -> tuple[TurnEvent, ...]:
+    """The turns of a recording in order, those given up included if they show a flip."""
+    return tuple(event for event in _events(config) if event is not None)
+
+
+def recording_truth(config: RecordingConfig, time_s: float) -> RecordingTruth:
+    """The truth about the frame at `time_s` seconds, without rendering it.
+
+    Raises:
+        ConfigError: if the recording has no such time.
+    """
+    recording, index = _locate(config, time_s)
+    stretch, event = recording.stretches[index], _events(config)[index]
+    truth = clip_truth(config.synth, recording.clips[index], time_s, round(time_s * config.fps) + 1)
+    turning = event is not None and event.start_s <= time_s <= event.end_s
+    landed = event is not None and time_s > event.end_s
+    facts = {
+        **vars(truth),
+        "source": f"recording-{config.index:04d}",
+        "event": event.number if event is not None and turning else 0,
+        "behaviour": truth.behaviour if stretch.kind == TURN else "",
+    }
+    opening = None if turning else stretch.opening_after if landed else stretch.opening
+    return RecordingTruth(**facts, time_s=time_s, opening=opening)
+
+
+def render_recording_frame(config: RecordingConfig, time_s: float) -> RenderedFrame:
+    """The frame at `time_s` seconds, the same whether others were rendered before it or not.
+
+    Raises:
+        ConfigError: if the recording has no such time.
+    """
+    recording, index = _locate(config, time_s)
+    image, quality = expose_clip(config.synth, recording.clips[index], time_s)
+    return RenderedFrame(image, quality, recording_truth(config, time_s))
+
+
+def _locate(config: RecordingConfig, time_s: float) -> tuple[_Recording, int]:
+    if not 0 <= time_s <= config.seconds:
+        raise ConfigError(f"time_s is {time_s}; choose 0 to {config.seconds:g} seconds")
+    recording = _script(config)
+    return recording, recording.at(time_s)
+
+
+@lru_cache(maxsize=8)
+def _script(config: RecordingConfig) -> _Recording:
+    rng = config.synth.stream(RECORDING_STREAM, config.index)
+    source = sample_source(config.synth, config.source)
+    stretches = plan_stretches(config, rng)
+    hands = hand_tracks(rng, source.book, sample_arms(rng, source.book), stretches)
+    capture, pushes = _sample_filming(config, rng), _sample_pushes(rng, stretches)
+    clips = []
+    for stretch, pair in zip(stretches, hands, strict=True):
+        style, turns = sample_style(rng), stretch.kind == TURN
+        to_left = stretch.to_left or not turns
+        label = CLASSES.positive if turns else CLASSES.negative
+        clips.append(
+            Clip(
+                index=config.source,
+                source=config.source,
+                label=label,
+                video=f"frames/{config.index:04d}",
+                # Sheet k is the one that lies on the left of opening k.
+                sheet=stretch.opening + 1 if to_left else stretch.opening,
+                to_left=to_left,
+                turn=stretch.turn,
+                style=style,
+                travel=(0.0, 1.0),
+                rest=0.0,
+                below=(1.0, 0.0),
+                grip_y=float(style.side * rng.uniform(-0.1, 0.48) * source.book.height),
+                hands=pair,
+                capture=capture,
+                pushes=pushes,
+                thing=None,
+                duration=config.seconds,
+            )
+        )
+    return _Recording(stretches, tuple(clips), tuple(stretch.start for stretch in stretches))
+
+
+def _sample_filming(config: RecordingConfig, rng: np.random.Generator) -> Capture:
+    """One phone for the whole recording, which looks for focus and is moved now and then."""
+    scale = config.height / 384
+    capture = sample_capture(rng, _aim(config, rng), scale, config.seconds)
+    searches = tuple(
+        sample_refocus(rng, config.seconds) for _ in range(rng.poisson(REFOCUSED * config.seconds / MINUTE))
+    )
+    places = [
+        sample_camera_move(rng, scale, config.seconds)
+        for _ in range(rng.poisson(CAMERA_MOVED * config.seconds / MINUTE))
+    ]
+    return replace(capture, moves=_wander(sorted(places, key=lambda move: move.start)), refocus=searches)
+
+
+def _aim(config: RecordingConfig, rng: np.random.Generator) -> Camera:
+    """A view of the book with enough of its turns in the frame: the first such of some draws, or the best."""
+    source = sample_source(config.synth, config.source)
+    paper = np.concatenate([sheet_at(source, PLAIN, share).points().reshape(-1, 3) for share in (0.0, 0.3, 0.7, 1.0)])
+    views = []
+    for attempt in range(AIMS):
+        wider, shift = 0.97**attempt, rng.normal(0, 0.05 + 0.03 * attempt, 2)
+        camera = source.camera(config.synth, wider, (float(shift[0]), float(shift[1])), float(rng.normal(0, 0.03)))
+        pixels = camera.project(paper)
+        seen = float(((pixels >= 0) & (pixels < np.array(config.synth.frame_size(config.source)))).all(axis=1).mean())
+        views.append((seen, camera))
+        if seen > IN_VIEW:
+            return camera
+    return max(views, key=lambda view: view[0])[1]
+
+
+def _sample_pushes(rng: np.random.Generator, stretches: tuple[Stretch, ...]) -> tuple[Move, ...]:
+    """Movements of the book while a hand is at its edge."""
+    places = []
+    for stretch in stretches:
+        if stretch.kind == NUDGE:
+            come, go = stay_of(stretch)
+            x, y, turn = rng.normal(0, [0.07, 0.07, 0.05]).tolist()
+            places.append(Move(come + 0.2 * (go - come), min(go, come + 0.2 * (go - come) + 0.8), x, y, turn))
+    return _wander(places)
+
+
+def _wander(places: list[Move]) -> tuple[Move, ...]:
+    """Moves from one place to the next, of moves that all lead from the first place."""
+    moves, last = [], Move(0, 1, 0, 0, 0)
+    for move in places:
+        offset = {name: getattr(move, name) - getattr(last, name) for name in ("x", "y", "turn", "zoom")}
+        moves.append(replace(move, **offset))
+        last = move
+    return tuple(moves)
+
+
+@lru_cache(maxsize=8)
+def _events(config: RecordingConfig) -> tuple[TurnEvent | None, ...]:
+    """The event of each stretch of a recording, None where no sheet is visibly turned."""
+    recording, number = _script(config), 0
+    events: list[TurnEvent | None] = []
+    for stretch, clip in zip(recording.stretches, recording.clips, strict=True):
+        crossings = _crossings(config, clip) if stretch.kind == TURN else None
+        if crossings is None:
+            events.append(None)
+            continue
+        number += 1
+        events.append(
+            TurnEvent(
+                number,
+                *crossings,
+                direction="left" if stretch.to_left else "right",
+                completed=stretch.turn.completed,
+                opening_before=stretch.opening,
+                opening_after=stretch.opening_after,
+                sheets=stretch.turn.sheets,
+                behaviour=stretch.turn.behaviour,
+            )
+        )
+    return tuple(events)
+
+
+def _crossings(config: RecordingConfig, clip: Clip) -> tuple[float, float, float] | None:
+    """Seconds at which the label rule is first met, best met, and last met; None if never."""
+    times = np.linspace(clip.turn.start, clip.turn.end, PROBES)
+    away = [sheet_displacements(config.synth, clip, float(time)) for time in times]
+    moving = [place for place, distances in enumerate(away) if shows_motion(distances)]
+    if not moving:
+        return None
+    peak = int(np.argmax([distances.min(axis=1).max() for distances in away]))
+    start = _boundary(config, clip, float(times[moving[0]]), float(times[moving[0] - 1]))
+    end = _boundary(config, clip, float(times[moving[-1]]), float(times[moving[-1] + 1]))
+    return start, float(times[peak]), end
+
+
+def _boundary(config: RecordingConfig, clip: Clip, inside: float, outside: float) -> float:
+    """The moment between two at which the rule starts or ceases to be met, on the side where it is met."""
+    for _ in range(HALVINGS):
+        middle = (inside + outside) / 2
+        if shows_motion(sheet_displacements(config.synth, clip, middle)):
+            inside = middle
+        else:
+            outside = middle
+    return inside

@@ -1,0 +1,1 @@
+"""From a scene at an instant to a picture."""

@@ -1,0 +1,146 @@
+"""One sample of a frame: the scene at one instant, through one point of the lens, in linear light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import compress
+
+import cv2
+import numpy as np
+
+from flipdetect.synth.animation.poses import Clip
+from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.config import SynthConfig
+from flipdetect.synth.hands.appearance import lit
+from flipdetect.synth.hands.placement import PlacedHand, draw_hand, draw_thumb, place_hand
+from flipdetect.synth.render.rasterizer import Page, Picture, dim, draw_sheets
+from flipdetect.synth.render.shadow import light_left
+from flipdetect.synth.scene.book_block import Block, build_block, draw_block
+from flipdetect.synth.scene.clutter import Thing, lay_on_page
+from flipdetect.synth.scene.desk import texture_to_world
+from flipdetect.synth.scene.scene import Assets, Source, paint_hand, paint_sheet, paint_source, sample_source
+from flipdetect.synth.truth.label_rule import sheet_at
+
+SHADOW_EVERY = 3
+"""Samples that share one drawing of the soft shadows: these move little between samples."""
+
+
+@dataclass
+class Stage:
+    """What the samples of one frame share.
+
+    Attributes:
+        config: of the data set.
+        clip: the script.
+        source: of the clip.
+        assets: of the source.
+        under: the sheets that lie on the left and on the right below those on top, with their pictures.
+        block: the rest of the book.
+        lit_hands: (h, w, 4) premultiplied hand pictures by the hand's place in the clip and pose, lit when first
+            drawn.
+        shadow: (H, W) light left, kept for a few samples.
+    """
+
+    config: SynthConfig
+    clip: Clip
+    source: Source
+    assets: Assets
+    under: tuple[Page, Page]
+    block: Block
+    lit_hands: dict[tuple[int, str], Picture] = field(default_factory=dict)
+    shadow: Picture | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(W, H) of the frame."""
+        return self.config.frame_size(self.clip.source)
+
+
+def set_stage(config: SynthConfig, clip: Clip) -> Stage:
+    """Everything needed to draw samples of a clip's frame."""
+    source = sample_source(config, clip.source)
+    left, right = (sheet_at(source, clip.style, rest) for rest in clip.below)
+    block = build_block(source.book, (left, right), source.style.paper)
+    pages = [paint_sheet(config, clip.source, number) for number in clip.under]
+    if clip.thing is not None:
+        # It lies where the turning sheet will land: on a back page on the left, or on a front page on the right.
+        side = 0 if clip.to_left else 1
+        pages[side] = _with_thing(pages[side], clip.thing, back=side == 0)
+    return Stage(config, clip, source, paint_source(config, clip.source), ((left, pages[0]), (right, pages[1])), block)
+
+
+def _with_thing(atlas: Picture, thing: Thing, *, back: bool) -> Picture:
+    """A copy of a sheet's picture with a thing on one of its pages."""
+    width = atlas.shape[1] // 2
+    here = slice(width, None) if back else slice(None, width)
+    laid = atlas.copy()
+    laid[:, here] = lay_on_page(atlas[:, here], thing)
+    return laid
+
+
+def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: int) -> Picture:
+    """The scene at `time` seconds, (H, W, 3) float32 linear, its pixels moved by `jitter`.
+
+    Args:
+        stage: the frame's.
+        time: in seconds.
+        jitter: (x, y) in pixels, within half a pixel.
+        index: of the sample, counted from 0 without gaps.
+    """
+    clip, source = stage.clip, stage.source
+    height, light = source.book.height, source.light
+    desk_view = clip.capture.view(time, stage.size)
+    desk_view = desk_view.warped(np.array([[1, 0, jitter[0]], [0, 1, jitter[1]], [0, 0, 1.0]]))
+    view = desk_view.carried(*clip.pushed(time))
+    layers = clip.layers(time)
+    moving = sheet_at(source, clip.style, layers[0][1])
+    hands = _place_hands(stage, time)
+    canvas = _lay(desk_view, stage.assets.desk, 0.0, stage.size)
+    draw_block(canvas, view, stage.block)
+    # A page that the top sheet covers exactly need not be drawn.
+    if min(progress for _, progress in layers) < 1:
+        draw_sheets(canvas, view, [stage.under[0]], light, height)
+    if max(progress for _, progress in layers) > 0:
+        draw_sheets(canvas, view, [stage.under[1]], light, height)
+    if stage.shadow is None or index % SHADOW_EVERY == 0:
+        stage.shadow = light_left(view, light, source.book.page_z, stage.size, moving, hands)
+    dim(canvas, stage.shadow)
+    # A page that lies still has nothing beneath it.
+    under = [clip.is_flip and hand.track.is_under(time, clip.turn) for hand in hands]
+    for hand in compress(hands, under):
+        draw_hand(canvas, view, hand)
+    # The numbers of sheets rise from left to right.
+    draw_sheets(canvas, view, [_page(stage, *layer) for layer in sorted(layers)], light, height)
+    for hand, beneath in zip(hands, under, strict=True):
+        if not beneath:
+            draw_hand(canvas, view, hand)
+        elif hand.track.holds_paper(time, clip.turn):
+            draw_thumb(canvas, view, hand)
+    return np.asarray(cv2.multiply(canvas, _lay(desk_view, stage.assets.light, source.book.page_z, stage.size)))
+
+
+def _page(stage: Stage, number: int, progress: float) -> Page:
+    """A sheet on top, with its picture."""
+    sheet = sheet_at(stage.source, stage.clip.style, progress)
+    return sheet, paint_sheet(stage.config, stage.clip.source, number)
+
+
+def _lay(view: Camera, picture: Picture, z: float, size: tuple[int, int]) -> Picture:
+    """A picture (h, h, 3) of the whole desk as seen when it lies at height `z`: (H, W, 3)."""
+    homography = view.plane(z) @ texture_to_world(picture.shape[0])
+    seen = cv2.warpPerspective(picture, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(seen, np.float32)
+
+
+def _place_hands(stage: Stage, time: float) -> list[PlacedHand]:
+    clip, source = stage.clip, stage.source
+    grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
+    placed = []
+    for position, track in enumerate(clip.hands):
+        pose = track.pose_at(time, clip.turn)
+        picture = paint_hand(stage.config, clip.source, pose, track.left)
+        anchor = track.anchor(time, clip.turn, grip)
+        if (position, pose) not in stage.lit_hands:
+            stage.lit_hands[position, pose] = lit(picture, source.light, track.direction(anchor))
+        placed.append(place_hand(track, picture, stage.lit_hands[position, pose], anchor, source.person.size))
+    return placed

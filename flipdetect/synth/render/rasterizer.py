@@ -1,0 +1,163 @@
+"""Drawing bent sheets, polygons and pictures into one sample of a frame (float32, linear light)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.synth.animation.sheet import Floats, Sheet
+from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.render.light import Light
+
+Picture = NDArray[np.float32]
+
+SUBPIXEL_BITS = 4
+SHADE_STEPS = 256
+REMAP_COLUMNS = 256
+"""Pixels are gathered in rows of this length: cv2.remap takes pictures of up to 32767 columns only."""
+
+
+def fixed_point(pixels: Floats) -> NDArray[np.int32]:
+    """Pixel coordinates as OpenCV's fixed-point integers, kept within what it can draw."""
+    return np.asarray(np.clip(pixels, -4000, 8000) * (1 << SUBPIXEL_BITS), np.int32)
+
+
+def dim(canvas: Picture, share: Picture) -> None:
+    """Multiply the colours of a canvas (H, W, 3) by shares (H, W), in place."""
+    cv2.multiply(canvas, cv2.merge([share, share, share]), dst=canvas)
+
+
+def strips(pixels: Floats) -> Floats:
+    """(N - 1, 4, 2) outlines of the strips between rulings given as (N, 2, 2)."""
+    return np.stack([pixels[:-1, 0], pixels[:-1, 1], pixels[1:, 1], pixels[1:, 0]], axis=1)
+
+
+Page = tuple[Sheet, Picture]
+"""A sheet and its (h, 2 w, 3) float32 picture: the front page beside the back page, each as a reader sees it."""
+
+
+def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light, height: float) -> None:
+    """Draw sheets in place that are turned together, or one alone, nearer strips over farther ones.
+
+    Args:
+        canvas: (H, W, 3) float32.
+        camera: the view.
+        pages: at most five, from the leftmost to the rightmost; they must not cross one another.
+        light: over the desk.
+        height: of the page, in page widths.
+    """
+    points = [sheet.points() for sheet, _ in pages]
+    centres = [(part[:-1].mean(axis=1) + part[1:].mean(axis=1)) / 2 for part in points]
+    behind = [_shows_back(camera, sheet, middle) for (sheet, _), middle in zip(pages, centres, strict=True)]
+    outlines = fixed_point(camera.project(np.concatenate([strips(part) for part in points])))
+    marks = np.zeros(canvas.shape[:2], np.uint8)
+    for index in _far_to_near(camera, centres, behind).tolist():
+        cv2.fillConvexPoly(marks, outlines[index], index + 1, cv2.LINE_8, SUBPIXEL_BITS)
+    where = np.flatnonzero(marks)
+    strip = marks.ravel()[where].astype(np.intp) - 1
+    first = 0
+    for (sheet, atlas), back in zip(pages, behind, strict=True):
+        own = (strip >= first) & (strip < first + len(back)) if len(pages) > 1 else slice(None)
+        _paint(canvas, camera, sheet, atlas, light, height, where[own], strip[own] - first, back)
+        first += len(back)
+
+
+def _shows_back(camera: Camera, sheet: Sheet, centres: Floats) -> NDArray[np.bool_]:
+    """Whether each strip (N,) shows its back page to the camera."""
+    middle = (sheet.normals[:-1] + sheet.normals[1:]) / 2
+    return np.asarray(np.sum(middle * (camera.eye - centres), axis=1) < 0)
+
+
+def _far_to_near(camera: Camera, centres: list[Floats], behind: list[NDArray[np.bool_]]) -> NDArray[np.intp]:
+    """Order in which the strips of all sheets, numbered one sheet after the other, must be drawn.
+
+    The sheets lie one above the other: stretches that turn the same side to the camera are drawn sheet by sheet.
+    """
+    distance = [np.linalg.norm(middle - camera.eye, axis=1) for middle in centres]
+    if len(centres) == 1:
+        return np.argsort(-distance[0])
+    count = max(len(part) for part in distance)
+    far = np.stack([np.pad(part, (0, count - len(part)), mode="edge") for part in distance]).mean(axis=0)
+    back = behind[len(behind) // 2]
+    back = np.pad(back, (0, count - len(back)), mode="edge")
+    stretch = np.concatenate([[0], np.cumsum(back[1:] != back[:-1])])
+    nearness = np.argsort(np.argsort([-far[stretch == index].mean() for index in range(stretch[-1] + 1)]))
+    strip_rank = np.argsort(np.argsort(-far))
+    keys = []
+    for place, part in enumerate(distance):
+        # Seen from its back, from the right, the rightmost sheet is the nearest.
+        height = np.where(back, place, len(distance) - 1 - place)
+        keys.append(((nearness[stretch] * len(distance) + height) * count + strip_rank)[: len(part)])
+    return np.argsort(np.concatenate(keys))
+
+
+def _paint(
+    canvas: Picture,
+    camera: Camera,
+    sheet: Sheet,
+    atlas: Picture,
+    light: Light,
+    height: float,
+    where: NDArray[np.intp],
+    strip: NDArray[np.intp],
+    behind: NDArray[np.bool_],
+) -> None:
+    """Colour the pixels `where` (N,) of a canvas that show the given strips (N,) of a sheet."""
+    if where.size == 0:
+        return
+    rows, columns = np.divmod(where, canvas.shape[1])
+    along, across = _paper_coordinates(camera, sheet, strip, columns, rows)
+    back = behind[strip]
+    page = _sample(atlas, along, 0.5 - across / height, back)
+    page *= _shading(sheet, light, along, across, back)[:, None]
+    canvas.reshape(-1, 3)[where] = page
+
+
+def _paper_coordinates(
+    camera: Camera, sheet: Sheet, strip: NDArray[np.intp], columns: NDArray[np.intp], rows: NDArray[np.intp]
+) -> tuple[Picture, Picture]:
+    """Distance from the spine and y on the flat sheet, for pixels whose strips are known."""
+    lens = camera.matrix[:, :3]
+    seen = np.empty((len(sheet.rulings) - 1, 3, 3))
+    seen[:, :, 0] = sheet.rulings[:-1] @ lens.T
+    seen[:, :, 1] = sheet.rulings[1:] @ lens.T
+    seen[:, :, 2] = lens @ sheet.tip + camera.matrix[:, 3]
+    flat = np.zeros_like(seen)
+    flat[:, :2, 0], flat[:, :2, 1] = sheet.flat_rulings[:-1], sheet.flat_rulings[1:]
+    flat[:, :2, 2], flat[:, 2, 2] = sheet.flat_tip, 1
+    # A strip seen exactly edge-on has no inverse; its few pixels may take any nearby colour.
+    edge_on = np.abs(np.linalg.det(seen)) < 1e-12
+    seen[edge_on] += np.eye(3) * 1e-3
+    back = np.ascontiguousarray((flat @ np.linalg.inv(seen)).astype(np.float32).reshape(-1, 9).T)
+    x, y = columns.astype(np.float32), rows.astype(np.float32)
+    along, across, scale = (
+        back[row].take(strip) * x + back[row + 1].take(strip) * y + back[row + 2].take(strip) for row in (0, 3, 6)
+    )
+    scale[scale == 0] = 1e-9
+    return np.clip(along / scale, 0, 1), across / scale
+
+
+def _sample(atlas: Picture, u: Picture, v: Picture, back: NDArray[np.bool_]) -> Picture:
+    """Colours (N, 3) of the page at flat coordinates; the back page is printed the other way round."""
+    height, width = atlas.shape[0], atlas.shape[1] // 2
+    x = np.where(back, width + (1 - u) * (width - 1), u * (width - 1))
+    y = np.clip(v, 0, 1) * (height - 1)
+    total = -(-len(x) // REMAP_COLUMNS) * REMAP_COLUMNS
+    places = np.zeros((2, total), np.float32)
+    places[0, : len(x)], places[1, : len(y)] = x, y
+    grid = places.reshape(2, -1, REMAP_COLUMNS)
+    colours = cv2.remap(atlas, grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(colours.reshape(-1, 3)[: len(x)], np.float32)
+
+
+def _shading(sheet: Sheet, light: Light, along: Picture, across: Picture, back: NDArray[np.bool_]) -> Picture:
+    """Brightness (N,) at flat coordinates, smooth across strips."""
+    tangents = np.abs(sheet.flat_rulings[:, 0] / sheet.flat_rulings[:, 1])
+    steps = np.linspace(0, tangents[-1], SHADE_STEPS)
+    front = np.interp(steps, tangents, light.shade(sheet.normals))
+    behind = np.interp(steps, tangents, light.shade(-sheet.normals))
+    table = np.concatenate([front, behind]).astype(np.float32)
+    tangent = along / np.abs(across - np.float32(sheet.flat_tip[1]))
+    index = np.clip(tangent * ((SHADE_STEPS - 1) / tangents[-1]), 0, SHADE_STEPS - 1).astype(np.intp)
+    return np.asarray(table[index + SHADE_STEPS * back], np.float32)

@@ -1,0 +1,1 @@
+"""What is filmed: book, pages, desk, clutter."""

@@ -1,0 +1,1 @@
+"""What is known of a rendered frame: labels, boxes, maps."""

@@ -1,0 +1,150 @@
+"""Outlines of what is in a frame, drawn without its picture: boxes and covered areas at little cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.synth.animation.poses import Clip
+from flipdetect.synth.animation.sheet import Floats, Sheet
+from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.config import SynthConfig
+from flipdetect.synth.hands.placement import hand_to_world, picture_to_hand
+from flipdetect.synth.hands.shape import POSES, grid, height_field, pose_hand
+from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, fixed_point, strips
+from flipdetect.synth.scene.scene import Source, hand_stream, sample_source
+from flipdetect.synth.truth.label_rule import sheet_at
+
+Mask = NDArray[np.uint8]
+
+FINEST = 384
+"""Outlines are drawn with at most this many pixels along the frame's long side."""
+
+HAND_SCALE = 44.0
+"""Pixels per hand length of a hand's outline."""
+
+Box = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) in pixels of the frame: left, top, and one beyond the last column and row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """Masks (h, w) uint8, 0 or 1, of what a frame shows, and the frame's pixels per pixel of theirs.
+
+    Attributes:
+        book: cover, block and lying pages, as if no hand were there.
+        open_pages: both open pages and the sheets on top, as if no hand were there.
+        page: the sheets on top, as if no hand were there.
+        hands: what is seen of each hand.
+        step: pixels of the frame per pixel of the masks.
+    """
+
+    book: Mask
+    open_pages: Mask
+    page: Mask
+    hands: tuple[Mask, ...]
+    step: float
+
+
+def draw_outlines(config: SynthConfig, clip: Clip, time: float) -> Outlines:
+    """Outlines of a clip's frame at `time` seconds."""
+    source = sample_source(config, clip.source)
+    size = config.frame_size(clip.source)
+    step = max(1.0, max(size) / FINEST)
+    shape = (round(size[1] / step), round(size[0] / step))
+    # Pixel centres lie at whole numbers, so a smaller picture is also shifted.
+    smaller = np.array([[1 / step, 0, 0.5 / step - 0.5], [0, 1 / step, 0.5 / step - 0.5], [0, 0, 1]])
+    view = clip.capture.view(time, size).carried(*clip.pushed(time)).warped(smaller)
+    lying = [sheet_at(source, clip.style, rest) for rest in clip.below]
+    book, open_pages = _book(source, view, lying, shape)
+    page = np.zeros(shape, np.uint8)
+    for _, progress in clip.layers(time):
+        for outline in fixed_point(strips(view.project(sheet_at(source, clip.style, progress).points()))):
+            cv2.fillConvexPoly(page, outline, 1, cv2.LINE_8, SUBPIXEL_BITS)
+    hands = tuple(_hand(config, clip, source, view, time, place, page, shape) for place in range(len(clip.hands)))
+    return Outlines(book, open_pages | page, page, hands, step)
+
+
+def box_of(mask: Mask, step: float) -> Box | None:
+    """The box of a mask in pixels of the frame, None if nothing is seen."""
+    left, top, wide, tall = cv2.boundingRect(mask)
+    if wide == 0 or tall == 0:
+        return None
+    edges = (left * step, top * step, (left + wide) * step, (top + tall) * step)
+    return (int(edges[0]), int(edges[1]), int(np.ceil(edges[2])), int(np.ceil(edges[3])))
+
+
+def _book(source: Source, view: Camera, lying: list[Sheet], shape: tuple[int, int]) -> tuple[Mask, Mask]:
+    """Masks of the whole book at rest and of its open pages; both are convex but for the gutter."""
+    pages = np.concatenate([sheet.points().reshape(-1, 3) for sheet in lying])
+    half, reach = source.book.height / 2 + source.book.overhang, 1 + source.book.overhang
+    foot = pages * [1, 1, 0]
+    cover = np.array([[-reach, -half, 0], [reach, -half, 0], [reach, half, 0], [-reach, half, 0]])
+    whole = np.concatenate([pages, foot + [source.book.slant, 0, 0] * np.sign(foot[:, :1]), cover])
+    masks = []
+    for points in (whole, pages):
+        mask = np.zeros(shape, np.uint8)
+        hull = cv2.convexHull(fixed_point(view.project(points)).reshape(-1, 1, 2))
+        cv2.fillConvexPoly(mask, hull, 1, cv2.LINE_8, SUBPIXEL_BITS)
+        masks.append(mask)
+    return masks[0], masks[1]
+
+
+def _hand(
+    config: SynthConfig,
+    clip: Clip,
+    source: Source,
+    view: Camera,
+    time: float,
+    place: int,
+    page: Mask,
+    shape: tuple[int, int],
+) -> Mask:
+    """What is seen of one hand."""
+    track = clip.hands[place]
+    outline, touching = _hand_outline(config, clip.source, track.pose_at(time, clip.turn), track.left)
+    grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
+    anchor = track.anchor(time, clip.turn, grip)
+    world = hand_to_world(track, touching, anchor, source.person.size) @ picture_to_hand(HAND_SCALE)
+    soft = cv2.warpPerspective(outline, view.matrix @ world, shape[::-1], flags=cv2.INTER_LINEAR)
+    mask = np.asarray(soft > 127, np.uint8)
+    if clip.is_flip and track.is_under(time, clip.turn):
+        mask = mask & (1 - page)
+    return mask
+
+
+@lru_cache(maxsize=2 * len(POSES) * 2)
+def _hand_outline(config: SynthConfig, index: int, pose: str, left: bool) -> tuple[Mask, tuple[float, float]]:
+    """Coverage (h, w) uint8, 0 or 255, of a hand with its sleeve, and the point of hand space that touches."""
+    person = sample_source(config, index).person
+    skeleton = pose_hand(hand_stream(config, index, pose, left), pose)
+    _, inside = height_field(skeleton, HAND_SCALE)
+    if person.sleeve is not None:
+        x, y = grid(HAND_SCALE)
+        half = 0.185 + (person.cuff - y) * 0.075
+        inside = np.maximum(inside, np.minimum(half - np.abs(x), person.cuff - y))
+    mask = np.where(inside > 0, 255, 0).astype(np.uint8)
+    touching = skeleton.anchor(pose)
+    return (np.ascontiguousarray(mask[:, ::-1]), (-touching[0], touching[1])) if left else (mask, touching)
+
+
+def covered_share(outlines: Outlines) -> float:
+    """Share of the open pages in view that hands cover, 0 to 1; 0 if no page is in view."""
+    seen = int(outlines.open_pages.sum())
+    hands = np.zeros_like(outlines.page)
+    for mask in outlines.hands:
+        hands |= mask
+    return float((hands & outlines.open_pages).sum() / seen) if seen else 0.0
+
+
+def page_points(source: Source, clip: Clip, time: float) -> Floats:
+    """(N, 3) world points spread over the open pages and the sheet on top, the same paper at any time."""
+    sheets = [sheet_at(source, clip.style, progress) for progress in (*clip.below, clip.progress(time))]
+    heights = np.array([-0.45, 0.0, 0.45]) * source.book.height
+    edges = [[sheet.edge_point(float(y)) for y in heights] for sheet in sheets]
+    spine = np.stack([np.zeros(3), heights, np.full(3, source.book.spine_z)], axis=1)
+    return np.concatenate([(spine + share * (np.array(edge) - spine)) for edge in edges for share in (0.5, 1.0)])

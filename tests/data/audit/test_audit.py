@@ -1,0 +1,147 @@
+"""The audit that looks at pictures: planted faults are found, clean sets are left in peace."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+
+from flipdetect.data.audit.audit import FullAudit, audit_frames
+from flipdetect.data.index import index_frames
+from flipdetect.data.split_file import read_split
+from flipdetect.data.splits import Split, split_records
+from flipdetect.records import ClassNames, FrameRecord
+from flipdetect.synth import SynthConfig, render_dataset
+from tests.data.drawn_books import drawn_frame, make_drawn_books
+from tests.data.planting import plant
+from tests.frame_sets import write_frame
+
+CLASSES = ClassNames()
+
+
+def clean_split(root: Path) -> Split:
+    records = index_frames(root, classes=CLASSES, check=False).records
+    return split_records(records, classes=CLASSES, group_by="source")
+
+
+def planted_audit(root: Path, each: int) -> tuple[FullAudit, dict[str, set[str]], dict[str, list[str]]]:
+    """The audit, the frames of its findings by kind, and what was planted."""
+    planted = plant(root, each=each)
+    index = index_frames(root, classes=CLASSES, manifest=planted.manifest, check=False)
+    audit = audit_frames(read_split(planted.split_file, index.records, index.root, CLASSES))
+    found: dict[str, set[str]] = {"copy": set(), "conflict": set(), "scene": set(), "videos": set()}
+    for finding in audit.findings:
+        for record in (finding.first, finding.second):
+            found[finding.kind].add(record.path.relative_to(root).as_posix())
+            if finding.kind in ("copy", "scene"):
+                found["videos"].add(record.video)
+    cut_videos = {record.video for record in index.records if record.video.startswith("cut-")}
+    return audit, found, {
+        "copied": planted.copied, "encoded": planted.encoded, "relabelled": planted.relabelled,
+        "cut": sorted(cut_videos),
+    }  # fmt: skip
+
+
+def check_nothing_is_missed(audit: FullAudit, found: dict[str, set[str]], planted: dict[str, list[str]]) -> None:
+    assert set(planted["copied"]) <= found["copy"]
+    assert set(planted["encoded"]) <= found["copy"]
+    assert set(planted["relabelled"]) <= found["conflict"]
+    assert set(planted["cut"]) <= found["videos"]
+    assert audit.faults
+    for finding in audit.findings:  # and nobody else is accused
+        assert {finding.first.video[:4], finding.second.video[:4]} & {"new-", "cut-"}
+
+
+@pytest.fixture
+def drawn_books(tmp_path: Path) -> Path:
+    return make_drawn_books(tmp_path / "books")
+
+
+def test_a_clean_set_is_left_in_peace(drawn_books: Path) -> None:
+    audit = audit_frames(clean_split(drawn_books))
+    assert audit.findings == ()
+    assert not audit.faults
+    assert audit.warnings() == []
+    assert "No video is on two sides of the split." in audit.sentences()
+    assert sum(sum(counts) for counts in audit.balance_of_sources.values()) == 96
+
+
+def test_planted_faults_are_found(drawn_books: Path) -> None:
+    audit, found, planted = planted_audit(drawn_books, each=2)
+    check_nothing_is_missed(audit, found, planted)
+    text = "\n".join(audit.warnings())
+    assert "pairs of frames show the same picture and have opposite labels" in text
+    assert "show the same picture as a training frame" in text
+    assert "one film under two names" in text
+
+
+@pytest.mark.slow
+def test_planted_faults_are_found_in_a_rendered_set_whose_twins_are_alike(tmp_path: Path) -> None:
+    config = SynthConfig(seed=9, sources=10, clips_per_source=4, frames_per_clip=2, height=192)
+    render_dataset(tmp_path / "set", config, workers=1)
+    assert audit_frames(clean_split(tmp_path / "set")).findings == ()
+    check_nothing_is_missed(*planted_audit(tmp_path / "set", each=2))
+
+
+def records_of(root: Path, *frames: tuple[str, str, int, str | None]) -> list[FrameRecord]:
+    """Records with files: (label, video, moment, source); the book drawn is 7, for source B it is 8."""
+    records = []
+    for number, (label, video, moment, source) in enumerate(frames):
+        path = root / f"{number}.png"
+        write_frame(path, drawn_frame(8 if source == "B" else 7, label == "flip", moment))
+        records.append(FrameRecord(path, label, video, moment, source))
+    return records
+
+
+def test_films_of_a_source_known_to_be_shared_are_no_news(tmp_path: Path) -> None:
+    records = records_of(tmp_path, ("flip", "1", 0, "A"), ("notflip", "2", 1, "A"), ("flip", "3", 2, "A"))
+    audit = audit_frames(Split(tuple(records), ("train", "train", "test"), CLASSES))
+    assert {finding.kind for finding in audit.findings} == {"known scene"}
+    assert not audit.faults
+    assert "their sources say so, too" in "\n".join(audit.sentences())
+    unknown = [replace(record, source=None) for record in records]
+    assert audit_frames(Split(tuple(unknown), ("train", "train", "test"), CLASSES)).faults
+
+
+def test_copies_in_one_side_are_told_but_are_no_fault(tmp_path: Path) -> None:
+    records = records_of(tmp_path, ("flip", "1", 0, None), ("flip", "2", 0, None), ("flip", "2", 0, None))
+    audit = audit_frames(Split(tuple(records), ("train",) * 3, CLASSES))
+    assert [finding.kind for finding in audit.findings] == ["twice", "twice"]
+    assert not audit.faults
+    assert audit.single_frame_videos == ("1",)
+
+
+def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
+    records = records_of(tmp_path, ("flip", "1", 0, "A"), ("flip", "2", 0, "B"), ("flip", "3", 1, "B"))
+    records[0].path.write_bytes(b"no image")
+    black = drawn_frame(0, True, 0) * 0
+    records[1].path.write_bytes(cv2.imencode(".png", black)[1].tobytes())
+    audit = audit_frames(Split(tuple(records), ("train", "val", "test"), CLASSES))
+    assert list(audit.unread) == [records[0].path]
+    assert audit.flat == 1
+    assert audit.findings == ()
+    assert any("could not be read" in sentence for sentence in audit.sentences())
+
+
+def test_miniatures_are_kept_and_found_again(drawn_books: Path, tmp_path: Path) -> None:
+    split = clean_split(drawn_books)
+    first = audit_frames(split, cache_dir=tmp_path / "cache")
+    packs = {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.frames")}
+    assert packs
+    assert audit_frames(split, cache_dir=tmp_path / "cache") == first
+    # A second decoding would have written another pack.
+    assert {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.frames")} == packs
+
+
+@pytest.mark.realdev
+def test_films_of_one_real_book_show_one_scene(realdev: Path) -> None:
+    records = index_frames(realdev, classes=CLASSES, check=False).records
+    nameless = [replace(record, source=None) for record in records[::2]]
+    audit = audit_frames(split_records(nameless, classes=CLASSES, group_by="video"))
+    assert not audit.of_kind("copy")
+    assert not audit.of_kind("conflict")
+    books = {record.path: record.source for record in records}
+    pairs = audit.of_kind("scene")
+    assert len(pairs) > 10
+    same = sum(books[pair.first.path] == books[pair.second.path] for pair in pairs)
+    assert same / len(pairs) > 0.95

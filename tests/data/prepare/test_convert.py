@@ -1,0 +1,342 @@
+import csv
+import importlib.util
+import io
+import tarfile
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from flipdetect.data.index import index_frames
+from flipdetect.data.prepare.archive import Limits, unpack_archive
+from flipdetect.data.prepare.convert import Preparation, prepare_data
+from flipdetect.data.prepare.convert import convert as prepare
+from flipdetect.data.prepare.extract_frames import ClipLoss, sampled_frames
+from flipdetect.errors import ConfigError, DataError
+from flipdetect.records import ClassNames
+from flipdetect.sources.naming import NamePattern
+from tests.frame_sets import make_eye_set, make_monreader_set
+
+HOW = Preparation()
+
+
+def jpeg(level=0):
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (level, level, level)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def make_zip(path, names, prefix=""):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, name in enumerate(names):
+            archive.writestr(prefix + name, jpeg(number))
+    return path
+
+
+def make_video(path, frames=30, rate=30, size=(64, 48), noise=0):
+    """Frames whose grey level counts them: level 8 * (number - 1), under noise that makes the file large."""
+    rng = np.random.default_rng(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 2_000_000
+        for number in range(frames):
+            level = np.full((size[1], size[0], 3), min(255, number * 8))
+            pixels = (level + rng.integers(-noise, noise + 1, level.shape)).clip(0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def files(root):
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def rows(path):
+    return list(csv.DictReader(path.open(encoding="utf-8")))
+
+
+MONREADER = [f"{side}/{label}/0001_{n:09d}.jpg" for side in ("training", "testing") for label in ("flip", "notflip")
+             for n in (10, 20)]  # fmt: skip
+
+
+class TestArchives:
+    @pytest.mark.parametrize("prefix", ["", "images/", "download/images/"])
+    def test_a_zip_keeps_its_layout_without_its_wrapping(self, tmp_path, prefix):
+        source = make_zip(tmp_path / "a.zip", [*MONREADER, "README.txt", "__MACOSX/x.jpg"], prefix)
+        index = prepare_data(source, tmp_path / "out", HOW)
+        assert files(tmp_path / "out") == sorted(MONREADER)
+        assert len(index.records) == len(MONREADER)
+        assert index.root == tmp_path / "out"
+
+    def test_a_compressed_tar(self, tmp_path):
+        make_monreader_set(tmp_path / "set", videos=2)
+        with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / "set", "some/set")
+        index = prepare_data(tmp_path / "a.tar.gz", tmp_path / "out", HOW)
+        assert files(tmp_path / "out") == files(tmp_path / "set")
+        assert not index.problems
+
+    @pytest.mark.parametrize(
+        "name", ["../evil.jpg", "flip/../../evil.jpg", "/tmp/evil.jpg", "..\\evil.jpg", "C:/evil.jpg"]
+    )
+    @pytest.mark.parametrize("kind", ["zip", "tar"])
+    def test_names_that_lead_out_condemn_the_archive(self, tmp_path, name, kind):
+        source = tmp_path / "inner" / f"a.{kind}"
+        source.parent.mkdir()
+        if kind == "zip":
+            make_zip(source, [*MONREADER, name])
+        else:
+            with tarfile.open(source, "w") as archive:
+                info = tarfile.TarInfo(name)
+                info.size = len(jpeg())
+                archive.addfile(info, io.BytesIO(jpeg()))
+        with pytest.raises(DataError, match="outside of the target"):
+            prepare_data(source, tmp_path / "inner" / "out", HOW)
+        assert files(tmp_path) == [f"inner/a.{kind}"]
+
+    def test_links_and_devices_are_left_out_and_reported(self, tmp_path):
+        with tarfile.open(tmp_path / "a.tar", "w") as archive:
+            for name in MONREADER:
+                info = tarfile.TarInfo(name)
+                info.size = len(jpeg())
+                archive.addfile(info, io.BytesIO(jpeg()))
+            for name, kind in (("a.jpg", tarfile.SYMTYPE), ("b.jpg", tarfile.LNKTYPE), ("c.jpg", tarfile.CHRTYPE)):
+                info = tarfile.TarInfo(f"training/flip/{name}")
+                info.type = kind
+                info.linkname = "/etc/passwd"
+                archive.addfile(info)
+        index = prepare_data(tmp_path / "a.tar", tmp_path / "out", HOW)
+        reasons = {problem.path.name: problem.reason.split(" in ")[0] for problem in index.problems}
+        assert reasons == {"a.jpg": "is a link", "b.jpg": "is a link", "c.jpg": "is a device"}
+        assert files(tmp_path / "out") == sorted([*MONREADER, "problems.csv"])
+        assert len(rows(tmp_path / "out" / "problems.csv")) == 3
+
+    def test_a_link_in_a_zip_is_left_out(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", MONREADER)
+        with zipfile.ZipFile(source, "a") as archive:
+            info = zipfile.ZipInfo("training/flip/x.jpg")
+            info.external_attr = 0o120777 << 16
+            archive.writestr(info, "/etc/passwd")
+        index = prepare_data(source, tmp_path / "out", HOW)
+        assert [problem.path.as_posix() for problem in index.problems] == ["training/flip/x.jpg"]
+        assert not (tmp_path / "out" / "training/flip/x.jpg").exists()
+
+    def test_limits(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", MONREADER)
+        with pytest.raises(DataError, match="more than 3 entries"):
+            unpack_archive(source, tmp_path / "a", suffixes={".jpg"}, limits=Limits(entries=3))
+        with pytest.raises(DataError, match="refusing to fill the disk"):
+            unpack_archive(source, tmp_path / "b", suffixes={".jpg"}, limits=Limits(total_bytes=1000))
+
+    def test_a_bomb_is_stopped_by_its_ratio(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("flipdetect.data.prepare.archive._RATIO_FREE_BYTES", 10_000)
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("flip/0001_1.bmp", bytes(5_000_000))
+        with pytest.raises(DataError, match="refusing to fill the disk"):
+            prepare_data(tmp_path / "a.zip", tmp_path / "out", HOW)
+        assert files(tmp_path) == ["a.zip"]
+
+    def test_a_damaged_archive(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", MONREADER)
+        data = bytearray(source.read_bytes())
+        data[60:200] = bytes(140)
+        source.write_bytes(data)
+        with pytest.raises(DataError, match=r"cannot be unpacked .* download it again"):
+            prepare_data(source, tmp_path / "out", HOW)
+        assert files(tmp_path) == ["a.zip"]
+
+    def test_an_archive_without_frames(self, tmp_path):
+        source = make_zip(tmp_path / "a.zip", ["notes.txt"])
+        with pytest.raises(DataError, match="no usable frames"):
+            prepare_data(source, tmp_path / "out", HOW)
+        assert not (tmp_path / "out").exists()
+
+
+class TestVideos:
+    def test_labelled_videos_become_numbered_frames(self, tmp_path):
+        for name in ("flip/b10.mp4", "flip/b2.mp4", "notflip/desk 1/a.mp4"):
+            make_video(tmp_path / "in" / name)
+        index = prepare_data(tmp_path / "in", tmp_path / "out", Preparation(rate=5))
+        assert Counter(record.video for record in index.records) == {
+            "flip/0001": 5,
+            "flip/0002": 5,
+            "notflip/0001": 5,
+        }
+        assert "flip/0001_000000007.jpg" in files(tmp_path / "out")
+        table = {row["video"]: (row["source"], row["original"]) for row in rows(tmp_path / "out" / "labels.csv")}
+        assert table == {
+            "flip/0001": ("b2", "flip/b2.mp4"),
+            "flip/0002": ("b10", "flip/b10.mp4"),
+            "notflip/0001": ("desk 1", "notflip/desk 1/a.mp4"),
+        }
+
+    def test_sampling_by_time(self, tmp_path):
+        path = make_video(tmp_path / "v.mp4", frames=30, rate=30)
+        for rate, numbers in ((5, [1, 7, 13, 19, 25]), (30, list(range(1, 31))), (100, list(range(1, 31)))):
+            loss = ClipLoss()
+            taken = list(sampled_frames(path, rate, loss))
+            assert [number for number, _ in taken] == numbers
+            assert not loss.words()
+        number, pixels = taken[20]
+        assert pixels.shape == (48, 64, 3)
+        assert abs(int(pixels.mean()) - 8 * (number - 1)) < 6
+
+    def test_an_odd_rate_gives_the_right_number_of_frames(self, tmp_path):
+        path = make_video(tmp_path / "v.mp4", frames=60, rate=24)
+        assert len(list(sampled_frames(path, 7, ClipLoss()))) == pytest.approx(60 / 24 * 7, abs=1)
+
+    def test_a_damaged_video_gives_what_can_be_read(self, tmp_path):
+        good = make_video(tmp_path / "in" / "flip" / "a.avi", frames=60, noise=60)
+        cut = make_video(tmp_path / "in" / "notflip" / "b.avi", frames=60, noise=60)
+        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+        (tmp_path / "in" / "notflip" / "c.mp4").write_bytes(b"no video at all")
+        index = prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        counts = Counter(record.video for record in index.records)
+        assert counts["flip/0001"] == 20
+        assert 1 <= counts["notflip/0001"] < 20
+        reasons = {problem.path.as_posix(): problem.reason for problem in index.problems}
+        assert "used with" in reasons["notflip/b.avi"]
+        assert "breaks off" in reasons["notflip/b.avi"]
+        assert "no frame could be read: it cannot be read" in reasons["notflip/c.mp4"]
+        assert good.exists()
+
+    def test_no_readable_video(self, tmp_path):
+        (tmp_path / "in" / "flip").mkdir(parents=True)
+        (tmp_path / "in" / "flip" / "c.mp4").write_bytes(b"no video at all")
+        with pytest.raises(DataError, match="none of the 1 videos"):
+            prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        assert not (tmp_path / "out").exists()
+
+
+class TestFrameFolders:
+    def test_fitting_names_are_copied_as_they_are(self, tmp_path):
+        make_monreader_set(tmp_path / "in", videos=2)
+        prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        assert files(tmp_path / "out") == files(tmp_path / "in")
+
+    def test_other_names_are_numbered_and_the_mapping_kept(self, tmp_path):
+        for name in ("flip/clip10/1.png", "flip/clip2/1.png", "flip/clip2/2.png", "notflip/photo.png"):
+            path = tmp_path / "in" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(path)
+        index = prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        table = {row["original"]: (row["path"], row["video"]) for row in rows(tmp_path / "out" / "labels.csv")}
+        assert table == {
+            "flip/clip2/1.png": ("flip/0001_000000001.png", "flip/clip2"),
+            "flip/clip2/2.png": ("flip/0001_000000002.png", "flip/clip2"),
+            "flip/clip10/1.png": ("flip/0002_000000001.png", "flip/clip10"),
+            "notflip/photo.png": ("notflip/0001_000000001.png", "notflip/photo"),
+        }
+        assert {record.video for record in index.records} == {"flip/clip2", "flip/clip10", "notflip/photo"}
+
+    def test_an_eye_set_keeps_its_subjects(self, tmp_path):
+        make_eye_set(tmp_path / "in", people=2, frames=4)
+        classes = ClassNames("open", "closed")
+        pattern = NamePattern(r"(?P<source>s\d+)_(?P<frame>\d+)_\d_\d_(?P<label>[01])_", {"0": "closed", "1": "open"})
+        index = prepare_data(tmp_path / "in", tmp_path / "out", Preparation(classes, pattern))
+        assert Counter((r.label, r.source, r.video) for r in index.records) == {
+            (label, f"s000{n}", f"s000{n}"): 2 for label in ("open", "closed") for n in (1, 2)
+        }
+
+    def test_unusable_files_are_left_out_and_listed(self, tmp_path):
+        make_monreader_set(tmp_path / "in", videos=2)
+        (tmp_path / "in" / "flip" / "0001_000000099.jpg").write_text("no image")
+        index = prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        assert [problem.path.as_posix() for problem in index.problems] == ["flip/0001_000000099.jpg"]
+        assert not (tmp_path / "out" / "flip" / "0001_000000099.jpg").exists()
+        assert [row["path"] for row in rows(tmp_path / "out" / "problems.csv")] == ["flip/0001_000000099.jpg"]
+
+    @pytest.mark.realdev
+    def test_real_frames_keep_sources_and_videos(self, realdev, tmp_path):
+        index = prepare_data(realdev, tmp_path / "out", HOW)
+        before = index_frames(realdev, classes=ClassNames(), check=False)
+        assert Counter((r.label, r.video, r.source) for r in index.records) == Counter(
+            (r.label, r.video, r.source) for r in before.records
+        )
+
+
+class TestTheTarget:
+    def test_a_target_in_use_is_refused_unless_told(self, tmp_path):
+        make_monreader_set(tmp_path / "in", videos=1)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "precious.txt").write_text("mine")
+        with pytest.raises(ConfigError, match="--overwrite"):
+            prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        assert files(tmp_path / "out") == ["precious.txt"]
+        prepare_data(tmp_path / "in", tmp_path / "out", HOW, overwrite=True)
+        assert files(tmp_path / "out") == files(tmp_path / "in")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+    def test_an_interruption_leaves_things_as_they_were(self, tmp_path, monkeypatch):
+        make_monreader_set(tmp_path / "in", videos=1)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "old.txt").touch()
+        copied = []
+
+        def interrupted(source, target):
+            copied.append(target)
+            Path(target).touch()
+            if len(copied) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(prepare.shutil, "copyfile", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_data(tmp_path / "in", tmp_path / "out", HOW, overwrite=True)
+        assert len(copied) == 3
+        assert files(tmp_path / "out") == ["old.txt"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+    def test_overlapping_places_are_refused(self, tmp_path):
+        make_monreader_set(tmp_path / "in", videos=1)
+        for target in (tmp_path / "in", tmp_path / "in" / "sub", tmp_path):
+            with pytest.raises(ConfigError, match="overlap"):
+                prepare_data(tmp_path / "in", target, HOW, overwrite=True)
+        assert len(files(tmp_path / "in")) == 6
+
+    def test_impossible_inputs(self, tmp_path):
+        (tmp_path / "x.rar").write_bytes(b"Rar!")
+        with pytest.raises(ConfigError, match="neither a folder nor a zip or tar"):
+            prepare_data(tmp_path / "x.rar", tmp_path / "out", HOW)
+        with pytest.raises(ConfigError, match="does not exist"):
+            prepare_data(tmp_path / "absent", tmp_path / "out", HOW)
+        with pytest.raises(ConfigError, match="rate"):
+            Preparation(rate=0)
+
+
+@pytest.fixture(scope="module")
+def script():
+    path = Path(__file__).parents[3] / "scripts" / "prepare_data.py"
+    spec = importlib.util.spec_from_file_location("prepare_data", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class TestTheScript:
+    def test_prints_statistics(self, tmp_path, script, capsys):
+        source = make_zip(tmp_path / "a.zip", MONREADER)
+        assert script.main([str(source), str(tmp_path / "out")]) == 0
+        printed = capsys.readouterr().out
+        assert "8 frames of 2 videos" in printed
+        assert "supplied test folder: 4 frames of 2 videos" in printed
+
+    def test_an_error_is_one_line_on_standard_error(self, tmp_path, script, capsys):
+        assert script.main([str(tmp_path / "absent"), str(tmp_path / "out")]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("error: ")
+
+    def test_classes_and_labels_from_the_command_line(self, tmp_path, script):
+        make_eye_set(tmp_path / "in", people=2, frames=2)
+        pattern = r"(?P<source>s\d+)_(?P<frame>\d+)_\d_\d_(?P<label>[01])_"
+        options = ["--positive", "closed", "--negative", "open", "--name-pattern", pattern]
+        source, target = str(tmp_path / "in"), str(tmp_path / "out")
+        assert script.main([source, target, *options, "--labels", "0=closed", "1=open"]) == 0
+        assert (tmp_path / "out" / "closed" / "0001_000000002.png").is_file()

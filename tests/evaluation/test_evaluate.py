@@ -1,0 +1,80 @@
+"""Figures on labelled frames equal those computed by hand from the same scores."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flipdetect.errors import DataError
+from flipdetect.evaluation.evaluate import ensemble, evaluate_folder
+from flipdetect.inference.torch_model import load_bundle
+from flipdetect.records import ClassNames
+from tests.evaluation.made_up import evaluation, record
+from tests.frame_sets import make_monreader_set
+
+
+def test_figures_follow_from_the_scores(trained: Path, tmp_path: Path) -> None:
+    root = make_monreader_set(tmp_path, videos=3, frames=2)
+    (root / "flip" / "0001_000000010.jpg").write_bytes(b"")
+    result = evaluate_folder(load_bundle(trained, "cpu"), root)
+    assert len(result.judged) == 11
+    assert len(result.failed) == 1
+    called = [(pair.score.label == "flip", pair.record.label == "flip") for pair in result.judged]
+    hits = sum(a and b for a, b in called)
+    f1 = 2 * hits / max(1, sum(a for a, _ in called) + sum(b for _, b in called))
+    assert result.metrics["f1"] == pytest.approx(f1)
+    table = result.video_table("flip")
+    assert "notflip/0003" in table
+    assert len(table.splitlines()) == 2 + 6
+
+
+def test_a_threshold_of_ones_own_is_used(trained: Path, monreader_set: Path) -> None:
+    result = evaluate_folder(load_bundle(trained, "cpu"), monreader_set, threshold=0.0)
+    assert result.metrics["recall"] == 1.0
+    assert result.metrics["precision"] == 0.5
+
+
+def test_a_set_without_readable_frames_is_an_error(trained: Path, tmp_path: Path) -> None:
+    root = make_monreader_set(tmp_path, videos=1, frames=1)
+    for path in root.rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="none of the 2 frames"):
+        evaluate_folder(load_bundle(trained, "cpu"), root)
+
+
+def test_columns_of_the_manifest_reach_the_records(trained: Path, tmp_path: Path) -> None:
+    root = make_monreader_set(tmp_path, videos=1, frames=1)
+    rows = ["path,label,Phase,note", "flip/0001_000000010.jpg,flip,0.25,x", "notflip/0001_000000010.jpg,notflip,nan,"]
+    (root / "labels.csv").write_text("\n".join(rows))
+    result = evaluate_folder(load_bundle(trained, "cpu"), root)
+    assert [dict(pair.record.extra) for pair in result.judged] == [
+        {"phase": "0.25", "note": "x"}, {"phase": "nan", "note": ""},
+    ]  # fmt: skip
+
+
+PAIR = [record("a.jpg", "flip"), record("b.jpg", "notflip")]
+
+
+def test_a_committee_averages_logits_and_thresholds() -> None:
+    # The logits of 0.9 and 0.1 cancel; those of 0.8 and 0.5 meet at odds of 2.
+    both = ensemble([evaluation(PAIR, [0.9, 0.8], 0.8), evaluation(PAIR, [0.1, 0.5], 0.2)])
+    assert [pair.probability for pair in both.judged] == pytest.approx([0.5, 2 / 3])
+    assert both.threshold == pytest.approx(0.5)
+    assert both.metrics["auroc"] == 0.0
+    certain = ensemble([evaluation(PAIR, [1.0, 0.0]), evaluation(PAIR, [1.0, 0.0])])
+    assert certain.metrics["f1"] == 1.0
+
+
+def test_one_model_is_its_own_committee() -> None:
+    alone = evaluation(PAIR, [0.7, 0.2], 0.3)
+    same = ensemble([alone])
+    assert same.metrics == pytest.approx(alone.metrics)
+    assert [pair.score.label for pair in same.judged] == ["flip", "notflip"]
+
+
+def test_models_that_do_not_match_are_no_committee() -> None:
+    with pytest.raises(DataError, match="same frames"):
+        ensemble([evaluation(PAIR, [0.9, 0.8]), evaluation(PAIR[:1], [0.9])])
+    other = replace(evaluation(PAIR, [0.9, 0.8]), classes=ClassNames("closed", "open"))
+    with pytest.raises(DataError, match="different classes"):
+        ensemble([evaluation(PAIR, [0.9, 0.8]), other])

@@ -1,0 +1,108 @@
+"""Event settings as YAML beside a model; what another threshold does to them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flipdetect.errors import ConfigError
+from flipdetect.events.hysteresis import EventParameters, HmmDetector, HysteresisDetector, ScoredFrame
+from flipdetect.events.settings import EventSettings, read_event_settings, settings_of
+
+
+def turns(settings: EventSettings, height: float) -> int:
+    """How many turns are found in half a minute with three plateaus of the given probability."""
+    frames = [
+        ScoredFrame(place / 10, height if any(start <= place < start + 9 for start in (60, 130, 220)) else 0.02)
+        for place in range(300)
+    ]
+    return len(settings.find(frames))
+
+
+def test_settings_survive_yaml(tmp_path: Path) -> None:
+    settings = EventSettings("hysteresis", EventParameters(level=-3.0), threshold=0.4, clip_threshold=0.8)
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump(settings.to_dict()))
+    assert read_event_settings(path) == settings
+
+
+def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("hmm: {level: -3}\n")
+    assert read_event_settings(path) == EventSettings(hmm=EventParameters(level=-3))
+    path.write_text("")
+    assert read_event_settings(path) == EventSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hmm: 3", "table under hmm"),
+        ("[1, 2]", "keys among"),
+        ("colour: red", "keys among"),
+        ("detector: magic", "hmm or hysteresis"),
+        ("threshold: 2", "between 0 and 1"),
+        ("threshold: high", "must be a number"),
+        ("clip_threshold: -1", "clip_threshold must lie between 0 and 1"),
+        ("clip_threshold: []", "clip_threshold must be a number"),
+        ("hmm: {level: high}", "high"),
+        ("hmm: {levle: 1}", "levle"),
+        ("hmm: [", "cannot be read"),
+        ("\x00", "cannot be read"),
+        ("#" * 200_000, "more than"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said) as error:
+        read_event_settings(path)
+    assert "x.yaml" in str(error.value)
+
+
+def test_settings_lie_beside_a_model(tmp_path: Path) -> None:
+    model = tmp_path / "best.ckpt"
+    assert settings_of(model) == EventSettings()
+    (tmp_path / "best.events.yaml").write_text("detector: hysteresis")
+    assert settings_of(model).detector == "hysteresis"
+
+
+@pytest.mark.parametrize("detector", ["hmm", "hysteresis"])
+def test_a_higher_threshold_asks_for_higher_probabilities(detector: str) -> None:
+    settings = EventSettings(detector, threshold=0.5)  # type: ignore[arg-type]
+    assert turns(settings, 0.8) == 3
+    assert turns(settings.at_threshold(0.97), 0.8) == 0
+    assert turns(settings.at_threshold(0.97), 0.999) == 3
+    assert turns(settings.at_threshold(0.2), 0.4) == 3
+    assert turns(settings, 0.06) == 0
+
+
+def test_the_same_threshold_changes_nothing() -> None:
+    settings = EventSettings(threshold=0.37)
+    same = settings.at_threshold(0.37)
+    assert same.hmm.odds == pytest.approx(settings.hmm.odds)
+    assert same.hysteresis.upper == 0.37
+
+
+def test_the_threshold_of_clips_moves_along() -> None:
+    settings = EventSettings(threshold=0.5, clip_threshold=0.8)
+    assert settings.at_threshold(0.5).clip_threshold == pytest.approx(0.8)
+    assert settings.at_threshold(0.8).clip_threshold == pytest.approx(16 / 17)
+    assert settings.at_threshold(1.0).clip_threshold == pytest.approx(1, abs=1e-5)
+    assert EventSettings(threshold=0.5).at_threshold(0.8).clip_threshold is None
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_an_impossible_threshold_is_refused(threshold: float) -> None:
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        EventSettings().at_threshold(threshold)
+
+
+def test_extreme_thresholds_work() -> None:
+    assert turns(EventSettings(threshold=0.5).at_threshold(1.0), 0.8) == 0
+    EventSettings(threshold=0.0).at_threshold(0.0)
+
+
+def test_the_live_detector_is_the_chosen_one() -> None:
+    assert isinstance(EventSettings().live(), HmmDetector)
+    assert isinstance(EventSettings("hysteresis").live(), HysteresisDetector)

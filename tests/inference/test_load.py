@@ -1,0 +1,130 @@
+"""Which engine runs which file; PyTorch only where it must."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flipdetect.errors import ModelError
+from flipdetect.inference.load import load_model
+from flipdetect.inference.onnx_model import OnnxModel, file_digest
+from flipdetect.inference.torch_model import Bundle, holds_clip_model, load_bundle
+from flipdetect.zoo import shipped_path
+from tests.inference.clip_checkpoint import write_clip_checkpoint
+from tests.inference.exported import write_exported
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A copy of a shipped model with nothing beside it."""
+    return Path(shutil.copy(shipped_path("tiny_cnn"), tmp_path / "model.safetensors"))
+
+
+@pytest.fixture
+def checkpoint(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(trained, tmp_path / "best.ckpt"))
+
+
+def export_beside(path: Path, source: str | None = None) -> Path:
+    return write_exported(path.with_suffix(".onnx"), source=source or file_digest(path))
+
+
+def test_an_exported_file_runs_in_onnx_runtime_on_the_cpu(tmp_path: Path) -> None:
+    path = write_exported(tmp_path / "model.onnx")
+    for engine in ("auto", "onnx"):
+        for device in ("auto", "cpu"):
+            assert isinstance(load_model(str(path), engine, device), OnnxModel)
+    with pytest.raises(ModelError, match="PyTorch does not run"):
+        load_model(path, "torch")
+    with pytest.raises(ModelError, match="on the CPU, not on 'cuda'"):
+        load_model(path, device="cuda")
+
+
+def test_a_packed_model_is_run_by_what_lies_beside_it(packed: Path) -> None:
+    beside = export_beside(packed)
+    for engine in ("auto", "onnx"):
+        found = load_model(packed, engine, "cpu")
+        assert isinstance(found, OnnxModel)
+        assert found.path == beside
+    assert isinstance(load_model(packed, "torch", "cpu"), Bundle)
+    with pytest.raises(ModelError, match="on the CPU"):
+        load_model(packed, "onnx", "cuda")
+
+
+def test_what_was_not_exported_is_run_by_torch_or_the_way_out_is_named(
+    packed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "flipdetect"):
+        assert isinstance(load_model(packed, "auto", "cpu"), Bundle)
+    assert [record.levelno for record in caplog.records] == [logging.INFO]
+    assert "scripts/export_onnx.py" in caplog.text
+    with pytest.raises(ModelError, match=r"was not exported.*scripts/export_onnx\.py"):
+        load_model(packed, "onnx", "cpu")
+
+
+def test_an_export_of_older_weights_is_not_taken(packed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    export_beside(packed, source="1" * 64)
+    with caplog.at_level(logging.INFO, "flipdetect"):
+        assert isinstance(load_model(packed, "auto", "cpu"), Bundle)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "exported from another" in caplog.text
+    with pytest.raises(ModelError, match="exported from another"):
+        load_model(packed, "onnx", "cpu")
+
+
+def test_an_export_may_stand_alone(packed: Path) -> None:
+    export_beside(packed)
+    packed.unlink()
+    assert isinstance(load_model(packed, "auto", "cpu"), OnnxModel)
+
+
+def test_a_damaged_export_is_an_error(packed: Path) -> None:
+    packed.with_suffix(".onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be used"):
+        load_model(packed, "auto", "cpu")
+
+
+def test_without_onnx_runtime_torch_runs(
+    packed: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    export_beside(packed)
+    monkeypatch.setattr("flipdetect.inference.load.RUNTIME", "no_such_package")
+    with caplog.at_level(logging.INFO, "flipdetect"):
+        assert isinstance(load_model(packed, "auto", "cpu"), Bundle)
+    assert "pip install onnxruntime" in caplog.text
+
+
+def test_a_checkpoint_is_run_by_torch_unless_told_otherwise(checkpoint: Path) -> None:
+    with pytest.raises(ModelError, match=rf"--checkpoint-path {checkpoint} --output .*best\.onnx"):
+        load_model(checkpoint, "onnx")
+    export_beside(checkpoint)
+    assert isinstance(load_model(checkpoint, "auto", "cpu"), Bundle)
+    assert isinstance(load_model(checkpoint, "onnx"), OnnxModel)
+
+
+def test_shipped_models_go_by_name() -> None:
+    assert load_model("tiny_cnn", "torch", "cpu").path == shipped_path("tiny_cnn")
+    with pytest.raises(ModelError, match="no shipped model is called"):
+        load_model("no_such_model")
+
+
+def test_an_unknown_engine_is_refused(packed: Path) -> None:
+    with pytest.raises(ModelError, match="auto, torch, onnx, got 'jax'"):
+        load_model(packed, "jax")  # type: ignore[arg-type]
+
+
+def test_files_that_are_absent_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"there is no checkpoint .*absent\.ckpt"):
+        load_model(tmp_path / "absent.ckpt", "auto", "cpu")
+    with pytest.raises(ModelError, match=r"there is no file .*absent\.onnx"):
+        load_model(tmp_path / "absent.onnx")
+
+
+def test_a_model_of_clips_is_refused_with_what_to_give_instead(trained: Path, tmp_path: Path) -> None:
+    path = write_clip_checkpoint(tmp_path / "best.ckpt", like=trained)
+    assert holds_clip_model(path)
+    assert not holds_clip_model(trained)
+    assert load_bundle(path, "cpu").judges_clips
+    with pytest.raises(ModelError, match=r"judges clips, not single frames; give a model of frames"):
+        load_model(path, device="cpu")

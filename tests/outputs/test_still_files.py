@@ -1,0 +1,149 @@
+"""Names and files of the stills, and the PDF made of them."""
+
+from __future__ import annotations
+
+import errno
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flipdetect.errors import ConfigError, DataError
+from flipdetect.outputs.pdf import write_pdf
+from flipdetect.outputs.still_files import save_still, still_name
+from flipdetect.records import Still
+from tests.outputs.made_up import made_up_picture
+
+STILL = Still(3, "book", 10.0, 14.0, 12.404, 124, 0.9)
+
+
+def picture() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    smooth = np.add.outer(np.arange(60), np.arange(80)) + np.zeros((3, 1, 1), dtype=np.int64)
+    return smooth.transpose(1, 2, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("time", "position", "total", "name"),
+    [
+        (12.404, 3, 12, "003_00m12.40s.jpg"),
+        (0.0, 1, 1, "001_00m00.00s.jpg"),
+        (59.996, 12, 1200, "0012_01m00.00s.jpg"),
+        (4985.2, 999, 999, "999_83m05.20s.jpg"),
+        (7200.0, 7, 9, "007_120m00.00s.jpg"),
+    ],
+)
+def test_a_name_has_place_and_time(time: float, position: int, total: int, name: str) -> None:
+    assert still_name(replace(STILL, time_s=time), position, total) == name
+
+
+def test_names_sort_in_reading_order() -> None:
+    names = [still_name(replace(STILL, time_s=7.0 * number), number, 1001) for number in range(1, 1002)]
+    assert names == sorted(names)
+
+
+def test_a_video_stands_in_front_and_is_fit_for_a_file_name() -> None:
+    assert still_name(STILL, 3, 12, "Faust_2", ".png") == "Faust_2_003_00m12.40s.png"
+    assert still_name(STILL, 3, 12, "本") == "本_003_00m12.40s.jpg"
+    names = {still_name(STILL, 1, 1, video) for video in ("a/b", "a_b", "a b", "a:b", "../a_b", "...", "é" * 300)}
+    assert len(names) == 7
+    for name in names:
+        assert re.fullmatch(r"[\w.-]+_001_00m12\.40s\.jpg", name)
+        assert not name.startswith(".")
+        assert len(name.encode()) < 200
+
+
+def test_a_name_needs_a_frame_a_place_and_a_format() -> None:
+    with pytest.raises(ValueError, match="opening 3 of 'book' has no frame"):
+        still_name(replace(STILL, time_s=None), 1, 1)
+    with pytest.raises(ValueError, match="position 2 is not from 1 to 1"):
+        still_name(STILL, 2, 1)
+    with pytest.raises(ConfigError, match=r"\.jpg or \.png, got '\.tiff'"):
+        still_name(STILL, 1, 1, suffix=".tiff")
+
+
+@pytest.mark.parametrize(("name", "kind", "error"), [("a.jpg", "JPEG", 4), ("a.PNG", "PNG", 0)])
+def test_a_still_keeps_its_pixels_and_nothing_else_is_in_the_file(
+    tmp_path: Path, name: str, kind: str, error: int
+) -> None:
+    image = picture()
+    path = save_still(tmp_path / "new" / "folder", name, image)
+    assert path == tmp_path / "new" / "folder" / name
+    with Image.open(path) as found:
+        assert found.format == kind
+        assert not found.getexif()
+        assert set(found.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+        assert np.abs(np.asarray(found).astype(int) - image).max() <= error
+    assert [each.name for each in path.parent.iterdir()] == [name]
+
+
+def test_stills_that_cannot_be_written_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match=r"a\.jpg cannot be written: .*a part of the path is a file"):
+        save_still(tmp_path / "file", "a.jpg", picture())
+
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(DataError, match=r"a\.jpg cannot be written: no space left on device; free some space"):
+        save_still(tmp_path, "a.jpg", picture())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 4), "u1"), np.zeros((4, 4, 4), "u1"), np.zeros((4, 4, 3), "f4"), np.zeros((0, 4, 3), "u1")],
+)
+def test_a_still_is_a_colour_picture(tmp_path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8"):
+        save_still(tmp_path, "a.jpg", image)
+    with pytest.raises(ValueError, match="file name"):
+        save_still(tmp_path, "../a.jpg", picture())
+    with pytest.raises(ConfigError, match="from 1 to 100, got 0"):
+        save_still(tmp_path, "a.jpg", picture(), quality=0)
+
+
+def test_a_pdf_has_a_page_per_picture_in_its_shape(tmp_path: Path) -> None:
+    pytest.importorskip("img2pdf")
+    files = [
+        save_still(tmp_path, "1.jpg", made_up_picture((200, 30, 30))),
+        save_still(tmp_path, "2.png", made_up_picture((30, 30, 200), 160, 90)),
+    ]
+    write_pdf(tmp_path / "book.pdf", files, "Über Bücher (ചെറു)")
+    content = (tmp_path / "book.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    # The JPEG's own bytes are in it: nothing was compressed again.
+    assert files[0].read_bytes() in content
+    for word in (b"CreationDate", b"ModDate", b"Producer", b"img2pdf", str(tmp_path).encode()):
+        assert word not in content
+    pikepdf = pytest.importorskip("pikepdf")
+    with pikepdf.open(tmp_path / "book.pdf") as document:
+        sizes = [[round(float(side)) for side in page.mediabox[2:]] for page in document.pages]
+        assert str(document.docinfo["/Title"]) == "Über Bücher (ചെറു)"
+        assert list(document.docinfo.keys()) == ["/Title"]
+    assert sizes == [[842, 474], [474, 842]]
+    write_pdf(tmp_path / "again.pdf", files, "Über Bücher (ചെറു)")
+    assert (tmp_path / "again.pdf").read_bytes() == content
+
+
+def test_pictures_that_make_no_pdf_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("img2pdf")
+    good = save_still(tmp_path, "1.jpg", picture())
+    (tmp_path / "text.jpg").write_text("no picture")
+    for name in ("text.jpg", "none.jpg"):
+        with pytest.raises(DataError, match=rf"{re.escape(name)} cannot be put into a PDF"):
+            write_pdf(tmp_path / "book.pdf", [good, tmp_path / name])
+    with pytest.raises(DataError, match="no picture"):
+        write_pdf(tmp_path / "book.pdf", [])
+    with pytest.raises(DataError, match="cannot be written"):
+        write_pdf(good / "book.pdf", [good])
+    assert not (tmp_path / "book.pdf").exists()
+
+
+def test_without_img2pdf_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "img2pdf", None)
+    with pytest.raises(ConfigError, match="pip install img2pdf"):
+        write_pdf(tmp_path / "book.pdf", [tmp_path / "1.jpg"])

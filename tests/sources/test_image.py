@@ -1,0 +1,355 @@
+import io
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flipdetect.errors import ConfigError, FrameError
+from flipdetect.sources import image as decode
+from flipdetect.sources.image import FrameHeader, decode_frame, probe_frame
+
+ORIENTATION = 0x0112
+
+
+def encode(image: Image.Image, fmt: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, fmt, **options)
+    return buffer.getvalue()
+
+
+def quarters(width: int = 64, height: int = 96) -> Image.Image:
+    """Red, green, blue, white from the top left in reading order: each turn and mirroring looks different."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = (255, 0, 0)
+    pixels[: height // 2, width // 2 :] = (0, 255, 0)
+    pixels[height // 2 :, : width // 2] = (0, 0, 255)
+    pixels[height // 2 :, width // 2 :] = (255, 255, 255)
+    return Image.fromarray(pixels)
+
+
+def corners(frame: np.ndarray) -> list[tuple[int, ...]]:
+    """Colours near the four corners in reading order, rounded to 0 or 255."""
+    height, width = frame.shape[:2]
+    places = [(height // 8, width // 8), (height // 8, -width // 8), (-height // 8, width // 8)]
+    return [tuple(int(v > 127) * 255 for v in frame[place]) for place in [*places, (-height // 8, -width // 8)]]
+
+
+UPRIGHT = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def make_png(samples: np.ndarray, colour_type: int) -> bytes:
+    """A 16-bit PNG, which Pillow cannot write for colour."""
+    height, width = samples.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize(("suffix", "fmt"), [(".jpg", "JPEG"), (".png", "PNG"), (".webp", "WEBP"), (".bmp", "BMP")])
+def test_every_format_becomes_rgb(tmp_path, suffix, fmt):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(encode(quarters(), fmt))
+    frame = decode_frame(path)
+    assert frame.shape == (96, 64, 3)
+    assert frame.dtype == np.uint8
+    assert frame.flags.writeable
+    assert frame.flags.c_contiguous
+    assert corners(frame) == UPRIGHT
+    assert np.array_equal(frame, decode_frame(path.read_bytes()))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP"])
+def test_exif_orientation_is_undone(orientation, fmt):
+    stored = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    image = quarters() if stored is None else quarters().transpose(stored)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    frame = decode_frame(encode(image, fmt, exif=exif))
+    assert frame.shape == (96, 64, 3)
+    assert corners(frame) == UPRIGHT
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_is_ignored():
+    data = encode(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\xff\xff\0\0\0")
+    assert corners(decode_frame(data)) == UPRIGHT
+
+
+def test_scaled_decoding_still_covers_the_wanted_size():
+    data = encode(quarters(1080, 1920), "JPEG")
+    assert decode_frame(data, min_size=(256, 144)).shape == (480, 270, 3)
+    assert decode_frame(data, min_size=(240, 135)).shape == (240, 135, 3)
+    assert decode_frame(data, min_size=(241, 135)).shape == (480, 270, 3)
+    assert decode_frame(data, min_size=(1000, 1000)).shape == (1920, 1080, 3)
+    assert decode_frame(data, min_size=(5000, 5000)).shape == (1920, 1080, 3)
+    assert corners(decode_frame(data, min_size=(256, 144))) == UPRIGHT
+
+
+def test_the_wanted_size_is_meant_upright():
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    data = encode(quarters(1080, 1920).transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif)
+    frame = decode_frame(data, min_size=(240, 135))
+    assert frame.shape == (240, 135, 3)
+    assert corners(frame) == UPRIGHT
+    assert decode_frame(data, min_size=(135, 240)).shape == (480, 270, 3)
+
+
+def test_scaled_pixels_are_the_mean_of_those_they_replace():
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 255, (24, 24, 3), np.uint8)).resize((768, 768), Image.Resampling.BICUBIC)
+    data = encode(coarse, "JPEG", quality=95, subsampling=0)
+    full, scaled = decode_frame(data).astype(float), decode_frame(data, min_size=(192, 192)).astype(float)
+    mean = full.reshape(192, 4, 192, 4, 3).mean(axis=(1, 3))
+    assert np.abs(scaled - mean).mean() < 1.0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_images(channels):
+    grey = Image.fromarray(np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8))
+    frame = decode_frame(encode(grey), channels=channels)
+    assert frame.shape == (64, 64, channels)
+    assert np.array_equal(frame[..., 0], np.asarray(grey))
+    assert (frame == frame[..., :1]).all()
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG"])
+def test_colour_read_as_grey_is_its_luma(fmt):
+    frame = decode_frame(encode(Image.new("RGB", (32, 32), (255, 0, 0)), fmt), channels=1)
+    assert frame.shape == (32, 32, 1)
+    assert abs(int(frame[16, 16, 0]) - 76) <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_pixels_are_white(mode):
+    image = Image.new(mode, (16, 16), (0, 0, 0, 0) if mode == "RGBA" else (0, 0))
+    image.paste((0, 0, 0, 255) if mode == "RGBA" else (0, 255), (0, 0, 8, 16))
+    frame = decode_frame(encode(image))
+    assert (frame[:, :8] == 0).all()
+    assert (frame[:, 8:] == 255).all()
+
+
+def test_half_transparent_pixels_are_mixed_with_white():
+    frame = decode_frame(encode(Image.new("RGBA", (4, 4), (200, 0, 0, 128)), "WEBP", lossless=True))
+    assert np.abs(frame[0, 0].astype(int) - (227, 127, 127)).max() <= 1
+
+
+def test_palette_images_with_and_without_transparency():
+    image = quarters().quantize(4)
+    assert corners(decode_frame(encode(image))) == UPRIGHT
+    blue = image.getpixel((8, 88))
+    frame = decode_frame(encode(image, transparency=blue))
+    assert corners(frame) == [UPRIGHT[0], UPRIGHT[1], (255, 255, 255), (255, 255, 255)]
+
+
+def test_one_bit_images_are_black_and_white():
+    image = Image.new("1", (16, 16), 0)
+    image.paste(1, (0, 0, 8, 16))
+    frame = decode_frame(encode(image))
+    assert (frame[:, :8] == 255).all()
+    assert (frame[:, 8:] == 0).all()
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped():
+    samples = np.array([[0, 257, 32768, 65535, 1000, 129]], np.uint16)
+    frame = decode_frame(make_png(samples, 0))
+    assert frame[0, :, 0].tolist() == [0, 1, 128, 255, 4, 1]
+    assert (frame == frame[..., :1]).all()
+
+
+def test_sixteen_bit_colour_is_scaled():
+    samples = np.array([[[65535, 32768, 0], [257 * 10, 257 * 20, 257 * 30]]], np.uint16)
+    assert decode_frame(make_png(samples, 2)).tolist() == [[[255, 128, 0], [10, 20, 30]]]
+
+
+def test_cmyk_comes_out_in_its_colours():
+    # Pillow writes CMYK as Photoshop does: inverted, with Adobe's marker.
+    data = encode(quarters().convert("CMYK"), "JPEG", quality=95)
+    assert b"Adobe" in data[:200]
+    assert corners(decode_frame(data)) == UPRIGHT
+    assert corners(decode_frame(data, min_size=(12, 8))) == UPRIGHT
+
+
+def test_the_first_picture_of_a_phone_photo_with_several_is_read():
+    buffer = io.BytesIO()
+    quarters(640, 960).save(buffer, "MPO", save_all=True, append_images=[Image.new("RGB", (640, 960))])
+    frame = decode_frame(buffer.getvalue(), min_size=(120, 80))
+    assert frame.shape == (120, 80, 3)
+    assert corners(frame) == UPRIGHT
+
+
+@pytest.fixture(scope="module")
+def noisy_jpeg() -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    return encode(Image.fromarray(pixels), "JPEG")
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.3, 0.9, 0.9999])
+@pytest.mark.parametrize("filler", [b"", b"\0"])
+def test_a_cut_jpeg_is_an_error_even_when_padded_with_zeros(noisy_jpeg, kept, filler):
+    cut = int(len(noisy_jpeg) * kept)
+    with pytest.raises(FrameError, match=r"cut short|damaged|no JPEG"):
+        decode_frame(noisy_jpeg[:cut] + filler * (len(noisy_jpeg) - cut))
+
+
+def test_the_end_of_a_thumbnail_does_not_pass_for_the_end_of_the_picture(noisy_jpeg):
+    thumbnail = encode(Image.new("RGB", (16, 16)), "JPEG")
+    segment = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
+    data = noisy_jpeg[:2] + segment + noisy_jpeg[2:]
+    assert decode_frame(data).shape == (256, 256, 3)
+    with pytest.raises(FrameError, match="cut short"):
+        decode_frame(data[: len(data) // 2] + bytes(len(data) // 2))
+
+
+def test_bytes_after_the_end_of_a_jpeg_do_no_harm(noisy_jpeg):
+    assert np.array_equal(decode_frame(noisy_jpeg + b"motion photo" * 100), decode_frame(noisy_jpeg))
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "WEBP", "BMP"])
+def test_other_cut_files_are_errors(fmt):
+    pixels = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
+    data = encode(Image.fromarray(pixels), fmt)
+    with pytest.raises(FrameError, match=r"damaged|no JPEG"):
+        decode_frame(data[: len(data) // 2])
+
+
+def test_random_damage_never_raises_anything_else():
+    rng = np.random.default_rng(0)
+    for fmt in ("JPEG", "PNG", "WEBP", "BMP"):
+        original = encode(quarters(), fmt)
+        for _ in range(60):
+            data = bytearray(original)
+            for place in rng.integers(0, len(data), 4):
+                data[place] = rng.integers(0, 256)
+            try:
+                frame = decode_frame(bytes(data), min_size=(8, 8))
+            except FrameError:
+                continue
+            assert frame.ndim == 3
+
+
+@pytest.mark.parametrize("read", [decode_frame, probe_frame])
+class TestUnusableFiles:
+    def test_absent(self, tmp_path, read):
+        with pytest.raises(FrameError, match=r"absent\.jpg: there is no such file; correct the path"):
+            read(tmp_path / "absent.jpg")
+
+    def test_empty(self, tmp_path, read):
+        (tmp_path / "x.jpg").touch()
+        with pytest.raises(FrameError, match=r"x\.jpg: the file is empty \(0 bytes\)"):
+            read(tmp_path / "x.jpg")
+
+    def test_folder(self, tmp_path, read):
+        (tmp_path / "x.jpg").mkdir()
+        with pytest.raises(FrameError, match=r"x\.jpg: it is a folder"):
+            read(tmp_path / "x.jpg")
+
+    def test_text(self, tmp_path, read):
+        (tmp_path / "x.jpg").write_text("this is no image\n")
+        with pytest.raises(FrameError, match=r"x\.jpg: it is no JPEG, PNG, WebP or BMP image"):
+            read(tmp_path / "x.jpg")
+
+    def test_format_that_is_not_among_ours(self, tmp_path, read):
+        (tmp_path / "x.jpg").write_bytes(encode(quarters(), "GIF"))
+        with pytest.raises(FrameError, match=r"x\.jpg: it is no JPEG"):
+            read(tmp_path / "x.jpg")
+
+    def test_permission_denied(self, tmp_path, read, monkeypatch):
+        path = tmp_path / "x.jpg"
+        path.write_bytes(encode(quarters(), "JPEG"))
+
+        def refuse(*args, **kwargs):
+            raise PermissionError(13, "Permission denied")
+
+        # Not by chmod: tests may run as root, who may read everything.
+        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(FrameError, match=r"x\.jpg: it may not be read \(permission denied\)"):
+            read(path)
+
+    def test_file_over_the_limit(self, tmp_path, read, monkeypatch):
+        path = tmp_path / "x.jpg"
+        path.write_bytes(encode(quarters(), "JPEG"))
+        monkeypatch.setattr(decode, "MAX_FILE_BYTES", 100)
+        with pytest.raises(FrameError, match="the limit is 100"):
+            read(path)
+
+    def test_far_too_many_pixels(self, tmp_path, read):
+        header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+        bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(bytes(1000)))
+        (tmp_path / "x.png").write_bytes(bomb)
+        with pytest.raises(FrameError, match="too many pixels"):
+            read(tmp_path / "x.png")
+
+    def test_more_pixels_than_our_own_limit(self, tmp_path, read, monkeypatch):
+        path = tmp_path / "x.png"
+        path.write_bytes(encode(quarters(), "PNG"))
+        monkeypatch.setattr(decode, "MAX_PIXELS", 64 * 96 - 1)
+        with pytest.raises(FrameError, match="64 x 96 pixels, the limit"):
+            read(path)
+
+
+def test_a_huge_jpeg_is_welcome_if_it_is_scaled_while_decoded(monkeypatch):
+    monkeypatch.setattr(decode, "MAX_PIXELS", 10_000)
+    data = encode(quarters(320, 480), "JPEG")
+    assert decode_frame(data, min_size=(60, 40)).shape == (60, 40, 3)
+    with pytest.raises(FrameError, match="the limit"):
+        decode_frame(data)
+
+
+def test_pillows_own_limit_is_left_alone(tmp_path):
+    before = Image.MAX_IMAGE_PIXELS
+    decode_frame(encode(quarters()))
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_impossible_requests(tmp_path):
+    with pytest.raises(ConfigError, match="not 4"):
+        decode_frame(encode(quarters()), channels=4)
+    with pytest.raises(ConfigError, match=r"\(0, 10\)"):
+        decode_frame(encode(quarters()), min_size=(0, 10))
+
+
+def test_probe_tells_format_and_size(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(encode(quarters(), "JPEG"))
+    assert probe_frame(path) == FrameHeader("JPEG", 64, 96)
+
+
+def test_threads_get_the_same_pixels(tmp_path):
+    paths = []
+    for number in range(24):
+        path = tmp_path / f"{number}.jpg"
+        pixels = np.random.default_rng(number).integers(0, 255, (160, 90, 3), np.uint8)
+        path.write_bytes(encode(Image.fromarray(pixels), "JPEG"))
+        paths.append(path)
+    alone = [decode_frame(path, min_size=(40, 22)) for path in paths]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda path: decode_frame(path, min_size=(40, 22)), paths))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.realdev
+def test_real_frames_are_read_scaled(realdev):
+    for path in sorted((realdev / "frames" / "flip").glob("0001_*.jpg")):
+        assert decode_frame(path).shape == (1920, 1080, 3)
+        assert decode_frame(path, min_size=(256, 144)).shape == (480, 270, 3)

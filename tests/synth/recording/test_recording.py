@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flipdetect.errors import ConfigError, DataError
+from flipdetect.synth import (
+    RecordingConfig,
+    SynthConfig,
+    recording_events,
+    recording_sheet,
+    recording_truth,
+    render_recording,
+    render_recording_frame,
+)
+from flipdetect.synth.__main__ import main
+from flipdetect.synth.scene.scene import sample_source
+
+LONG = RecordingConfig(seed=4, seconds=120, turns=30, height=128, pace="mixed")
+SHORT = RecordingConfig(seed=4, seconds=6, turns=2, height=96, fps=2.0)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("pace", ["slow", "normal", "fast", "mixed"])
+def test_a_recording_has_the_turns_that_were_asked_for(pace: str) -> None:
+    for config in (
+        RecordingConfig(seed=1, seconds=60, turns=20, height=96, pace=pace),
+        RecordingConfig(seed=2, seconds=31, turns=20, height=96, pace=pace),
+    ):
+        events = recording_events(config)
+        assert sum(event.completed for event in events) == 20
+        assert [event.number for event in events] == list(range(1, len(events) + 1))
+        times = [time for event in events for time in (event.start_s, event.peak_s, event.end_s)]
+        assert times == sorted(times)
+        assert times[0] > 0
+        assert times[-1] < config.seconds
+
+
+def test_openings_follow_from_the_turns() -> None:
+    opening = 0
+    for event in recording_events(LONG):
+        assert event.opening_before == opening
+        step = event.sheets if event.direction == "left" else -event.sheets
+        opening += step if event.completed else 0
+        assert event.opening_after == opening >= 0
+
+
+def test_readers_go_back_give_up_and_take_several_sheets() -> None:
+    events = [event for index in range(3) for event in recording_events(RecordingConfig(9, index, height=96))]
+    assert {event.direction for event in events} == {"left", "right"}
+    assert {event.completed for event in events} == {True, False}
+    assert {event.behaviour for event in events} >= {"simple", "hesitation", "fall_back", "several", "slow", "flick"}
+    assert max(event.sheets for event in events) > 1
+
+
+def test_the_truth_of_frames_agrees_with_the_events() -> None:
+    for event in recording_events(LONG)[:6]:
+        for time, inside in ((event.start_s, True), (event.peak_s, True), (event.end_s, True),
+                             (event.start_s - 0.002, False), (event.end_s + 0.002, False)):  # fmt: skip
+            truth = recording_truth(LONG, time)
+            assert (truth.label == "flip") == inside
+            assert truth.event == (event.number if inside else 0)
+        assert recording_truth(LONG, event.start_s - 0.002).opening == event.opening_before
+        assert recording_truth(LONG, event.end_s + 0.002).opening == event.opening_after
+        assert recording_truth(LONG, event.peak_s).opening is None
+
+
+def test_hands_move_without_jumps() -> None:
+    from flipdetect.synth.recording.recording import _script
+
+    script = _script(LONG)
+    for before, after, stretch in zip(script.clips, script.clips[1:], script.stretches[1:], strict=False):
+        for one, other in zip(before.hands, after.hands, strict=True):
+            places = [
+                hand.anchor(time, clip.turn, np.zeros(3))
+                for hand, clip, time in ((one, before, stretch.start - 1e-6), (other, after, stretch.start + 1e-6))
+            ]
+            assert np.linalg.norm(places[0] - places[1]) < 0.02
+            poses = [one.pose_at(stretch.start, before.turn), other.pose_at(stretch.start, after.turn)]
+            assert poses[0] == poses[1]
+
+
+def page_print(config: RecordingConfig, opening: int) -> list[np.ndarray]:
+    """Pictures of an opening at rest while no hand covers it."""
+    found = []
+    for time in np.arange(0.2, config.seconds, 0.4):
+        truth = recording_truth(config, float(time))
+        if truth.opening == opening and truth.occlusion < 0.01:
+            found.append(render_recording_frame(config, float(time)).image.astype(float))
+            if len(found) == 6:
+                break
+    return found
+
+
+def test_a_turned_back_opening_shows_the_same_pages() -> None:
+    found = (RecordingConfig(6, index, seconds=40, turns=10, height=96) for index in range(40))
+    events = ((config, recording_events(config)) for config in found)
+    back = ((c, e) for c, e in events if any(turn.direction == "right" and turn.opening_after == 1 for turn in e))
+    prints = ((page_print(c, 1), page_print(c, max(turn.opening_after for turn in e))) for c, e in back)
+    first, other = next((first, other) for first, other in prints if len(first) >= 2 and other)
+    alike = min(np.abs(first[0] - picture).mean() for picture in first[1:])
+    assert alike < min(np.abs(first[0] - picture).mean() for picture in other)
+
+
+def test_a_frame_does_not_depend_on_what_was_rendered_before() -> None:
+    alone = render_recording_frame(SHORT, 3.1)
+    for time in (0.0, 5.9):
+        render_recording_frame(SHORT, time)
+    again = render_recording_frame(SHORT, 3.1)
+    assert np.array_equal(alone.image, again.image)
+    assert alone.image.shape == (96, 54, 3)
+
+
+def test_recordings_have_books_of_their_own() -> None:
+    books = [sample_source(config.synth, config.source).book for config in (SHORT, RecordingConfig(4, 1))]
+    assert books[0] != books[1]
+    assert books[0] not in [sample_source(SynthConfig(4), index).book for index in range(40)]
+
+
+def test_the_turns_of_a_recording_are_in_view() -> None:
+    for index in range(8):
+        config = RecordingConfig(seed=7, index=index, seconds=10, turns=1, height=96)
+        event = next(event for event in recording_events(config) if event.completed)
+        page = recording_truth(config, event.peak_s).page
+        assert page is not None
+        assert (page[2] - page[0]) * (page[3] - page[1]) > 80
+
+
+def test_a_landscape_recording_has_landscape_frames() -> None:
+    config = RecordingConfig(seconds=5, turns=1, height=128, orientation="landscape")
+    assert render_recording_frame(config, 1.0).image.shape == (72, 128, 3)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("recording")
+    render_recording(root, SHORT, workers=1, progress=False)
+    return root
+
+
+def test_a_folder_holds_frames_and_both_tables(rendered: Path) -> None:
+    with (rendered / "truth.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == SHORT.frames == 12
+    assert all((rendered / row["path"]).is_file() for row in rows)
+    assert [float(row["time_s"]) for row in rows] == [frame / 2 for frame in range(12)]
+    assert {row["source"] for row in rows} == {"recording-0000"}
+    with (rendered / "events.csv").open(newline="") as file:
+        events = list(csv.DictReader(file))
+    assert [row["completed"] for row in events].count("true") == 2
+    assert float(events[0]["start_s"]) < float(events[0]["peak_s"]) < float(events[0]["end_s"])
+
+
+def test_the_number_of_workers_and_an_interruption_change_nothing(rendered: Path, tmp_path: Path) -> None:
+    render_recording(tmp_path, SHORT, workers=2, progress=False)
+    assert contents(tmp_path) == contents(rendered)
+    (tmp_path / "recording.json").rename(tmp_path / "rendering.json")
+    frames = sorted(tmp_path.glob("frames/*.jpg"))
+    frames[2].write_bytes(frames[2].read_bytes()[:200])
+    frames[5].unlink()
+    report = render_recording(tmp_path, SHORT, workers=1, progress=False)
+    assert (report.rendered, report.kept) == (2, 10)
+    assert contents(tmp_path) == contents(rendered)
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="choose an empty or new folder"):
+        render_recording(tmp_path, SHORT, progress=False)
+
+
+def test_one_command_renders_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--seconds=2", "--turns=0", "--fps=1", "--height=96", "--workers=1", "--count=2"]
+    folder, sheet = tmp_path / "recording", tmp_path / "sheet.png"
+    assert main([*options, "--recording", str(folder), "--recording-sheet", str(sheet)]) == 0
+    assert "2 frames, 2 rendered" in capsys.readouterr().out
+    assert sheet.stat().st_size > 1000
+    assert (folder / "events.csv").read_text().count("\n") == 1
+
+
+def test_a_strip_shows_frames_in_rows() -> None:
+    assert recording_sheet(SHORT, 3, columns=2).shape == (2 * (96 + 16), 2 * 54, 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("turns", 500), ("turns", -1), ("seconds", 0.5), ("fps", 0.0), ("pace", "hasty"), ("index", -1)],
+)
+def test_a_recording_that_cannot_be_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"{field} is {value}; choose"):
+        RecordingConfig(**{field: value})
+    with pytest.raises(ConfigError, match="time_s is 7"):
+        recording_truth(SHORT, 7.0)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flipdetect.errors import ConfigError, DataError
+from flipdetect.synth import SynthConfig, encode_frame, is_current, render_dataset, render_frame
+from flipdetect.synth import dataset_writer as dataset
+
+CONFIG = SynthConfig(seed=3, sources=2, clips_per_source=4, frames_per_clip=2, height=96)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("set")
+    render_dataset(root, CONFIG, workers=1, progress=False)
+    return root
+
+
+def copy_of(rendered: Path, root: Path) -> Path:
+    for name, data in contents(rendered).items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return root
+
+
+def test_the_layout_is_monreaders(rendered: Path) -> None:
+    names = sorted(contents(rendered))
+    frames = [name for name in names if name.endswith(".jpg")]
+    assert len(frames) == CONFIG.frames
+    assert all(re.fullmatch(r"(flip|notflip)/000[1-4]_0000000\d\d\.jpg", name) for name in frames)
+    assert {name[:9] for name in frames if name.startswith("flip")} == {f"flip/{n:04d}" for n in range(1, 5)}
+    maps = {f".maps/{name.removesuffix('.jpg')}.png" for name in frames}
+    assert set(names) - set(frames) == {"dataset.json", "labels.csv"} | maps
+
+
+def test_labels_tell_the_truth_about_every_frame(rendered: Path) -> None:
+    with (rendered / "labels.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert list(rows[0]) == [
+        "path",
+        "label",
+        "source",
+        "video",
+        "frame",
+        "phase",
+        "displacement",
+        "event",
+        "behaviour",
+        "book_box",
+        "page_box",
+        "hand_boxes",
+        "sharpness",
+        "occlusion",
+        "mask",
+        "twin",
+    ]
+    assert len(rows) == CONFIG.frames
+    for row in rows:
+        assert row["path"] == f"{row['video']}_{int(row['frame']):09d}.jpg"
+        assert (rendered / row["path"]).is_file()
+        assert (rendered / row["mask"]).is_file()
+        assert row["label"] == row["video"].split("/")[0]
+        assert re.fullmatch(r"book-00[01]", row["source"])
+        assert math.isnan(float(row["phase"])) == (row["label"] == "notflip")
+        assert (float(row["displacement"]) > 0.16) == (row["label"] == "flip")
+    assert {(row["source"], row["label"]) for row in rows} == {
+        (source, label) for source in ("book-000", "book-001") for label in ("flip", "notflip")
+    }
+
+
+def test_any_frame_alone_equals_the_one_in_the_set(rendered: Path) -> None:
+    for clip, frame in ((7, 1), (0, 0), (3, 1)):
+        alone = render_frame(CONFIG, clip, frame)
+        assert (rendered / alone.truth.path).read_bytes() == encode_frame(alone)
+
+
+def test_the_number_of_workers_does_not_change_a_byte(rendered: Path, tmp_path: Path) -> None:
+    report = render_dataset(tmp_path, CONFIG, workers=2, progress=False)
+    assert report.rendered == CONFIG.frames
+    assert contents(tmp_path) == contents(rendered)
+
+
+def test_a_complete_set_is_current_for_its_settings_only(rendered: Path) -> None:
+    assert is_current(rendered, CONFIG)
+    assert not is_current(rendered, SynthConfig(seed=4, sources=2, clips_per_source=4, frames_per_clip=2, height=96))
+    assert not is_current(rendered / "nowhere", CONFIG)
+
+
+def test_an_interrupted_rendering_goes_on_where_it_stopped(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def stop_at_fifth(config: SynthConfig, clip: int, frame: int) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+        return render_frame(config, clip, frame)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "render_frame", stop_at_fifth)
+        with pytest.raises(KeyboardInterrupt):
+            render_dataset(tmp_path, CONFIG, workers=1, progress=False)
+    assert not is_current(tmp_path, CONFIG)
+    assert not (tmp_path / "dataset.json").exists()
+    report = render_dataset(tmp_path, CONFIG, workers=1, progress=False)
+    assert (report.kept, report.rendered) == (4, CONFIG.frames - 4)
+    assert contents(tmp_path) == contents(rendered)
+
+
+def test_missing_and_half_written_frames_are_rendered_again(rendered: Path, tmp_path: Path) -> None:
+    root = copy_of(rendered, tmp_path)
+    frames = sorted(root.glob("flip/*.jpg"))
+    frames[0].unlink()
+    frames[1].write_bytes(frames[1].read_bytes()[:300])
+    (root / "flip" / "0001_000000001.jpg.part").write_bytes(b"half")
+    assert not is_current(root, CONFIG)
+    report = render_dataset(root, CONFIG, workers=1, progress=False)
+    assert report.rendered == 2
+    assert contents(root) == contents(rendered)
+
+
+def test_a_rendering_of_another_version_is_noticed_and_replaced(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = copy_of(rendered, tmp_path)
+    marker = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps({**marker, "version": marker["version"] - 1}))
+    assert not is_current(root, CONFIG)
+    with caplog.at_level(logging.WARNING):
+        report = render_dataset(root, CONFIG, workers=1, progress=False)
+    assert report.rendered == CONFIG.frames
+    assert "is replaced" in caplog.text
+    assert contents(root) == contents(rendered)
+
+
+def test_a_folder_with_other_files_is_left_alone(rendered: Path, tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(DataError, match=r"holiday\.jpg; choose an empty or new folder"):
+        render_dataset(tmp_path, CONFIG, workers=1, progress=False)
+    assert contents(tmp_path) == {"holiday.jpg": b"mine"}
+
+
+def test_a_file_put_into_a_rendering_is_not_deleted(rendered: Path, tmp_path: Path) -> None:
+    root = copy_of(rendered, tmp_path)
+    (root / "flip" / "own.jpg").write_bytes(b"mine")
+    with pytest.raises(DataError, match=re.escape(str(root))):
+        render_dataset(root, CONFIG, workers=1, progress=False)
+    assert (root / "flip" / "own.jpg").read_bytes() == b"mine"
+
+
+def test_a_file_in_place_of_the_folder_and_no_workers_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "set").write_text("")
+    with pytest.raises(DataError, match="is a file"):
+        render_dataset(tmp_path / "set", CONFIG, progress=False)
+    with pytest.raises(ConfigError, match="workers is 0"):
+        render_dataset(tmp_path / "other", CONFIG, workers=0, progress=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process group")
+def test_ctrl_c_stops_all_workers_and_leaves_a_folder_to_go_on_from(rendered: Path, tmp_path: Path) -> None:
+    options = {"sources": 2, "clips-per-source": 4, "frames-per-clip": 2, "height": 96, "seed": 3, "workers": 2}
+    command = [sys.executable, "-m", "flipdetect.synth", "--output", str(tmp_path)]
+    command += [f"--{name}={value}" for name, value in options.items()]
+
+    def restore_interrupt() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=restore_interrupt
+    )
+    while not list(tmp_path.glob("*/*.jpg")) and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in messages
+    assert "Traceback" not in messages
+    report = render_dataset(tmp_path, CONFIG, workers=1, progress=False)
+    assert report.kept >= 1
+    assert contents(tmp_path) == contents(rendered)

@@ -1,0 +1,86 @@
+"""What ships with the package is there, complete, small enough, and found by its name."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from flipdetect.errors import ModelError
+from flipdetect.events.hysteresis import EventParameters
+from flipdetect.events.settings import settings_of
+from flipdetect.export.card import card_markdown
+from flipdetect.inference.onnx_model import file_digest, load_onnx
+from flipdetect.inference.torch_model import load_bundle
+from flipdetect.models.safetensors import read_facts, read_tensors
+from flipdetect.zoo import DEFAULT, FOLDER, SHIPPED, SIZE_LIMIT, find_model, shipped_bytes, shipped_path
+from tests.conftest import REPOSITORY
+
+names = pytest.mark.parametrize("name", SHIPPED)
+
+
+@names
+def test_a_shipped_model_is_of_the_architecture_that_its_name_says(name: str) -> None:
+    bundle = load_bundle(shipped_path(name), "cpu")
+    assert type(bundle.task.model).__name__ == SHIPPED[name]
+    assert float(bundle.task.threshold) == bundle.threshold
+    assert bundle.classes.positive == "flip"
+    assert not bundle.task.training
+
+
+@names
+def test_weights_are_in_full_precision(name: str) -> None:
+    kinds = {
+        str(tensor.dtype)
+        for key, tensor in read_tensors(shipped_path(name)).items()
+        if key not in ("threshold", "temperature")
+    }
+    assert kinds == {"torch.float32", "torch.int64"}  # int64: how many batches a batch norm has seen
+
+
+@names
+def test_the_card_is_what_the_metadata_says(name: str) -> None:
+    facts = read_facts(shipped_path(name))
+    assert facts is not None
+    assert shipped_path(name).with_suffix(".md").read_text("utf-8") == card_markdown(facts)
+    assert facts["card"]["limits"]
+    assert facts["card"]["config"]
+    assert facts["card"]["packages"]["torch"]
+    assert isinstance(facts["card"]["data"]["render_version"], int)
+
+
+def test_shipped_weights_are_small_enough_and_nothing_else_lies_there() -> None:
+    assert set(shipped_bytes()) == set(SHIPPED)
+    suffixes = (".safetensors", ".onnx", ".events.yaml", ".md")
+    expected = {f"{name}{suffix}" for name in SHIPPED for suffix in suffixes} | {f"{DEFAULT}.int8.onnx"}
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= SIZE_LIMIT
+    assert {path.name for path in FOLDER.iterdir()} == expected
+
+
+def test_weights_and_cards_are_packed_into_wheels() -> None:
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["flipdetect"]
+    root = Path(str(files("flipdetect")))
+    packed = {path for pattern in patterns for path in root.glob(pattern)}
+    assert set(FOLDER.iterdir()) <= packed
+
+
+def test_names_mean_shipped_models_and_everything_else_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny_cnn").touch()
+    (tmp_path / "mine").touch()
+    assert DEFAULT in SHIPPED
+    assert find_model("tiny_cnn") == shipped_path("tiny_cnn")
+    for path in ("./tiny_cnn", "mine", "absent.ckpt", "logs/absent"):
+        assert find_model(path) == Path(path)
+    assert find_model(Path("tiny_cnn")) == Path("tiny_cnn")
+    with pytest.raises(ModelError, match=r"tiny_cnn, mobilenet_v2.*path"):
+        find_model("resnet18")
+
+
+@names
+def test_what_lies_beside_the_weights_belongs_to_them(name: str) -> None:
+    exported, settings = load_onnx(shipped_path(name).with_suffix(".onnx")), settings_of(shipped_path(name))
+    assert exported.source == file_digest(shipped_path(name))
+    assert settings.threshold == pytest.approx(exported.threshold, abs=1e-5)
+    assert settings.hmm != EventParameters()
