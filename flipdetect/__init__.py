@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from flipdetect.inference.detect import detect_flips, stream_flips
-    from flipdetect.inference.torch_model import Bundle
+    from flipdetect.inference.torch_model import TorchModel
 
     __version__: str
 
 __all__ = ["__version__", "detect_flips", "load", "stream_flips"]
 
 
-def load(model: str | os.PathLike[str], device: str = "auto") -> Bundle:
+def load(model: str | os.PathLike[str], device: str = "auto") -> TorchModel:
     """Load a trained model with its preprocessing and threshold, ready to `predict` on decoded frames.
 
     Args:
@@ -47,10 +47,10 @@ def load(model: str | os.PathLike[str], device: str = "auto") -> Bundle:
             be had.
     """
     # Here, not above: torch takes seconds to import, and much of the package does without it.
-    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.inference.torch_model import load_torch_model
     from flipdetect.zoo import find_model
 
-    return load_bundle(find_model(model), device)
+    return load_torch_model(find_model(model), device)
 
 
 def __getattr__(name: str) -> Any:

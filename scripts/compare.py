@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from flipdetect.evaluation.compare import Compared, Comparison
     from flipdetect.evaluation.footprint import Footprint
     from flipdetect.evaluation.shared_split import SharedSplit
-    from flipdetect.inference.torch_model import Bundle
+    from flipdetect.inference.torch_model import TorchModel
 
 FOOTPRINTS = "footprints.json"
 
@@ -121,20 +121,24 @@ def _models(options: argparse.Namespace, shared: SharedSplit) -> Iterator[Compar
 def _judged(name: str, path: Path, shared: SharedSplit, options: argparse.Namespace) -> Compared:
     from flipdetect.evaluation.compare import Compared
     from flipdetect.evaluation.evaluate import evaluate_folder
-    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.inference.torch_model import load_torch_model
     from flipdetect.tasks.fit import METRICS_FILE
 
     logger.info("Judging %s", name)
-    bundle = load_bundle(path, "cpu")
+    bundle = load_torch_model(path, "cpu")
     evaluation = evaluate_folder(
-        load_bundle(path, options.device), shared.root, side="test", split_file=shared.path, manifest=shared.manifest
+        load_torch_model(path, options.device),
+        shared.root,
+        side="test",
+        split_file=shared.path,
+        manifest=shared.manifest,
     )
     metrics = path.with_name(METRICS_FILE)
     seconds = json.loads(metrics.read_text(encoding="utf-8")).get("fit_seconds") if metrics.is_file() else None
     return Compared(name, evaluation, _footprint(name, bundle, options.output), seconds)
 
 
-def _footprint(name: str, bundle: Bundle, folder: Path) -> Footprint:
+def _footprint(name: str, bundle: TorchModel, folder: Path) -> Footprint:
     """Measured once for each file of a model."""
     from flipdetect.evaluation.footprint import Footprint, measure_footprint
     from flipdetect.evaluation.tables import write_json
@@ -149,7 +153,7 @@ def _footprint(name: str, bundle: Bundle, folder: Path) -> Footprint:
     return Footprint(**{key: value for key, value in known[digest].items() if key != "model"})
 
 
-def _exported(name: str, bundle: Bundle, folder: Path) -> Path | None:
+def _exported(name: str, bundle: TorchModel, folder: Path) -> Path | None:
     from flipdetect.export.onnx import export_onnx
 
     try:

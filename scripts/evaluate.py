@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from flipdetect.evaluation.details import Details
     from flipdetect.evaluation.evaluate import Evaluation
     from flipdetect.evaluation.sequences import ClipRow
-    from flipdetect.inference.torch_model import Bundle
+    from flipdetect.inference.torch_model import TorchModel
     from flipdetect.metrics.threshold import ThresholdCosts
 
 FIGURES = ("auroc", "average_precision", "f1", "f1_at_0.5", "best_f1_oracle", "precision", "recall", "accuracy")
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _evaluate(bundles: dict[str, Bundle], options: argparse.Namespace) -> Results:
+def _evaluate(bundles: dict[str, TorchModel], options: argparse.Namespace) -> Results:
     """Name of the model, name of the set, and what was found, set by set."""
     results: Results = []
     for folder in options.folder_path:
@@ -133,7 +133,7 @@ def _evaluate(bundles: dict[str, Bundle], options: argparse.Namespace) -> Result
 
 
 def _scored(
-    bundles: dict[str, Bundle], wanted: dict[str, dict[str, Any]], options: argparse.Namespace
+    bundles: dict[str, TorchModel], wanted: dict[str, dict[str, Any]], options: argparse.Namespace
 ) -> dict[str, Evaluation]:
     """Evaluations by model, and that of their mean if it is asked for."""
     from flipdetect.evaluation.evaluate import ensemble, evaluate_folder
@@ -154,7 +154,7 @@ def _costs(options: argparse.Namespace) -> ThresholdCosts | None:
 
 
 def _validation_sides(
-    bundles: dict[str, Bundle], folder: Path, options: argparse.Namespace
+    bundles: dict[str, TorchModel], folder: Path, options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Where each model's validation side is, of those that have one."""
     sides = {
@@ -164,7 +164,7 @@ def _validation_sides(
     return {name: side for name, side in sides.items() if side is not None}
 
 
-def _cheapest_thresholds(bundles: dict[str, Bundle], folder: Path, options: argparse.Namespace) -> dict[str, float]:
+def _cheapest_thresholds(bundles: dict[str, TorchModel], folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """By model, the threshold with the lowest cost on its validation side; empty if no costs are given."""
     from flipdetect.evaluation.evaluate import evaluate_folder
     from flipdetect.evaluation.thresholds import cheapest
@@ -176,7 +176,7 @@ def _cheapest_thresholds(bundles: dict[str, Bundle], folder: Path, options: argp
     return {name: cheapest(evaluate_folder(bundles[name], **side), costs) for name, side in sides.items()}
 
 
-def _judge_clips(results: Results, bundles: dict[str, Bundle], options: argparse.Namespace) -> list[ClipRow]:
+def _judge_clips(results: Results, bundles: dict[str, TorchModel], options: argparse.Namespace) -> list[ClipRow]:
     """What aggregated probabilities say of clips; thresholds from a validation side, if one is known."""
     from flipdetect.evaluation.sequences import aggregated, clip_rows
 

@@ -34,7 +34,7 @@ from flipdetect.evaluation.sequence_options import add_validation_arguments, val
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.sequences import ClipRow, ScoredClips
-    from flipdetect.inference.torch_model import Bundle
+    from flipdetect.inference.torch_model import TorchModel
     from flipdetect.records import ClassNames
 
 logger = logging.getLogger("flipdetect")
@@ -88,19 +88,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(options: argparse.Namespace) -> dict[str, Bundle]:
+def _load(options: argparse.Namespace) -> dict[str, TorchModel]:
     from flipdetect.evaluation.sequences import frame_part
-    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.inference.torch_model import load_torch_model
     from flipdetect.zoo import find_model
 
-    bundles: dict[str, Bundle] = {}
+    bundles: dict[str, TorchModel] = {}
     for path in options.checkpoint_path:
-        bundles[str(path)] = load_bundle(path, options.device)
+        bundles[str(path)] = load_torch_model(path, options.device)
         bundles[f"{path}, its frames"] = frame_part(bundles[str(path)])
-    return bundles | {name: load_bundle(find_model(name), options.device) for name in options.frame_model}
+    return bundles | {name: load_torch_model(find_model(name), options.device) for name in options.frame_model}
 
 
-def _judge(bundles: dict[str, Bundle], folder: Path, options: argparse.Namespace) -> list[ClipRow]:
+def _judge(bundles: dict[str, TorchModel], folder: Path, options: argparse.Namespace) -> list[ClipRow]:
     from flipdetect.evaluation.sequences import clip_rows
 
     rows = []
@@ -115,7 +115,7 @@ def _judge(bundles: dict[str, Bundle], folder: Path, options: argparse.Namespace
 
 def _score(
     name: str,
-    bundle: Bundle,
+    bundle: TorchModel,
     root: Path,
     side: str | None = None,
     split_file: Path | None = None,

@@ -68,9 +68,9 @@ def _parser() -> argparse.ArgumentParser:
 def _export(options: argparse.Namespace) -> str:
     from flipdetect.export.parity import LIMITS, export_checked
     from flipdetect.export.sample import sample_frames
-    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.inference.torch_model import load_torch_model
 
-    bundle = load_bundle(options.checkpoint_path or shipped_path(options.model), "cpu")
+    bundle = load_torch_model(options.checkpoint_path or shipped_path(options.model), "cpu")
     if options.folder_path:
         frames = sample_frames(options.folder_path, bundle.preprocess, MOST_FRAMES).frames
     else:

@@ -19,7 +19,7 @@ from PIL import Image
 from flipdetect.atomic import replacing
 from flipdetect.cli.messages import set_up_logging
 from flipdetect.errors import FlipdetectError
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.outputs.plots import figure_to_array, plot_flip_strip
 from flipdetect.synth import SynthConfig, encode_frame, render_clip
 
@@ -48,7 +48,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _draw(options: argparse.Namespace) -> np.ndarray:
-    bundle = load_bundle(options.checkpoint_path, "cpu")
+    bundle = load_torch_model(options.checkpoint_path, "cpu")
     config = SynthConfig(seed=options.seed)
     frames = render_clip(config, options.clip, np.linspace(0.1, 0.9, options.frames).tolist())
     # Through the JPEG that a phone would write, and the very path that inference.py takes.

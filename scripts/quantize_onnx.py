@@ -111,9 +111,9 @@ def _exported(options: argparse.Namespace, folder: Path) -> Path:
         return given
 
     from flipdetect.export.onnx import export_onnx
-    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.inference.torch_model import load_torch_model
 
-    return export_onnx(load_bundle(given, "cpu"), folder / f"{given.stem}{SUFFIX}")
+    return export_onnx(load_torch_model(given, "cpu"), folder / f"{given.stem}{SUFFIX}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from flipdetect.errors import ConfigError, FlipdetectError
 from flipdetect.zoo import FOLDER, shipped_path
 
 if TYPE_CHECKING:
-    from flipdetect.inference.torch_model import Bundle
+    from flipdetect.inference.torch_model import TorchModel
 
 NAME = "efficientnet_lite0"
 HEAD = ("configs/efficientnet.yaml", f"configs/release/{NAME}_head.yaml")
@@ -155,14 +155,14 @@ def _judge(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
     }
 
 
-def _averaged(checkpoints: Sequence[Path]) -> Bundle:
+def _averaged(checkpoints: Sequence[Path]) -> TorchModel:
     """The mean of checkpoints of one model as a model (Wortsman et al., 2022, arXiv:2109.01903)."""
     from dataclasses import replace
 
     from flipdetect.export.shipping import mean_tensors
-    from flipdetect.inference.torch_model import load_bundle, read_model
+    from flipdetect.inference.torch_model import load_torch_model, read_model
 
-    bundle = load_bundle(checkpoints[0], "cpu")
+    bundle = load_torch_model(checkpoints[0], "cpu")
     bundle.task.load_state_dict(mean_tensors([read_model(path)[1] for path in checkpoints]))
     return replace(bundle, temperature=1.0)
 

@@ -9,14 +9,14 @@ import torch
 
 import flipdetect
 from flipdetect.errors import ConfigError, FrameError, ModelError
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.torch_model import TorchModel
 from flipdetect.sources.image import decode_frame
 from flipdetect.tasks import TinyCNNClassifier
 from tests.frame_sets import page_frame, write_frame
 
 
 @pytest.fixture(scope="module")
-def model() -> Bundle:
+def model() -> TorchModel:
     return flipdetect.load("tiny_cnn", device="cpu")
 
 
@@ -33,13 +33,13 @@ def test_checkpoints_and_shipped_names_load_alike(trained: Path) -> None:
         flipdetect.load("tiny")
 
 
-def test_prediction_is_that_of_the_file(model: Bundle, tmp_path: Path) -> None:
+def test_prediction_is_that_of_the_file(model: TorchModel, tmp_path: Path) -> None:
     write_frame(tmp_path / "page.png", page_frame(True, 5, height=640))
     from_file = model.probabilities(model.preprocess.load(tmp_path / "page.png")[np.newaxis])
     np.testing.assert_array_equal(model.predict(decode_frame(tmp_path / "page.png")), from_file)
 
 
-def test_one_several_and_a_stream_of_frames_score_alike(model: Bundle) -> None:
+def test_one_several_and_a_stream_of_frames_score_alike(model: TorchModel) -> None:
     frames = [page_frame(seed % 2 == 0, seed, height=128 + 16 * seed) for seed in range(5)]
     one_by_one = np.concatenate([model.predict(frame) for frame in frames])
     assert one_by_one.shape == (5,)
@@ -50,10 +50,10 @@ def test_one_several_and_a_stream_of_frames_score_alike(model: Bundle) -> None:
     assert model.predict([]).shape == (0,)
 
 
-def test_a_stream_is_not_held_in_memory(model: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_not_held_in_memory(model: TorchModel, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
     scored = []
-    original = Bundle.probabilities
+    original = TorchModel.probabilities
 
     def stream():
         for seed in range(6):
@@ -62,11 +62,11 @@ def test_a_stream_is_not_held_in_memory(model: Bundle, monkeypatch: pytest.Monke
             if seed == 3:
                 raise KeyboardInterrupt
 
-    def count(self: Bundle, batch: np.ndarray) -> np.ndarray:
+    def count(self: TorchModel, batch: np.ndarray) -> np.ndarray:
         scored.append(len(drawn))
         return original(self, batch)
 
-    monkeypatch.setattr(Bundle, "probabilities", count)
+    monkeypatch.setattr(TorchModel, "probabilities", count)
     with pytest.raises(KeyboardInterrupt):
         model.predict(stream(), batch_size=2)
     assert scored == [2, 4]
@@ -85,12 +85,12 @@ def test_a_stream_is_not_held_in_memory(model: Bundle, monkeypatch: pytest.Monke
     ],
     ids=["no colour", "four channels", "float", "empty", "five axes", "list", "path"],
 )
-def test_what_is_no_frame_is_refused(model: Bundle, wrong) -> None:
+def test_what_is_no_frame_is_refused(model: TorchModel, wrong) -> None:
     with pytest.raises(FrameError):
         model.predict(wrong)
 
 
-def test_a_batch_of_no_frames_is_refused(model: Bundle) -> None:
+def test_a_batch_of_no_frames_is_refused(model: TorchModel) -> None:
     with pytest.raises(ConfigError, match="batch_size"):
         model.predict(page_frame(True, 0), batch_size=0)
 

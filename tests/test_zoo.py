@@ -11,7 +11,7 @@ from flipdetect.events.hysteresis import EventParameters
 from flipdetect.events.settings import settings_of
 from flipdetect.export.card import card_markdown
 from flipdetect.inference.onnx_model import file_digest, load_onnx
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts, read_tensors
 from flipdetect.zoo import DEFAULT, FOLDER, SHIPPED, SIZE_LIMIT, find_model, shipped_bytes, shipped_path
 from tests.conftest import REPOSITORY
@@ -21,7 +21,7 @@ names = pytest.mark.parametrize("name", SHIPPED)
 
 @names
 def test_a_shipped_model_is_of_the_architecture_that_its_name_says(name: str) -> None:
-    bundle = load_bundle(shipped_path(name), "cpu")
+    bundle = load_torch_model(shipped_path(name), "cpu")
     assert type(bundle.task.model).__name__ == SHIPPED[name]
     assert float(bundle.task.threshold) == bundle.threshold
     assert bundle.classes.positive == "flip"

@@ -30,7 +30,7 @@ from flipdetect.errors import DataError
 from flipdetect.inference.cores import usable_cores
 from flipdetect.inference.folder import BATCH, SINGLE_BATCH
 from flipdetect.inference.load import load_model
-from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.model import Model
 from flipdetect.sources.folder import find_files
 from flipdetect.sources.image import decode_frame
 
@@ -77,7 +77,7 @@ def limit(options: argparse.Namespace) -> dict[str, Any]:
     return found | {"stages_ms": _stages(files, one_core)}
 
 
-def _stages(files: Sequence[Path], model: TrainedModel) -> dict[str, float]:
+def _stages(files: Sequence[Path], model: Model) -> dict[str, float]:
     """Milliseconds a frame of each step on one core, one after the other."""
     spec, spent = model.preprocess, dict.fromkeys(("read", "decode", "resize", "normalise", "model"), 0.0)
     for path in files:

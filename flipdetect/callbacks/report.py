@@ -55,12 +55,12 @@ class RunReport(ScoreCallback):
             return
         from flipdetect.evaluation.report import make_report
         from flipdetect.evaluation.report.collect import Extras, collect
-        from flipdetect.inference.torch_model import load_bundle
+        from flipdetect.inference.torch_model import load_torch_model
 
         folder = run / self.folder
         collect(
             folder, f"{run.parent.name}, {run.name}", Path(data.root).name, _evaluation(data, scores),
-            load_bundle(Path(best), "cpu"), side=scores.stage, extras=Extras(self.mistakes, self.explain),
+            load_torch_model(Path(best), "cpu"), side=scores.stage, extras=Extras(self.mistakes, self.explain),
         )  # fmt: skip
         logger.info("The report is %s", make_report(folder))
 

@@ -15,7 +15,7 @@ from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from flipdetect.inference.model import TrainedModel
+    from flipdetect.inference.model import Model
     from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.pipeline.clips import Clip
     from flipdetect.pipeline.extract_pages import Extraction
@@ -88,7 +88,7 @@ def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     return 1 if not whole or not written or (options.strict and failed) else 0
 
 
-def _note(options: argparse.Namespace, model: TrainedModel, threshold: float, clips: Sequence[Clip]) -> RunNote:
+def _note(options: argparse.Namespace, model: Model, threshold: float, clips: Sequence[Clip]) -> RunNote:
     from flipdetect.pipeline.resuming import note_of
 
     settings: dict[str, object] = {"--threshold": f"{threshold:.9g}"}

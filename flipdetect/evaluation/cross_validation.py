@@ -27,7 +27,7 @@ from flipdetect.evaluation.config_overrides import Variation
 from flipdetect.evaluation.evaluate import evaluate_folder
 from flipdetect.evaluation.tables import write_json, write_predictions
 from flipdetect.evaluation.trainings import run_study
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.records import ClassNames
 from flipdetect.runs import BEST
 from flipdetect.sources.folder import name_below
@@ -206,7 +206,7 @@ def _run_fold(
     split_file = split_path(folder, fold)
     own = Variation(f"fold_{fold:02d}", variation.config, {**variation.overrides, "data.split_file": str(split_file)})
     (run,) = run_study([own], [plan.seed], folder, train)
-    bundle = load_bundle(Path(run.folder) / BEST, device)
+    bundle = load_torch_model(Path(run.folder) / BEST, device)
     evaluation = evaluate_folder(bundle, Path(plan.root), side="test", split_file=split_file, manifest=_manifest(own))
     write_predictions(result_path(folder, fold).with_suffix(".csv"), [(plan.name, plan.root, evaluation)])
     metrics = json.loads((Path(run.folder) / METRICS_FILE).read_text(encoding="utf-8"))

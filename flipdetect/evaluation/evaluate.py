@@ -15,7 +15,7 @@ from flipdetect.errors import DataError
 from flipdetect.evaluation.figures import frame_figures
 from flipdetect.evaluation.selection import select_frames
 from flipdetect.inference.folder import Predictor
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.torch_model import TorchModel
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 
 # Beyond this, a probability's logit says more of the number format than of the model.
@@ -83,7 +83,7 @@ class Evaluation:
 
 
 def evaluate_folder(
-    bundle: Bundle,
+    bundle: TorchModel,
     root: Path,
     *,
     manifest: Path | None = None,

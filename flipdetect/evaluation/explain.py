@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from flipdetect.errors import ConfigError, ModelError
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.torch_model import TorchModel
 from flipdetect.models.base import FrameModel
 
 Picture = npt.NDArray[np.uint8]
@@ -39,7 +39,7 @@ class Explanation:
     maps: npt.NDArray[np.float32] | None
 
 
-def explain(bundle: Bundle, paths: list[Path]) -> list[Explanation]:
+def explain(bundle: TorchModel, paths: list[Path]) -> list[Explanation]:
     """Explain what a model says of frames.
 
     If the model averages over a frame and its mirror image, the frame alone is explained.

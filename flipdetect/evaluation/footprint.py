@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import load_onnx
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.torch_model import TorchModel
 
 REPEATS, WARM_UP = 50, 5
 
@@ -43,7 +43,7 @@ class Footprint:
 
 
 def measure_footprint(
-    bundle: Bundle, exported: Path | None = None, threads: int | None = None, repeats: int = REPEATS
+    bundle: TorchModel, exported: Path | None = None, threads: int | None = None, repeats: int = REPEATS
 ) -> Footprint:
     """Measure a model.
 
@@ -57,7 +57,7 @@ def measure_footprint(
         ModelError: if the exported file cannot be used.
     """
     tensors = sum(tensor.numel() * tensor.element_size() for tensor in bundle.task.model.state_dict().values())
-    runner: TrainedModel = bundle if exported is None else load_onnx(exported, threads)
+    runner: Model = bundle if exported is None else load_onnx(exported, threads)
     times = _times(runner, repeats)
     return Footprint(
         sum(parameter.numel() for parameter in bundle.task.model.parameters()),
@@ -94,7 +94,7 @@ def largest_layer(model: nn.Module, frame: Tensor) -> int:
     return most
 
 
-def _times(runner: TrainedModel, repeats: int) -> list[float]:
+def _times(runner: Model, repeats: int) -> list[float]:
     """Milliseconds for each of some frames."""
     spec = runner.preprocess
     frame = np.random.default_rng(0).normal(size=(1, spec.channels, spec.height, spec.width)).astype(np.float32)
@@ -106,6 +106,6 @@ def _times(runner: TrainedModel, repeats: int) -> list[float]:
     return times[WARM_UP:]
 
 
-def _frame(bundle: Bundle) -> Tensor:
+def _frame(bundle: TorchModel) -> Tensor:
     spec = bundle.preprocess
     return torch.zeros(1, spec.channels, spec.height, spec.width)

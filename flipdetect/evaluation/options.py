@@ -10,7 +10,7 @@ from flipdetect.runs import BEST, LAST
 from flipdetect.zoo import SHIPPED, shipped_path
 
 if TYPE_CHECKING:
-    from flipdetect.inference.torch_model import Bundle
+    from flipdetect.inference.torch_model import TorchModel
 
 SIDES = ("train", "val", "test")
 
@@ -53,15 +53,15 @@ def named_models(options: argparse.Namespace) -> dict[str, Path]:
     return {str(path): path for path in options.checkpoint_path} | {name: shipped_path(name) for name in options.model}
 
 
-def load_models(options: argparse.Namespace) -> dict[str, Bundle]:
+def load_models(options: argparse.Namespace) -> dict[str, TorchModel]:
     """The models that were asked for, by name.
 
     Raises:
         ModelError: if one cannot be loaded.
     """
-    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.inference.torch_model import load_torch_model
 
-    return {name: load_bundle(path, options.device) for name, path in named_models(options).items()}
+    return {name: load_torch_model(path, options.device) for name, path in named_models(options).items()}
 
 
 def selection(options: argparse.Namespace, model: Path) -> dict[str, Any]:

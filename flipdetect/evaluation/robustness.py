@@ -24,8 +24,8 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError
 from flipdetect.evaluation.corruptions import CLEAN, Perturbation, identity
 from flipdetect.evaluation.figures import frame_figures
-from flipdetect.inference.model import TrainedModel
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.model import Model
+from flipdetect.inference.torch_model import TorchModel
 from flipdetect.progress import progress_bar
 from flipdetect.sources.image import decode_frame
 
@@ -87,7 +87,7 @@ class Robustness:
         }
 
 
-def measure_robustness(bundle: Bundle, index: FrameIndex, perturbations: Sequence[Perturbation]) -> Robustness:
+def measure_robustness(bundle: TorchModel, index: FrameIndex, perturbations: Sequence[Perturbation]) -> Robustness:
     """Judge a model on clean frames and under each perturbation, at its own threshold.
 
     Args:
@@ -121,7 +121,7 @@ class ChangedScores:
     failed: tuple[str, ...]
 
 
-def score_changes(model: TrainedModel, index: FrameIndex, perturbations: Sequence[Perturbation]) -> ChangedScores:
+def score_changes(model: Model, index: FrameIndex, perturbations: Sequence[Perturbation]) -> ChangedScores:
     """Score clean frames and each change of them; every file is decoded once.
 
     Args:

@@ -16,7 +16,7 @@ from flipdetect.data.index import FrameIndex
 from flipdetect.errors import DataError, FrameError, ModelError
 from flipdetect.evaluation.evaluate import Evaluation
 from flipdetect.evaluation.figures import ORACLE, frame_figures
-from flipdetect.inference.torch_model import Bundle, read_model
+from flipdetect.inference.torch_model import TorchModel, read_model
 from flipdetect.metrics.clip import AGGREGATIONS, Confusion, aggregate, confusion, sequence_threshold
 from flipdetect.metrics.threshold import DEFAULT_THRESHOLD
 from flipdetect.progress import progress_bar
@@ -128,7 +128,7 @@ def aggregated(name: str, evaluation: Evaluation, folder: str = "") -> ScoredCli
     )
 
 
-def clip_drawing(bundle: Bundle) -> ClipDrawing | None:
+def clip_drawing(bundle: TorchModel) -> ClipDrawing | None:
     """How clips were made for the model in training; None if it is one of single frames.
 
     Raises:
@@ -142,7 +142,7 @@ def clip_drawing(bundle: Bundle) -> ClipDrawing | None:
     return ClipDrawing(**settings)
 
 
-def frame_part(bundle: Bundle) -> Bundle:
+def frame_part(bundle: TorchModel) -> TorchModel:
     """The frame model within a sequence model, by itself.
 
     It has learnt from the same clips, so that what aggregating its probabilities lacks is what looking along time
@@ -160,7 +160,7 @@ def frame_part(bundle: Bundle) -> Bundle:
     )
 
 
-def judge_clips(name: str, bundle: Bundle, index: FrameIndex, folder: str = "") -> ScoredClips:
+def judge_clips(name: str, bundle: TorchModel, index: FrameIndex, folder: str = "") -> ScoredClips:
     """Let a sequence model judge the videos of a labelled set, each by the frames that it looks at.
 
     Args:
@@ -197,7 +197,7 @@ def judge_clips(name: str, bundle: Bundle, index: FrameIndex, folder: str = "") 
 
 
 def _read(
-    bundle: Bundle, index: FrameIndex, clip: Sequence[int], drawing: ClipDrawing
+    bundle: TorchModel, index: FrameIndex, clip: Sequence[int], drawing: ClipDrawing
 ) -> dict[int, NDArray[np.float32]]:
     """Frames of a clip as the model takes them, by position; those that cannot be read are left out."""
     read = {}

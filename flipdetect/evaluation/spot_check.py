@@ -13,7 +13,8 @@ from tabulate import tabulate
 
 from flipdetect.data.index import FrameIndex
 from flipdetect.errors import ConfigError
-from flipdetect.inference.folder import Model, Predictor
+from flipdetect.inference.folder import Predictor
+from flipdetect.inference.model import Model
 from flipdetect.outputs.plots import Spot, plot_spots
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.sources.image import decode_frame

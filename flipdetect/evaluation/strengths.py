@@ -11,7 +11,7 @@ import numpy as np
 from flipdetect.data.index import FrameIndex
 from flipdetect.evaluation.corruptions import FAMILIES, Family
 from flipdetect.evaluation.robustness import ChangedScores, score_changes
-from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.model import Model
 from flipdetect.metrics.intervals import Interval, bootstrap_difference, bootstrap_intervals
 
 FIGURES = ("f1", "auroc")
@@ -19,7 +19,7 @@ RESAMPLES = 500
 
 
 def measure_strengths(
-    model: TrainedModel, index: FrameIndex, threshold: float, families: Sequence[Family] = FAMILIES
+    model: Model, index: FrameIndex, threshold: float, families: Sequence[Family] = FAMILIES
 ) -> dict[str, Any]:
     """Judge a model under each change at each strength.
 

@@ -25,7 +25,7 @@ from flipdetect.errors import ConfigError, ModelError
 from flipdetect.evaluation.config_overrides import Config, Variation
 from flipdetect.evaluation.evaluate import evaluate_folder
 from flipdetect.evaluation.figures import ORACLE
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.runs import BEST, LAST, newest_run
 from flipdetect.tasks.fit import METRICS_FILE
 
@@ -103,7 +103,7 @@ def run_study(
             folder = finished_run(variation, seed, study) or _train(variation, seed, study, train)
             values = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
             figures = {name: float(values.get(name, math.nan)) for name in RENDERED}
-            bundle = load_bundle(folder / BEST, device) if sets else None
+            bundle = load_torch_model(folder / BEST, device) if sets else None
             for name, path in zip(names, sets, strict=True):
                 assert bundle is not None
                 metrics = evaluate_folder(bundle, path).metrics

@@ -14,7 +14,7 @@ import flipdetect
 from flipdetect.errors import ModelError
 from flipdetect.export.onnx_writing import check_packages, store_float16, write_model
 from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, file_digest
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.torch_model import TorchModel
 from flipdetect.models.base import FrameModel
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.runs import NO_TEMPERATURE
@@ -52,11 +52,11 @@ class _Exported(nn.Module):
         return logits if self.temperature == NO_TEMPERATURE else logits / self.temperature
 
 
-def export_onnx(bundle: Bundle, path: Path, *, precision: Precision = "float32") -> Path:
+def export_onnx(bundle: TorchModel, path: Path, *, precision: Precision = "float32") -> Path:
     """Write a trained model as one ONNX file, whole or not at all.
 
     Its input is `frames` (B, C, H, W) float32, preprocessed, of any B; its outputs are `logits` (B,) float32, divided
-    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1 (see `Bundle.look`). Under the
+    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1 (see `predict_with_maps`). Under the
     metadata key `flipdetect` stands a JSON object: `version` of its meaning, `name` of the model, `classes`,
     `preprocess` (`PreprocessSpec.to_dict`), `threshold`, `temperature` (unless it is 1; for the record), `naming`,
     `precision`, `source` (SHA-256 of the file that the model was loaded from) and `flipdetect`, the version that wrote
@@ -86,7 +86,7 @@ def export_onnx(bundle: Bundle, path: Path, *, precision: Precision = "float32")
     return path
 
 
-def _facts(bundle: Bundle, precision: Precision) -> dict[str, Any]:
+def _facts(bundle: TorchModel, precision: Precision) -> dict[str, Any]:
     shipped = bundle.path.suffix == SUFFIX
     return {
         "version": ONNX_VERSION,
@@ -102,7 +102,7 @@ def _facts(bundle: Bundle, precision: Precision) -> dict[str, Any]:
     }
 
 
-def _graph(bundle: Bundle) -> ModelProto:
+def _graph(bundle: TorchModel) -> ModelProto:
     """The model as torch's exporter makes it of what it traces.
 
     That exporter (`dynamo=True`), not the older one of TorchScript: the latter needs no further package but is

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
 from flipdetect.export.onnx import Precision, export_onnx
-from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import load_onnx
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.torch_model import TorchModel
 
 Inputs = npt.NDArray[np.float32]
 
@@ -40,7 +40,7 @@ class Parity:
     flipped: int
 
 
-def measure_parity(one: TrainedModel, other: TrainedModel, frames: Inputs) -> Parity:
+def measure_parity(one: Model, other: Model, frames: Inputs) -> Parity:
     """Compare what two models say of frames.
 
     Args:
@@ -54,7 +54,9 @@ def measure_parity(one: TrainedModel, other: TrainedModel, frames: Inputs) -> Pa
         raise ModelError("engines cannot be compared without a frame")
     differences, of_hands, flipped = [], [], 0
     for first in range(0, len(frames), BATCH):
-        (left, left_hands), (right, right_hands) = (model.look(frames[first : first + BATCH]) for model in (one, other))
+        (left, left_hands), (right, right_hands) = (
+            model.predict_with_maps(frames[first : first + BATCH]) for model in (one, other)
+        )
         differences.append(np.abs(left - right).max())
         flipped += int(((left >= one.threshold) != (right >= other.threshold)).sum())
         if (left_hands is None) != (right_hands is None):
@@ -65,7 +67,7 @@ def measure_parity(one: TrainedModel, other: TrainedModel, frames: Inputs) -> Pa
     return Parity(len(frames), float(np.max(differences)), hands, flipped)
 
 
-def export_checked(bundle: Bundle, path: Path, frames: Inputs, *, precision: Precision = "float32") -> Parity:
+def export_checked(bundle: TorchModel, path: Path, frames: Inputs, *, precision: Precision = "float32") -> Parity:
     """Export a model and keep the file only if it says of some frames what the model does.
 
     Args:

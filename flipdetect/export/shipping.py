@@ -17,7 +17,7 @@ from torch import Tensor
 from flipdetect.atomic import replacing
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.export.card import card_markdown, limits
-from flipdetect.inference.torch_model import load_bundle, read_model
+from flipdetect.inference.torch_model import load_torch_model, read_model
 from flipdetect.models.safetensors import write_packed
 from flipdetect.models.weights import IMAGENET, NO_WEIGHTS
 from flipdetect.runs import NO_TEMPERATURE, stored_temperature
@@ -127,7 +127,7 @@ class _Trained:
 
 
 def _load(checkpoint: Path, name: str) -> _Trained:
-    model = load_bundle(checkpoint, "cpu").task.model
+    model = load_torch_model(checkpoint, "cpu").task.model
     if type(model).__name__ != SHIPPED[name]:
         raise ModelError(f"{checkpoint} holds a {type(model).__name__}, but the shipped {name} is a {SHIPPED[name]}")
     facts, tensors = read_model(checkpoint)

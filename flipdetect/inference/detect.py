@@ -11,8 +11,8 @@ from flipdetect.errors import DataError
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.events.settings import EventSettings, settings_of
 from flipdetect.inference.load import load_model
-from flipdetect.inference.model import TrainedModel
-from flipdetect.inference.video import RATE_HZ, REFINE, Scanner, ScanSettings, Shot
+from flipdetect.inference.model import Model
+from flipdetect.inference.video import RATE_HZ, REFINE, Scanner, ScanSettings, StreamFrame
 from flipdetect.records import FlipEvent, FrameScore
 from flipdetect.sources.folder import find_files
 from flipdetect.sources.streams import FPS, VideoShots, array_shots, camera_shots, file_shots, sequence_files
@@ -95,11 +95,11 @@ def stream_flips(
             shots.reader.close()
 
 
-def _load(model: str | os.PathLike[str], device: str) -> tuple[TrainedModel, EventSettings]:
+def _load(model: str | os.PathLike[str], device: str) -> tuple[Model, EventSettings]:
     return load_model(model, device=device, fast=True), settings_of(find_model(model))
 
 
-def _shots(source: Source, rate_hz: float, fps: float, seconds: float | None) -> VideoShots | Iterator[Shot]:
+def _shots(source: Source, rate_hz: float, fps: float, seconds: float | None) -> VideoShots | Iterator[StreamFrame]:
     if isinstance(source, int):
         return camera_shots(source, seconds)
     if not isinstance(source, (str, os.PathLike)):

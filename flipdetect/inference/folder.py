@@ -13,17 +13,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FrameError
 from flipdetect.inference.cores import usable_cores
-from flipdetect.records import ClassNames, FrameScore
+from flipdetect.inference.model import Model
+from flipdetect.records import FrameScore
 from flipdetect.sources.folder import name_below
-from flipdetect.sources.naming import NamePattern, unlabelled_video
+from flipdetect.sources.naming import unlabelled_video
 
 Frames = npt.NDArray[np.float32]
 Loaded = list[tuple[Path, Frames | FrameError]]
@@ -35,29 +34,6 @@ SINGLE_BATCH = 4
 a small batch stay in the core's own cache."""
 WAITING = 3
 """Batches per thread that are begun before the first of them is asked for."""
-
-
-class Model(Protocol):
-    """What a predictor needs of a trained model, whatever runs it."""
-
-    @property
-    def classes(self) -> ClassNames:
-        """Names of the classes."""
-
-    @property
-    def preprocess(self) -> PreprocessSpec:
-        """What a frame becomes before the model sees it."""
-
-    @property
-    def naming(self) -> NamePattern | None:
-        """How file names are read."""
-
-    @property
-    def is_single_threaded(self) -> bool:
-        """Whether `probabilities` computes in the calling thread alone, and may be called from several at a time."""
-
-    def probabilities(self, frames: Frames) -> npt.NDArray[np.float64]:
-        """(B, C, H, W) float32 -> (B,) float64."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flipdetect.errors import ModelError
-from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
 from flipdetect.runs import best_checkpoints
 from flipdetect.zoo import DEFAULT, find_model
@@ -29,7 +29,7 @@ def load_model(
     threads: int | None = None,
     *,
     fast: bool = False,
-) -> TrainedModel:
+) -> Model:
     """Load a trained model of frames with the engine that suits it.
 
     An `.onnx` file is run by ONNX Runtime, on the CPU. The others are run by PyTorch, unless the same model lies beside
@@ -65,9 +65,9 @@ def load_model(
         if found is not None:
             return found
 
-    from flipdetect.inference.torch_model import load_bundle
+    from flipdetect.inference.torch_model import load_torch_model
 
-    bundle = load_bundle(path, device)
+    bundle = load_torch_model(path, device)
     if bundle.judges_clips:
         raise ModelError(
             f"{path} is a sequence model: it judges clips, not single frames; give a model of frames, such as "

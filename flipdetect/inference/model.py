@@ -34,8 +34,8 @@ class ScoringModel(Protocol):
         """(B, C, H, W) float32 -> (B,) float64."""
 
 
-class TrainedModel(ScoringModel, Protocol):
-    """A trained model with all that prediction needs; see `Bundle` (PyTorch) and `OnnxModel` (ONNX Runtime)."""
+class Model(ScoringModel, Protocol):
+    """A trained model with all that prediction needs; see `TorchModel` (PyTorch) and `OnnxModel` (ONNX Runtime)."""
 
     @property
     def classes(self) -> ClassNames:
@@ -61,7 +61,7 @@ class TrainedModel(ScoringModel, Protocol):
     def is_single_threaded(self) -> bool:
         """Whether a call computes in the calling thread alone, and may run beside others."""
 
-    def look(self, frames: Inputs) -> tuple[Probabilities, Maps | None]:
+    def predict_with_maps(self, frames: Inputs) -> tuple[Probabilities, Maps | None]:
         """(B, C, H, W) float32 -> probabilities (B,) and maps of the hands (B, h, w) 0 to 1, None if it has none."""
 
     def predict(self, frames: Frame | Iterable[Frame], batch_size: int = 16) -> Probabilities:

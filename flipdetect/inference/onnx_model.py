@@ -34,7 +34,7 @@ REMEDY = "install it (pip install onnxruntime), or choose engine torch with a .c
 
 @dataclass(frozen=True)
 class OnnxModel(PredictsFrames):
-    """An exported model, ready to predict; for a prediction, to be used like a `Bundle`, and from several threads.
+    """An exported model, ready to predict; for a prediction, to be used like a `TorchModel`, and from several threads.
 
     Attributes:
         session: ONNX Runtime's `InferenceSession`.
@@ -44,7 +44,7 @@ class OnnxModel(PredictsFrames):
         naming: pattern of file names that the model was trained with; None for the default.
         path: the file it was loaded from.
         name: of the model.
-        has_maps: whether `look` tells where hands are.
+        has_maps: whether `predict_with_maps` tells where hands are.
         source: SHA-256 of the file that it was exported from, as `file_digest` gives it.
         temperature: by which the graph divides its logits; for the record, nothing is left to do.
     """
@@ -78,7 +78,7 @@ class OnnxModel(PredictsFrames):
         """
         return _sigmoid(self._run(frames, [LOGITS])[0])
 
-    def look(self, frames: Inputs) -> tuple[Probabilities, Maps | None]:
+    def predict_with_maps(self, frames: Inputs) -> tuple[Probabilities, Maps | None]:
         """What `probabilities` gives, and where hands are.
 
         Args:

@@ -27,7 +27,7 @@ from flipdetect.zoo import SUFFIX
 
 
 @dataclass(frozen=True)
-class Bundle(PredictsFrames):
+class TorchModel(PredictsFrames):
     """A trained model, ready to predict with PyTorch.
 
     Attributes:
@@ -69,7 +69,9 @@ class Bundle(PredictsFrames):
             logits = self.task(torch.from_numpy(frames).to(self.task.device))
             return self._of_logits(logits)
 
-    def look(self, frames: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32] | None]:
+    def predict_with_maps(
+        self, frames: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32] | None]:
         """What `probabilities` gives, and where hands are.
 
         Args:
@@ -90,7 +92,7 @@ class Bundle(PredictsFrames):
         return np.asarray((logits.double() / self.temperature).sigmoid().cpu().numpy())
 
 
-def load_bundle(path: Path, device: str = "auto") -> Bundle:
+def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
     """Load a trained model without executing anything in its file.
 
     Args:
@@ -112,7 +114,7 @@ def load_bundle(path: Path, device: str = "auto") -> Bundle:
         task = _task_class(facts["task"])(**{**facts["arguments"], "weights": "none"})
         task.load_state_dict(tensors)
         task.setup("predict")
-        return Bundle(
+        return TorchModel(
             task=task.eval().to(place),
             classes=ClassNames(**facts["classes"]),
             preprocess=PreprocessSpec.from_dict(facts["preprocess"]),

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from flipdetect.errors import ConfigError
 from flipdetect.events.score_history import log_odds
-from flipdetect.inference.model import Maps, TrainedModel, resize_frame
+from flipdetect.inference.model import Maps, Model, resize_frame
 from flipdetect.records import FrameQuality, FrameScore
+from flipdetect.sources.streams import Image, StreamFrame
 from flipdetect.stills.measure import FrameMeter
-
-Image = npt.NDArray[np.uint8]
 
 RATE_HZ = 10.0
 """Frames per second of a video that are scored while nothing changes."""
@@ -22,25 +20,6 @@ REFINE = 3
 """Times as many are scored where scores change."""
 HELD_BYTES = 1_000_000
 """A larger frame is brought to the model's size at once, if it is held only in case it should be scored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A frame of a sequence, decoded or not.
-
-    Attributes:
-        path: as it is to be written in a table.
-        time_s: second at which it is shown; ascending.
-        frame: its number; None if unknown.
-        image: (H, W, 3) uint8 RGB, reduced perhaps; None if it could not be read.
-        error: why there is no image.
-    """
-
-    path: str
-    time_s: float
-    frame: int | None
-    image: Image | None
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +52,7 @@ class ScanSettings:
 class _Seen:
     """A frame between being taken and being reported; of a large one, what the model takes is kept instead."""
 
-    shot: Shot
+    shot: StreamFrame
     coarse: bool
     prepared: Image | None = None
     odds: float | None = None
@@ -91,14 +70,14 @@ class Scanner:
         settings: how closely to look.
     """
 
-    def __init__(self, model: TrainedModel, threshold: float, video: str, settings: ScanSettings | None = None) -> None:
+    def __init__(self, model: Model, threshold: float, video: str, settings: ScanSettings | None = None) -> None:
         self._model = model
         self._threshold = threshold
         self._video = video
         self._settings = settings or ScanSettings()
         self._meter = FrameMeter() if self._settings.measure else None
 
-    def scan(self, shots: Iterable[Shot]) -> Iterator[list[FrameScore]]:
+    def scan(self, shots: Iterable[StreamFrame]) -> Iterator[list[FrameScore]]:
         """Scores in order of time, some frames at a time; memory does not grow with the sequence.
 
         A shot without an image yields a score with its error.
@@ -115,10 +94,10 @@ class Scanner:
         if any(not seen.reported for seen in chunk):
             yield self._finish(chunk)
 
-    def _take(self, shot: Shot, *, coarse: bool) -> _Seen:
+    def _take(self, shot: StreamFrame, *, coarse: bool) -> _Seen:
         if coarse or shot.image is None or shot.image.nbytes <= HELD_BYTES:
             return _Seen(shot, coarse)
-        kept = Shot(shot.path, shot.time_s, shot.frame, None, shot.error)
+        kept = StreamFrame(shot.path, shot.time_s, shot.frame, None, shot.error)
         return _Seen(kept, coarse, resize_frame(self._model.preprocess, shot.image))
 
     def _finish(self, chunk: list[_Seen]) -> list[FrameScore]:
@@ -150,7 +129,9 @@ class Scanner:
         readable = [seen for seen in wanted if seen.prepared is not None or seen.shot.image is not None]
         for first in range(0, len(readable), self._settings.batch_size):
             part = readable[first : first + self._settings.batch_size]
-            probabilities, hands = self._model.look(np.stack([spec.normalise(self._prepared(seen)) for seen in part]))
+            probabilities, hands = self._model.predict_with_maps(
+                np.stack([spec.normalise(self._prepared(seen)) for seen in part])
+            )
             for place, seen in enumerate(part):
                 self._record(seen, float(probabilities[place]), None if hands is None else hands[place])
 
@@ -172,8 +153,8 @@ class Scanner:
         seen.score = FrameScore(
             shot.path, self._video, shot.frame, probability, label, time_s=shot.time_s, quality=quality
         )
-        seen.shot = Shot(shot.path, shot.time_s, shot.frame, None, shot.error)
+        seen.shot = StreamFrame(shot.path, shot.time_s, shot.frame, None, shot.error)
         seen.prepared = None
 
-    def _failed(self, shot: Shot) -> FrameScore:
+    def _failed(self, shot: StreamFrame) -> FrameScore:
         return FrameScore(shot.path, self._video, shot.frame, error=shot.error, time_s=shot.time_s)

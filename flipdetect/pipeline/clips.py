@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flipdetect.errors import ConfigError, FrameError
-from flipdetect.inference.video import RATE_HZ, REFINE, Shot
+from flipdetect.inference.video import RATE_HZ, REFINE, StreamFrame
 from flipdetect.records import FrameScore, Still
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.streams import SequenceFile, VideoShots, file_shots
@@ -52,7 +52,7 @@ class Pace:
 class Shots(Protocol):
     """A running reading of a clip."""
 
-    def __iter__(self) -> Iterator[Shot]:
+    def __iter__(self) -> Iterator[StreamFrame]:
         """The shots in order of time."""
 
     @property
@@ -201,9 +201,9 @@ class FolderClip:
 
 @dataclass(frozen=True)
 class _FileShots:
-    shots: Iterable[Shot]
+    shots: Iterable[StreamFrame]
 
-    def __iter__(self) -> Iterator[Shot]:
+    def __iter__(self) -> Iterator[StreamFrame]:
         return iter(self.shots)
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import replace
 from flipdetect.errors import FlipdetectError, FrameError
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.events.settings import EventSettings
-from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.model import Model
 from flipdetect.inference.video import Scanner, ScanSettings
 from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.pipeline.clips import Clip, Picture
@@ -45,7 +45,7 @@ class Extraction:
 
     def __init__(
         self,
-        model: TrainedModel | None,
+        model: Model | None,
         settings: EventSettings,
         threshold: float | None,
         model_name: str = "",

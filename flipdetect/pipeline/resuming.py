@@ -11,7 +11,7 @@ from typing import NoReturn
 import flipdetect
 from flipdetect.atomic import write_text
 from flipdetect.errors import DataError
-from flipdetect.inference.model import TrainedModel
+from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import OnnxModel, file_digest
 from flipdetect.pipeline.clips import Clip
 
@@ -37,7 +37,7 @@ class RunNote:
     sources: Mapping[str, str]
 
 
-def note_of(model: TrainedModel, settings: Mapping[str, object], clips: Iterable[Clip]) -> RunNote:
+def note_of(model: Model, settings: Mapping[str, object], clips: Iterable[Clip]) -> RunNote:
     """The note of a run that begins.
 
     Args:
@@ -117,7 +117,7 @@ def _read(part: Path) -> RunNote:
         raise DataError(f"{path} cannot be understood ({error}); leave out --resume to start anew") from error
 
 
-def _digest(model: TrainedModel) -> str:
+def _digest(model: Model) -> str:
     if isinstance(model, OnnxModel) and model.source:
         return model.source
     return file_digest(model.path) if model.path.is_file() else ""

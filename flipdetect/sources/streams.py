@@ -1,4 +1,4 @@
-"""Where a sequence of frames comes from: a video file, ordered frame files, arrays, a camera. All become `Shot`s."""
+"""Where frames come from: a video file, ordered frame files, arrays or a camera. All become `StreamFrame`s."""
 
 from __future__ import annotations
 
@@ -16,17 +16,37 @@ import numpy as np
 import numpy.typing as npt
 
 from flipdetect.errors import ConfigError, DataError, FrameError
-from flipdetect.inference.video import Shot
 from flipdetect.records import FrameScore
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import Place, VideoFrame, open_video
 
+Image = npt.NDArray[np.uint8]
+
 LEAST_SIZE = (384, 216)
 """Height and width that reduced frames still cover: enough to measure them as pictures."""
 FPS = 30.0
 """Frames per second of sequences that do not say, as phones film."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFrame:
+    """A frame of a sequence, decoded or not.
+
+    Attributes:
+        path: as it is to be written in a table.
+        time_s: second at which it is shown; ascending.
+        frame: its number; None if unknown.
+        image: (H, W, 3) uint8 RGB, reduced perhaps; None if it could not be read.
+        error: why there is no image.
+    """
+
+    path: str
+    time_s: float
+    frame: int | None
+    image: Image | None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +89,9 @@ class VideoShots:
         self.reader = open_video(path, stride=stride, rate_hz=rate_hz, min_size=LEAST_SIZE, place=place)
         self._shown = shown
 
-    def __iter__(self) -> Iterator[Shot]:
+    def __iter__(self) -> Iterator[StreamFrame]:
         for frame in self.reader:
-            yield Shot(self._shown, frame.time_s, frame.index, frame.image)
+            yield StreamFrame(self._shown, frame.time_s, frame.index, frame.image)
 
     def __enter__(self) -> VideoShots:
         return self
@@ -155,7 +175,7 @@ def frame_times(scores: Iterable[FrameScore], fps: float = FPS) -> list[FrameSco
     ]
 
 
-def file_shots(files: Sequence[SequenceFile], workers: int | None = None) -> Generator[Shot, None, None]:
+def file_shots(files: Sequence[SequenceFile], workers: int | None = None) -> Generator[StreamFrame, None, None]:
     """Read frame files in order, decoding a few ahead in threads; one that cannot be read has its error."""
     workers = workers or os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
@@ -173,14 +193,14 @@ def file_shots(files: Sequence[SequenceFile], workers: int | None = None) -> Gen
                 future.cancel()
 
 
-def _shot(file: SequenceFile, future: Future[Any]) -> Shot:
+def _shot(file: SequenceFile, future: Future[Any]) -> StreamFrame:
     try:
-        return Shot(file.shown, file.time_s, file.frame, future.result())
+        return StreamFrame(file.shown, file.time_s, file.frame, future.result())
     except FrameError as error:
-        return Shot(file.shown, file.time_s, file.frame, None, str(error))
+        return StreamFrame(file.shown, file.time_s, file.frame, None, str(error))
 
 
-def array_shots(frames: Iterable[Any], fps: float = FPS) -> Iterator[Shot]:
+def array_shots(frames: Iterable[Any], fps: float = FPS) -> Iterator[StreamFrame]:
     """Frames that are decoded already.
 
     Args:
@@ -203,10 +223,10 @@ def array_shots(frames: Iterable[Any], fps: float = FPS) -> Iterator[Shot]:
         if not math.isfinite(time_s) or time_s < last:
             raise DataError(f"frame {number} has the time {time_s}, after {last}; give seconds that do not go back")
         last = time_s
-        yield Shot("", float(time_s), number, _checked(image, number))
+        yield StreamFrame("", float(time_s), number, _checked(image, number))
 
 
-def camera_shots(index: int, seconds: float | None = None) -> Iterator[Shot]:
+def camera_shots(index: int, seconds: float | None = None) -> Iterator[StreamFrame]:
     """Frames of a camera as they come, with the seconds since the first; ends after `seconds`, if given.
 
     Frames that come while the last one is being scored are left out by the driver.
@@ -226,7 +246,7 @@ def camera_shots(index: int, seconds: float | None = None) -> Iterator[Shot]:
             ok, image = camera.read()
             if not ok:
                 raise DataError(f"camera {index} gives no more frames; check that it is connected")
-            yield Shot("", time.monotonic() - start, number, np.ascontiguousarray(image[:, :, ::-1]))
+            yield StreamFrame("", time.monotonic() - start, number, np.ascontiguousarray(image[:, :, ::-1]))
             number += 1
     finally:
         camera.release()

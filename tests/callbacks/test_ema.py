@@ -15,7 +15,7 @@ from flipdetect.callbacks import AveragedWeights
 from flipdetect.callbacks.ema import _decayed
 from flipdetect.cli.train import TrainCLI
 from flipdetect.errors import ConfigError
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.tasks import TinyCNNClassifier
 from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
 
@@ -102,7 +102,7 @@ def test_the_best_epochs_score_is_reached_again_and_the_threshold_is_its_own(tra
     assert best["state_dict"]["threshold"].item() == threshold
     assert threshold == pytest.approx(metrics()["test_threshold"])
     assert threshold == pytest.approx(float(at_best["val_threshold"]))
-    bundle = load_bundle(run_folder() / "best.ckpt", "cpu")
+    bundle = load_torch_model(run_folder() / "best.ckpt", "cpu")
     name = "model.evidence.maps.weight"
     assert torch.equal(bundle.task.state_dict()[name], best["state_dict"][name])
 

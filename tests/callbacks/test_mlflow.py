@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flipdetect.callbacks.mlflow import LONGEST, parameters
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from tests.conftest import REPOSITORY
 
 Train = Callable[..., int]
@@ -66,4 +66,4 @@ def test_a_run_in_mlflow(train: Train, tmp_path: Path) -> None:
         "report/predictions.csv",
     } <= files
     stored = Path(experiment.artifact_location, run.info.run_id, "artifacts", "model", "best.ckpt")
-    assert load_bundle(stored, "cpu").classes.positive == "flip"
+    assert load_torch_model(stored, "cpu").classes.positive == "flip"

@@ -11,7 +11,7 @@ import yaml
 
 from flipdetect.cli.train import main
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts
 from flipdetect.zoo import shipped_path
 from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
@@ -61,7 +61,7 @@ def test_frames_are_brought_to_the_size_that_the_weights_know(
     config: str, shipped: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = printed(config, capsys)
-    bundle = load_bundle(shipped_path(shipped), "cpu")
+    bundle = load_torch_model(shipped_path(shipped), "cpu")
     found = {**PreprocessSpec().to_dict(), **settings["data"]["preprocess"]}
     assert PreprocessSpec.from_dict(found) == bundle.preprocess
     assert settings["model"]["init_args"].get("mirrored", False) == bundle.task.hparams.get("mirrored", False)
@@ -116,7 +116,7 @@ def test_a_head_is_trained_on_features_and_compared_before_and_after(
     assert "AUROC before" in table[1]
     assert {row.split("  ")[0].strip() for row in table[3:5]} == {"your validation frames", "rendered frames"}
     before = torch.load("logs/finetune/version_0/best.ckpt", weights_only=True)["state_dict"]
-    shipped = load_bundle(shipped_path("efficientnet_lite0"), "cpu").task.state_dict()
+    shipped = load_torch_model(shipped_path("efficientnet_lite0"), "cpu").task.state_dict()
     backbone = [name for name in shipped if ".backbone." in name]
     assert backbone
     assert all(torch.equal(before[name], shipped[name]) for name in backbone)

@@ -12,7 +12,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError
 from flipdetect.evaluation import explain as module
 from flipdetect.evaluation.explain import explain, layer_to_look_at
-from flipdetect.inference.torch_model import Bundle, load_bundle
+from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.models.tiny_cnn import TinyCNN
 from flipdetect.outputs.plots.overlay import heat_over
 from flipdetect.records import ClassNames
@@ -21,11 +21,11 @@ from flipdetect.tasks import TinyCNNClassifier
 pytest.importorskip("pytorch_grad_cam")
 
 
-def bundle_of(evidence: str) -> Bundle:
+def bundle_of(evidence: str) -> TorchModel:
     torch.manual_seed(0)
     task = TinyCNNClassifier(width=4, evidence=evidence, mirrored=True).eval()  # type: ignore[arg-type]
     task.setup("predict")
-    return Bundle(task, ClassNames(), PreprocessSpec(64, 36), 0.5, None, Path("best.ckpt"))
+    return TorchModel(task, ClassNames(), PreprocessSpec(64, 36), 0.5, None, Path("best.ckpt"))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_without_the_library_the_remedy_is_named(frame: Path, monkeypatch: pytes
 
 
 def test_a_trained_checkpoint(trained: Path, frame: Path) -> None:
-    bundle = load_bundle(trained, "cpu")
+    bundle = load_torch_model(trained, "cpu")
     (found,) = explain(replace(bundle), [frame])
     picture = heat_over(found.frame, found.heat)
     assert picture.shape == found.frame.shape

@@ -8,23 +8,23 @@ from torch import nn
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.evaluation.footprint import largest_layer, measure_footprint
-from flipdetect.inference.torch_model import Bundle
+from flipdetect.inference.torch_model import TorchModel
 from flipdetect.records import ClassNames
 from flipdetect.tasks import TinyCNNClassifier
 from tests.inference.exported import write_exported
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
+def bundle(tmp_path: Path) -> TorchModel:
     task = TinyCNNClassifier(width=4, evidence="none")
     task.setup("predict")
     spec = PreprocessSpec(height=16, width=8)
-    return Bundle(
+    return TorchModel(
         task.eval(), ClassNames(), PreprocessSpec(height=32, width=32) or spec, 0.5, None, tmp_path / "x.ckpt"
     )
 
 
-def test_a_model_is_weighed_and_timed(bundle: Bundle) -> None:
+def test_a_model_is_weighed_and_timed(bundle: TorchModel) -> None:
     found = measure_footprint(bundle, repeats=3)
     assert found.parameters == sum(each.numel() for each in bundle.task.model.parameters())
     assert found.file_bytes >= 4 * found.parameters
@@ -34,7 +34,7 @@ def test_a_model_is_weighed_and_timed(bundle: Bundle) -> None:
     assert found.engine == "PyTorch, cpu"
 
 
-def test_an_exported_file_is_what_is_deployed(bundle: Bundle, tmp_path: Path) -> None:
+def test_an_exported_file_is_what_is_deployed(bundle: TorchModel, tmp_path: Path) -> None:
     path = write_exported(tmp_path / "brightness.onnx")
     found = measure_footprint(bundle, path, threads=1, repeats=3)
     assert found.file_bytes == path.stat().st_size

@@ -14,7 +14,7 @@ from flipdetect.evaluation.corruptions import Perturbation, identity, mirror
 from flipdetect.evaluation.evaluate import evaluate_folder
 from flipdetect.evaluation.robustness import changed_frames, measure_robustness
 from flipdetect.evaluation.selection import select_frames
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.records import ClassNames
 from tests.frame_sets import make_eye_set, make_monreader_set
 
@@ -38,7 +38,7 @@ class Brightness:
 def test_clean_frames_are_those_of_evaluation_and_identity_loses_nothing(trained: Path, tmp_path: Path) -> None:
     root = make_monreader_set(tmp_path, videos=4, frames=2)
     (root / "flip" / "0001_000000010.jpg").write_bytes(b"")
-    bundle = load_bundle(trained, "cpu")
+    bundle = load_torch_model(trained, "cpu")
     index = select_frames(root, bundle.classes)
     result = measure_robustness(bundle, index, [Perturbation("same", identity), Perturbation("mirrored", mirror)])
     metrics = evaluate_folder(bundle, root).metrics

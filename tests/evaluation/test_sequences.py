@@ -21,7 +21,7 @@ from flipdetect.evaluation.sequences import (
     judge_clips,
     matrices,
 )
-from flipdetect.inference.torch_model import Bundle, load_bundle
+from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.metrics.clip import AGGREGATIONS
 from flipdetect.records import ClassNames
 from flipdetect.runs import CHECKPOINT_KEY
@@ -99,17 +99,17 @@ def test_rows_are_plain_json() -> None:
 
 
 @pytest.fixture
-def sequence_bundle(tmp_path: Path) -> Bundle:
+def sequence_bundle(tmp_path: Path) -> TorchModel:
     """An untrained sequence model that looks at three frames of a clip."""
     torch.manual_seed(0)
     task = SequenceClassifier(weights="none", width=4, hidden=8).eval()
     path = tmp_path / "best.ckpt"
     torch.save({CHECKPOINT_KEY: {"clips": {"frames": 3, "reverse": 0.5}}, "state_dict": task.state_dict()}, path)
-    return Bundle(task, CLASSES, PreprocessSpec(height=32, width=24), 0.4, None, path)
+    return TorchModel(task, CLASSES, PreprocessSpec(height=32, width=24), 0.4, None, path)
 
 
 def test_a_sequence_model_judges_each_video_by_the_frames_it_looks_at(
-    sequence_bundle: Bundle, tmp_path: Path, monreader_set: Path
+    sequence_bundle: TorchModel, tmp_path: Path, monreader_set: Path
 ) -> None:
     from tests.frame_sets import make_monreader_set
 
@@ -128,22 +128,22 @@ def test_a_sequence_model_judges_each_video_by_the_frames_it_looks_at(
     assert found.clip_threshold == 0.4
 
 
-def test_the_frame_model_within_judges_frames_by_itself(sequence_bundle: Bundle, trained: Path) -> None:
+def test_the_frame_model_within_judges_frames_by_itself(sequence_bundle: TorchModel, trained: Path) -> None:
     frames = np.random.default_rng(0).normal(size=(2, 3, 32, 24)).astype(np.float32)
     own = frame_part(sequence_bundle)
     expected = sequence_bundle.task.model(torch.from_numpy(frames)).sigmoid().detach().numpy()
     np.testing.assert_allclose(own.probabilities(frames), expected, rtol=1e-5)
     assert own.threshold == 0.5
     with pytest.raises(ModelError, match="single frames"):
-        frame_part(load_bundle(trained))
+        frame_part(load_torch_model(trained))
 
 
 def test_models_of_frames_and_files_that_do_not_tell_are_refused(
-    sequence_bundle: Bundle, trained: Path, monreader_set: Path
+    sequence_bundle: TorchModel, trained: Path, monreader_set: Path
 ) -> None:
     index = index_frames(monreader_set, classes=CLASSES, check=False)
     with pytest.raises(ModelError, match="single frames"):
-        judge_clips("net", load_bundle(trained), index)
+        judge_clips("net", load_torch_model(trained), index)
     torch.save({CHECKPOINT_KEY: {}, "state_dict": {}}, sequence_bundle.path)
     with pytest.raises(ModelError, match=r"data\.clips"):
         judge_clips("net", sequence_bundle, index)

@@ -9,7 +9,7 @@ from flipdetect.errors import ConfigError
 from flipdetect.evaluation.corruptions import FAMILIES, Family, brightness, crop, greyscale, saturation
 from flipdetect.evaluation.selection import select_frames
 from flipdetect.evaluation.strengths import measure_strengths, some_videos
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 
 FRAME = np.random.default_rng(0).integers(0, 256, (40, 24, 3), dtype=np.uint8)
 
@@ -42,7 +42,7 @@ def test_saturation_and_crop() -> None:
 
 
 def test_strengths_of_a_model(trained: Path, monreader_set: Path) -> None:
-    bundle = load_bundle(trained, "cpu")
+    bundle = load_torch_model(trained, "cpu")
     index = select_frames(monreader_set, bundle.classes)
     family = Family("Brightness", "factor", 1.0, (0.0, 1.4), brightness)
     found = measure_strengths(bundle, index, bundle.threshold, [family])
@@ -56,7 +56,7 @@ def test_strengths_of_a_model(trained: Path, monreader_set: Path) -> None:
 
 
 def test_some_videos_are_whole(trained: Path, monreader_set: Path) -> None:
-    index = select_frames(monreader_set, load_bundle(trained, "cpu").classes)
+    index = select_frames(monreader_set, load_torch_model(trained, "cpu").classes)
     some = some_videos(index, 5)
     assert len(some.records) == 6
     assert len({record.video for record in some.records}) == 3

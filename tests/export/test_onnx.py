@@ -17,7 +17,7 @@ from flipdetect.export.onnx import OPSET, export_onnx
 from flipdetect.export.onnx_writing import IR_VERSION
 from flipdetect.export.parity import LIMITS, Parity, export_checked, measure_parity
 from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
-from flipdetect.inference.torch_model import Bundle, load_bundle
+from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import SequenceClassifier, TinyCNNClassifier
@@ -27,7 +27,7 @@ GREY = PreprocessSpec(height=40, width=24, channels=1, mean=(0.5,), std=(0.25,))
 NAMING = NamePattern(r"(?P<source>s\d+)_(?P<frame>\d+)_(?P<label>[01])", {"0": "closed", "1": "open"})
 
 
-def grey_bundle(folder: Path, *, channels_last: bool = False) -> Bundle:
+def grey_bundle(folder: Path, *, channels_last: bool = False) -> TorchModel:
     """An untrained small model of grey frames without maps; its batch norms have seen something."""
     torch.manual_seed(0)
     task = TinyCNNClassifier(in_channels=1, width=4, evidence="none", channels_last=channels_last)
@@ -37,22 +37,22 @@ def grey_bundle(folder: Path, *, channels_last: bool = False) -> Bundle:
             task(torch.randn(8, 1, 40, 24))
     path = folder / "grey.ckpt"
     path.write_bytes(b"where it came from")
-    return Bundle(task.eval(), ClassNames("closed", "open"), GREY, 0.75, NAMING, path)
+    return TorchModel(task.eval(), ClassNames("closed", "open"), GREY, 0.75, NAMING, path)
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("tiny_cnn", "mobilenet_v2")]
 
 
 @pytest.fixture(scope="module", params=["trained", "grey", *SLOW])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, OnnxModel]:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[TorchModel, OnnxModel]:
     """A model, and the same one exported."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "grey":
         bundle = grey_bundle(folder, channels_last=True)
     elif request.param == "trained":
-        bundle = load_bundle(request.getfixturevalue("trained"), "cpu")
+        bundle = load_torch_model(request.getfixturevalue("trained"), "cpu")
     else:
-        bundle = load_bundle(shipped_path(request.param), "cpu")
+        bundle = load_torch_model(shipped_path(request.param), "cpu")
     assert (bundle.temperature != 1) == (request.param == "trained")
     path = folder / "made" / "model.onnx"
     assert export_onnx(bundle, path) == path
@@ -60,7 +60,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return bundle, load_onnx(path, threads=1)
 
 
-def inputs(bundle: Bundle, count: int) -> np.ndarray:
+def inputs(bundle: TorchModel, count: int) -> np.ndarray:
     """Noise as the model sees it, from dark to light: logits that lie apart."""
     spec, rng = bundle.preprocess, np.random.default_rng(count)
     frames = rng.integers(0, 256, (count, spec.height, spec.width, spec.channels))
@@ -68,7 +68,7 @@ def inputs(bundle: Bundle, count: int) -> np.ndarray:
     return np.stack([spec.normalise(frame) for frame in (frames * light).astype(np.uint8)])
 
 
-def test_the_temperature_is_in_the_graph(pair: tuple[Bundle, OnnxModel]) -> None:
+def test_the_temperature_is_in_the_graph(pair: tuple[TorchModel, OnnxModel]) -> None:
     bundle, model = pair
     assert model.temperature == bundle.temperature
     frames = inputs(bundle, 3)
@@ -79,7 +79,7 @@ def test_the_temperature_is_in_the_graph(pair: tuple[Bundle, OnnxModel]) -> None
 
 
 @pytest.mark.parametrize("count", [1, 7])
-def test_probabilities_and_maps_are_those_of_the_model(pair: tuple[Bundle, OnnxModel], count: int) -> None:
+def test_probabilities_and_maps_are_those_of_the_model(pair: tuple[TorchModel, OnnxModel], count: int) -> None:
     bundle, model = pair
     parity = measure_parity(bundle, model, inputs(bundle, count))
     assert parity.frames == count
@@ -90,13 +90,13 @@ def test_probabilities_and_maps_are_those_of_the_model(pair: tuple[Bundle, OnnxM
     assert len(np.unique(model.probabilities(inputs(bundle, count)))) == count
 
 
-def test_decoded_frames_are_scored_alike(pair: tuple[Bundle, OnnxModel]) -> None:
+def test_decoded_frames_are_scored_alike(pair: tuple[TorchModel, OnnxModel]) -> None:
     bundle, model = pair
     frames = np.random.default_rng(0).integers(0, 256, (3, 90, 70, 3), np.uint8)
     np.testing.assert_allclose(model.predict(frames, 2), bundle.predict(frames, 2), atol=1e-4)
 
 
-def test_the_file_says_what_the_model_is(pair: tuple[Bundle, OnnxModel]) -> None:
+def test_the_file_says_what_the_model_is(pair: tuple[TorchModel, OnnxModel]) -> None:
     bundle, model = pair
     for name in ("classes", "preprocess", "threshold", "naming"):
         assert getattr(model, name) == getattr(bundle, name)
@@ -106,7 +106,7 @@ def test_the_file_says_what_the_model_is(pair: tuple[Bundle, OnnxModel]) -> None
     assert model.source == file_digest(bundle.path)
 
 
-def test_the_file_is_one_of_plain_onnx_and_names_no_path(pair: tuple[Bundle, OnnxModel]) -> None:
+def test_the_file_is_one_of_plain_onnx_and_names_no_path(pair: tuple[TorchModel, OnnxModel]) -> None:
     bundle, model = pair
     proto = onnx.load(model.path)
     onnx.checker.check_model(proto, full_check=True)
@@ -132,7 +132,7 @@ def test_an_export_leaves_the_model_as_it_was(tmp_path: Path) -> None:
 
 
 def test_float16_halves_the_file_and_changes_little(trained: Path, tmp_path: Path) -> None:
-    bundle = load_bundle(trained, "cpu")
+    bundle = load_torch_model(trained, "cpu")
     frames = inputs(bundle, 5)
     path = tmp_path / "model.onnx"
     whole = export_onnx(bundle, path).stat().st_size
@@ -142,7 +142,7 @@ def test_float16_halves_the_file_and_changes_little(trained: Path, tmp_path: Pat
     assert load_onnx(path).probabilities(frames).dtype == np.float64
 
 
-def changed(bundle: Bundle, change: Callable[[torch.nn.Module], None]) -> Bundle:
+def changed(bundle: TorchModel, change: Callable[[torch.nn.Module], None]) -> TorchModel:
     with torch.no_grad():
         change(bundle.task.model)
     return bundle

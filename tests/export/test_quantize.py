@@ -50,7 +50,7 @@ def small(whole: OnnxModel, tmp_path_factory: pytest.TempPathFactory) -> OnnxMod
 def test_it_says_nearly_the_same_in_less_than_three_tenths_of_the_bytes(whole: OnnxModel, small: OnnxModel) -> None:
     assert small.path.stat().st_size < 0.3 * SOURCE.stat().st_size
     frames = pages(whole, range(50, 62))
-    (before, hands), (after, small_hands) = whole.look(frames), small.look(frames)
+    (before, hands), (after, small_hands) = whole.predict_with_maps(frames), small.predict_with_maps(frames)
     assert np.abs(before - after).mean() < 0.05
     assert not np.array_equal(before, after)
     assert hands is not None

@@ -10,7 +10,7 @@ import torch
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.export import shipping
 from flipdetect.export.shipping import read_figures, ship
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts, read_tensors
 from flipdetect.tasks.decision import Decision
 
@@ -40,7 +40,7 @@ def facts_of(path: Path) -> dict:
 def test_a_shipped_model_predicts_exactly_what_its_checkpoint_does(trained: Path, tmp_path: Path) -> None:
     shipment = ship(trained, "tiny_cnn", folder=tmp_path)
     assert shipment.weights == tmp_path / "tiny_cnn.safetensors"
-    before, after = load_bundle(trained, "cpu"), load_bundle(shipment.weights, "cpu")
+    before, after = load_torch_model(trained, "cpu"), load_torch_model(shipment.weights, "cpu")
     for name in ("classes", "preprocess", "threshold", "temperature", "naming"):
         assert getattr(before, name) == getattr(after, name)
     stored = read_tensors(shipment.weights)
@@ -61,7 +61,7 @@ def test_a_temperature_of_one_is_left_out(checkpoint: Path, tmp_path: Path) -> N
     )
     assert "temperature" not in facts_of(plain.weights)
     assert "temperature" not in read_tensors(plain.weights)
-    assert load_bundle(plain.weights, "cpu").temperature == 1.0
+    assert load_torch_model(plain.weights, "cpu").temperature == 1.0
     assert "not calibrated" in plain.card.read_text("utf-8")
     assert "were calibrated by a temperature" in calibrated.card.read_text("utf-8")
 
@@ -130,7 +130,7 @@ def test_averaged_weights_are_the_mean_and_say_so(
         content["flipdetect"]["threshold"] = 0.5
 
     other = changed(checkpoint, "other.ckpt", shift)
-    temperature = load_bundle(checkpoint, "cpu").temperature
+    temperature = load_torch_model(checkpoint, "cpu").temperature
     shipment = ship(checkpoint, "tiny_cnn", average=[other], folder=tmp_path)
     before, after = torch.load(checkpoint, weights_only=True), read_tensors(shipment.weights)
     state, threshold = before["state_dict"], (before["flipdetect"]["threshold"] + 0.5) / 2
@@ -143,7 +143,7 @@ def test_averaged_weights_are_the_mean_and_say_so(
     assert not facts_of(shipment.weights)["card"]["figures"]
 
     shipment = ship(checkpoint, "tiny_cnn", average=[other], decision=Decision(0.125), folder=tmp_path)
-    assert load_bundle(shipment.weights, "cpu").threshold == 0.125
+    assert load_torch_model(shipment.weights, "cpu").threshold == 0.125
 
 
 def test_figures_of_another_threshold_are_left_out(trained: Path, tmp_path: Path) -> None:

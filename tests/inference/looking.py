@@ -29,7 +29,7 @@ class RednessModel:
     hands: float | None = 1.0
     batches: list[int] = field(default_factory=list)
 
-    def look(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def predict_with_maps(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         self.batches.append(len(frames))
         redness = (frames[:, 0] - frames[:, 2]).mean(axis=(1, 2)).clip(0.0, 1.0).astype(np.float64)
         if self.hands is None:

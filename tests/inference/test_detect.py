@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_the_camera_is_the_number_given(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def camera(index: int, seconds: float | None) -> Iterator[detect.Shot]:
+    def camera(index: int, seconds: float | None) -> Iterator[detect.StreamFrame]:
         asked.append((index, seconds))
         yield from detect.array_shots(frames(), RATE)
 

@@ -9,7 +9,7 @@ import pytest
 from flipdetect.errors import ModelError
 from flipdetect.inference.load import load_model
 from flipdetect.inference.onnx_model import OnnxModel, file_digest
-from flipdetect.inference.torch_model import Bundle, holds_clip_model, load_bundle
+from flipdetect.inference.torch_model import TorchModel, holds_clip_model, load_torch_model
 from flipdetect.zoo import shipped_path
 from tests.inference.clip_checkpoint import write_clip_checkpoint
 from tests.inference.exported import write_exported
@@ -47,7 +47,7 @@ def test_a_packed_model_is_run_by_what_lies_beside_it(packed: Path) -> None:
         found = load_model(packed, engine, "cpu")
         assert isinstance(found, OnnxModel)
         assert found.path == beside
-    assert isinstance(load_model(packed, "torch", "cpu"), Bundle)
+    assert isinstance(load_model(packed, "torch", "cpu"), TorchModel)
     with pytest.raises(ModelError, match="on the CPU"):
         load_model(packed, "onnx", "cuda")
 
@@ -56,7 +56,7 @@ def test_what_was_not_exported_is_run_by_torch_or_the_way_out_is_named(
     packed: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "flipdetect"):
-        assert isinstance(load_model(packed, "auto", "cpu"), Bundle)
+        assert isinstance(load_model(packed, "auto", "cpu"), TorchModel)
     assert [record.levelno for record in caplog.records] == [logging.INFO]
     assert "scripts/export_onnx.py" in caplog.text
     with pytest.raises(ModelError, match=r"was not exported.*scripts/export_onnx\.py"):
@@ -66,7 +66,7 @@ def test_what_was_not_exported_is_run_by_torch_or_the_way_out_is_named(
 def test_an_export_of_older_weights_is_not_taken(packed: Path, caplog: pytest.LogCaptureFixture) -> None:
     export_beside(packed, source="1" * 64)
     with caplog.at_level(logging.INFO, "flipdetect"):
-        assert isinstance(load_model(packed, "auto", "cpu"), Bundle)
+        assert isinstance(load_model(packed, "auto", "cpu"), TorchModel)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "exported from another" in caplog.text
     with pytest.raises(ModelError, match="exported from another"):
@@ -91,7 +91,7 @@ def test_without_onnx_runtime_torch_runs(
     export_beside(packed)
     monkeypatch.setattr("flipdetect.inference.load.RUNTIME", "no_such_package")
     with caplog.at_level(logging.INFO, "flipdetect"):
-        assert isinstance(load_model(packed, "auto", "cpu"), Bundle)
+        assert isinstance(load_model(packed, "auto", "cpu"), TorchModel)
     assert "pip install onnxruntime" in caplog.text
 
 
@@ -99,7 +99,7 @@ def test_a_checkpoint_is_run_by_torch_unless_told_otherwise(checkpoint: Path) ->
     with pytest.raises(ModelError, match=rf"--checkpoint-path {checkpoint} --output .*best\.onnx"):
         load_model(checkpoint, "onnx")
     export_beside(checkpoint)
-    assert isinstance(load_model(checkpoint, "auto", "cpu"), Bundle)
+    assert isinstance(load_model(checkpoint, "auto", "cpu"), TorchModel)
     assert isinstance(load_model(checkpoint, "onnx"), OnnxModel)
 
 
@@ -125,6 +125,6 @@ def test_a_model_of_clips_is_refused_with_what_to_give_instead(trained: Path, tm
     path = write_clip_checkpoint(tmp_path / "best.ckpt", like=trained)
     assert holds_clip_model(path)
     assert not holds_clip_model(trained)
-    assert load_bundle(path, "cpu").judges_clips
+    assert load_torch_model(path, "cpu").judges_clips
     with pytest.raises(ModelError, match=r"judges clips, not single frames; give a model of frames"):
         load_model(path, device="cpu")

@@ -44,7 +44,7 @@ def test_all_that_prediction_needs_comes_from_the_file(exported: Path) -> None:
 def test_batches_of_any_size_get_a_probability_and_a_map_per_frame(exported: Path, count: int) -> None:
     model, frames = load_onnx(exported), inputs(count)
     expected = sigmoid(frames[:, 0].mean(axis=(1, 2)))
-    probabilities, hands = model.look(frames)
+    probabilities, hands = model.predict_with_maps(frames)
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
     np.testing.assert_array_equal(model.probabilities(frames), probabilities)
@@ -61,7 +61,7 @@ def test_extreme_logits_neither_overflow_nor_warn(exported: Path) -> None:
 
 def test_a_model_without_maps_has_none(tmp_path: Path) -> None:
     model = load_onnx(write_exported(tmp_path / "plain.onnx", brightness_model(hands=False)))
-    probabilities, hands = model.look(inputs(2))
+    probabilities, hands = model.predict_with_maps(inputs(2))
     assert len(probabilities) == 2
     assert hands is None
 

@@ -10,13 +10,13 @@ from safetensors.torch import save_file
 
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ModelError
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts, read_tensors, write_packed
 from flipdetect.zoo import shipped_path
 
 
 def test_bundle_knows_classes_preprocessing_and_threshold(trained: Path) -> None:
-    bundle = load_bundle(trained, "cpu")
+    bundle = load_torch_model(trained, "cpu")
     stored = torch.load(trained, weights_only=True)
     assert bundle.classes.names == ("notflip", "flip")
     assert (bundle.preprocess.height, bundle.preprocess.width) == (64, 36)
@@ -29,16 +29,16 @@ def test_a_model_from_before_temperatures_is_taken_as_it_is(trained: Path, tmp_p
     content = torch.load(trained, weights_only=True)
     del content["flipdetect"]["temperature"], content["state_dict"]["temperature"]
     torch.save(content, tmp_path / "old.ckpt")
-    old, new = load_bundle(tmp_path / "old.ckpt", "cpu"), load_bundle(trained, "cpu")
+    old, new = load_torch_model(tmp_path / "old.ckpt", "cpu"), load_torch_model(trained, "cpu")
     assert old.temperature == 1.0
     frames = np.random.default_rng(0).normal(size=(3, 3, 64, 36)).astype(np.float32)
     as_it_is, tempered = (np.log(p / (1 - p)) for p in (old.probabilities(frames), new.probabilities(frames)))
     np.testing.assert_allclose(as_it_is, tempered * new.temperature, rtol=1e-6)
-    np.testing.assert_allclose(old.look(frames)[0], old.probabilities(frames), rtol=1e-12)
+    np.testing.assert_allclose(old.predict_with_maps(frames)[0], old.probabilities(frames), rtol=1e-12)
 
 
 def test_input_and_score_equal_those_of_training_time_evaluation(trained: Path, monreader_set: Path) -> None:
-    bundle = load_bundle(trained, "cpu")
+    bundle = load_torch_model(trained, "cpu")
     data = FrameDataModule(
         root=str(monreader_set), preprocess=bundle.preprocess, batch_size=4, num_workers=0, cache_dir=None
     )
@@ -57,7 +57,7 @@ def test_absent_foreign_and_malicious_files_are_refused(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "executed",))
 
     with pytest.raises(ModelError, match="there is no checkpoint"):
-        load_bundle(tmp_path / "absent.ckpt")
+        load_torch_model(tmp_path / "absent.ckpt")
     (tmp_path / "evil.ckpt").write_bytes(pickle.dumps({"flipdetect": Boom()}))
     torch.save({"flipdetect": Boom()}, tmp_path / "evil2.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
@@ -69,7 +69,7 @@ def test_absent_foreign_and_malicious_files_are_refused(tmp_path: Path) -> None:
         ("text", "cannot be read"),
     ):
         with pytest.raises(ModelError, match=words):
-            load_bundle(tmp_path / f"{name}.ckpt")
+            load_torch_model(tmp_path / f"{name}.ckpt")
     assert not (tmp_path / "executed").exists()
 
 
@@ -94,13 +94,13 @@ def test_changed_checkpoints_are_refused(trained: Path, tmp_path: Path, change: 
     content["flipdetect"].update(change)
     torch.save(content, tmp_path / "changed.ckpt")
     with pytest.raises(ModelError, match=words):
-        load_bundle(tmp_path / "changed.ckpt")
+        load_torch_model(tmp_path / "changed.ckpt")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_absent_gpu_is_an_error(trained: Path) -> None:
     with pytest.raises(ModelError, match="--device cpu"):
-        load_bundle(trained, "cuda")
+        load_torch_model(trained, "cuda")
 
 
 @CHANGES
@@ -109,7 +109,7 @@ def test_changed_safetensors_are_refused(tmp_path: Path, change: dict, words: st
     assert facts is not None
     write_packed(tmp_path / "changed.safetensors", read_tensors(shipped_path("tiny_cnn")), facts | change)
     with pytest.raises(ModelError, match=words):
-        load_bundle(tmp_path / "changed.safetensors")
+        load_torch_model(tmp_path / "changed.safetensors")
 
 
 def test_foreign_incomplete_and_damaged_safetensors_are_refused(tmp_path: Path) -> None:
@@ -132,4 +132,4 @@ def test_foreign_incomplete_and_damaged_safetensors_are_refused(tmp_path: Path) 
         ("without", "damaged"),
     ):
         with pytest.raises(ModelError, match=words):
-            load_bundle(tmp_path / f"{name}.safetensors")
+            load_torch_model(tmp_path / f"{name}.safetensors")

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError
-from flipdetect.inference.video import Scanner, ScanSettings, Shot
+from flipdetect.inference.video import Scanner, ScanSettings, StreamFrame
 from tests.inference.looking import RednessModel, flat
 
 
-def shots(values: list[float | None]) -> list[Shot]:
+def shots(values: list[float | None]) -> list[StreamFrame]:
     return [
-        Shot("film.mp4", place / 30, place, None if value is None else flat(value), "" if value is not None else "torn")
+        StreamFrame(
+            "film.mp4", place / 30, place, None if value is None else flat(value), "" if value is not None else "torn"
+        )
         for place, value in enumerate(values)
     ]
 

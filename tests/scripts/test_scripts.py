@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.zoo import SIZE_LIMIT
 from tests.conftest import REPOSITORY
 
@@ -96,7 +96,9 @@ def test_ship_weights_writes_a_model_and_its_card(
     assert "tiny_cnn.safetensors" in printed
     assert f"{SIZE_LIMIT:,}" in printed
     assert "### Books at home" in (tmp_path / "weights" / "tiny_cnn.md").read_text("utf-8")
-    assert load_bundle(tmp_path / "weights" / "tiny_cnn.safetensors").threshold == load_bundle(trained).threshold
+    assert (
+        load_torch_model(tmp_path / "weights" / "tiny_cnn.safetensors").threshold == load_torch_model(trained).threshold
+    )
 
 
 def test_ship_weights_refuses_another_architecture(

@@ -8,7 +8,7 @@ import torch
 
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.evaluation.sequences import clip_drawing
-from flipdetect.inference.torch_model import load_bundle
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.tasks import SequenceClassifier, TinyCNNClassifier
 from tests.rendered_sets import make_rendered_set
 
@@ -118,7 +118,7 @@ def test_the_shipped_configuration_trains_and_its_checkpoint_is_self_contained(
     small = ["--model.width=4", "--model.weights=none", "--model.hidden=8", "--data.clips.frames=3"]
     assert train("sequence.yaml", *small, "--trainer.precision=32-true", root=root) == 0
     path = tmp_path / "logs" / "sequence" / "version_0" / "best.ckpt"
-    bundle = load_bundle(path, "cpu")
+    bundle = load_torch_model(path, "cpu")
     assert isinstance(bundle.task, SequenceClassifier)
     drawing = clip_drawing(bundle)
     assert drawing is not None

@@ -27,8 +27,8 @@ from flipdetect.evaluation.report.drawing import MISTAKE
 from flipdetect.evaluation.strengths import measure_strengths, some_videos
 from flipdetect.evaluation.tables import write_json
 from flipdetect.inference.load import load_model
-from flipdetect.inference.model import TrainedModel
-from flipdetect.inference.torch_model import Bundle, read_model
+from flipdetect.inference.model import Model
+from flipdetect.inference.torch_model import TorchModel, read_model
 from flipdetect.outputs.plots.overlay import heat_over, maps_over
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import decode_frame
@@ -73,7 +73,7 @@ def collect(
     model: str,
     set_name: str,
     evaluation: Evaluation,
-    bundle: Bundle | None,
+    bundle: TorchModel | None,
     *,
     side: str | None = None,
     extras: Extras | None = None,
@@ -132,7 +132,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / saved.FRAMES_FOLDER, ignore_errors=True)
 
 
-def _quickest(bundle: Bundle) -> TrainedModel:
+def _quickest(bundle: TorchModel) -> Model:
     """The same model as ONNX Runtime runs it, several times as fast on a CPU, if it is one that ships exported."""
     if bundle.path.suffix != SUFFIX or bundle.task.device.type != "cpu":
         return bundle
@@ -157,7 +157,7 @@ def _scored(evaluation: Evaluation, measured: Sequence[tuple[str, ...]]) -> save
 
 
 def _judged(
-    model: str, set_name: str, evaluation: Evaluation, bundle: Bundle | None, side: str | None, extras: Extras
+    model: str, set_name: str, evaluation: Evaluation, bundle: TorchModel | None, side: str | None, extras: Extras
 ) -> saved.Judged:
     facts: dict[str, str] = {}
     origin, file, digest = "the mean of the models' own, as logits", "", ""
@@ -194,7 +194,7 @@ def threshold_origin(stored: Mapping[str, Any]) -> str:
     return "stored in the model: the best F1 on the validation side of its training, or kept from the starting weights"
 
 
-def model_facts(bundle: Bundle, stored: Mapping[str, Any]) -> dict[str, str]:
+def model_facts(bundle: TorchModel, stored: Mapping[str, Any]) -> dict[str, str]:
     """What a reader wants to know of a model, in order.
 
     Args:
@@ -241,7 +241,7 @@ def _hash_set(evaluation: Evaluation) -> str:
     return digest.hexdigest()[:HASH_DIGITS]
 
 
-def _explained(folder: Path, evaluation: Evaluation, bundle: Bundle) -> list[saved.PicturedFrame]:
+def _explained(folder: Path, evaluation: Evaluation, bundle: TorchModel) -> list[saved.PicturedFrame]:
     chosen = examples(evaluation)
     try:
         found = explain(bundle, [pair.record.path for _, pair in chosen])

@@ -14,7 +14,7 @@ from flipdetect.evaluation.options import set_name, short_model_name
 if TYPE_CHECKING:
     from flipdetect.evaluation.evaluate import Evaluation
     from flipdetect.evaluation.sequences import ClipRow
-    from flipdetect.inference.torch_model import Bundle
+    from flipdetect.inference.torch_model import TorchModel
 
 DEFAULT_FRAMES = 300
 
@@ -45,7 +45,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 def write_reports(
     results: Sequence[tuple[str, str, Evaluation]],
     clips: Iterable[ClipRow],
-    bundles: Mapping[str, Bundle],
+    bundles: Mapping[str, TorchModel],
     options: argparse.Namespace,
 ) -> list[Path]:
     """Save what was found, and make the reports; returns the pages.

@@ -80,7 +80,7 @@ def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[n
 
 
 def _sensor_noise(light: Picture, phone: Phone, rng: np.random.Generator, scale: float) -> Picture:
-    """Shot and read noise (H, W, 3), partly the same in all channels, a little smeared by the phone's filter."""
+    """StreamFrame and read noise (H, W, 3), partly the same in all channels, a little smeared by the phone's filter."""
     shape = light.shape[:2]
     noise = rng.standard_normal((*shape, 2), np.float32)
     mixed = np.stack([noise[..., 0], noise[..., 0] * 0.8 + noise[..., 1] * 0.3, noise[..., 0] - noise[..., 1] * 0.6], 2)
