@@ -1,7 +1,7 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
-# make benchmark   speed and size beside what one would otherwise write, into docs/benchmarks.md: about 20 minutes;
+# make benchmark   speed and size beside what one would otherwise write, into docs/research/benchmarks.md: about 20 minutes;
 #                  ARGS='--only prediction', ARGS='--labelled frames/' and others: see scripts/benchmark.py --help
 # make figures pictures in images/ and tables of the README, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay

@@ -2,7 +2,7 @@
 
 Without --split-file the split is audited that `train.py` would draw of the same folder with the same settings. Every
 frame is read once, scaled down; 14,400 frames take about a minute and a half on one core, and seconds when their small
-pictures are kept (--cache-dir, by default the one of training). docs/audit.md says what the findings mean.
+pictures are kept (--cache-dir, by default the one of training). docs/guides/audit.md says what the findings mean.
 
 Examples:
     python scripts/audit_split.py --data-root frames/

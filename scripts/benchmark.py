@@ -1,4 +1,4 @@
-"""Measure how fast and small the program is, beside what one would otherwise write, and write docs/benchmarks.md.
+"""Measure speed and size against a plain PyTorch baseline, and write docs/research/benchmarks.md.
 
 Parts: training, prediction, size, startup, scale. Without --only all are measured, in about 20 minutes on two quiet
 cores; parts that an interrupted run has finished are not repeated. With --only, these parts are measured and the others
@@ -27,7 +27,7 @@ from flipdetect.cli.messages import INTERRUPTED, set_up_logging
 from flipdetect.errors import FlipdetectError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGE, JSON = Path("docs/benchmarks.md"), Path("docs/benchmarks.json")
+PAGE, JSON = Path("docs/research/benchmarks.md"), Path("docs/research/benchmarks.json")
 WORK = Path("data/benchmark")
 UNFINISHED = "unfinished.json"
 

@@ -1,4 +1,4 @@
-"""How often do the intervals over videos hold the truth? Measured by simulation, as the table in docs/evaluation.md.
+"""Coverage of the confidence intervals over videos, by simulation: the table in docs/research/evaluation.md.
 
 Each trial draws a made-up test set whose frames share their video's level (its light, its book), computes the 95%
 intervals of F1 and AUROC, and of their differences between two models, and looks whether the figures of a set without

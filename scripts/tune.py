@@ -2,7 +2,7 @@
 
 The same command goes on where it was stopped, until the study has --trials trials. In the study's folder are written:
 best.yaml, a configuration for train.py; trials.csv; history.png; and a folder per trial. Needs pip install
-'flipdetect[tune]'. docs/tuning.md describes search spaces.
+'flipdetect[tune]'. docs/guides/tuning.md describes search spaces.
 
 Examples:
     python scripts/tune.py --config configs/tiny_cnn.yaml --space configs/tune/tiny_cnn.yaml --trials 20

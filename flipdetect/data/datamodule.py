@@ -93,7 +93,7 @@ class FrameDataModule(pl.LightningDataModule):
         split_file: a `splits.csv` to use instead of splitting.
         audit: what is looked for between the sides before training. "quick": shared videos, sources and files; "full":
             also copied pictures, opposite labels of one picture, and films cut in two, which reads every frame once
-            more (docs/audit.md).
+            more (docs/guides/audit.md).
         split_seed: seed of the split; apart from `seed`, so that runs of several seeds share one split.
         seed: seed of shuffling and augmentation; null takes the one of `seed_everything`.
         cache_dir: where decoded frames are kept; null decodes in every epoch.

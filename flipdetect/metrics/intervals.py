@@ -15,7 +15,7 @@ cluster bootstrap; Field and Welsh, 2007, "Bootstrapping clustered data"). What 
   and Klose, 1957). Where mistakes amount to less than a twentieth of a video, and for a figure of exactly 0 or 1, the
   data cannot tell their variance, and that bound itself is the interval: it is then too wide rather than too narrow.
 
-`scripts/check_intervals.py` measures how often such intervals hold the truth: docs/evaluation.md has the table. NumPy
+docs/research/evaluation.md has measurements of their coverage. NumPy
 and scipy.special alone.
 """
 

@@ -45,7 +45,7 @@ def settled_channels_last(wanted: bool | None, device: torch.device) -> bool:
     """Whether frames and weights lie in memory channels last (NHWC).
 
     Left open, they do on CPUs and CUDA GPUs, whose convolutions are written for it; elsewhere (MPS) they do not. The
-    measurements are in docs/data-loading.md.
+    measurements are in docs/guides/data-loading.md.
 
     Args:
         wanted: by the configuration; None leaves it open.
