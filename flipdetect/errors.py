@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class FlipdetectError(Exception):
     """Base of all errors that a user can act on; the command line prints it without a traceback."""
@@ -21,3 +23,23 @@ class FrameError(FlipdetectError):
 
 class ModelError(FlipdetectError):
     """A checkpoint or a weights file cannot be loaded, or does not fit the model."""
+
+
+class MissingExtraError(FlipdetectError):
+    """A part of the program needs packages that are not installed."""
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Check that the packages of an optional extra are installed; imports none of them.
+
+    Args:
+        extra: its name in pyproject.toml, such as "train".
+        modules: top-level modules that it brings, such as "torch".
+
+    Raises:
+        MissingExtraError: with the line that installs the extra.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise MissingExtraError(f"{', '.join(missing)} {verb} not installed: run pip install 'flipdetect[{extra}]'")

@@ -174,7 +174,7 @@ def _settings(model: str, start: str, options: argparse.Namespace) -> str:
 
 def _execute(run: Run, options: argparse.Namespace) -> Row:
     """Train and test as `train.py` does; checkpoints are dropped, for the figures alone are wanted."""
-    from flipdetect.cli.train import TrainCLI
+    from flipdetect.cli.lightning_cli import TrainCLI
     from flipdetect.tasks.fit import fit_and_test
 
     started = time.monotonic()

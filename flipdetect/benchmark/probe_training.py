@@ -27,8 +27,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from flipdetect.atomic import write_text
+from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.messages import hush_libraries, set_up_logging
-from flipdetect.cli.train import TrainCLI
 from flipdetect.tasks import FrameClassifier
 
 WARM_UP_STEPS = 3

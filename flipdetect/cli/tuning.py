@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from flipdetect.callbacks import InterruptCheckpoint
 from flipdetect.callbacks.pruning import EpochReport, Report
-from flipdetect.cli.train import TrainCLI
+from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.errors import ConfigError
 
 REFUSED = 2

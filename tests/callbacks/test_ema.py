@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 
 from flipdetect.callbacks import AveragedWeights
 from flipdetect.callbacks.ema import _decayed
-from flipdetect.cli.train import TrainCLI
+from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.errors import ConfigError
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.tasks import TinyCNNClassifier

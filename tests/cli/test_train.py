@@ -16,7 +16,8 @@ from pytorch_lightning.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from flipdetect.cli import inference
-from flipdetect.cli.train import TrainCLI, main
+from flipdetect.cli.lightning_cli import TrainCLI
+from flipdetect.cli.train import main
 from tests.conftest import REPOSITORY
 from tests.frame_sets import make_eye_set, make_monreader_set
 

@@ -1,0 +1,153 @@
+"""Training by LightningCLI: a configuration is one experiment, fitted and then tested."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from tabulate import tabulate
+
+import flipdetect.callbacks
+import flipdetect.tasks
+from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance
+from flipdetect.cli.messages import INTERRUPTED, hush_libraries
+from flipdetect.data.datamodule import FrameDataModule
+from flipdetect.errors import FlipdetectError
+from flipdetect.metrics.frame import check_monitor
+from flipdetect.runs import run_to_resume, version_for
+from flipdetect.tasks import FrameClassifier
+from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test
+from flipdetect.tasks.hardware import reuse_freed_memory, settled_precision
+
+HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
+
+
+class TrainParser(LightningArgumentParser):
+    """Adds the choices to an error about a class."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Report a parsing error and exit with status 2."""
+        if "class_path" in message and "is not accepted" not in message:
+            message += "\n" + _choices(message)
+        return super().error(message, ex)
+
+
+def _choices(message: str) -> str:
+    """The classes that the part of the configuration which an error speaks of can name."""
+    if 'key "model"' in message:
+        names = [name for name in flipdetect.tasks.__all__ if name.endswith("Classifier") and name[:5] != "Frame"]
+        return "models to choose from: " + ", ".join(f"flipdetect.tasks.{name}" for name in names)
+    if 'key "data.augment"' in message:
+        return "choose from the transforms of albumentations, as albumentations.<Name>"
+    names = [f"flipdetect.callbacks.{name}" for name in flipdetect.callbacks.__all__]
+    return f"choose from those of Lightning (pytorch_lightning.callbacks, .loggers) and {', '.join(names)}"
+
+
+class TrainCLI(LightningCLI):
+    """LightningCLI without subcommands: the configuration is one experiment, fitted and then tested."""
+
+    def __init__(self, args: Sequence[str] | None) -> None:
+        super().__init__(
+            FrameClassifier,
+            FrameDataModule,
+            subclass_mode_model=True,
+            save_config_callback=None,  # Provenance writes it, beside the checkpoint
+            seed_everything_default=0,
+            parser_class=TrainParser,
+            parser_kwargs={
+                "description": "Train a frame classifier as a YAML file describes it, then test its best checkpoint. "
+                "Example: python train.py --config configs/tiny_cnn.yaml --data.root my_frames/"
+            },
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            run=False,
+            args=None if args is None else list(args),
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add resuming, and keep the model's channels equal to the data's."""
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help='checkpoint to go on from: a path, or "last" for the newest interrupted run of this name',
+        )
+        parser.link_arguments("data.preprocess.channels", "model.init_args.in_channels")
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse contradictions, and give loggers and checkpoints one folder: <save_dir>/<name>/version_<N>."""
+        # As it is before the folder is chosen: used as a configuration, it makes a run of its own.
+        self.resolved = self.parser.dump(self.config, skip_none=False)
+        for settings in self._callback_settings():
+            if "monitor" in settings and settings.get("monitor") and settings.get("mode"):
+                check_monitor(settings["monitor"], settings["mode"])
+        trainer = self.config.trainer
+        trainer.precision = settled_precision(trainer.precision, str(trainer.accelerator))
+        loggers = [log.init_args for log in _as_list(self.config.trainer.logger) if hasattr(log, "init_args")]
+        foldered = [log for log in loggers if "save_dir" in log and "version" in log]
+        if not foldered:
+            return
+        folder = Path(str(foldered[0].save_dir), str(foldered[0].name))
+        self.config.ckpt_path = run_to_resume(folder, self.config.ckpt_path)
+        version = version_for(folder, self.config.ckpt_path)
+        for log in foldered:
+            log.version = version if log.version is None else log.version
+        for settings in self._callback_settings(ModelCheckpoint):
+            if settings.get("dirpath") is None:
+                settings["dirpath"] = str(folder / f"version_{foldered[0].version}")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Build the trainer with the callbacks that no run goes without."""
+        own: list[Callback] = [Provenance(config=self.resolved), EpochSeed(), InterruptCheckpoint()]
+        self.trainer_defaults = {"callbacks": own}
+        return super().instantiate_trainer(**kwargs)
+
+    def _callback_settings(self, kind: type[Callback] | None = None) -> Iterator[Any]:
+        """Arguments of the configured callbacks, of one kind if asked."""
+        for callback in _as_list(self.config.trainer.callbacks):
+            name = str(callback.get("class_path", "")).rsplit(".", 1)[-1]
+            if "init_args" in callback and (kind is None or name == kind.__name__):
+                yield callback.init_args
+
+
+def run(args: Sequence[str]) -> int:
+    """Train and test; returns the exit status. Arguments that are refused end the process with status 2."""
+    hush_libraries()
+    reuse_freed_memory()
+    try:
+        cli = TrainCLI(args)
+        results = fit_and_test(cli.trainer, cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
+    except TrainingInterrupted:
+        return INTERRUPTED
+    except (FlipdetectError, ValueError) as error:
+        own = _own_error(error)
+        if own is None:
+            raise
+        logging.getLogger("flipdetect").error("%s", own)
+        return 1
+    if cli.trainer.is_global_zero:
+        print(_table(results))
+    return 0
+
+
+def _own_error(error: BaseException | None) -> FlipdetectError | None:
+    """The program's own error behind one that jsonargparse raised while it built the model or the data."""
+    while error is not None and not isinstance(error, FlipdetectError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _table(results: dict[str, float]) -> str:
+    rows = [[name, *(results.get(f"{side}_{name}") for side in ("val", "test"))] for name in HEADLINES]
+    rows.append(["threshold", results.get("val_threshold"), results.get("test_threshold")])
+    return tabulate(rows, headers=["", "validation", "test"], floatfmt=".4f")
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None or isinstance(value, bool):
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,109 @@
+"""The command `flipdetect`: a sub-command per module, with options from the signature of its function."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+import flipdetect
+from flipdetect.cli.messages import INTERRUPTED, set_up_logging
+from flipdetect.errors import FlipdetectError
+
+COMMANDS = (
+    "train",
+    "predict",
+    "evaluate",
+    "audit",
+    "prepare",
+    "export",
+    "compare",
+    "cross-validate",
+    "tune",
+    "render",
+    "configs",
+)
+"""In the order of `--help`; `cross-validate` is the function `cross_validate` of `flipdetect.cli.cross_validate`."""
+PASSED_ON = ("train",)
+"""Commands whose options another parser reads: everything after their name is passed on to them."""
+
+logger = logging.getLogger(__name__)
+app = typer.Typer(
+    name="flipdetect",
+    help="Detect page turns in photos and videos of books, and extract one clean image per spread.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(flipdetect.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _flipdetect(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Detect page turns in photos and videos of books, and extract one clean image per spread."""
+
+
+def _register() -> None:
+    for name in COMMANDS:
+        module = f"flipdetect.cli.{name.replace('-', '_')}"
+        if find_spec(module) is None:
+            continue
+        function = getattr(import_module(module), name.replace("-", "_"))
+        settings = None
+        if name in PASSED_ON:
+            settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+        app.command(name, context_settings=settings)(function)
+
+
+_register()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 (an error that a message explains), 2 (usage), 130 (Ctrl-C)."""
+    set_up_logging()
+    try:
+        status = app(args=None if args is None else list(args), prog_name="flipdetect", standalone_mode=False)
+    except typer.TyperException as error:
+        return _usage_error(error)
+    except FlipdetectError as error:
+        logger.error("%s", error)
+        return 1
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of the output has seen enough (`| head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _usage_error(error: typer.TyperException) -> int:
+    """Print what is wrong with the arguments in one line, and the command that lists the right ones."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message().strip()  # type: ignore[attr-defined]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message)
+        return 0
+    command = context.command_path if context is not None else "flipdetect"
+    logger.error("%s. See: %s --help", message.rstrip("."), command)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
