@@ -1,18 +1,15 @@
-"""Lightning callbacks and loggers of our own, to be named in YAML beside Lightning's."""
+"""Lightning callbacks and loggers of flipdetect, for `trainer.callbacks` and `trainer.logger` in YAML."""
 
 from flipdetect.callbacks.ema import AveragedWeights
-from flipdetect.callbacks.evidence import EvidenceMaps
 from flipdetect.callbacks.features import CachedFeatures
 from flipdetect.callbacks.freezing import BackboneFreezing
-from flipdetect.callbacks.history import ResumableCSVLogger
-from flipdetect.callbacks.images import AugmentedBatch, EvaluationCurves, WorstMistakes
+from flipdetect.callbacks.images import AugmentedBatch, EvaluationCurves, EvidenceMaps, WorstMistakes
 from flipdetect.callbacks.mlflow import MlflowArtifacts
 from flipdetect.callbacks.progress import ProgressBar
 from flipdetect.callbacks.provenance import Provenance
 from flipdetect.callbacks.rehearsal_check import RehearsalCheck
 from flipdetect.callbacks.report import RunReport
-from flipdetect.callbacks.resume import InterruptCheckpoint
-from flipdetect.callbacks.seeding import EpochSeed
+from flipdetect.callbacks.resume import EpochSeed, InterruptCheckpoint, ResumableCSVLogger
 
 __all__ = [
     "AugmentedBatch",

@@ -1,4 +1,4 @@
-"""Pictures in TensorBoard and beside the checkpoint: what the model is fed, its curves, its worst mistakes."""
+"""Images in TensorBoard and in the run's folder: training batches, evidence maps, evaluation curves, worst mistakes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from flipdetect.atomic import replacing, write_text
-from flipdetect.callbacks.files import run_folder
-from flipdetect.callbacks.scores import EpochScores, ScoreCallback, add_picture
+from flipdetect.callbacks.provenance import run_folder
+from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.outputs.plots import (
     confusion_matrix,
     figure_to_array,
@@ -23,10 +26,12 @@ from flipdetect.outputs.plots import (
     plot_mistakes,
     plot_pr_curve,
 )
+from flipdetect.outputs.plots.overlay import maps_over
+from flipdetect.sources.folder import name_below
 
 
 class AugmentedBatch(Callback):
-    """Shows the first training batch as the model sees it: augmented, at input size.
+    """Shows the first training batch as the model receives it: augmented, at input size.
 
     Args:
         frames: how many frames of the batch to show.
@@ -42,16 +47,60 @@ class AugmentedBatch(Callback):
         if trainer.global_step > 0 or not trainer.is_global_zero or "image" not in batch:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        images = [_rgb(data.preprocess.to_uint8(image.cpu().numpy())) for image in batch["image"][: self.frames]]
+        images = [_rgb(data, image) for image in batch["image"][: self.frames]]
         titles = [data.classes.names[int(target)] for target in batch["target"][: self.frames]]
         add_picture(trainer, "train/augmented_batch", figure_to_array(plot_batch(images, titles)))
+
+
+class EvidenceMaps(Callback):
+    """Shows training frames twice: overlaid with their true maps, and with the predicted ones.
+
+    A moving sheet is red, its free edge green, hands are blue. The frames are those of an epoch's first batch that
+    have true maps; the predicted maps are those of the weights that validation evaluates. Without true maps, or for a
+    model without maps, nothing is shown.
+
+    Args:
+        frames: how many to show.
+        every_n_epochs: epochs between two images.
+    """
+
+    def __init__(self, frames: int = 8, every_n_epochs: int = 5) -> None:
+        self.frames = frames
+        self.every_n_epochs = every_n_epochs
+        self._batch: dict[str, torch.Tensor] | None = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the first frames of an epoch for its validation."""
+        if batch_idx > 0 or trainer.current_epoch % self.every_n_epochs or not trainer.is_global_zero:
+            return
+        if "maps" in batch and "image" in batch and pl_module.model.has_maps:  # type: ignore[union-attr]
+            known = batch["has_maps"].nonzero().flatten()[: self.frames]
+            self._batch = {key: batch[key][known] for key in ("image", "target", "maps")} if len(known) else None
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw them."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        predicted = pl_module.forward_maps(batch["image"])[1].sigmoid().cpu().numpy()  # type: ignore[operator]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        images, titles = [], []
+        for image, target, truth, maps in zip(
+            batch["image"], batch["target"], batch["maps"].cpu().numpy(), predicted, strict=True
+        ):
+            frame = _rgb(data, image)
+            images.append(np.hstack([maps_over(frame, truth), maps_over(frame, maps)]))
+            titles.append(f"{data.classes.names[int(target)]}: true, predicted")
+        add_picture(trainer, "train/evidence_maps", figure_to_array(plot_batch(images, titles)))
 
 
 class EvaluationCurves(ScoreCallback):
     """Draws the precision-recall curve and the confusion matrix of each validation and test run.
 
     Args:
-        every_n_epochs: validation epochs between two pictures.
+        every_n_epochs: validation epochs between two images.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
@@ -59,23 +108,21 @@ class EvaluationCurves(ScoreCallback):
         self.every_n_epochs = every_n_epochs
 
     def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
-        """Draw both; those of the test run are also kept as PNG files beside the checkpoint."""
+        """Draw both; those of the test run are also written as PNG files to the run's folder."""
         if scores.stage == "val" and trainer.current_epoch % self.every_n_epochs:
             return
         classes = trainer.datamodule.classes  # type: ignore[attr-defined]
-        curve = plot_pr_curve(scores.probabilities, scores.targets, scores.threshold)
-        counts = confusion_matrix(scores.probabilities, scores.targets, scores.threshold)
-        matrix = plot_confusion(counts, classes)
-        for name, figure in (("pr_curve", curve), ("confusion_matrix", matrix)):
-            _show(trainer, scores.stage, name, figure_to_array(figure))
+        values = (scores.probabilities, scores.targets, scores.threshold)
+        _show(trainer, scores.stage, "pr_curve", plot_pr_curve(*values))
+        _show(trainer, scores.stage, "confusion_matrix", plot_confusion(confusion_matrix(*values), classes))
 
 
 class WorstMistakes(ScoreCallback):
-    """Shows the frames that the model gets most confidently wrong, with their names.
+    """Shows the most confident wrong predictions, with their file names.
 
     Args:
         count: how many frames to show.
-        every_n_epochs: validation epochs between two pictures.
+        every_n_epochs: validation epochs between two images.
     """
 
     def __init__(self, count: int = 12, every_n_epochs: int = 1) -> None:
@@ -84,36 +131,40 @@ class WorstMistakes(ScoreCallback):
         self.every_n_epochs = every_n_epochs
 
     def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
-        """Draw the worst mistakes; those of the test run also go to `test_mistakes.png` and `.csv`."""
+        """Draw the worst mistakes; those of the test run are also written to `test_mistakes.png` and `.csv`."""
         if scores.stage == "val" and trainer.current_epoch % self.every_n_epochs:
             return
-        worst = self._worst(scores)
+        wrong = np.flatnonzero((scores.probabilities >= scores.threshold) != (scores.targets == 1))
+        error = np.abs(scores.probabilities - scores.targets)[wrong]
+        worst = wrong[np.argsort(-error, kind="stable")][: self.count]
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         records = getattr(data.split, scores.stage)
         dataset = data.dataset([records[scores.indices[i]] for i in worst])
         if not len(dataset):
             return
-        names = [
-            record.path.relative_to(data.root).as_posix() if record.path.is_relative_to(data.root) else record.path.name
-            for record in dataset.records
-        ]
+        names = [name_below(record.path, data.root) for record in dataset.records]
         probabilities, truths = scores.probabilities[worst], scores.targets[worst]
-        images = [_rgb(data.preprocess.to_uint8(dataset[i]["image"].numpy())) for i in range(len(dataset))]
-        labels = [data.classes.names[truth] for truth in truths]
-        figure = plot_mistakes(images, names, truths, probabilities, data.classes)
-        _show(trainer, scores.stage, "mistakes", figure_to_array(figure))
+        images = [_rgb(data, dataset[i]["image"]) for i in range(len(dataset))]
+        _show(trainer, scores.stage, "mistakes", plot_mistakes(images, names, truths, probabilities, data.classes))
         folder = run_folder(trainer)
         if scores.stage == "test" and folder is not None:
-            write_text(folder / "test_mistakes.csv", _table(names, labels, probabilities))
+            text = io.StringIO()
+            rows = csv.writer(text, lineterminator="\n")
+            rows.writerow(["path", "truth", "probability"])
+            for name, truth, probability in zip(names, truths, probabilities, strict=True):
+                rows.writerow([name, data.classes.names[truth], f"{probability:.6f}"])
+            write_text(folder / "test_mistakes.csv", text.getvalue())
 
-    def _worst(self, scores: EpochScores) -> npt.NDArray[np.int64]:
-        """Positions of the wrong decisions, the most confident first."""
-        wrong = np.flatnonzero((scores.probabilities >= scores.threshold) != (scores.targets == 1))
-        error = np.abs(scores.probabilities - scores.targets)[wrong]
-        return wrong[np.argsort(-error, kind="stable")][: self.count]
+
+def add_picture(trainer: pl.Trainer, tag: str, picture: npt.NDArray[np.uint8]) -> None:
+    """Add an image (H, W, 3) uint8 to every TensorBoard log of the run."""
+    for log in trainer.loggers:
+        if isinstance(log, TensorBoardLogger):
+            log.experiment.add_image(tag, picture, trainer.current_epoch, dataformats="HWC")
 
 
-def _show(trainer: pl.Trainer, stage: str, name: str, picture: npt.NDArray[np.uint8]) -> None:
+def _show(trainer: pl.Trainer, stage: str, name: str, figure: Figure) -> None:
+    picture = figure_to_array(figure)
     add_picture(trainer, f"{stage}/{name}", picture)
     folder = run_folder(trainer)
     if stage == "test" and folder is not None:
@@ -121,13 +172,7 @@ def _show(trainer: pl.Trainer, stage: str, name: str, picture: npt.NDArray[np.ui
             Image.fromarray(picture).save(part, format="png")
 
 
-def _rgb(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
-
-
-def _table(names: list[str], labels: list[str], probabilities: npt.NDArray[np.float64]) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", "truth", "probability"])
-    rows.writerows((name, label, f"{p:.6f}") for name, label, p in zip(names, labels, probabilities, strict=True))
-    return text.getvalue()
+def _rgb(data: Any, image: torch.Tensor) -> npt.NDArray[np.uint8]:
+    """A preprocessed frame (C, H, W) float32 as an image (H, W, 3) uint8."""
+    picture: npt.NDArray[np.uint8] = data.preprocess.to_uint8(image.cpu().numpy())
+    return picture if picture.shape[2] == 3 else np.repeat(picture, 3, axis=2)

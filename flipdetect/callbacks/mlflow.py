@@ -12,7 +12,7 @@ import yaml
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import MLFlowLogger
 
-from flipdetect.callbacks.files import run_folder
+from flipdetect.callbacks.provenance import run_folder
 
 PAPERS = ("config.yaml", "metrics.json", "metrics.csv", "splits.csv", "provenance.json", "unusable.csv")
 LONGEST = 500

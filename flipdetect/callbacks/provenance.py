@@ -1,4 +1,4 @@
-"""Where a model comes from: written into every checkpoint, and as files beside it."""
+"""Where a model comes from: recorded in every checkpoint and in files of the run's folder."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ import json
 import logging
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from flipdetect.atomic import write_text
-from flipdetect.callbacks.files import run_folder
 from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION
 from flipdetect.synth import RENDER_VERSION
 
 logger = logging.getLogger(__name__)
 
 PACKAGES = (
-    "flipdetect",
-    "torch",
-    "torchvision",
-    "pytorch-lightning",
-    "torchmetrics",
-    "timm",
-    "albumentations",
-    "opencv-python-headless",
-    "numpy",
-    "pillow",
-)
+    "flipdetect", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "albumentations",
+    "opencv-python-headless", "numpy", "pillow",
+)  # fmt: skip
+"""Libraries that results depend on."""
+
+
+def run_folder(trainer: pl.Trainer) -> Path | None:
+    """The folder of the run's checkpoints, created if absent; None if the run keeps none (`fast_dev_run`)."""
+    checkpoint = trainer.checkpoint_callback
+    quick = getattr(trainer, "fast_dev_run", False)
+    if quick or not isinstance(checkpoint, ModelCheckpoint) or not checkpoint.dirpath:
+        return None
+    folder = Path(checkpoint.dirpath)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 class Provenance(Callback):
-    """Makes checkpoints self-contained and leaves the run's papers beside them.
+    """Makes checkpoints self-contained and writes the run's records to its folder.
 
-    Into each checkpoint: the task's class and arguments, class names, preprocessing, threshold, temperature, split,
-    resolved configuration, git hash, versions of the libraries and of the renderer of the embedded data; plain types
-    only, so that it loads with `weights_only=True`.
-    Beside it: `config.yaml`, `splits.csv`, `provenance.json`, and `unusable.csv` if files could not be used.
+    Each checkpoint gets: the task's class and arguments, class names, preprocessing, threshold, temperature, split,
+    resolved configuration, git hash, and versions of the libraries and of the renderer; plain types only, so that it
+    loads with `weights_only=True`. The run's folder gets `config.yaml`, `splits.csv`, `provenance.json`, and
+    `unusable.csv` if some files could not be used.
 
     Args:
         config: the resolved configuration as YAML text; empty if training was set up in Python.
@@ -63,7 +67,7 @@ class Provenance(Callback):
         if self.config:
             write_text(folder / "config.yaml", self.config)
         write_text(folder / "provenance.json", json.dumps(self._origin, indent=2) + "\n")
-        data = _datamodule(trainer)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         data.split_csv(folder / "splits.csv")
         if data.index.problems:
             data.index.write_problems(folder / "unusable.csv")
@@ -73,11 +77,11 @@ class Provenance(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add what inference needs to the checkpoint."""
-        data = _datamodule(trainer)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
             "version": CHECKPOINT_VERSION,
             "task": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
-            "arguments": _plain(dict(pl_module.hparams)),
+            "arguments": json.loads(json.dumps(dict(pl_module.hparams), default=str)),  # plain types only
             "threshold": float(pl_module.get_buffer("threshold")),
             "temperature": float(pl_module.get_buffer("temperature")),
             "config": self.config,
@@ -88,39 +92,25 @@ class Provenance(Callback):
 
 def git_hash() -> str | None:
     """The commit of the working tree, with "+dirty" if it has changes; None outside a git checkout."""
-    folder = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        folder = Path(__file__).resolve().parent
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30, check=True
+        )  # fmt: skip
+        return done.stdout.strip()
+
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        ).stdout.strip()
+        dirty = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+dirty" if dirty else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit + ("+dirty" if changed else "")
 
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that results depend on."""
     versions = {}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return versions
-
-
-def _datamodule(trainer: pl.Trainer) -> Any:
-    return trainer.datamodule  # type: ignore[attr-defined]
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON types; what has none becomes its text, for the record."""
-    return json.loads(json.dumps(value, default=str))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from flipdetect.callbacks.files import run_folder
+from flipdetect.callbacks.provenance import run_folder
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.data.index import FrameIndex
 from flipdetect.records import FrameScore

@@ -1,4 +1,4 @@
-"""Gathers the scores of a whole validation or test run for the callbacks that draw them."""
+"""Collects the scores of a whole validation or test run for the callbacks that draw or report them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from flipdetect.metrics.calibration import calibrated
-
-_KEPT = ("index", "probability", "target")
 
 
 @dataclass(frozen=True)
 class EpochScores:
-    """Scores of one run over a side of the split.
+    """Scores of one run over a split.
 
     Attributes:
         stage: "val" or "test".
         indices: (N,) int64, positions in the data set's records.
-        probabilities: (N,) float64.
+        probabilities: (N,) float64, calibrated.
         targets: (N,) int64, 0 or 1.
-        threshold: the decision threshold in force.
+        threshold: the decision threshold, for calibrated probabilities.
     """
 
     stage: str
@@ -37,65 +34,54 @@ class EpochScores:
 
 
 class ScoreCallback(Callback):
-    """Base: hands a subclass the scores of each complete validation and test run, in the main process."""
+    """Base class: passes the scores of each complete validation and test run to `on_scores`, in the main process."""
 
     def __init__(self) -> None:
         self._batches: list[dict[str, torch.Tensor]] = []
 
     def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
-        """Do something with the scores of a run."""
+        """Use the scores of a run."""
         raise NotImplementedError
 
-    def _keep(self, outputs: Any) -> None:
-        self._batches.append({key: outputs[key].detach().cpu() for key in _KEPT})
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
+        """Keep the scores of a batch."""
+        self._batches.append({key: outputs[key].detach().cpu() for key in ("index", "probability", "target")})
 
-    def _hand_over(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
+        """Keep the scores of a batch."""
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    # Not on_..._epoch_end: there, callbacks run before the module chooses the epoch's threshold.
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Pass on the validation scores."""
+        self._finish(trainer, pl_module, "val")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Pass on the test scores."""
+        self._finish(trainer, pl_module, "test")
+
+    def _finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         batches, self._batches = self._batches, []
         if trainer.sanity_checking:
             return
-        found = _of_all_processes({key: _joined(batches, key) for key in _KEPT})
-        if not trainer.is_global_zero or not len(found["index"]):
+        joined = {key: torch.cat([batch[key] for batch in batches]).numpy() for key in (batches[0] if batches else ())}
+        found = _gather(joined)
+        if not trainer.is_global_zero or not found:
             return
-        probabilities, targets = found["probability"].astype(np.float64), found["target"].astype(np.int64)
         threshold, temperature = (float(pl_module.get_buffer(name)) for name in ("threshold", "temperature"))
-        probabilities = calibrated(probabilities, temperature)  # only now: it is chosen at the end of the run
+        # Only now: the temperature is chosen at the end of the run.
+        probabilities = calibrated(found["probability"].astype(np.float64), temperature)
+        targets = found["target"].astype(np.int64)
         self.on_scores(trainer, pl_module, EpochScores(stage, found["index"], probabilities, targets, threshold))
 
-    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]  # noqa: D102
-        self._keep(outputs)
 
-    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]  # noqa: D102
-        self._keep(outputs)
-
-    # Not on_..._epoch_end: callbacks run before the module there, which has yet to choose the epoch's threshold.
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Hand over the validation scores."""
-        self._hand_over(trainer, pl_module, "val")
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Hand over the test scores."""
-        self._hand_over(trainer, pl_module, "test")
-
-
-def _joined(batches: list[dict[str, torch.Tensor]], key: str) -> npt.NDArray[Any]:
-    if not batches:
-        return np.empty(0, np.int64 if key == "index" else np.float32)
-    return torch.cat([batch[key] for batch in batches]).numpy()
-
-
-def _of_all_processes(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """What all processes that train together have kept, in the order of one; each of them has to call it."""
+def _gather(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The scores of all training processes in the order of the frames. Each process has to call it."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return own
     parts: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(parts, own)
-    every = {key: np.concatenate([part[key] for part in parts]) for key in own}
-    order = np.argsort(every["index"], kind="stable")
+    parts = [part for part in parts if part]
+    every = {key: np.concatenate([part[key] for part in parts]) for key in (parts[0] if parts else ())}
+    order = np.argsort(every["index"], kind="stable") if every else []
     return {key: values[order] for key, values in every.items()}
-
-
-def add_picture(trainer: pl.Trainer, tag: str, picture: npt.NDArray[np.uint8]) -> None:
-    """Show a picture (H, W, 3) uint8 in every TensorBoard log of the run."""
-    for log in trainer.loggers:
-        if isinstance(log, TensorBoardLogger):
-            log.experiment.add_image(tag, picture, trainer.current_epoch, dataformats="HWC")

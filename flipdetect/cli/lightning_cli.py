@@ -21,7 +21,7 @@ from flipdetect.metrics.frame import check_monitor
 from flipdetect.runs import run_to_resume, version_for
 from flipdetect.tasks import FrameClassifier
 from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test
-from flipdetect.tasks.hardware import reuse_freed_memory, settled_precision
+from flipdetect.tasks.hardware import resolve_precision, reuse_freed_memory
 
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
 
@@ -86,7 +86,7 @@ class TrainCLI(LightningCLI):
             if "monitor" in settings and settings.get("monitor") and settings.get("mode"):
                 check_monitor(settings["monitor"], settings["mode"])
         trainer = self.config.trainer
-        trainer.precision = settled_precision(trainer.precision, str(trainer.accelerator))
+        trainer.precision = resolve_precision(trainer.precision, str(trainer.accelerator))
         loggers = [log.init_args for log in _as_list(self.config.trainer.logger) if hasattr(log, "init_args")]
         foldered = [log for log in loggers if "save_dir" in log and "version" in log]
         if not foldered:

@@ -30,7 +30,7 @@ from flipdetect.data.dataset import (
 from flipdetect.data.drawing import Balance, DrawSampler, Pool, epoch_counts
 from flipdetect.data.embedded import EmbeddedData
 from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.data.loading import Loading, SettledLoading, settled_loading, start_worker
+from flipdetect.data.loading import Loading, ResolvedLoading, resolve_loading, start_worker
 from flipdetect.data.pairs import PairSampler, twin_positions
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.reading import FrameSet, read_set, read_shards
@@ -286,7 +286,7 @@ class FrameDataModule(pl.LightningDataModule):
             clock=lambda: self.trainer.current_epoch if self.trainer else 0,
             ranks=ranks,
             rank=rank,
-            workers=self._settled_loading().workers,
+            workers=self._resolved_loading().workers,
             seed=self.seed,
         )
         return self._loader(stream, self.batch_size, drop_last=len(stream) >= self.batch_size, persistent_workers=False)
@@ -374,7 +374,7 @@ class FrameDataModule(pl.LightningDataModule):
         return True
 
     def _loader(self, dataset: Dataset[Any], batch_size: int, **kwargs: Any) -> DataLoader[Sample]:
-        loading = self._settled_loading()
+        loading = self._resolved_loading()
         kwargs.setdefault("persistent_workers", loading.workers > 0)
         return LateLoader(
             dataset,
@@ -388,10 +388,10 @@ class FrameDataModule(pl.LightningDataModule):
 
     def loader_workers(self) -> int:
         """Loader processes of each training process."""
-        return self._settled_loading().workers
+        return self._resolved_loading().workers
 
-    def _settled_loading(self) -> SettledLoading:
-        return settled_loading(self.loading, processes=self.trainer.num_devices if self.trainer else 1)
+    def _resolved_loading(self) -> ResolvedLoading:
+        return resolve_loading(self.loading, processes=self.trainer.num_devices if self.trainer else 1)
 
     def _read_own(self) -> FrameSet:
         if self.shards is not None:

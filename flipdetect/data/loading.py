@@ -44,7 +44,7 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
-class SettledLoading:
+class ResolvedLoading:
     """What a loader is told; `prefetch` is None without workers."""
 
     workers: int
@@ -52,7 +52,7 @@ class SettledLoading:
     pin: bool
 
 
-def settled_loading(wanted: Loading, *, processes: int = 1, cores: int | None = None) -> SettledLoading:
+def resolve_loading(wanted: Loading, *, processes: int = 1, cores: int | None = None) -> ResolvedLoading:
     """Fill in what the configuration leaves open, and log it once.
 
     The rule: two cores are the model's; of the rest, each training process gets its share as loader processes, up to
@@ -68,7 +68,7 @@ def settled_loading(wanted: Loading, *, processes: int = 1, cores: int | None = 
     cores = usable_cores() if cores is None else cores
     workers = max(0, min(MAX_WORKERS, cores // processes - 2)) if wanted.workers is None else wanted.workers
     prefetch = (wanted.prefetch or PREFETCH) if workers else None
-    settled = SettledLoading(workers, prefetch, torch.cuda.is_available() if wanted.pin is None else wanted.pin)
+    settled = ResolvedLoading(workers, prefetch, torch.cuda.is_available() if wanted.pin is None else wanted.pin)
     if (wanted, processes) not in _said:
         _said.add((wanted, processes))
         how = f"{workers} loader processes, {prefetch} batches ahead each" if workers else "in the training process"

@@ -21,7 +21,7 @@ from flipdetect.models.base import FrameModel
 from flipdetect.models.weights import NO_WEIGHTS
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs
-from flipdetect.tasks.hardware import fused_optimiser, settled_channels_last
+from flipdetect.tasks.hardware import fused_optimiser, resolve_channels_last
 from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
 from flipdetect.tasks.start import starting_decision, warn_of_other_statistics
 
@@ -117,7 +117,7 @@ class FrameClassifier(pl.LightningModule):
             raise ConfigError(f"model label_smoothing must lie in [0, 1), got {label_smoothing}")
         self.label_smoothing = label_smoothing
         self._channels_last = channels_last
-        self.channels_last = settled_channels_last(channels_last, self.device)
+        self.channels_last = resolve_channels_last(channels_last, self.device)
         self.threshold_min_videos = threshold_min_videos
         self.map_weight = _not_negative("map_weight", map_weight)
         self.rank_weight = _not_negative("rank_weight", rank_weight)
@@ -160,7 +160,7 @@ class FrameClassifier(pl.LightningModule):
 
     def _settle_format(self, stage: str) -> None:
         device = self.device if self._trainer is None else self.trainer.strategy.root_device
-        self.channels_last = settled_channels_last(self._channels_last, device)
+        self.channels_last = resolve_channels_last(self._channels_last, device)
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
         if stage == "fit" and self._trainer is not None:

@@ -15,7 +15,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
-def settled_precision(wanted: str | int | None, accelerator: str) -> str | int | None:
+def resolve_precision(wanted: str | int | None, accelerator: str) -> str | int | None:
     """The precision to train with: the wanted one, unless it is bfloat16 and the machine would only imitate it.
 
     Instead, a CPU takes float32, and a GPU of before 2020 float16.
@@ -41,7 +41,7 @@ def settled_precision(wanted: str | int | None, accelerator: str) -> str | int |
     return "32-true"
 
 
-def settled_channels_last(wanted: bool | None, device: torch.device) -> bool:
+def resolve_channels_last(wanted: bool | None, device: torch.device) -> bool:
     """Whether frames and weights lie in memory channels last (NHWC).
 
     Left open, they do on CPUs and CUDA GPUs, whose convolutions are written for it; elsewhere (MPS) they do not. The

@@ -6,7 +6,7 @@ import pytest
 
 from flipdetect.data import loading
 from flipdetect.data.dataset import ShareSampler, even_batch_size
-from flipdetect.data.loading import Loading, SettledLoading, settled_loading
+from flipdetect.data.loading import Loading, ResolvedLoading, resolve_loading
 from flipdetect.errors import ConfigError
 
 
@@ -19,20 +19,20 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     ("cores", "processes", "workers"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (8, 1, 6), (64, 1, 8), (8, 2, 2), (2, 2, 0)]
 )
 def test_two_cores_are_the_models_and_the_rest_is_shared(cores: int, processes: int, workers: int) -> None:
-    settled = settled_loading(Loading(), processes=processes, cores=cores)
-    assert settled == SettledLoading(workers, 2 if workers else None, False)
+    settled = resolve_loading(Loading(), processes=processes, cores=cores)
+    assert settled == ResolvedLoading(workers, 2 if workers else None, False)
 
 
 def test_what_is_configured_counts() -> None:
     wanted = Loading(workers=3, prefetch=5, pin=True)
-    assert settled_loading(wanted, cores=2) == SettledLoading(3, 5, True)
-    assert settled_loading(Loading(workers=0, prefetch=5), cores=16) == SettledLoading(0, None, False)
+    assert resolve_loading(wanted, cores=2) == ResolvedLoading(3, 5, True)
+    assert resolve_loading(Loading(workers=0, prefetch=5), cores=16) == ResolvedLoading(0, None, False)
 
 
 def test_memory_is_pinned_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert settled_loading(Loading()).pin
-    assert not settled_loading(Loading(pin=False)).pin
+    assert resolve_loading(Loading()).pin
+    assert not resolve_loading(Loading(pin=False)).pin
 
 
 def test_the_choice_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -40,7 +40,7 @@ def test_the_choice_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     monkeypatch.setattr(logging.getLogger("flipdetect"), "propagate", True)
     with caplog.at_level(logging.INFO, logger="flipdetect"):
         for _ in range(3):
-            settled_loading(Loading(), cores=4)
+            resolve_loading(Loading(), cores=4)
     assert caplog.text.count("Loading on 4 cores: 2 loader processes") == 1
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flipdetect.tasks import hardware as precision
-from flipdetect.tasks.hardware import settled_precision
+from flipdetect.tasks.hardware import resolve_precision
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def test_bfloat16_is_kept_only_where_it_is_real(
     monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: has)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(precision, "_has_mps", lambda: False)
-    assert settled_precision(wanted, accelerator) == expected
+    assert resolve_precision(wanted, accelerator) == expected
 
 
 @pytest.mark.parametrize(("has", "expected"), [(True, "bf16-mixed"), (False, "16-mixed")])
 def test_an_old_gpu_takes_float16(monkeypatch: pytest.MonkeyPatch, has: bool, expected: str) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: has)
-    assert settled_precision("bf16-mixed", "auto") == expected
-    assert settled_precision("32-true", "gpu") == "32-true"
+    assert resolve_precision("bf16-mixed", "auto") == expected
+    assert resolve_precision("32-true", "gpu") == "32-true"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_an_old_gpu_takes_float16(monkeypatch: pytest.MonkeyPatch, has: bool, ex
 def test_memory_format_is_chosen_by_the_machine_unless_it_is_said(
     wanted: bool | None, device: str, expected: bool
 ) -> None:
-    assert precision.settled_channels_last(wanted, torch.device(device)) is expected
+    assert precision.resolve_channels_last(wanted, torch.device(device)) is expected
 
 
 def test_the_optimiser_is_fused_on_gpus_where_gradients_can_be_clipped() -> None:
