@@ -56,7 +56,7 @@ def export_onnx(bundle: TorchModel, path: Path, *, precision: Precision = "float
     """Write a trained model as one ONNX file, whole or not at all.
 
     Its input is `frames` (B, C, H, W) float32, preprocessed, of any B; its outputs are `logits` (B,) float32, divided
-    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1 (see `predict_with_maps`). Under the
+    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1. Under the
     metadata key `flipdetect` stands a JSON object: `version` of its meaning, `name` of the model, `classes`,
     `preprocess` (`PreprocessSpec.to_dict`), `threshold`, `temperature` (unless it is 1; for the record), `naming`,
     `precision`, `source` (SHA-256 of the file that the model was loaded from) and `flipdetect`, the version that wrote
