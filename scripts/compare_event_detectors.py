@@ -85,7 +85,7 @@ def _compare(options: argparse.Namespace) -> str:
 
     from flipdetect.atomic import write_text
     from flipdetect.evaluation.events import read_recording
-    from flipdetect.events.settings import settings_of
+    from flipdetect.inference.settings import settings_of
     from flipdetect.zoo import find_model
 
     settings = settings_of(find_model(options.model))

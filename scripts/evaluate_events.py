@@ -88,7 +88,7 @@ def _read(predictions: Sequence[Path], truths: Sequence[Path], fps: float | None
 def _settings(options: argparse.Namespace) -> Any:
     """How turns are to be found: learnt, read, or built in."""
     from flipdetect.evaluation.events import learn_parameters, tune_hysteresis
-    from flipdetect.events.settings import EventSettings, read_event_settings
+    from flipdetect.inference.settings import EventSettings, read_event_settings
 
     if options.fit_predictions or options.fit_truth:
         lessons = _read(options.fit_predictions, options.fit_truth, options.fps)
@@ -100,7 +100,7 @@ def _settings(options: argparse.Namespace) -> Any:
 
 def _clip_threshold(path: Path | None, threshold: float | None) -> float | None:
     """That of the file which is about to be replaced, if it is of the same model, as its threshold tells."""
-    from flipdetect.events.settings import read_event_settings
+    from flipdetect.inference.settings import read_event_settings
 
     if path is None or not path.is_file():
         return None

@@ -154,7 +154,7 @@ def _save_threshold(rows: Sequence[ClipRow], of_frames: float, options: argparse
 
     from flipdetect.atomic import write_text
     from flipdetect.errors import ConfigError
-    from flipdetect.events.settings import EventSettings, read_event_settings
+    from flipdetect.inference.settings import EventSettings, read_event_settings
 
     path = options.save_threshold
     (row,) = (row for row in rows if row.model == options.frame_model[0] and row.method == "max")

@@ -222,7 +222,7 @@ def _adjust(path: Path) -> None:
     import yaml
 
     from flipdetect.atomic import write_text
-    from flipdetect.events.settings import read_event_settings
+    from flipdetect.inference.settings import read_event_settings
 
     learnt = read_event_settings(path)
     adjusted = replace(learnt, hmm=replace(learnt.hmm, **LEVEL), clip_threshold=CLIP_THRESHOLD)

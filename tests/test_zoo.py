@@ -8,9 +8,9 @@ import pytest
 
 from flipdetect.errors import ModelError
 from flipdetect.events.hysteresis import EventParameters
-from flipdetect.events.settings import settings_of
 from flipdetect.export.card import card_markdown
 from flipdetect.inference.onnx_model import file_digest, load_onnx
+from flipdetect.inference.settings import settings_of
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts, read_tensors
 from flipdetect.zoo import DEFAULT, FOLDER, SHIPPED, SIZE_LIMIT, find_model, shipped_bytes, shipped_path

@@ -141,9 +141,9 @@ def _score_folder(options: argparse.Namespace) -> int:
         raise DataError(f"no frames: {root} holds no .jpg, .jpeg, .png, .webp or .bmp file, in no subfolder either")
     checkpoint = _model_path(options)
 
-    from flipdetect.events.settings import chosen_settings
     from flipdetect.inference.folder import Predictor
     from flipdetect.inference.load import load_model
+    from flipdetect.inference.settings import chosen_settings
 
     clip_threshold = chosen_settings(checkpoint, options.event_settings, options.threshold).clip_threshold
     # Decoding takes as long as scoring: threads that do both need none beside them.

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:
     """Turns from a predictions.csv, by the settings of a model: nothing is decoded or scored but pictures asked for."""
-    from flipdetect.events.settings import chosen_settings
+    from flipdetect.inference.settings import chosen_settings
     from flipdetect.outputs.predictions import read_predictions
     from flipdetect.pipeline.extract_pages import Extraction, by_video
     from flipdetect.sources.streams import frame_times
@@ -48,9 +48,9 @@ def run_on_scores(options: argparse.Namespace, model_path: Path) -> int:
 
 def run_on_clips(options: argparse.Namespace, model_path: Path) -> int:
     """Score videos or ordered frames, then write what was found; after Ctrl-C, what was found so far."""
-    from flipdetect.events.settings import chosen_settings
     from flipdetect.inference.folder import BATCH
     from flipdetect.inference.load import load_model
+    from flipdetect.inference.settings import chosen_settings
     from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.pipeline.extract_pages import Extraction
     from flipdetect.pipeline.resuming import forget_note

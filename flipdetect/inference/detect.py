@@ -9,9 +9,9 @@ from typing import Any
 
 from flipdetect.errors import DataError
 from flipdetect.events.score_history import ScoredFrame
-from flipdetect.events.settings import EventSettings, settings_of
 from flipdetect.inference.load import load_model
 from flipdetect.inference.model import Model
+from flipdetect.inference.settings import EventSettings, settings_of
 from flipdetect.inference.video import RATE_HZ, REFINE, Scanner, ScanSettings, StreamFrame
 from flipdetect.records import FlipEvent, FrameScore
 from flipdetect.sources.folder import find_files

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from flipdetect.errors import FlipdetectError, FrameError
 from flipdetect.events.score_history import ScoredFrame
-from flipdetect.events.settings import EventSettings
 from flipdetect.inference.model import Model
+from flipdetect.inference.settings import EventSettings
 from flipdetect.inference.video import Scanner, ScanSettings
 from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.pipeline.clips import Clip, Picture

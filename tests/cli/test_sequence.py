@@ -12,7 +12,7 @@ from PIL import Image
 
 from flipdetect.cli.inference import main
 from flipdetect.errors import FrameError
-from flipdetect.events.settings import EventSettings
+from flipdetect.inference.settings import EventSettings
 from flipdetect.inference.video import Scanner
 from flipdetect.outputs.predictions import read_predictions
 from flipdetect.pipeline.clips import FolderClip
@@ -26,7 +26,7 @@ PAGES = (1, 2, 3, 4)
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A model that takes red frames for flips and sees no hands, with event settings of its own."""
-    monkeypatch.setattr("flipdetect.events.settings.settings_of", lambda path: EventSettings())
+    monkeypatch.setattr("flipdetect.inference.settings.settings_of", lambda path: EventSettings())
     monkeypatch.setattr("flipdetect.inference.load.load_model", lambda *_, **__: RednessModel(hands=0.0))
     monkeypatch.chdir(tmp_path)
 

@@ -8,8 +8,8 @@ import pytest
 
 import flipdetect
 from flipdetect.errors import DataError, FrameError, ModelError
-from flipdetect.events.settings import EventSettings
 from flipdetect.inference import detect
+from flipdetect.inference.settings import EventSettings
 from tests.frame_sets import write_frame
 from tests.inference.looking import RednessModel, flat
 from tests.sources.films import write

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flipdetect.cli.inference import main as predict
-from flipdetect.events.settings import read_event_settings
+from flipdetect.inference.settings import read_event_settings
 from tests.rendered_sets import make_rendered_set
 from tests.scripts.test_scripts import script
 

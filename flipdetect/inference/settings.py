@@ -18,7 +18,7 @@ from flipdetect.events.hysteresis import EventDetector, HmmDetector, HysteresisD
 from flipdetect.events.parameters import EventParameters, HysteresisParameters
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.records import FlipEvent
-from flipdetect.stills.measure import StillParameters
+from flipdetect.stills.parameters import StillParameters
 
 Detector = Literal["hmm", "hysteresis"]
 

@@ -7,7 +7,7 @@ import yaml
 
 from flipdetect.errors import ConfigError
 from flipdetect.events.hysteresis import EventParameters, HmmDetector, HysteresisDetector, ScoredFrame
-from flipdetect.events.settings import EventSettings, read_event_settings, settings_of
+from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
 
 
 def turns(settings: EventSettings, height: float) -> int:
