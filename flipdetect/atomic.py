@@ -1,18 +1,20 @@
-"""Files are written whole or not at all: under a temporary name beside the target, then renamed."""
+"""Write files whole or not at all: under a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` if the block ends well, and is removed if it does not.
+    """A temporary path that replaces `path` if the block succeeds, and is removed if it does not.
 
-    The folder is made if need be. The name is the process's own, so that two processes do not write one file.
+    Creates the folder if needed. The temporary name contains the process id, so that two processes never write to one
+    file.
 
     Raises:
         OSError: if the folder cannot be written to.
@@ -27,6 +29,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text atomically."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as UTF-8 CSV, atomically. File names that are not valid UTF-8 are written byte for byte.
+
+    Raises:
+        OSError: if the folder cannot be written to.
+    """
+    with replacing(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -164,8 +164,7 @@ def _exported(name: str, bundle: TorchModel, folder: Path) -> Path | None:
 
 
 def _write(found: Comparison, shared: SharedSplit, options: argparse.Namespace) -> None:
-    from flipdetect.atomic import write_text
-    from flipdetect.data.csvfile import write_csv
+    from flipdetect.atomic import write_csv, write_text
     from flipdetect.evaluation.compare import COLUMNS
     from flipdetect.evaluation.tables import write_json, write_predictions
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv
 from flipdetect.data.index import index_frames
 from flipdetect.data.shard_writing import write_shards
 from flipdetect.data.split_file import read_split

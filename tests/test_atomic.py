@@ -1,10 +1,11 @@
 """Whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from flipdetect.atomic import replacing, write_text
+from flipdetect.atomic import replacing, write_csv, write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -29,3 +30,8 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         interrupted()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_names_in_a_table_that_are_not_utf8_survive(tmp_path: Path) -> None:
+    write_csv(tmp_path / "table.csv", ["path"], [[os.fsdecode(b"caf\xe9.jpg")]])
+    assert (tmp_path / "table.csv").read_bytes() == b"path\ncaf\xe9.jpg\n"

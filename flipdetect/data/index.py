@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv
 from flipdetect.data.layout import MANIFEST_NAME, find_data_root, folder_role, supplied_split
 from flipdetect.errors import DataError, FrameError
 from flipdetect.progress import progress_bar

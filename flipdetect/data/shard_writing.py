@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from flipdetect.atomic import replacing, write_text
+from flipdetect.atomic import replacing, write_csv, write_text
 from flipdetect.data.contents import look_of
-from flipdetect.data.csvfile import write_csv
 from flipdetect.data.masks import mask_files
 from flipdetect.data.shards import COLUMNS, FRAMES_NAME, MASK_SUFFIX, SHARDS_NAME, Shard, ShardList, read_shard_list
 from flipdetect.data.splits import SIDES, Split

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv
 from flipdetect.data.splits import SIDES, Split, check_sides
 from flipdetect.errors import DataError
 from flipdetect.records import ClassNames, FrameRecord

@@ -10,10 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from flipdetect.atomic import write_text
+from flipdetect.atomic import write_csv, write_text
 from flipdetect.data.audit.audit import FAULTS, KINDS, Finding, FullAudit
 from flipdetect.data.audit.split_table import Shared
-from flipdetect.data.csvfile import write_csv
 from flipdetect.outputs.plots import PicturePair, plot_pairs
 from flipdetect.records import FrameRecord
 from flipdetect.sources.folder import name_below

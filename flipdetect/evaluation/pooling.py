@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv
 from flipdetect.errors import DataError
 from flipdetect.metrics.intervals import AT_HALF, METRICS, RESAMPLES, Interval, bootstrap_intervals
 

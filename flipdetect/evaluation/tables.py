@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flipdetect.atomic import write_text
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv, write_text
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.evaluate import Evaluation

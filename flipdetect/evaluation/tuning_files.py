@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 from tabulate import tabulate
 
-from flipdetect.atomic import write_text
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv, write_text
 from flipdetect.evaluation.search_space import Range, with_values
 from flipdetect.evaluation.tuning import Sweep, best_trial, interrupted
 from flipdetect.outputs.plots import plot_trials, save_figure

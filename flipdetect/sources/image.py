@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import io
 import stat
-import struct
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -50,23 +50,6 @@ _UPRIGHT = {
 }
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 
-# What Pillow and the libraries below it raise over damaged or hostile bytes.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
@@ -103,22 +86,24 @@ def decode_frame(
         raise ConfigError(f"a frame has 1 channel (grey) or 3 (RGB), not {channels}")
     if min_size is not None and min(min_size) < 1:
         raise ConfigError(f"min_size must be (height, width) of at least one pixel each, got {min_size}")
-    name = _name(source)
+    name = str(source) if not isinstance(source, bytes) else f"image in memory ({len(source)} bytes)"
     data = source if isinstance(source, bytes) else read_bytes(source)
-    with _open(io.BytesIO(data), len(data), name) as image:
-        _prepare_draft(image, min_size, channels)
+    with _damage_is_an_error_of(name), _open(io.BytesIO(data), len(data), name) as image:
+        is_jpeg = image.format in ("JPEG", "MPO")
+        size = None
+        if min_size is not None:
+            height, width = min_size
+            size = (height, width) if is_jpeg and _orientation(image) in _SIDEWAYS else (width, height)
+        image.draft("L" if channels == 1 else None, size)  # JPEG only: decode as small, or as grey, as allowed
         _check_pixels(image, name)
-        if image.format in ("JPEG", "MPO") and not _jpeg_ends(data):
+        if is_jpeg and not _jpeg_ends(data):
             _fail(name, "the JPEG is cut short", "copy or export it again")
-        try:
-            image.load()
-            pixels = _convert(image, channels)
-            upright = _UPRIGHT.get(_orientation(image))
-            if upright is not None:
-                pixels = pixels.transpose(upright)
-            array = np.array(pixels, dtype=np.uint8)
-        except _DAMAGE as error:
-            _fail(name, f"the image is damaged or cut short ({_words(error)})", "copy or export it again", error)
+        image.load()
+        pixels = _convert(image, channels)
+        upright = _UPRIGHT.get(_orientation(image))
+        if upright is not None:
+            pixels = pixels.transpose(upright)
+        array = np.array(pixels, dtype=np.uint8)
     return array.reshape(*array.shape[:2], channels)
 
 
@@ -131,14 +116,30 @@ def probe_frame(path: Path) -> FrameHeader:
         FrameError: as `decode_frame`, for what the header shows.
     """
     size = _size(path)
+    name = str(path)
     try:
-        with path.open("rb") as file, _open(file, size, str(path)) as image:
-            header = FrameHeader(image.format or "", *image.size)
-            image.draft(None, (1, 1))
-            _check_pixels(image, str(path))
-            return header
+        file = path.open("rb")
     except OSError as error:
         _fail_to_read(path, error)
+    with file, _damage_is_an_error_of(name), _open(file, size, name) as image:
+        header = FrameHeader(image.format or "", *image.size)
+        image.draft(None, (1, 1))
+        _check_pixels(image, name)
+        return header
+
+
+@contextmanager
+def _damage_is_an_error_of(name: str) -> Iterator[None]:
+    """Turn whatever the decoder raises over the bytes of one file into the `FrameError` of that file.
+
+    Pillow and the libraries below it raise exceptions of many kinds over damaged or hostile bytes.
+    """
+    try:
+        yield
+    except FrameError:
+        raise
+    except Exception as error:
+        _fail(name, f"the image is damaged or cut short ({_words(error)})", "copy or export it again", error)
 
 
 def _size(path: Path) -> int:
@@ -181,19 +182,6 @@ def _open(file: io.BufferedIOBase, size: int, name: str) -> ImageFile.ImageFile:
         _fail(name, f"it has too many pixels ({error})", "save it smaller", error)
     except UnidentifiedImageError:
         _fail(name, "it is no JPEG, PNG, WebP or BMP image, whatever its name says", "remove or convert it")
-    except _DAMAGE as error:
-        _fail(name, f"the image is damaged ({_words(error)})", "copy or export it again", error)
-
-
-def _prepare_draft(image: ImageFile.ImageFile, min_size: tuple[int, int] | None, channels: int) -> None:
-    """Have a JPEG decoded as small as allowed, and as grey if only that is wanted; else do nothing."""
-    size = None
-    if min_size is not None:
-        height, width = min_size
-        size = (
-            (height, width) if image.format in ("JPEG", "MPO") and _orientation(image) in _SIDEWAYS else (width, height)
-        )
-    image.draft("L" if channels == 1 else None, size)
 
 
 def _check_pixels(image: ImageFile.ImageFile, name: str) -> None:
@@ -206,7 +194,7 @@ def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _DAMAGE:
+    except Exception:  # damaged EXIF data, which says nothing about the pixels
         return 1
 
 
@@ -229,7 +217,7 @@ def _jpeg_ends(data: bytes) -> bool:
     The marker cannot occur within compressed data, but does end a thumbnail in the header: hence the walk.
     """
     position = 2
-    while data[position : position + 1] == b"\xff":
+    while data[position : position + 1] == b"\xff" and position + 1 < len(data):
         marker = data[position + 1]
         if marker == 0xDA:
             return data.rfind(b"\xff\xd9", position) >= 0  # from the end, where it stands
@@ -237,11 +225,7 @@ def _jpeg_ends(data: bytes) -> bool:
             position += 1
             continue
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return True  # an unusual header: the decoder shall judge
-
-
-def _name(source: Path | bytes) -> str:
-    return str(source) if not isinstance(source, bytes) else f"image in memory ({len(source)} bytes)"
+    return True  # an unusual header: leave it to the decoder
 
 
 def _words(error: BaseException) -> str:

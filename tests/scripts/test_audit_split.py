@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv
 from tests.data.drawn_books import make_drawn_books
 from tests.data.planting import plant
 from tests.scripts.test_scripts import script

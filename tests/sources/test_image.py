@@ -224,6 +224,26 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm(noisy_jpeg):
     assert np.array_equal(decode_frame(noisy_jpeg + b"motion photo" * 100), decode_frame(noisy_jpeg))
 
 
+def test_a_jpeg_cut_within_its_header_is_an_error_wherever_the_cut_is(tmp_path):
+    data = encode(quarters(), "JPEG")
+    path = tmp_path / "x.jpg"
+    for length in range(1, data.index(b"\xff\xda") + 2):  # among others right after a 0xFF
+        path.write_bytes(data[:length])
+        with pytest.raises(FrameError, match=r"x\.jpg: "):
+            decode_frame(path)
+
+
+def test_whatever_the_decoder_raises_is_an_error_of_that_file(tmp_path, monkeypatch):
+    def fail(*_):
+        raise AssertionError("a bug in the decoder")
+
+    path = tmp_path / "x.png"
+    path.write_bytes(encode(quarters()))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with pytest.raises(FrameError, match=r"x\.png: the image is damaged or cut short \(a bug in the decoder\)"):
+        decode_frame(path)
+
+
 @pytest.mark.parametrize("fmt", ["PNG", "WEBP", "BMP"])
 def test_other_cut_files_are_errors(fmt):
     pixels = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.layout import MANIFEST_NAME, find_data_root
 from flipdetect.data.prepare.archive import DEFAULT_LIMITS, Limits, is_archive, unpack_archive

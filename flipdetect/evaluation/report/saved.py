@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.atomic import write_text
-from flipdetect.data.csvfile import write_csv
+from flipdetect.atomic import write_csv, write_text
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames
 
