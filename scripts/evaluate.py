@@ -9,10 +9,8 @@ AUROC, F1 and average precision come with their 95% intervals over videos (`--re
 several models from the first one. `--costs 5 1` says that a missed flip is as bad as five false alarms: thresholds are
 then those with the lowest cost on the validation side (below).
 
-`--sequences` also judges decisions about clips, all frames of a video, by the mean, maximum, or mean of the highest
-three probabilities, and sets the confusion matrices of frames and clips side by side. Thresholds are chosen on the val
-side of the split if --split is given, or on --validation-path; models that see sequences have a command of their own,
-evaluate_sequences.py.
+`--clips` also evaluates decisions about clips, all frames of a video, by their highest probability. Its threshold is
+chosen on the val split if --split is given, or on --validation-path.
 
 Examples:
     python scripts/evaluate.py --checkpoint-path logs/*/version_0/best.ckpt --folder-path frames/ --ensemble
@@ -20,7 +18,7 @@ Examples:
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
         --split test --by phase --failures failures.png --output predictions.csv --json figures.json
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
-        --split test --sequences --matrices matrices.png
+        --split test --clips
     python scripts/evaluate.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --folder-path data/embedded \
         --split test --costs 5 1
     python scripts/evaluate.py --model mobilenet_v2 --folder-path frames/ --report report/ --robustness
@@ -42,18 +40,19 @@ from flipdetect.errors import FlipdetectError
 from flipdetect.evaluation.options import (
     add_model_arguments,
     add_set_arguments,
+    add_validation_arguments,
     load_models,
     named_models,
     parse,
     selection,
+    validation_choice,
 )
 from flipdetect.evaluation.report.command import add_report_arguments, write_reports
-from flipdetect.evaluation.sequence_options import add_validation_arguments, validation_choice
 
 if TYPE_CHECKING:
+    from flipdetect.evaluation.clips import ClipRow
     from flipdetect.evaluation.details import Details
     from flipdetect.evaluation.evaluate import Evaluation
-    from flipdetect.evaluation.sequences import ClipRow
     from flipdetect.inference.torch_model import TorchModel
     from flipdetect.metrics.threshold import ThresholdCosts
 
@@ -79,10 +78,14 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         bundles = load_models(options)
         results = _evaluate(bundles, options)
-        clips = _judge_clips(results, bundles, options) if options.sequences or options.matrices else []
+        clips = _judge_clips(results, bundles, options) if options.clips or options.save_clip_threshold else []
         details = detail(results, options.resamples, _costs(options))
         print(_report(results, clips, details, options))
         _write_files(results, clips, details, options)
+        if options.save_clip_threshold:
+            from flipdetect.evaluation.clips import save_clip_threshold
+
+            save_clip_threshold(clips[0], options.save_clip_threshold)
         if options.report:
             write_reports(results, clips, bundles, options)
     except FlipdetectError as error:
@@ -100,8 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--by", nargs="+", action="append", default=[], metavar="KEY", help="a table of parts; may be given repeatedly"
     )
-    parser.add_argument("--sequences", action="store_true", help="decisions about clips, beside those about frames")
-    parser.add_argument("--matrices", type=Path, metavar="PNG", help="picture of the latter; several get a number")
+    parser.add_argument("--clips", action="store_true", help="also evaluate decisions about whole videos")
+    parser.add_argument(
+        "--save-clip-threshold",
+        type=Path,
+        metavar="YAML",
+        help="event settings that take the chosen threshold for clips",
+    )
     add_validation_arguments(parser)
     parser.add_argument("--failures", type=Path, metavar="PNG", help="picture of the most confident mistakes")
     parser.add_argument("--failures-count", type=int, default=24, help="frames on it (default: %(default)s)")
@@ -177,8 +185,8 @@ def _cheapest_thresholds(bundles: dict[str, TorchModel], folder: Path, options: 
 
 
 def _judge_clips(results: Results, bundles: dict[str, TorchModel], options: argparse.Namespace) -> list[ClipRow]:
-    """What aggregated probabilities say of clips; thresholds from a validation side, if one is known."""
-    from flipdetect.evaluation.sequences import aggregated, clip_rows
+    """Decisions about clips; thresholds from a validation split, if one is known."""
+    from flipdetect.evaluation.clips import clip_row
 
     rows: list[ClipRow] = []
     for folder in options.folder_path:
@@ -186,8 +194,7 @@ def _judge_clips(results: Results, bundles: dict[str, TorchModel], options: argp
         validations = _scored(bundles, wanted, options) if wanted else {}
         for model, name, result in results:
             if name == str(folder):
-                validation = aggregated(model, validations[model]) if model in validations else None
-                rows += clip_rows(aggregated(model, result, name), validation)
+                rows.append(clip_row(model, name, result, validations.get(model)))
     return rows
 
 
@@ -208,9 +215,9 @@ def _report(results: Results, clips: list[ClipRow], details: Details, options: a
             tables.append(f"{model} on {folder}, by {' and '.join(keys)}\n{table}\n")
     headers = ["model", "frames of", "frames", "videos", "threshold", *(HEADINGS.get(name, name) for name in FIGURES)]
     if clips:
-        from flipdetect.evaluation.sequences import clip_report
+        from flipdetect.evaluation.clips import clip_table
 
-        tables.append(clip_report(clips, results[0][2].classes))
+        tables.append(f"{clip_table(clips)}\n")
     tables.append(tabulate(rows, headers=headers, floatfmt=".3f"))
     tables.append(f"\n{details.tables()}")
     return "\n".join(tables)
@@ -233,17 +240,13 @@ def _write_files(results: Results, clips: list[ClipRow], details: Details, optio
                 | side
                 | details.as_dict(place)
                 | (
-                    {"sequences": [row.as_dict() for row in clips if (row.model, row.folder) == (model, folder)]}
+                    {"clips": next(r.as_dict() for r in clips if (r.model, r.folder) == (model, folder))}
                     if clips
                     else {}
                 )
                 for place, (model, folder, result) in enumerate(results)
             ],
         )
-    if options.matrices:
-        from flipdetect.evaluation.sequence_plots import save_matrices
-
-        save_matrices(clips, results[0][2].classes, options.matrices)
     if options.failures:
         _draw_failures(results, options)
 

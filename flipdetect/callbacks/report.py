@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class RunReport(ScoreCallback):
     """Leaves a report of the best checkpoint in the run's folder: of its test side, or of validation without one.
 
-    The page is the one of `evaluate.py --report`. Models that see sequences get none: their scores are of clips.
+    The page is the one of `evaluate.py --report`.
 
     Args:
         folder: below the run's folder.
@@ -49,9 +49,6 @@ class RunReport(ScoreCallback):
         scores = self._scores.get("test") or self._scores.get("val")
         best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
         if run is None or scores is None or not best:
-            return
-        if data.clips is not None:
-            logger.warning("No report is made of a model that sees sequences; evaluate_sequences.py judges it")
             return
         from flipdetect.evaluation.report import make_report
         from flipdetect.evaluation.report.collect import Extras, collect

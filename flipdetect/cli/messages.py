@@ -17,7 +17,6 @@ _NOISE = (
     "LightningCLI's args parameter.*",  # main() takes its arguments on purpose
     "Precision bf16-mixed is not supported by the model summary.*",
     ".*Using `DistributedSampler` with the dataloaders.*",  # ours repeats no frame
-    ".*`IterableDataset` has `__len__` defined.*",  # each reader of shards has a share of its own
     ".*exists and is not empty.*",  # the run's folder holds its other files, and a resumed run's earlier ones
 )
 _ADVERTISEMENT = "litlogger"

@@ -17,7 +17,6 @@ from flipdetect.data.audit.audit import audit_frames
 from flipdetect.data.audit.split_table import audit_split
 from flipdetect.data.augment import Augmentation, Transform
 from flipdetect.data.cache import DecodedFrames
-from flipdetect.data.clip_dataset import ClipDataset, ClipDrawing
 from flipdetect.data.dataset import (
     EpochSampler,
     FrameDataset,
@@ -33,10 +32,8 @@ from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.loading import Loading, ResolvedLoading, resolve_loading, start_worker
 from flipdetect.data.pairs import PairSampler, twin_positions
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.reading import FrameSet, read_set, read_shards
+from flipdetect.data.reading import FrameSet, read_set
 from flipdetect.data.rehearsal import RENDERED_CLASSES, MixedFrames, MixIn
-from flipdetect.data.shard_stream import ShardStream
-from flipdetect.data.shards import FRAMES_NAME, read_shard_list
 from flipdetect.data.split_file import read_split, write_split
 from flipdetect.data.splits import SIDES, GroupChoice, Split, split_records
 from flipdetect.errors import ConfigError, DataError
@@ -66,16 +63,12 @@ class FrameDataModule(pl.LightningDataModule):
     Args:
         root: the folder: `training|testing/<class>/...`, `<class>/...`, or one with a `labels.csv`.
         embedded: the data set to render if `root` is its folder; null for none.
-        shards: a folder of shards made by `scripts/make_shards.py` to read instead of `root`, split as they are. The
-            training side is streamed: frames come once an epoch in random order, undrawn, unbalanced, unpaired.
         manifest: a CSV file `path,label,video,frame,source` that describes the set instead of folders.
         naming: pattern by which video, frame, label and source are read off a file name; null for `VideoID_Frame`.
         classes: names of the two classes; F1 is the positive one's.
         preprocess: what a frame becomes before the model sees it.
         augment: albumentations transforms for training, on uint8 frames at input size; null for none.
-        batch_size: frames per batch and process; clips, if `clips` is set.
-        clips: for models of sequences, how the frames of a video become one sample, `ClipSample`; what is said here of
-            frames drawn, balanced and paired is then said of clips. Null for single frames.
+        batch_size: frames per batch and process.
         num_workers: loader processes for each training process; null chooses by the number of cores: none on two.
         prefetch: batches that each loader process has ready; null: 2.
         pin_memory: whether batches lie in page-locked memory, from which a GPU copies; null: where there is a GPU.
@@ -104,14 +97,12 @@ class FrameDataModule(pl.LightningDataModule):
         self,
         root: str = "data/embedded",
         embedded: EmbeddedData | None = None,
-        shards: str | None = None,
         manifest: str | None = None,
         naming: NamePattern | None = None,
         classes: ClassNames = ClassNames(),  # noqa: B008 - frozen
         preprocess: PreprocessSpec = PreprocessSpec(),  # noqa: B008 - frozen
         augment: list[Transform] | None = None,
         batch_size: int = 32,
-        clips: ClipDrawing | None = None,
         num_workers: int | None = None,
         prefetch: int | None = None,
         pin_memory: bool | None = None,
@@ -137,8 +128,7 @@ class FrameDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.epoch_frames must be null or at least 1, got {epoch_frames}")
         if pairs and batch_size % 2:
             raise ConfigError(f"data.pairs needs an even data.batch_size, got {batch_size}")
-        self.shards = Path(shards).expanduser() if shards else None
-        self.root = Path(root).expanduser() if self.shards is None else self.shards
+        self.root = Path(root).expanduser()
         self.embedded = embedded
         self.manifest = Path(manifest).expanduser() if manifest else None
         self.naming = naming
@@ -147,10 +137,7 @@ class FrameDataModule(pl.LightningDataModule):
         self.augmentation = Augmentation(augment) if augment else None
         self.batch_size = batch_size
         self.loading = Loading(num_workers, prefetch, pin_memory)
-        self.clips = clips
         self.mix_in = mix_in if mix_in is not None and mix_in.share > 0 else None
-        if self.clips is not None and self.mix_in is not None:
-            raise ConfigError("data.mix_in mixes single frames, and data.clips is set; set one of the two to null")
         self.epoch_frames = epoch_frames
         self.balance = balance
         self.pairs = pairs
@@ -163,11 +150,6 @@ class FrameDataModule(pl.LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self.cache_bytes = int(cache_gb * 2**30)
-        if self.shards is not None and (self.mix_in or clips or epoch_frames or balance != "none"):
-            raise ConfigError(
-                "data.shards is a stream, of which nothing can be drawn: set data.mix_in, data.clips and "
-                "data.epoch_frames to null and data.balance to none, or give the frames with data.root"
-            )
         self.encode: Encode | None = None
         self.index: FrameIndex | None = None
         self._split: Split | None = None
@@ -184,8 +166,6 @@ class FrameDataModule(pl.LightningDataModule):
 
         Lightning calls this in one process per machine; the others find the work done.
         """
-        if self.shards is not None:
-            return
         rendered = self.embedded is not None and self.embedded.ensure(self.root)
         if not rendered and not self.root.is_dir():
             known = f"; the embedded data is rendered for --data.root {self.embedded.root}" if self.embedded else ""
@@ -236,7 +216,6 @@ class FrameDataModule(pl.LightningDataModule):
             "classes": asdict(self.classes),
             "preprocess": self.preprocess.to_dict(),
             "naming": None if self.naming is None else asdict(self.naming),
-            "clips": None if self.clips is None else asdict(self.clips),
             "drawing": {"epoch_frames": self.epoch_frames, "balance": self.balance, "pairs": self.pairs},
             "mix_in": None if self.mix_in is None else self.mix_in.describe(),
         }
@@ -256,40 +235,18 @@ class FrameDataModule(pl.LightningDataModule):
         """Shuffled, augmented batches; the last, smaller one is left out where there are others."""
         if self._own is None:
             raise RuntimeError("data sets exist after setup()")
-        if self.shards is not None:
-            return self._shard_loader(self._own, self.shards)
         ranks, rank = self._ranks()
         with_maps = any(frames.masks for frames in (self._own, self._rendered) if frames is not None)
         frames = self._own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
-        own: FrameDataset | ClipDataset = frames
         dataset: Dataset[Any] = self._encoded(frames, training=True)
         if self._rendered is not None:  # with an augmentation stream of their own
             seed = stream_seed(self.seed, RENDERED_STREAM)
             rehearsed = self.rehearsal.train
             rendered = self._rendered.dataset(rehearsed, self.augmentation, seed=seed, with_maps=with_maps)
             dataset = MixedFrames(dataset, self._encoded(rendered, training=True))
-        if self.clips is not None:
-            dataset = own = ClipDataset(frames, self.clips, seed=self.seed, training=True)
-        sampler = self._sampler(own, dataset, ranks, rank)
+        sampler = self._sampler(frames, dataset, ranks, rank)
         # A batch of one or two frames makes batch norm's statistics worthless.
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
-
-    def _shard_loader(self, own: FrameSet, folder: Path) -> DataLoader[Sample]:
-        if self.pairs:
-            logger.info("data.pairs is left out: data.shards is a stream.")
-        frames = own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=bool(own.masks))
-        ranks, rank = self._ranks()
-        stream = ShardStream(
-            frames,
-            read_shard_list(folder).paths("train"),
-            batch_size=self.batch_size,
-            clock=lambda: self.trainer.current_epoch if self.trainer else 0,
-            ranks=ranks,
-            rank=rank,
-            workers=self._resolved_loading().workers,
-            seed=self.seed,
-        )
-        return self._loader(stream, self.batch_size, drop_last=len(stream) >= self.batch_size, persistent_workers=False)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The validation side, in order, as it is; of several processes each has its share."""
@@ -325,20 +282,18 @@ class FrameDataModule(pl.LightningDataModule):
 
     def _judged(self, records: Sequence[FrameRecord]) -> DataLoader[Sample]:
         frames = self.dataset(records)
-        clips = None if self.clips is None else ClipDataset(frames, self.clips)
-        dataset = self._encoded(frames, training=False) if clips is None else clips
-        samples = len(frames) if clips is None else len(clips)
+        dataset = self._encoded(frames, training=False)
         ranks, rank = self._ranks()
-        if not 1 < ranks <= samples:
+        if not 1 < ranks <= len(frames):
             return self._loader(dataset, self.batch_size)
         sampler = ShareSampler(dataset, num_replicas=ranks, rank=rank)
-        return self._loader(dataset, even_batch_size(samples, ranks, self.batch_size), sampler=sampler)
+        return self._loader(dataset, even_batch_size(len(frames), ranks, self.batch_size), sampler=sampler)
 
     def _ranks(self) -> tuple[int, int]:
         """Processes that train together, and which of them this is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
-    def _sampler(self, own: FrameDataset | ClipDataset, dataset: Dataset[Any], ranks: int, rank: int) -> EpochSampler:
+    def _sampler(self, own: FrameDataset, dataset: Dataset[Any], ranks: int, rank: int) -> EpochSampler:
         if self.pairs and self._can_pair(own):
             return PairSampler(
                 dataset,
@@ -360,7 +315,7 @@ class FrameDataModule(pl.LightningDataModule):
             pools.append((Pool(self.rehearsal.train, self.balance, first=len(own)), counts[1]))
         return DrawSampler(dataset, pools, num_replicas=ranks, rank=rank, seed=self.seed)
 
-    def _can_pair(self, own: FrameDataset | ClipDataset) -> bool:
+    def _can_pair(self, own: FrameDataset) -> bool:
         """Whether twins can be drawn together; says why not, and how many there are if so."""
         twins = len(twin_positions(own.records))
         if self.mix_in is not None or self.balance != "none":
@@ -394,8 +349,6 @@ class FrameDataModule(pl.LightningDataModule):
         return resolve_loading(self.loading, processes=self.trainer.num_devices if self.trainer else 1)
 
     def _read_own(self) -> FrameSet:
-        if self.shards is not None:
-            return read_shards(self.shards, self.preprocess, self.classes)
         index = index_frames(self.root, classes=self.classes, pattern=self.naming, manifest=self.manifest, check=False)
         return read_set(index, self.preprocess, self.classes, cache_dir=self.cache_dir, max_bytes=self.cache_bytes)
 
@@ -413,8 +366,6 @@ class FrameDataModule(pl.LightningDataModule):
         )
 
     def _make_split(self, records: Sequence[FrameRecord]) -> Split:
-        if self.shards is not None:
-            return read_split(self.shards / FRAMES_NAME, records, root=self.shards, classes=self.classes)
         if self.split_file is not None:
             return read_split(self.split_file, records, root=self.root, classes=self.classes)
         return split_records(

@@ -10,11 +10,10 @@ from flipdetect.data.augment import Augmentation
 from flipdetect.data.cache import DecodedFrames, decode_frames
 from flipdetect.data.dataset import FrameDataset
 from flipdetect.data.frame_set import Frames
-from flipdetect.data.index import FrameIndex, Problem, index_frames
-from flipdetect.data.masks import Masks, kept_spec, read_masks
+from flipdetect.data.index import FrameIndex, Problem
+from flipdetect.data.masks import Masks, read_masks
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.shards import FRAMES_NAME, ShardFrames, places_of, read_shard_list
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.errors import DataError
 from flipdetect.records import ClassNames, FrameRecord
 
 
@@ -88,27 +87,3 @@ def read_set(
         )
     masks = read_masks(good, index.root, spec, cache_dir=cache_dir, max_bytes=max_bytes, beside=(*beside, frames))
     return FrameSet(replace(index, records=good, problems=(*index.problems, *bad)), frames, masks, classes)
-
-
-def read_shards(folder: Path, spec: PreprocessSpec, classes: ClassNames) -> FrameSet:
-    """The frames of a sharded set, none of them decoded yet; they were found good when the shards were made.
-
-    Raises:
-        DataError: if the folder holds no shards, or damaged ones.
-        ConfigError: if they are of other classes.
-    """
-    shards = read_shard_list(folder)
-    if shards.classes != classes:
-        raise ConfigError(
-            f"the shards in {folder} are of the classes {' and '.join(shards.classes.names)}; set data.classes to them"
-        )
-    index = index_frames(folder, classes=classes, manifest=folder / FRAMES_NAME, check=False)
-    places, mask_places = places_of(index.records, folder), places_of(index.records, folder, "mask_")
-    if len(places) < len(index.records):
-        raise DataError(f"{folder / FRAMES_NAME} does not say where all of its frames lie; make the shards anew")
-    masks = Masks(
-        spec,
-        ShardFrames(list(mask_places), kept_spec(spec), list(mask_places.values())),
-        {file: i for i, file in enumerate(mask_places)},
-    )
-    return FrameSet(index, ShardFrames(list(places), spec, list(places.values())), masks, classes)

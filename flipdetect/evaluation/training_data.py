@@ -52,11 +52,6 @@ def labelled_index(data: FrameDataModule) -> FrameIndex:
         ConfigError: if the configuration is about clips instead of frames.
         DataError: if no frame can be used.
     """
-    if data.clips is not None:
-        raise ConfigError(
-            "data.clips is set: the configuration is of a model that judges clips. Folds and comparisons are of models "
-            "of single frames; scripts/evaluate_sequences.py compares on clips"
-        )
     if data.embedded is not None:
         data.embedded.ensure(data.root)
     index = index_frames(data.root, classes=data.classes, pattern=data.naming, manifest=data.manifest, check=False)

@@ -18,7 +18,6 @@ from flipdetect.inference.torch_model import TorchModel
 from flipdetect.models.base import FrameModel
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.runs import NO_TEMPERATURE
-from flipdetect.tasks import SequenceClassifier
 from flipdetect.zoo import SUFFIX
 
 if TYPE_CHECKING:
@@ -69,14 +68,12 @@ def export_onnx(bundle: TorchModel, path: Path, *, precision: Precision = "float
             CPUs compute no faster in float16.
 
     Raises:
-        ModelError: if `precision` is no choice, packages are missing, the model judges clips, cannot be expressed in
+        ModelError: if `precision` is no choice, packages are missing, the model cannot be expressed in
             ONNX, does not fit float16, or makes a larger file than is loaded.
         OSError: if the file cannot be written.
     """
     if precision not in get_args(Precision):
         raise ModelError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
-    if isinstance(bundle.task, SequenceClassifier):
-        raise ModelError(f"{bundle.path} judges clips; a model of single frames is exported, such as the one in it")
     check_packages(PACKAGES)
     model = _graph(bundle)
     _strip(model)

@@ -12,8 +12,8 @@ from flipdetect.errors import ModelError
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
 from flipdetect.runs import best_checkpoints
-from flipdetect.zoo import DEFAULT, find_model
 from flipdetect.zoo import SUFFIX as PACKED_SUFFIX
+from flipdetect.zoo import find_model
 
 Engine = Literal["auto", "torch", "onnx"]
 RUNTIME = "onnxruntime"
@@ -46,7 +46,7 @@ def load_model(
             which thousands of frames are scored.
 
     Raises:
-        ModelError: if the model cannot be loaded, judges clips rather than frames, the engine cannot run it, or was
+        ModelError: if the model cannot be loaded, the engine cannot run it, or was
             exported from another file than the one it lies beside.
     """
     if engine not in get_args(Engine):
@@ -67,13 +67,7 @@ def load_model(
 
     from flipdetect.inference.torch_model import load_torch_model
 
-    bundle = load_torch_model(path, device)
-    if bundle.judges_clips:
-        raise ModelError(
-            f"{path} is a sequence model: it judges clips, not single frames; give a model of frames, such as "
-            f"{DEFAULT}, or judge clips with scripts/evaluate_sequences.py"
-        )
-    return bundle
+    return load_torch_model(path, device)
 
 
 def _exported(path: Path, threads: int | None, fast: bool) -> OnnxModel:
@@ -123,22 +117,5 @@ def _refuse_gpu(device: str) -> None:
 
 
 def newest_frame_model(logs: Path) -> Path | None:
-    """The newest best checkpoint under a folder of runs that judges frames; those of sequence models are passed over.
-
-    Returns:
-        Its path; None where there is none.
-    """
-    for newest in best_checkpoints(logs):
-        if not _judges_clips(newest):
-            return newest
-        logger.info("%s is a sequence model, which judges clips, not frames: passed over", newest)
-    return None
-
-
-def _judges_clips(checkpoint: Path) -> bool:
-    from flipdetect.inference.torch_model import holds_clip_model
-
-    try:
-        return holds_clip_model(checkpoint)
-    except ModelError:
-        return False  # what is wrong with it is said when it is loaded
+    """The newest best checkpoint under a folder of runs; None where there is none."""
+    return next(iter(best_checkpoints(logs)), None)

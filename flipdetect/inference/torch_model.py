@@ -22,7 +22,7 @@ from flipdetect.models.weights import load_without_code
 from flipdetect.records import ClassNames
 from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, NO_TEMPERATURE, stored_temperature
 from flipdetect.sources.naming import NamePattern
-from flipdetect.tasks import FrameClassifier, SequenceClassifier
+from flipdetect.tasks import FrameClassifier
 from flipdetect.zoo import SUFFIX
 
 
@@ -57,11 +57,6 @@ class TorchModel(PredictsFrames):
     def is_single_threaded(self) -> bool:
         """Never: PyTorch divides one call among the cores, and several calls would take them from each other."""
         return False
-
-    @property
-    def judges_clips(self) -> bool:
-        """Whether it is a sequence model; frames it judges as clips of one, without what it learnt of motion."""
-        return isinstance(self.task, SequenceClassifier)
 
     def probabilities(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64."""
@@ -127,16 +122,6 @@ def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
         raise ModelError(f"{path} is damaged or was changed: {error}") from error
     except FlipdetectError as error:
         raise ModelError(f"{path} cannot be used: {error}") from error
-
-
-def holds_clip_model(path: Path) -> bool:
-    """Whether a model's file holds a sequence model, which judges clips; read without building the model.
-
-    Raises:
-        ModelError: if the file is absent, damaged, or no model of this program.
-    """
-    facts, _ = read_model(path)
-    return issubclass(_task_class(facts.get("task", "")), SequenceClassifier)
 
 
 def read_model(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:

@@ -5,19 +5,16 @@ from flipdetect.models.efficientnet import EfficientNetLite0
 from flipdetect.models.evidence_maps import MAPS, Evidence
 from flipdetect.models.mobilenet import MobileNetV2
 from flipdetect.models.resnet import ResNet18
-from flipdetect.models.sequence import ClipOutput, SequenceHead
 from flipdetect.models.timm_backbone import TimmBackbone
 from flipdetect.models.tiny_cnn import TinyCNN
 
 __all__ = [
     "MAPS",
-    "ClipOutput",
     "EfficientNetLite0",
     "Evidence",
     "FrameModel",
     "MobileNetV2",
     "ResNet18",
-    "SequenceHead",
     "TimmBackbone",
     "TinyCNN",
 ]

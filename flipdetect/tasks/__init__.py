@@ -8,14 +8,12 @@ from flipdetect.tasks.classifiers import (
     TimmClassifier,
     TinyCNNClassifier,
 )
-from flipdetect.tasks.sequence import SequenceClassifier
 
 __all__ = [
     "EfficientNetLite0Classifier",
     "FrameClassifier",
     "MobileNetV2Classifier",
     "ResNet18Classifier",
-    "SequenceClassifier",
     "StepOutput",
     "TimmClassifier",
     "TinyCNNClassifier",

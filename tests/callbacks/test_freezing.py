@@ -20,7 +20,6 @@ from flipdetect.errors import ConfigError
 from flipdetect.tasks import (
     FrameClassifier,
     MobileNetV2Classifier,
-    SequenceClassifier,
     TimmClassifier,
     TinyCNNClassifier,
 )
@@ -328,15 +327,6 @@ def test_a_checkpoint_from_before_resumes(tmp_path: Path) -> None:
     watch = Watch()
     fit(tiny(), BackboneFreezing(unfreeze_at_epoch=2), watch, epochs=3, ckpt_path=path)
     assert watch.learning == [[False] * STAGES, [True] * STAGES]
-
-
-def test_of_a_sequence_model_the_whole_frame_model_is_the_backbone() -> None:
-    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    for stages, evidence in ((None, False), (2, True)):
-        task = SequenceClassifier(weights="none", width=4)
-        BackboneFreezing(stages=stages).setup(trainer, task, "fit")
-        assert learns((task.model.evidence,)) == evidence
-        assert learns((task.head,))
 
 
 def test_batch_norms_without_statistics_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:

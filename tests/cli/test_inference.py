@@ -1,8 +1,6 @@
 """The prediction command: a row for every file, whatever it is; pipes, interruption, refusals."""
 
 import csv
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +14,6 @@ from flipdetect.outputs.predictions import COLUMNS
 from flipdetect.zoo import DEFAULT
 from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame, write_frame
-from tests.inference.clip_checkpoint import write_clip_checkpoint
 
 
 @pytest.fixture
@@ -133,32 +130,6 @@ def test_newest_best_checkpoint_is_the_default_and_is_named(
     messages = capfd.readouterr().err
     assert "using the newest under logs/" in messages
     assert "logs/tiny_cnn/version_0/best.ckpt" in messages
-
-
-def test_a_newer_sequence_model_is_passed_over_and_that_is_said(
-    trained: Path,
-    monreader_set: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    clips = write_clip_checkpoint(tmp_path / "logs" / "sequence" / "version_0" / "best.ckpt", like=trained)
-    command = ["--folder-path", str(monreader_set), "--output", "out.csv", "--device", "cpu"]
-    assert main(command) == 0
-    messages = capfd.readouterr().err
-    assert "logs/sequence/version_0/best.ckpt is a sequence model" in messages
-    assert f"using the shipped {DEFAULT}" in messages
-    frames = tmp_path / "logs" / "tiny_cnn" / "version_0" / "best.ckpt"
-    frames.parent.mkdir(parents=True)
-    shutil.copy(trained, frames)
-    os.utime(frames, (1, 1))
-    assert main(command) == 0
-    messages = capfd.readouterr().err
-    assert "passed over" in messages
-    assert "logs/tiny_cnn/version_0/best.ckpt" in messages
-    assert main([*command, "--checkpoint-path", str(clips)]) == 1
-    assert "judges clips, not single frames" in capfd.readouterr().err
 
 
 def test_without_a_trained_model_the_shipped_one_is_taken_and_named(

@@ -20,7 +20,7 @@ from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
-from flipdetect.tasks import SequenceClassifier, TinyCNNClassifier
+from flipdetect.tasks import TinyCNNClassifier
 from flipdetect.zoo import shipped_path
 
 GREY = PreprocessSpec(height=40, width=24, channels=1, mean=(0.5,), std=(0.25,))
@@ -184,9 +184,6 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "model.onnx"
     with pytest.raises(ModelError, match="float32, float16, got 'int8'"):
         export_onnx(bundle, path, precision="int8")  # type: ignore[arg-type]
-    clips = SequenceClassifier(weights="none", width=4, hidden=8).eval()
-    with pytest.raises(ModelError, match="judges clips"):
-        export_onnx(replace(bundle, task=clips), path)
     monkeypatch.setattr("flipdetect.export.onnx_writing.SIZE_LIMIT", 1000)
     with pytest.raises(ModelError, match="1,000 at most"):
         export_onnx(bundle, path)

@@ -9,9 +9,8 @@ import pytest
 from flipdetect.errors import ModelError
 from flipdetect.inference.load import load_model
 from flipdetect.inference.onnx_model import OnnxModel, file_digest
-from flipdetect.inference.torch_model import TorchModel, holds_clip_model, load_torch_model
+from flipdetect.inference.torch_model import TorchModel
 from flipdetect.zoo import shipped_path
-from tests.inference.clip_checkpoint import write_clip_checkpoint
 from tests.inference.exported import write_exported
 
 
@@ -119,12 +118,3 @@ def test_files_that_are_absent_are_named(tmp_path: Path) -> None:
         load_model(tmp_path / "absent.ckpt", "auto", "cpu")
     with pytest.raises(ModelError, match=r"there is no file .*absent\.onnx"):
         load_model(tmp_path / "absent.onnx")
-
-
-def test_a_model_of_clips_is_refused_with_what_to_give_instead(trained: Path, tmp_path: Path) -> None:
-    path = write_clip_checkpoint(tmp_path / "best.ckpt", like=trained)
-    assert holds_clip_model(path)
-    assert not holds_clip_model(trained)
-    assert load_torch_model(path, "cpu").judges_clips
-    with pytest.raises(ModelError, match=r"judges clips, not single frames; give a model of frames"):
-        load_model(path, device="cpu")

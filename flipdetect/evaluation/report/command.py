@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from flipdetect.evaluation.options import set_name, short_model_name
 
 if TYPE_CHECKING:
+    from flipdetect.evaluation.clips import ClipRow
     from flipdetect.evaluation.evaluate import Evaluation
-    from flipdetect.evaluation.sequences import ClipRow
     from flipdetect.inference.torch_model import TorchModel
 
 DEFAULT_FRAMES = 300
@@ -70,9 +70,9 @@ def write_reports(
         extras = Extras(
             robustness_frames=options.robustness,
             slices=tuple(dict.fromkeys(key for keys in options.by for key in keys)),
-            clip_thresholds={
-                row.method: (row.threshold, row.origin) for row in rows if (row.model, row.folder) == (model, name)
-            },
+            clip_thresholds=next(
+                ({"max": (r.threshold, r.origin)} for r in rows if (r.model, r.folder) == (model, name)), None
+            ),
         )
         collect(
             folder, short_model_name(model), set_name(Path(name), None), evaluation, bundles.get(model),

@@ -25,7 +25,7 @@ from flipdetect.evaluation.report.saved import (
     read_scored,
 )
 from flipdetect.metrics.calibration import Reliability, reliability
-from flipdetect.metrics.clip import AGGREGATIONS, Confusion, clip_scores, clip_targets, confusion
+from flipdetect.metrics.clip import Confusion, clip_scores, clip_targets, confusion
 from flipdetect.metrics.intervals import Interval, bootstrap_intervals
 from flipdetect.metrics.threshold import ThresholdChoice, best_f1_threshold
 
@@ -41,10 +41,10 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Clips:
-    """How well aggregated probabilities decide about whole videos.
+    """How well the highest frame probability decides about whole videos.
 
     Attributes:
-        how: one of `AGGREGATIONS`.
+        how: "max".
         threshold: of a video's score; origin: where it comes from.
         counts: decisions.
         figures: names of `OF_CLIPS`.
@@ -150,7 +150,7 @@ def find(folder: Path, seed: int = 0) -> Findings:
         over_sources=_over_sources(scored, judged.threshold, seed),
         always=2 * share / (1 + share),
         counts=confusion(p, targets, judged.threshold),
-        clips=tuple(_clips(scored, judged, how, seed) for how in AGGREGATIONS),
+        clips=(_clips(scored, judged, seed),),
         sensitivity=_sensitivity(p, targets, judged.threshold),
         calibration=reliability(p, targets),
         slices=tuple(slicings(scored, judged, seed)),
@@ -169,8 +169,9 @@ def _over_sources(scored: Scored, threshold: float, seed: int) -> Interval | Non
     )["f1"]
 
 
-def _clips(scored: Scored, judged: Judged, how: str, seed: int) -> Clips:
-    scores = clip_scores(scored.videos, scored.probabilities, how)
+def _clips(scored: Scored, judged: Judged, seed: int) -> Clips:
+    how = "max"
+    scores = clip_scores(scored.videos, scored.probabilities)
     targets = list(clip_targets(scored.videos, scored.targets).values())
     threshold, origin = judged.clip_thresholds.get(how, (judged.threshold, "that of frames"))
     values = np.array(list(scores.values()))

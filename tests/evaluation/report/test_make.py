@@ -63,7 +63,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gone = replace(
         scored, probabilities=np.append(scored.probabilities[:-1], np.nan), errors=(*scored.errors[:-1], "cut short")
     )
-    save(folder, gone, made_up_judged(clip_thresholds={"mean": (0.4, "validation")}))
+    save(folder, gone, made_up_judged(clip_thresholds={"max": (0.4, "validation")}))
     add_pictures(folder)
     bounds = {"value": 0.8, "low": 0.7, "high": 0.9}
     unknown = {"value": None, "low": None, "high": None}
