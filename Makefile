@@ -1,7 +1,8 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
-# make benchmark   speed and size beside what one would otherwise write, into docs/research/benchmarks.md: about 20 minutes;
+# make docs    the documentation, into site/
+# make benchmark   speed and size against a plain PyTorch baseline, into docs/research/benchmarks.md: about 20 minutes;
 #                  ARGS='--only prediction', ARGS='--labelled frames/' and others: see scripts/benchmark.py --help
 # make figures pictures in images/ and tables of the README, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
@@ -15,18 +16,18 @@ BIN := $(VENV)/bin
 # albumentations would ask for newer versions over the network.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test check format benchmark figures clean
+.PHONY: train test check docs format benchmark figures clean
 
 train: $(VENV)/.ready
 	@echo "== Training with $(CONFIG). The embedded data is rendered first if it is not there."
 	$(BIN)/python train.py --config $(CONFIG)
 	@echo "== Rendering sample frames of books that are not in the training data"
 	$(BIN)/python -m flipdetect.synth --output samples --sources 3 --clips-per-source 2 --frames-per-clip 4 --seed 1000
-	@echo "== Predicting on them with the model just trained, truth beside prediction"
+	@echo "== Predicting on them with the model just trained, next to the labels"
 	$(BIN)/python scripts/spot_check.py --folder-path samples -n 24 --output samples/samples.png
 	@echo "== Done. Curves and pictures: $(BIN)/tensorboard --logdir logs"
 
-test: check
+test: check docs
 	@echo "== Tests"
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
@@ -35,6 +36,10 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.ready-dev
+	@echo "== Documentation"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
@@ -61,4 +66,4 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.ready
 
 clean:
-	rm -rf data/embedded data/embedded-fast data/embedded-mix data/cache data/benchmark samples build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf data/embedded data/embedded-fast data/embedded-mix data/cache data/benchmark samples site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

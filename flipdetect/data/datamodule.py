@@ -81,7 +81,8 @@ class FrameDataModule(pl.LightningDataModule):
             alike. Left out, with a line in the log, if no training frames are twins, or with `mix_in` or `balance`.
         group_by: what must not stand on two sides of the split. "auto" takes the source (book, person) if every
             frame has one and there are enough of them, else the video.
-        val_fraction, test_fraction: shares of the frames for validation and test.
+        val_fraction: share of the frames for validation.
+        test_fraction: share of the frames for test.
         use_supplied_test: take a supplied `testing/` folder as the test set (it is audited for leaks).
         split_file: a `splits.csv` to use instead of splitting.
         audit: what is looked for between the sides before training. "quick": shared videos, sources and files; "full":

@@ -135,7 +135,8 @@ class PreprocessSpec:
 
         Args:
             maps: (h, w) float32, covering the whole input.
-            height, width: of the frame before `resize`, in pixels.
+            height: of the frame before `resize`, in pixels.
+            width: likewise.
 
         Returns:
             (h', w') float32, at least 1x1, covering the frame (of which `fit: crop` shows the centre alone).
