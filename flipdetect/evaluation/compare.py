@@ -12,7 +12,7 @@ from tabulate import tabulate
 from flipdetect.evaluation.evaluate import Evaluation
 from flipdetect.evaluation.footprint import Footprint
 from flipdetect.evaluation.uncertainty import difference, evaluation_intervals, intervals_as_dict
-from flipdetect.metrics.intervals import RESAMPLES, Interval
+from flipdetect.metrics.bootstrap import RESAMPLES, Estimate
 
 MARGIN = 0.02
 """F1 that a smaller model may lack and still be as good as the best one for most purposes."""
@@ -69,9 +69,9 @@ class Comparison:
     """
 
     models: tuple[Compared, ...]
-    intervals: dict[str, dict[str, Interval]]
+    intervals: dict[str, dict[str, Estimate]]
     best: str
-    differences: dict[str, dict[str, Interval]]
+    differences: dict[str, dict[str, Estimate]]
     recommendation: Recommendation
 
     def table(self, style: str = "simple") -> str:
@@ -225,7 +225,7 @@ def _megabytes(model: Compared) -> str:
     return f"{model.footprint.file_bytes / MEGABYTE:.2f} MB"
 
 
-def _bounds(intervals: dict[str, Interval], suffix: str) -> dict[str, object]:
+def _bounds(intervals: dict[str, Estimate], suffix: str) -> dict[str, object]:
     return {
         f"{name}{suffix}{end}": value
         for name, each in intervals.items()

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from flipdetect.evaluation.evaluate import Evaluation
 from flipdetect.evaluation.thresholds import decision_facts, decision_table
 from flipdetect.evaluation.uncertainty import Difference, differences, evaluation_intervals, intervals_as_dict
-from flipdetect.metrics.intervals import Interval
+from flipdetect.metrics.bootstrap import Estimate
 from flipdetect.metrics.threshold import ThresholdCosts
 
 HEADLINES = ("auroc", "average_precision", "f1", "f1_at_0.5")
@@ -33,7 +33,7 @@ class Details:
     """
 
     results: Results
-    intervals: tuple[dict[str, Interval], ...]
+    intervals: tuple[dict[str, Estimate], ...]
     facts: tuple[dict[str, Any], ...]
     differences: tuple[Difference, ...]
     costs: ThresholdCosts | None

@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from flipdetect.atomic import write_csv
 from flipdetect.errors import DataError
-from flipdetect.metrics.intervals import AT_HALF, METRICS, RESAMPLES, Interval, bootstrap_intervals
+from flipdetect.metrics.bootstrap import AT_HALF, METRICS, RESAMPLES, Estimate, bootstrap_ci
 
 FIGURES = ("f1", AT_HALF, "precision", "recall", "accuracy", "auroc", "average_precision")
 SHOWN = ("f1", AT_HALF, "auroc", "average_precision")
@@ -49,7 +49,7 @@ class CrossValidated:
     folds: tuple[dict[str, Any], ...]
     missing: tuple[str, ...]
     spread: dict[str, FoldSpread]
-    pooled: dict[str, Interval]
+    pooled: dict[str, Estimate]
     frames: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -113,15 +113,15 @@ def gather(
     return CrossValidated(folds, missing, spread, _pooled(judged, positive, resamples), len(judged))
 
 
-def _pooled(rows: Sequence[dict[str, str]], positive: str, resamples: int) -> dict[str, Interval]:
+def _pooled(rows: Sequence[dict[str, str]], positive: str, resamples: int) -> dict[str, Estimate]:
     """Figures of decisions from the labels, which each fold's own threshold made, the others from probabilities."""
     targets = np.array([row["truth"] == positive for row in rows])
     videos = [row["video"] for row in rows]
     scores = np.array([float(row["probability"]) for row in rows])
     called = np.array([row["label"] == positive for row in rows], dtype=np.float64)
 
-    def found(values: NDArray[np.float64], metrics: Sequence[str]) -> dict[str, Interval]:
-        return bootstrap_intervals(values, targets, videos, 0.5, metrics=metrics, resamples=resamples)
+    def found(values: NDArray[np.float64], metrics: Sequence[str]) -> dict[str, Estimate]:
+        return bootstrap_ci(values, targets, videos, 0.5, metrics=metrics, resamples=resamples)
 
     both = found(called, DECIDED) | found(scores, [name for name in METRICS if name not in DECIDED])
     return {name: both[name] for name in FIGURES}

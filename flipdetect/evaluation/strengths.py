@@ -12,7 +12,7 @@ from flipdetect.data.index import FrameIndex
 from flipdetect.evaluation.corruptions import FAMILIES, Family
 from flipdetect.evaluation.robustness import ChangedScores, score_changes
 from flipdetect.inference.model import Model
-from flipdetect.metrics.intervals import Interval, bootstrap_difference, bootstrap_intervals
+from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci, bootstrap_difference
 
 FIGURES = ("f1", "auroc")
 RESAMPLES = 500
@@ -74,7 +74,7 @@ def some_videos(index: FrameIndex, frames: int, seed: int = 0) -> FrameIndex:
 
 def _condition(scored: ChangedScores, column: int, strength: float, threshold: float) -> dict[str, Any]:
     p, clean, videos = scored.probabilities[:, column], scored.probabilities[:, 0], list(scored.videos)
-    found = bootstrap_intervals(p, scored.targets, videos, threshold, metrics=FIGURES, resamples=RESAMPLES)
+    found = bootstrap_ci(p, scored.targets, videos, threshold, metrics=FIGURES, resamples=RESAMPLES)
     change = bootstrap_difference(
         clean, p, scored.targets, videos, (threshold, threshold), metrics=("f1",), resamples=RESAMPLES
     )["f1"]
@@ -86,5 +86,5 @@ def _condition(scored: ChangedScores, column: int, strength: float, threshold: f
     }
 
 
-def _bounds(each: Interval) -> dict[str, float]:
+def _bounds(each: Estimate) -> dict[str, float]:
     return {"value": each.value, "low": each.low, "high": each.high}

@@ -11,7 +11,7 @@ import numpy as np
 
 from flipdetect.errors import DataError
 from flipdetect.evaluation.evaluate import Evaluation, arrays
-from flipdetect.metrics.intervals import METRICS, RESAMPLES, Interval, bootstrap_difference, bootstrap_intervals
+from flipdetect.metrics.bootstrap import METRICS, RESAMPLES, Estimate, bootstrap_ci, bootstrap_difference
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Difference:
     model: str
     base: str
     folder: str
-    intervals: Mapping[str, Interval]
+    intervals: Mapping[str, Estimate]
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON types."""
@@ -43,11 +43,11 @@ class Difference:
 
 def evaluation_intervals(
     evaluation: Evaluation, *, metrics: Sequence[str] = METRICS, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Interval]:
-    """Intervals of an evaluation's figures, by name; see `bootstrap_intervals`."""
+) -> dict[str, Estimate]:
+    """Intervals of an evaluation's figures, by name; see `bootstrap_ci`."""
     probabilities, targets = arrays(evaluation.judged, evaluation.classes)
     videos = [pair.record.video for pair in evaluation.judged]
-    return bootstrap_intervals(
+    return bootstrap_ci(
         probabilities, targets, videos, evaluation.threshold, metrics=metrics, resamples=resamples, seed=seed
     )
 
@@ -59,7 +59,7 @@ def difference(
     metrics: Sequence[str] = METRICS,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Interval]:
+) -> dict[str, Estimate]:
     """The second one's figures less the first one's, each at its own threshold; see `bootstrap_difference`.
 
     Raises:
@@ -113,6 +113,6 @@ def differences(
     return found
 
 
-def intervals_as_dict(intervals: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
+def intervals_as_dict(intervals: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
     """Value, bounds, number of videos, level and note of each, as JSON types."""
     return {name: asdict(each) for name, each in intervals.items()}

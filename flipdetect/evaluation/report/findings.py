@@ -24,9 +24,9 @@ from flipdetect.evaluation.report.saved import (
     read_pictured,
     read_scored,
 )
+from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
 from flipdetect.metrics.calibration import Reliability, reliability
 from flipdetect.metrics.clip import Confusion, clip_scores, clip_targets, confusion
-from flipdetect.metrics.intervals import Interval, bootstrap_intervals
 from flipdetect.metrics.threshold import ThresholdChoice, best_f1_threshold
 
 HEADLINES = ("f1", "precision", "recall", "accuracy", "auroc", "average_precision", "f1_at_0.5")
@@ -54,7 +54,7 @@ class Clips:
     threshold: float
     origin: str
     counts: Confusion
-    figures: Mapping[str, Interval]
+    figures: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class Findings:
     unreadable: tuple[tuple[str, str], ...]
     videos: int
     sources: int
-    headline: Mapping[str, Interval]
-    over_sources: Interval | None
+    headline: Mapping[str, Estimate]
+    over_sources: Estimate | None
     always: float
     counts: Confusion
     clips: tuple[Clips, ...]
@@ -146,7 +146,7 @@ def find(folder: Path, seed: int = 0) -> Findings:
         unreadable=everything.unreadable(),
         videos=len(set(videos)),
         sources=len(set(scored.sources) - {""}),
-        headline=bootstrap_intervals(p, targets, videos, judged.threshold, metrics=HEADLINES, seed=seed),
+        headline=bootstrap_ci(p, targets, videos, judged.threshold, metrics=HEADLINES, seed=seed),
         over_sources=_over_sources(scored, judged.threshold, seed),
         always=2 * share / (1 + share),
         counts=confusion(p, targets, judged.threshold),
@@ -160,11 +160,11 @@ def find(folder: Path, seed: int = 0) -> Findings:
     )
 
 
-def _over_sources(scored: Scored, threshold: float, seed: int) -> Interval | None:
+def _over_sources(scored: Scored, threshold: float, seed: int) -> Estimate | None:
     sources = set(scored.sources)
     if "" in sources or not FEWEST_SOURCES <= len(sources) < len(set(scored.videos)):
         return None
-    return bootstrap_intervals(
+    return bootstrap_ci(
         scored.probabilities, scored.targets, list(scored.sources), threshold, metrics=("f1",), seed=seed
     )["f1"]
 
@@ -175,7 +175,7 @@ def _clips(scored: Scored, judged: Judged, seed: int) -> Clips:
     targets = list(clip_targets(scored.videos, scored.targets).values())
     threshold, origin = judged.clip_thresholds.get(how, (judged.threshold, "that of frames"))
     values = np.array(list(scores.values()))
-    figures = bootstrap_intervals(values, targets, list(scores), threshold, metrics=OF_CLIPS, resamples=1000, seed=seed)
+    figures = bootstrap_ci(values, targets, list(scores), threshold, metrics=OF_CLIPS, resamples=1000, seed=seed)
     return Clips(how, threshold, origin, confusion(values, targets, threshold), figures)
 
 

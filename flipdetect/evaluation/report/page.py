@@ -17,8 +17,8 @@ from flipdetect.evaluation.report.findings import Findings
 from flipdetect.evaluation.report.parts import FEWEST_VIDEOS, comparisons
 from flipdetect.evaluation.report.reading import count, percent, read, suspect_sentences, with_bounds, worst_sentences
 from flipdetect.evaluation.report.saved import PicturedFrame
+from flipdetect.metrics.bootstrap import Estimate
 from flipdetect.metrics.clip import Confusion
-from flipdetect.metrics.intervals import Interval
 
 OWN = "flipdetect.evaluation.report"
 STYLE = ("flipdetect.outputs.report", "report.css")
@@ -196,11 +196,11 @@ def _number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _bounds(each: Interval) -> str:
+def _bounds(each: Estimate) -> str:
     return "no interval" if math.isnan(each.low) else f"{each.low:.3f} to {each.high:.3f}"
 
 
-def _range(each: Interval) -> str:
+def _range(each: Estimate) -> str:
     return "no interval" if math.isnan(each.low) else f"{each.low:.0%} to {each.high:.0%}"
 
 

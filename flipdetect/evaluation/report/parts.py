@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flipdetect.evaluation.grouping import Key, group_members
 from flipdetect.evaluation.report.keys import Column, columns_of
 from flipdetect.evaluation.report.saved import Judged, Scored
-from flipdetect.metrics.intervals import Interval, bootstrap_intervals
+from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
 
 MOST_PARTS = 12
 """Of a column with more values, only the worst are shown with their figures."""
@@ -40,7 +40,7 @@ class Compared:
         clearly_worse: whether it is worse than on the rest beyond chance, all comparisons of the report considered.
     """
 
-    share: Interval
+    share: Estimate
     frames: int
     rest: float
     lower_is_better: bool = False
@@ -235,13 +235,13 @@ def _compared(rows: NDArray[np.int64], whole: _Whole, *, of_positives: bool) -> 
     return Compared(share, len(chosen), rest, lower_is_better=not of_positives)
 
 
-def _share(rows: NDArray[np.int64], whole: _Whole, level: float, *, of_positives: bool) -> Interval:
+def _share(rows: NDArray[np.int64], whole: _Whole, level: float, *, of_positives: bool) -> Estimate:
     # The share called right is a recall, of frames that are all of one class.
     right = whole.called[rows] == of_positives
     videos = [whole.scored.videos[row] for row in rows]
-    share = bootstrap_intervals(
+    share = bootstrap_ci(
         right.astype(np.float64), np.ones(len(rows)), videos, 0.5, metrics=("recall",), resamples=RESAMPLES,
-        seed=whole.seed, level=level,
+        seed=whole.seed,
     )["recall"]  # fmt: skip
     if of_positives:
         return share
@@ -265,7 +265,7 @@ def _marked(part: Part, whole: _Whole, rows: NDArray[np.int64], level: float) ->
     return replace(part, found=marked(part.found, of_positives=True), alarms=marked(part.alarms, of_positives=False))
 
 
-def _differ(share: Interval, rest: Interval, *, lower_is_better: bool) -> bool:
+def _differ(share: Estimate, rest: Estimate, *, lower_is_better: bool) -> bool:
     """Whether the interval of the difference lies on the worse side of 0; never if a bound is not known."""
     worse, better = (share, rest) if lower_is_better else (rest, share)
     gap = worse.value - better.value

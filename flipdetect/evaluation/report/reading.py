@@ -18,7 +18,7 @@ from flipdetect.evaluation.report.parts import (
     suspects,
     worst_parts,
 )
-from flipdetect.metrics.intervals import Interval
+from flipdetect.metrics.bootstrap import Estimate
 
 FEW_VIDEOS = 30
 """Below so many, a sentence warns that the figures rest on few independent things."""
@@ -237,18 +237,18 @@ def describe(each: Slicing, part: Part, compared: Compared, positive: str) -> st
     frames = "of the other frames" if compared.lower_is_better else f"of the {positive} frames"
     return (
         f"{each.title[0].lower()}{each.title[1:]} is “{part.value}”: {percent(share.value)} {frames} {what} "
-        f"({share.level:.0%} interval {share.low:.0%} to {share.high:.0%}), against {percent(compared.rest)} "
+        f"(95% CI {share.low:.0%} to {share.high:.0%}), against {percent(compared.rest)} "
         f"on the rest ({count(compared.frames, 'frame')} of {count(share.videos, 'video')})."
     )
 
 
-def with_bounds(each: Interval) -> str:
+def with_bounds(each: Estimate) -> str:
     """`0.91 (95% interval 0.88 to 0.94)`."""
     if math.isnan(each.value):
         return "not defined"
     if math.isnan(each.low):
         return f"{each.value:.2f} (no interval: too few videos)"
-    return f"{each.value:.2f} ({each.level:.0%} interval {bounds(each.low, each.high)})"
+    return f"{each.value:.2f} (95% CI {bounds(each.low, each.high)})"
 
 
 def bounds(low: float | None, high: float | None, *, signed: bool = False) -> str:
