@@ -4,7 +4,7 @@
 # make docs    the documentation, into site/
 # make benchmark   speed and size against a plain PyTorch baseline, into docs/research/benchmarks.md: about 20 minutes;
 #                  ARGS='--only prediction', ARGS='--labelled frames/' and others: see scripts/benchmark.py --help
-# make figures pictures in images/ and tables of the README, from the results in docs/results
+# make figures pictures in docs/images and the tables, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
 PYTHON ?= python3

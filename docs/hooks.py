@@ -1,19 +1,8 @@
-"""MkDocs hooks: the commands' reference from the Typer application, and the README's pictures on the site."""
+"""MkDocs hook: the reference of the commands, from the Typer application."""
 
-from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File, Files
-
-ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = "<!-- commands -->"
-
-
-def on_files(files: Files, config: Any) -> Files:
-    """Add the pictures of images/, which README and site share, as images/NAME."""
-    for picture in sorted((ROOT / "images").glob("*.png")):
-        files.append(File.generated(config, f"images/{picture.name}", abs_src_path=str(picture)))
-    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

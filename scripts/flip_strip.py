@@ -2,7 +2,7 @@
 
 The clip is rendered, of a book that is in no training set (another seed than the embedded data's).
 
-Example: python scripts/flip_strip.py --checkpoint-path logs/tiny_cnn/version_0/best.ckpt --output images/flip_strip.png
+Example: python scripts/flip_strip.py --checkpoint-path best.ckpt --output docs/images/flip_strip.png
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
     set_up_logging()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint-path", type=Path, required=True, help="trained model")
-    parser.add_argument("--output", type=Path, default=Path("images/flip_strip.png"), help="PNG file to write")
+    parser.add_argument("--output", type=Path, default=Path("docs/images/flip_strip.png"), help="PNG file to write")
     parser.add_argument("--seed", type=int, default=UNSEEN_SEED, help="another seed, other books")
     parser.add_argument("--clip", type=int, default=0, help="number of the clip; even ones show a turn")
     parser.add_argument("--frames", type=int, default=10, help="frames of the strip")

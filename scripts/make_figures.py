@@ -1,4 +1,4 @@
-"""Make the pictures in images/ and the tables of the README anew, from the results files in docs/results.
+"""Make the pictures in docs/images and the tables of README and docs from the results files in docs/results.
 
 docs/results/published.yaml lists what is made of what. A table stands in the README between the lines
 <!-- figures:NAME --> and <!-- /figures -->; other text is left as it is. The same results make the same files.
