@@ -85,10 +85,11 @@ def _run(step: str, options: argparse.Namespace) -> None:
     elif step == "ship":
         _ship(options.output)
     elif step == "export":
-        _python("scripts/export_onnx.py", "--checkpoint-path", weights, "--output", weights.with_suffix(".onnx"))
+        exported = weights.with_suffix(".onnx")
+        _python("-m", "flipdetect.cli.main", "export", "--model", weights, "--output", exported)
         _python(
-            "scripts/quantize_onnx.py", "--checkpoint-path", weights.with_suffix(".onnx"),
-            "--calibration-path", RENDERED, "--output", weights.with_suffix(".int8.onnx"),
+            "-m", "flipdetect.cli.main", "export", "--model", exported, "--format", "onnx-int8",
+            "--data", RENDERED, "--output", weights.with_suffix(".int8.onnx"),
         )  # fmt: skip
     else:
         _fit_films(weights)
@@ -159,7 +160,7 @@ def _averaged(checkpoints: Sequence[Path]) -> TorchModel:
     """The mean of checkpoints of one model as a model (Wortsman et al., 2022, arXiv:2109.01903)."""
     from dataclasses import replace
 
-    from flipdetect.export.shipping import mean_tensors
+    from research.ship import mean_tensors
     from flipdetect.inference.torch_model import load_torch_model, read_model
 
     bundle = load_torch_model(checkpoints[0], "cpu")
@@ -168,7 +169,7 @@ def _averaged(checkpoints: Sequence[Path]) -> TorchModel:
 
 
 def _ship(output: Path) -> None:
-    from flipdetect.export.shipping import ship
+    from research.ship import ship
     from flipdetect.tasks.decision import Decision
 
     if not CHOICE.is_file():

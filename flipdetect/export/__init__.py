@@ -1,1 +1,1 @@
-"""From a checkpoint to files for others: the models that ship with the package, and their cards."""
+"""A trained model as an ONNX file: in float32, with float16 weights, or in 8-bit integers."""

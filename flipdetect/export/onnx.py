@@ -1,19 +1,22 @@
-"""A trained model becomes one ONNX file, with all that prediction needs: see `flipdetect.inference.onnx_model`."""
+"""Export a trained model to one ONNX file with all that prediction needs: see `flipdetect.inference.onnx_model`."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 import flipdetect
+from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
-from flipdetect.export.onnx_writing import check_packages, store_float16, write_model
-from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, file_digest
+from flipdetect.export.check import Difference, compare_models
+from flipdetect.export.onnx_writer import check_packages, store_float16, write_model
+from flipdetect.inference.model import Inputs
+from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel
 from flipdetect.models.base import FrameModel
 from flipdetect.models.evidence_maps import MAPS
@@ -26,11 +29,14 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "float16"]
 
 OPSET = 18
-"""The version of ONNX's operators that torch's exporter writes by itself, without converting."""
+"""The version of ONNX's operators that torch's exporter writes without a conversion."""
 PACKAGES = ("onnx", "onnxscript")
-"""What torch's exporter needs besides torch."""
+"""What torch's exporter needs in addition to torch."""
+LIMITS: dict[Precision, float] = {"float32": 1e-4, "float16": 1e-2}
+"""Largest accepted difference of probability. Another order of summation causes far less than the first; rounding
+weights to float16 (11 significant bits) stays below the second, and a mistake does not."""
 
-EXAMPLE_BATCH = 2  # of one frame, the exporter would take the batch's size for a constant
+EXAMPLE_BATCH = 2  # with one frame, the exporter would treat the batch size as a constant
 
 
 class _Exported(nn.Module):
@@ -43,93 +49,104 @@ class _Exported(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if not self.model.has_maps:
-            return self._tempered(self.model(frames))
+            return self._scaled(self.model(frames))
         logits, maps = self.model.forward_maps(frames)
-        return self._tempered(logits), maps[:, MAPS.index("hands")].sigmoid()
+        return self._scaled(logits), maps[:, MAPS.index("hands")].sigmoid()
 
-    def _tempered(self, logits: Tensor) -> Tensor:
+    def _scaled(self, logits: Tensor) -> Tensor:
         return logits if self.temperature == NO_TEMPERATURE else logits / self.temperature
 
 
-def export_onnx(bundle: TorchModel, path: Path, *, precision: Precision = "float32") -> Path:
-    """Write a trained model as one ONNX file, whole or not at all.
+def export_onnx(model: TorchModel, path: Path, *, precision: Precision = "float32") -> Path:
+    """Write a trained model as one ONNX file, atomically.
 
-    Its input is `frames` (B, C, H, W) float32, preprocessed, of any B; its outputs are `logits` (B,) float32, divided
-    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1. Under the
-    metadata key `flipdetect` stands a JSON object: `version` of its meaning, `name` of the model, `classes`,
-    `preprocess` (`PreprocessSpec.to_dict`), `threshold`, `temperature` (unless it is 1; for the record), `naming`,
-    `precision`, `source` (SHA-256 of the file that the model was loaded from) and `flipdetect`, the version that wrote
-    it. Operators are those of ONNX's opset 18.
+    Its input is `frames` (B, C, H, W) float32, preprocessed, with any B. Its outputs are `logits` (B,) float32, divided
+    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1. The metadata key `flipdetect`
+    contains a JSON object: `version` of its schema, `name` of the model, `classes`, `preprocess`
+    (`PreprocessSpec.to_dict`), `threshold`, `temperature` (unless it is 1; for the record), `naming`, `precision`,
+    `source` (SHA-256 of the file that the model was loaded from) and `flipdetect`, the version that wrote it. Operators
+    are those of ONNX's opset 18.
 
     Args:
-        bundle: the model, on any device.
-        path: the file; its folder is made if need be.
-        precision: of the stored weights. With "float16" the file is half as large; all is computed in float32, because
-            CPUs compute no faster in float16.
+        model: on any device.
+        path: the file; its folder is created if needed.
+        precision: of the stored weights. With "float16" the file is half as large; everything is computed in float32,
+            because CPUs are not faster in float16.
 
     Raises:
-        ModelError: if `precision` is no choice, packages are missing, the model cannot be expressed in
-            ONNX, does not fit float16, or makes a larger file than is loaded.
+        ModelError: if `precision` is unknown, packages are missing, the model cannot be expressed in ONNX, does not
+            fit float16, or exceeds the size that `load_onnx` accepts.
         OSError: if the file cannot be written.
     """
     if precision not in get_args(Precision):
         raise ModelError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
     check_packages(PACKAGES)
-    model = _graph(bundle)
-    _strip(model)
+    proto = _traced(model)
+    del proto.graph.value_info[:]
+    # Traces of the export, which contain paths of this machine.
+    for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
     if precision == "float16":
-        store_float16(model.graph)
-    write_model(model, _facts(bundle, precision), path)
+        store_float16(proto.graph)
+    packed = model.path.suffix == SUFFIX
+    facts = {
+        "version": ONNX_VERSION,
+        "name": model.path.stem if packed else type(model.task.model).__name__,
+        "classes": asdict(model.classes),
+        "preprocess": model.preprocess.to_dict(),
+        "threshold": model.threshold,
+        **({} if model.temperature == NO_TEMPERATURE else {"temperature": model.temperature}),
+        "naming": None if model.naming is None else asdict(model.naming),
+        "precision": precision,
+        "source": file_digest(model.path),
+        "flipdetect": flipdetect.__version__,
+    }
+    write_model(proto, facts, path)
     return path
 
 
-def _facts(bundle: TorchModel, precision: Precision) -> dict[str, Any]:
-    shipped = bundle.path.suffix == SUFFIX
-    return {
-        "version": ONNX_VERSION,
-        "name": bundle.path.stem if shipped else type(bundle.task.model).__name__,
-        "classes": asdict(bundle.classes),
-        "preprocess": bundle.preprocess.to_dict(),
-        "threshold": bundle.threshold,
-        **({} if bundle.temperature == NO_TEMPERATURE else {"temperature": bundle.temperature}),
-        "naming": None if bundle.naming is None else asdict(bundle.naming),
-        "precision": precision,
-        "source": file_digest(bundle.path),
-        "flipdetect": flipdetect.__version__,
-    }
+def export_checked(model: TorchModel, path: Path, frames: Inputs, *, precision: Precision = "float32") -> Difference:
+    """Export a model, and keep the file only if its probabilities equal the model's.
 
+    Args:
+        model, path, precision: as in `export_onnx`.
+        frames: to compare on, preprocessed, (N, C, H, W) float32, N at least 1.
 
-def _graph(bundle: TorchModel) -> ModelProto:
-    """The model as torch's exporter makes it of what it traces.
-
-    That exporter (`dynamo=True`), not the older one of TorchScript: the latter needs no further package but is
-    deprecated since torch 2.9.
+    Raises:
+        ModelError: as in `export_onnx`; or if probabilities differ by more than `LIMITS` allow. An existing file is
+            kept then.
+        OSError: if the file cannot be written.
     """
-    spec = bundle.preprocess
-    model = copy.deepcopy(bundle.task.model).cpu().to(memory_format=torch.contiguous_format)
+    with replacing(path) as part:
+        exported = load_onnx(export_onnx(model, part, precision=precision))
+        difference = compare_models(model, exported, frames)
+        if not difference.largest <= LIMITS[precision]:
+            raise ModelError(
+                f"the probabilities of the exported {model.path} differ by up to {difference.largest:.2g} on "
+                f"{difference.frames} frames; {LIMITS[precision]:g} is allowed. Nothing was written"
+            )
+    return difference
+
+
+def _traced(model: TorchModel) -> ModelProto:
+    """The graph as torch's exporter (`dynamo=True`) traces it; its older one, of TorchScript, is deprecated."""
+    spec = model.preprocess
+    network = copy.deepcopy(model.task.model).cpu().to(memory_format=torch.contiguous_format)
     frames = torch.zeros(EXAMPLE_BATCH, spec.channels, spec.height, spec.width)
     try:
         program = torch.onnx.export(
-            _Exported(model, bundle.temperature).eval(),
+            _Exported(network, model.temperature).eval(),
             (frames,),
             input_names=[INPUT],
-            output_names=[LOGITS, HANDS] if model.has_maps else [LOGITS],
+            output_names=[LOGITS, HANDS] if network.has_maps else [LOGITS],
             dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     except torch.onnx.OnnxExporterError as error:
-        raise ModelError(f"{type(model).__name__} cannot be expressed in ONNX: {error}") from error
+        raise ModelError(f"{type(network).__name__} cannot be expressed in ONNX: {error}") from error
     assert program is not None
     proto: ModelProto = program.model_proto
     return proto
-
-
-def _strip(model: ModelProto) -> None:
-    """Take out what describes the export rather than the model: shapes between nodes, and traces that name paths."""
-    graph = model.graph
-    del graph.value_info[:]
-    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")

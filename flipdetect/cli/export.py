@@ -1,0 +1,150 @@
+"""`flipdetect export`: write a trained model as an ONNX file that predicts without PyTorch, and check it."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flipdetect.cli.options import Output
+from flipdetect.errors import require_extra
+
+if TYPE_CHECKING:
+    from flipdetect.data.preprocess import PreprocessSpec
+    from flipdetect.inference.model import Inputs
+
+CHECKED, CALIBRATED = 64, 128
+"""Frames of --data on which the exported model is compared with the original, and on which integers are calibrated."""
+CHECKED_INT8 = 32
+UNSEEN_SEED = 1000
+SOURCES, TIMES = 2, (0.2, 0.4, 0.6, 0.8)
+"""Rendered books, each with a clip of a turn and one without, and the shares of a clip at which frames are taken."""
+
+logger = logging.getLogger(__name__)
+
+
+class Format(StrEnum):
+    """What to write."""
+
+    ONNX = "onnx"
+    FLOAT16 = "onnx-float16"
+    INT8 = "onnx-int8"
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|PATH",
+            help="A pretrained model's name, or a .ckpt or .safetensors file; for onnx-int8 also an exported .onnx.",
+        ),
+    ],
+    output: Output,
+    format: Annotated[  # noqa: A002 - the option's name
+        Format,
+        typer.Option(
+            "--format",
+            help="onnx: float32. onnx-float16: half the size, same speed. onnx-int8: a quarter of the size and about "
+            "half the time on processors with VNNI; needs --data.",
+        ),
+    ] = Format.ONNX,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="FOLDER",
+            help="Frames to check the file on, labelled or not; for onnx-int8 also to calibrate on, best those that "
+            "the model was trained on. Default: rendered ones, for a check.",
+        ),
+    ] = None,
+    reduce_range: Annotated[
+        bool | None,
+        typer.Option(
+            "--reduce-range/--no-reduce-range",
+            help="onnx-int8: 7-bit weights, for x86 processors without VNNI (most before 2019). Default: if this one "
+            "needs them.",
+        ),
+    ] = None,
+) -> None:
+    """Write a trained model as an ONNX file, which predicts without PyTorch.
+
+    The file is kept only if its probabilities are those of the model: they may differ by 0.0001 (onnx), 0.01
+    (onnx-float16), or 0.05 on average (onnx-int8).
+    """
+    if format is Format.INT8:
+        if data is None:
+            raise typer.BadParameter("onnx-int8 needs frames to calibrate on: give --data FOLDER", param_hint="--data")
+        _export_int8(model, output, data, reduce_range)
+        return
+    require_extra("train", "torch", "timm", "pytorch_lightning")
+    from flipdetect.export.check import sample_frames
+    from flipdetect.export.onnx import LIMITS, export_checked
+    from flipdetect.inference.torch_model import load_torch_model
+    from flipdetect.zoo import find_model
+
+    precision = "float16" if format is Format.FLOAT16 else "float32"
+    trained = load_torch_model(find_model(model), "cpu")
+    frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
+    difference = export_checked(trained, output, frames, precision=precision)
+    print(f"{output}: {output.stat().st_size:,} bytes")
+    print(
+        f"largest difference of probability on {difference.frames} frames: {difference.largest:.2g} "
+        f"({LIMITS[precision]:g} is allowed); frames that change class: {difference.flipped}"
+    )
+    if difference.hands is not None:
+        print(f"largest difference between maps of hands: {difference.hands:.2g}")
+
+
+def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None) -> None:
+    import numpy as np
+
+    from flipdetect.errors import DataError
+    from flipdetect.export.check import sample_frames
+    from flipdetect.export.quantize import quantize_checked
+    from flipdetect.inference.onnx_model import SUFFIX, load_onnx
+    from flipdetect.zoo import SHIPPED, find_model
+
+    source = find_model(model)
+    if model in SHIPPED:
+        source = source.with_suffix(SUFFIX)
+    with tempfile.TemporaryDirectory() as folder:
+        if source.suffix != SUFFIX:
+            require_extra("train", "torch", "timm", "pytorch_lightning")
+            from flipdetect.export.onnx import export_onnx
+            from flipdetect.inference.torch_model import load_torch_model
+
+            source = export_onnx(load_torch_model(source, "cpu"), Path(folder) / f"{source.stem}{SUFFIX}")
+        frames = sample_frames(data, load_onnx(source, 1).preprocess, CALIBRATED + CHECKED_INT8)
+        if len(frames) < 2 * CHECKED_INT8:
+            raise DataError(
+                f"{len(frames)} readable frames in {data} are too few: {2 * CHECKED_INT8} are needed at least; give "
+                "more of them"
+            )
+        checked = np.zeros(len(frames), np.bool_)
+        checked[np.linspace(0, len(frames) - 1, CHECKED_INT8).round().astype(int)] = True
+        logger.info("Calibrating on %d frames of %s", (~checked).sum(), data)
+        difference = quantize_checked(source, frames[~checked], frames[checked], output, reduce_range=reduce_range)
+        before, after = source.stat().st_size, output.stat().st_size
+    print(f"{output}: {after:,} bytes, {after / before:.2f} of the float32 file")
+    print(
+        f"difference of probability on {difference.frames} other frames: {difference.mean:.2g} on average, "
+        f"{difference.largest:.2g} at most; frames that change class: {difference.flipped}"
+    )
+
+
+def _rendered(spec: PreprocessSpec) -> Inputs:
+    """Rendered frames (16, C, H, W) float32, preprocessed, of books that no data set contains, compressed as JPEG."""
+    import numpy as np
+
+    from flipdetect.synth import SynthConfig, encode_frame, render_clip
+
+    config = SynthConfig(seed=UNSEEN_SEED, sources=SOURCES, clips_per_source=2)
+    clips = (render_clip(config, clip, TIMES) for clip in range(config.clips))
+    return np.stack([spec.load(encode_frame(frame)) for clip in clips for frame in clip])
