@@ -161,6 +161,7 @@ def _averaged(checkpoints: Sequence[Path]) -> TorchModel:
     from dataclasses import replace
 
     from research.ship import mean_tensors
+
     from flipdetect.inference.torch_model import load_torch_model, read_model
 
     bundle = load_torch_model(checkpoints[0], "cpu")
@@ -170,6 +171,7 @@ def _averaged(checkpoints: Sequence[Path]) -> TorchModel:
 
 def _ship(output: Path) -> None:
     from research.ship import ship
+
     from flipdetect.tasks.decision import Decision
 
     if not CHOICE.is_file():

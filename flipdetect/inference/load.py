@@ -108,7 +108,7 @@ def _is_stale(model: OnnxModel, path: Path) -> bool:
 
 
 def _export(path: Path) -> str:
-    return f"export it with scripts/export_onnx.py --checkpoint-path {path} --output {path.with_suffix(SUFFIX)}"
+    return f"export it with flipdetect export --model {path} --output {path.with_suffix(SUFFIX)}"
 
 
 def _refuse_gpu(device: str) -> None:

@@ -121,7 +121,7 @@ def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
         raise ModelError(f"{path} cannot be used: {error}") from error
     if CHECKPOINT_KEY not in found.metadata:
         other = "an ONNX file, but not one that flipdetect wrote" if found.has_graph else "no ONNX file of flipdetect"
-        raise ModelError(f"{path} is {other}; make one of a best.ckpt with scripts/export_onnx.py")
+        raise ModelError(f"{path} is {other}; create one from a best.ckpt with `flipdetect export`")
     facts = _facts(path, found.metadata[CHECKPOINT_KEY])
     session = _session(path, data, usable_cores() if threads is None else threads)
     try:
@@ -159,7 +159,7 @@ def file_digest(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     if not path.is_file():
-        raise ModelError(f"there is no file {path}; make one of a best.ckpt with scripts/export_onnx.py")
+        raise ModelError(f"there is no file {path}; create one from a best.ckpt with `flipdetect export`")
     try:
         size = path.stat().st_size
         if size > SIZE_LIMIT:
@@ -179,7 +179,7 @@ def _facts(path: Path, text: str) -> Mapping[str, Any]:
     if facts.get("version") != ONNX_VERSION:
         raise ModelError(
             f"{path} has version {facts.get('version')} of an exported model, this program reads {ONNX_VERSION}; "
-            "export it again with scripts/export_onnx.py, or use the flipdetect release that wrote it"
+            "export it again with `flipdetect export`, or use the flipdetect release that wrote it"
         )
     return facts
 

@@ -213,9 +213,10 @@ def card_markdown(facts: Mapping[str, Any]) -> str:
         temperature = f" Logits are divided by a temperature of {facts['temperature']:.4f} to become probabilities."
     metrics = "\n\n".join(f"### {title}\n\n{table('metric', v.items())}" for title, v in card["figures"].items())
     bullets = "\n".join(f"- {text}" for text in limits(facts))
+    colours = "RGB" if size["channels"] == 3 else "grey"
     return f"""# {card["name"]}
 
-{card["architecture"]}, {card["parameters"]:,} parameters. Input: one frame, {"RGB" if size["channels"] == 3 else "grey"}, \
+{card["architecture"]}, {card["parameters"]:,} parameters. Input: one frame, {colours}, \
 resized to {size["height"]}x{size["width"]} pixels (height x width, fit: {size["fit"]}). Output: the probability of \
 `{positive}`, against `{negative}`. This card is generated from the metadata of `{card["name"]}.safetensors`.
 
@@ -243,7 +244,8 @@ As a start for training: `weights: flipdetect`.
 
 ## Threshold
 
-{facts["threshold"]:.4f}: {card["threshold_origin"]}. From this probability on, a frame counts as `{positive}`.{temperature}
+{facts["threshold"]:.4f}: {card["threshold_origin"]}. From this probability on, a frame counts as `{positive}`.\
+{temperature}
 
 ## Metrics
 

@@ -1,4 +1,4 @@
-"""An exported model says what the trained one does, and carries all that prediction needs."""
+"""An exported model has the probabilities of the trained one, and all metadata that prediction needs."""
 
 import importlib.util
 from collections.abc import Callable
@@ -13,9 +13,9 @@ import torch
 import flipdetect
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
-from flipdetect.export.onnx import OPSET, export_onnx
-from flipdetect.export.onnx_writing import IR_VERSION
-from flipdetect.export.parity import LIMITS, Parity, export_checked, measure_parity
+from flipdetect.export.check import Difference, compare_models
+from flipdetect.export.onnx import LIMITS, OPSET, export_checked, export_onnx
+from flipdetect.export.onnx_writer import IR_VERSION
 from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.records import ClassNames
@@ -81,12 +81,12 @@ def test_the_temperature_is_in_the_graph(pair: tuple[TorchModel, OnnxModel]) -> 
 @pytest.mark.parametrize("count", [1, 7])
 def test_probabilities_and_maps_are_those_of_the_model(pair: tuple[TorchModel, OnnxModel], count: int) -> None:
     bundle, model = pair
-    parity = measure_parity(bundle, model, inputs(bundle, count))
-    assert parity.frames == count
-    assert parity.probability <= LIMITS["float32"] == 1e-4
-    assert parity.flipped == 0
-    assert (parity.hands is not None) == bundle.task.model.has_maps == model.has_maps
-    assert parity.hands is None or parity.hands <= 1e-4
+    difference = compare_models(bundle, model, inputs(bundle, count))
+    assert difference.frames == count
+    assert difference.largest <= LIMITS["float32"] == 1e-4
+    assert difference.flipped == 0
+    assert (difference.hands is not None) == bundle.task.model.has_maps == model.has_maps
+    assert difference.hands is None or difference.hands <= 1e-4
     assert len(np.unique(model.probabilities(inputs(bundle, count)))) == count
 
 
@@ -136,9 +136,9 @@ def test_float16_halves_the_file_and_changes_little(trained: Path, tmp_path: Pat
     frames = inputs(bundle, 5)
     path = tmp_path / "model.onnx"
     whole = export_onnx(bundle, path).stat().st_size
-    parity = export_checked(bundle, path, frames, precision="float16")
+    difference = export_checked(bundle, path, frames, precision="float16")
     assert 0.45 * whole < path.stat().st_size < 0.6 * whole
-    assert 0 < parity.probability <= LIMITS["float16"]
+    assert 0 < difference.largest <= LIMITS["float16"]
     assert load_onnx(path).probabilities(frames).dtype == np.float64
 
 
@@ -165,7 +165,7 @@ def test_a_file_that_says_something_else_is_not_kept(tmp_path: Path, monkeypatch
     assert sorted(found.name for found in tmp_path.iterdir()) == ["grey.ckpt", "model.onnx"]
 
 
-def test_parity_counts_what_differs(tmp_path: Path) -> None:
+def test_differences_are_counted(tmp_path: Path) -> None:
     bundle = grey_bundle(tmp_path)
     frames = inputs(bundle, 20)
     other = changed(grey_bundle(tmp_path), lambda model: model.head[1].bias.add_(1))
@@ -173,10 +173,11 @@ def test_parity_counts_what_differs(tmp_path: Path) -> None:
     low, high = (replace(one, threshold=float(np.median(scores))) for one in (bundle, other))
     changes = (scores[0] >= low.threshold) != (scores[1] >= low.threshold)
     assert changes.any()
-    largest = pytest.approx(np.abs(scores[0] - scores[1]).max(), rel=1e-5)
-    assert measure_parity(low, high, frames) == Parity(20, largest, None, int(changes.sum()))
+    differences = np.abs(scores[0] - scores[1])
+    mean, largest = (pytest.approx(value, rel=1e-5) for value in (differences.mean(), differences.max()))
+    assert compare_models(low, high, frames) == Difference(20, mean, largest, None, int(changes.sum()))
     with pytest.raises(ModelError, match="without a frame"):
-        measure_parity(low, high, frames[:0])
+        compare_models(low, high, frames[:0])
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +185,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "model.onnx"
     with pytest.raises(ModelError, match="float32, float16, got 'int8'"):
         export_onnx(bundle, path, precision="int8")  # type: ignore[arg-type]
-    monkeypatch.setattr("flipdetect.export.onnx_writing.SIZE_LIMIT", 1000)
+    monkeypatch.setattr("flipdetect.export.onnx_writer.SIZE_LIMIT", 1000)
     with pytest.raises(ModelError, match="1,000 at most"):
         export_onnx(bundle, path)
     find = importlib.util.find_spec

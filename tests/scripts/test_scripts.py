@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flipdetect.inference.torch_model import load_torch_model
-from flipdetect.zoo import SIZE_LIMIT
 from tests.conftest import REPOSITORY
 
 
@@ -84,27 +82,3 @@ def test_flip_strip_is_a_picture_of_several_frames(trained: Path, tmp_path: Path
 def test_flip_strip_refuses_what_is_no_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert script("flip_strip")(["--checkpoint-path", str(tmp_path / "absent.ckpt")]) == 1
     assert "there is no checkpoint" in capfd.readouterr().err
-
-
-def test_ship_weights_writes_a_model_and_its_card(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "figures.json").write_text('{"Books at home": {"f1": 0.75}}')
-    arguments = ["--checkpoint-path", str(trained), "--name", "tiny_cnn", "--output", str(tmp_path / "weights")]
-    assert script("ship_weights")([*arguments, "--figures", str(tmp_path / "figures.json")]) == 0
-    printed = capsys.readouterr().out
-    assert "tiny_cnn.safetensors" in printed
-    assert f"{SIZE_LIMIT:,}" in printed
-    assert "### Books at home" in (tmp_path / "weights" / "tiny_cnn.md").read_text("utf-8")
-    assert (
-        load_torch_model(tmp_path / "weights" / "tiny_cnn.safetensors").threshold == load_torch_model(trained).threshold
-    )
-
-
-def test_ship_weights_refuses_another_architecture(
-    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--checkpoint-path", str(trained), "--name", "mobilenet_v2", "--output", str(tmp_path / "weights")]
-    assert script("ship_weights")(arguments) == 1
-    assert "holds a TinyCNN" in capfd.readouterr().err
-    assert not (tmp_path / "weights").exists()
