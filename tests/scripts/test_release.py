@@ -23,6 +23,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "release", module)
+    monkeypatch.syspath_prepend(REPOSITORY / "scripts")
     spec.loader.exec_module(module)
     monkeypatch.chdir(tmp_path)
     return module
