@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tabulate import tabulate
@@ -112,6 +113,23 @@ class TrainCLI(LightningCLI):
             name = str(callback.get("class_path", "")).rsplit(".", 1)[-1]
             if "init_args" in callback and (kind is None or name == kind.__name__):
                 yield callback.init_args
+
+
+class _Unbuilt(TrainCLI):
+    """Parses and checks the configuration, and builds no model, data or trainer."""
+
+    def instantiate_classes(self) -> None:
+        """Build nothing."""
+
+
+def resolve_config(args: Sequence[str]) -> dict[str, Any]:
+    """The complete configuration that arguments of `train.py` describe, every default filled in.
+
+    Raises:
+        SystemExit: if it is refused; the reason is on standard error.
+    """
+    config: dict[str, Any] = yaml.safe_load(_Unbuilt(args).resolved)
+    return config
 
 
 def run(args: Sequence[str]) -> int:

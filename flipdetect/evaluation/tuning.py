@@ -1,280 +1,300 @@
-"""A sweep: trainings of one configuration with values that Optuna draws, the hopeless ones ended early.
+"""Hyperparameter search with Optuna: trainings of one configuration with drawn values, poor ones stopped early.
 
-Trials and their values per epoch lie in a database, so that the same command goes on where it was stopped. Values are
-drawn by a tree-structured Parzen estimator (Bergstra et al., 2011); a trial ends early if its best value so far is
-below the median of the earlier ones at that epoch (Golovin et al., 2017). The split is the configuration's own: nothing
-of the test side is looked at.
+Trials lie in a database, so that the same command continues a study. Values are drawn by a tree-structured Parzen
+estimator (Bergstra et al., 2011); a trial is stopped early if its best value so far is below the median of the earlier
+ones at that epoch (Golovin et al., 2017). The test split is never evaluated.
 """
 
 from __future__ import annotations
 
-import copy
-import gc
-import json
 import logging
-import os
-import platform
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 import yaml
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+from tabulate import tabulate
 
-from flipdetect.atomic import write_text
+from flipdetect.atomic import write_csv, write_text
 from flipdetect.errors import ConfigError
-from flipdetect.evaluation.config_overrides import Config
-from flipdetect.evaluation.search_space import Range, Value, with_values
+from flipdetect.evaluation.study import Config, Training, full_key, with_loggers, with_values
 
 logger = logging.getLogger(__name__)
 
-Fit = Callable[[Path, str, Callable[[int, float], bool]], None]
-"""Trains: configuration file, metric, and what is told it after each epoch and may end the training."""
+Space = dict[str, BaseDistribution]
+Fit = Callable[[Path, optuna.Trial], tuple[float | None, int]]
+"""Trains a configuration file and reports to the trial; returns the best value and the number of epochs."""
 
-REMEDY = "pip install 'flipdetect[tune]'"
 STARTUP_TRIALS = 5
-"""Trials that are all finished before any is ended early."""
+"""Trials that all run to their end before any is stopped early."""
 WARMUP_EPOCHS = 3
 """Epochs that every trial gets."""
-# They draw pictures, which a sweep throws away.
-_LEFT_OUT = ("AugmentedBatch", "EvaluationCurves", "WorstMistakes", "EvidenceMaps")
-_ERROR_LENGTH = 500
-_INTERRUPTED = "interrupted"
-"""Attribute of a study: the numbers of such trials."""
+HEARTBEAT_S = 60
+"""How often a running trial reports to the database; one silent for twice as long was killed, and is retried."""
+BEST_FILE, TRIALS_FILE, HISTORY_FILE = "best.yaml", "trials.csv", "history.png"
+_PICTURES = ("AugmentedBatch", "EvaluationCurves", "WorstMistakes", "EvidenceMaps")
+_FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "float": {"low": float, "high": float, "step": float},
+    "log": {"low": float, "high": float},
+    "int": {"low": int, "high": int, "step": int},
+    "categorical": {"choices": list},
+}
+"""Fields of each kind of range, and their types."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is varied, and by what it is judged.
+    """What is varied, and by which metric trials are compared.
 
     Attributes:
         name: of the study in the database.
-        config: complete, as `train.py` takes it.
-        space: what is drawn.
-        metric: logged by validation; the best value over a trial's epochs counts.
-        maximize: whether more of it is better.
-        folder: where trials lie, `trial_0000` and so on.
+        config: complete, as `train.py --print_config` shows it.
+        space: by dotted name.
+        metric: logged by validation; a trial counts by its best epoch.
+        folder: trials lie in `trial_0000` and so on below it.
     """
 
     name: str
     config: Config
-    space: tuple[Range, ...]
+    space: Space
     metric: str
-    maximize: bool
     folder: Path
 
+    @property
+    def direction(self) -> str:
+        """A loss is minimized, every other metric maximized."""
+        return "minimize" if self.metric.endswith("_loss") else "maximize"
+
     def fingerprint(self) -> str:
-        """What a study's trials must have in common to be compared, as text."""
-        varied = {each.name: None for each in self.space}
-        fixed = with_values(self.config, varied)
-        return json.dumps([fixed, [repr(each) for each in self.space], self.metric], sort_keys=True, default=str)
+        """Equal for sweeps whose trials can be compared."""
+        ranges = {name: repr(distribution) for name, distribution in self.space.items()}
+        fixed = with_values(self.config, dict.fromkeys(self.space))
+        return Training(self.name, {"fixed": fixed, "ranges": ranges, "metric": self.metric}).fingerprint
 
-    def trial_config(self, values: dict[str, Value], number: int) -> Config:
-        """The configuration of one trial: its values, a folder and a log of its own, no pictures."""
-        config = copy.deepcopy(with_values(self.config, values))
-        trainer = config["trainer"]
-        trainer["logger"] = [
-            {
-                "class_path": "flipdetect.callbacks.ResumableCSVLogger",
-                "init_args": {"save_dir": str(self.folder), "name": f"trial_{number:04d}"},
-            }
-        ]
+    def write_trial(self, trial: optuna.Trial) -> Path:
+        """Write the configuration of a trial, without pictures and TensorBoard; returns its path."""
+        config = with_values(self.config, trial.params)
+        trainer, name = config["trainer"], f"trial_{trial.number:04d}"
+        csv_logger = {"class_path": "flipdetect.callbacks.ResumableCSVLogger", "init_args": {"save_dir": ""}}
+        trainer |= {"logger": [csv_logger], "enable_model_summary": False}
         trainer["callbacks"] = [
-            entry
-            for entry in trainer.get("callbacks") or []
-            if str(entry.get("class_path", "")).rpartition(".")[2] not in _LEFT_OUT
+            entry for entry in trainer.get("callbacks") or [] if not entry["class_path"].endswith(_PICTURES)
         ]
-        trainer["enable_model_summary"] = False
-        config["ckpt_path"] = None
-        return config
+        path = self.folder / name / "config.yaml"
+        config = with_loggers(config, self.folder, name)
+        write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        return path
 
 
-def open_study(sweep: Sweep, storage: str, seed: int) -> Any:
-    """The study in a database, made if need be.
+def load_space(path: Path, config: Config) -> Space:
+    """Read a search space: dotted names mapped to a kind and its limits.
 
     Args:
-        sweep: what it must be about.
-        storage: a database's address, such as `sqlite:///tune.db`.
-        seed: of what is drawn.
+        path: YAML file; `configs/tune/tiny_cnn.yaml` explains its format.
+        config: the complete configuration whose values are varied.
 
     Raises:
-        ConfigError: if Optuna is not installed, the database cannot be opened, or it holds a study of that name about
-            another configuration or search space.
+        ConfigError: if the file cannot be read, a name is not in the configuration, or a range is invalid.
     """
     try:
-        import optuna
-    except ImportError as error:
-        raise ConfigError(f"sweeps need Optuna, which is not installed; {REMEDY}") from error
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(content, Mapping) or not content:
+        raise ConfigError(f"{path} must map names of values, such as model.lr, to their ranges; got {content!r}")
+    space: Space = {}
+    for key, entry in content.items():
+        try:
+            name = full_key(str(key), config)
+            if name in space:
+                raise ValueError("is listed twice")
+            space[name] = _distribution(entry)
+        except (ConfigError, ValueError, TypeError) as error:
+            raise ConfigError(f"{path}, {key}: {error}") from error
+    return space
+
+
+def _distribution(entry: Any) -> BaseDistribution:
+    kind = entry.get("kind") if isinstance(entry, Mapping) else None
+    if kind not in _FIELDS:
+        raise ValueError(f"needs a kind out of {', '.join(_FIELDS)}, got {entry!r}")
+    types = _FIELDS[kind]
+    given = {name: value for name, value in entry.items() if name != "kind"}
+    if wrong := (set(given) - set(types)) | (set(types) - set(given) - {"step"}):
+        raise ValueError(f"kind {kind} takes {', '.join(types)}; wrong or missing: {', '.join(sorted(wrong))}")
+    values = {name: types[name](value) for name, value in given.items()}  # YAML reads 1e-4 as text
+    if kind == "categorical":
+        if len(values["choices"]) < 2:
+            raise ValueError(f"choices must be at least two, got {given['choices']!r}")
+        return CategoricalDistribution(values["choices"])
+    if not values["low"] < values["high"]:
+        raise ValueError(f"low must be below high, got {given['low']} and {given['high']}")
+    if kind == "int":
+        return IntDistribution(**values)
+    return FloatDistribution(**values, log=kind == "log")
+
+
+def open_study(sweep: Sweep, storage: str, seed: int) -> optuna.Study:
+    """Open the study in a database, or create it.
+
+    Args:
+        sweep: what the study is about.
+        storage: URL of a database, such as `sqlite:///tune.db`.
+        seed: of the sampler.
+
+    Raises:
+        ConfigError: if the database cannot be opened, or holds a study of that name about something else.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
     try:
+        database = optuna.storages.RDBStorage(
+            storage, heartbeat_interval=HEARTBEAT_S, heartbeat_stale_trial_callback=retry
+        )
         study = optuna.create_study(
             study_name=sweep.name,
-            storage=storage,
+            storage=database,
             load_if_exists=True,
-            direction="maximize" if sweep.maximize else "minimize",
+            direction=sweep.direction,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS),
         )
-        known = study.user_attrs.get("fingerprint")
-        if known is None:
-            study.set_user_attr("fingerprint", sweep.fingerprint())
     except Exception as error:  # each database has errors of its own
         raise ConfigError(f"the study cannot be opened in {storage}: {error}; correct --storage") from error
-    if known not in (None, sweep.fingerprint()):
+    if study.user_attrs.get("fingerprint", sweep.fingerprint()) != sweep.fingerprint():
         raise ConfigError(
-            f"the study {sweep.name!r} in {storage} has another configuration, search space or metric, so that its "
-            "trials cannot be compared with new ones; take another --study, or another --storage"
+            f"the study {sweep.name!r} in {storage} has another configuration, search space or metric, so its trials "
+            "cannot be compared with new ones; give another --study, or another --storage"
         )
-    _release_orphans(study)
-    # The sequence of a seed begins anew with each start: without the count, the first draws would be repeated.
+    study.set_user_attr("fingerprint", sweep.fingerprint())
+    # A seed's sequence starts over with each process: without the count, the first draws would be repeated.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     return study
 
 
-def run_trials(study: Any, sweep: Sweep, fit: Fit, trials: int, timeout_s: float | None = None) -> None:
-    """Train until the study has a number of trials. A trial that fails is recorded, and the rest goes on.
+def run_trials(study: optuna.Study, sweep: Sweep, fit: Fit, trials: int, timeout_s: float | None = None) -> None:
+    """Train until the study has a number of trials; a trial that fails is recorded, and the study continues.
 
     Args:
         study: of `open_study`.
         sweep: what it is about.
         fit: trains.
-        trials: that the study is to have in all, those of earlier calls included.
-        timeout_s: seconds after which no further one is begun.
+        trials: of the study in total, those of earlier calls included.
+        timeout_s: seconds after which no trial is started.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C; the values of the interrupted trial are the next ones to be tried.
+        KeyboardInterrupt: after Ctrl-C; the values of the interrupted trial are tried first next time.
     """
-    started = time.monotonic()
-    while (number := len(finished(study))) < trials:
-        if timeout_s is not None and time.monotonic() - started > timeout_s:
-            logger.info("The time is up after %d of %d trials; the same command goes on", number, trials)
-            return
-        trial = study.ask()
-        trial.set_user_attr("process", _process())
-        _run(study, trial, sweep, fit)
-        gc.collect()
+
+    def objective(trial: optuna.Trial) -> float:
+        _draw(trial, sweep.space)
+        logger.info("Trial %d: %s", trial.number, ", ".join(f"{n}={value}" for n, value in trial.params.items()))
+        started = time.monotonic()
+        try:
+            best, epochs = fit(sweep.write_trial(trial), trial)
+        except KeyboardInterrupt:
+            study.enqueue_trial(trial.params)
+            raise
+        except optuna.TrialPruned:
+            logger.info("Trial %d was stopped early", trial.number)
+            raise
+        except Exception as error:
+            trial.set_user_attr("error", f"{type(error).__name__}: {error}"[:500])
+            logger.warning("Trial %d failed: %s", trial.number, error)
+            raise
+        finally:
+            trial.set_user_attr("seconds", round(time.monotonic() - started, 1))
+        if best is None:
+            trial.set_user_attr("error", f"no finite {sweep.metric} in any epoch")
+            raise ConfigError(trial.user_attrs["error"])
+        logger.info("Trial %d finished after %d epochs: %s %.4f", trial.number, epochs, sweep.metric, best)
+        return best
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    # One at a time, since other processes may work on the same study.
+    while len(finished(study)) < trials and (deadline is None or time.monotonic() < deadline):
+        study.optimize(objective, n_trials=1, catch=(Exception,), gc_after_trial=True)
 
 
-def finished(study: Any) -> list[Any]:
-    """Trials that ran to an end, good or bad; interrupted ones do not count, as their values are tried again."""
-    left = interrupted(study)
+def _draw(trial: optuna.Trial, space: Space) -> None:
+    for name, range_ in space.items():
+        if isinstance(range_, CategoricalDistribution):
+            trial.suggest_categorical(name, range_.choices)
+        elif isinstance(range_, IntDistribution):
+            trial.suggest_int(name, range_.low, range_.high, step=range_.step)
+        elif isinstance(range_, FloatDistribution):
+            trial.suggest_float(name, range_.low, range_.high, step=range_.step, log=range_.log)
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that ran to an end, successful or not; interrupted ones do not count, since their values are retried."""
     return [
-        trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and trial.number not in left
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or "error" in trial.user_attrs
     ]
 
 
-def interrupted(study: Any) -> frozenset[int]:
-    """Numbers of the trials that were interrupted."""
-    return frozenset(study.user_attrs.get(_INTERRUPTED, ()))
-
-
-def best_trial(study: Any) -> Any:
-    """The best complete trial.
+def write_results(study: optuna.Study, sweep: Sweep) -> str:
+    """Write the table and the plot of all trials; returns the ten best as a table.
 
     Raises:
-        ConfigError: if there is none.
+        OSError: if a file cannot be written.
     """
-    complete = [trial for trial in finished(study) if trial.state.name == "COMPLETE"]
-    if not complete:
-        errors = [str(trial.user_attrs.get("error")) for trial in finished(study) if trial.user_attrs.get("error")]
-        why = f"; the last one: {errors[-1]}" if errors else ""
-        raise ConfigError(f"no trial of {study.study_name!r} came to a result, so that there is no best one{why}")
-    sign = -1 if study.direction.name == "MAXIMIZE" else 1
-    return min(complete, key=lambda trial: (sign * trial.value, trial.number))
+    from optuna.visualization.matplotlib import plot_optimization_history
+
+    columns = ("trial", "state", sweep.metric, "seconds", "error", *sweep.space)
+    rows = [
+        (trial.number, trial.state.name.lower(), trial.value, trial.user_attrs.get("seconds"),
+         trial.user_attrs.get("error"), *(trial.params.get(name) for name in sweep.space))
+        for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
+    ]  # fmt: skip
+    write_csv(sweep.folder / TRIALS_FILE, columns, (["" if v is None else v for v in row] for row in rows))
+    complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
+    if complete:
+        axes = plot_optimization_history(study, target_name=sweep.metric)
+        axes.figure.savefig(sweep.folder / HISTORY_FILE, dpi=120, bbox_inches="tight")
+    complete.sort(key=lambda trial: trial.value or 0.0, reverse=sweep.direction == "maximize")
+    shown = [[trial.number, trial.value, *(trial.params[name] for name in sweep.space)] for trial in complete[:10]]
+    headers = ["trial", sweep.metric, *(name.rpartition(".")[2] for name in sweep.space)]
+    states = [row[1] for row in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return f"{tabulate(shown, headers=headers, floatfmt='.4g')}\n\n{len(rows)} trials: {counts or 'none'}"
 
 
-def _run(study: Any, trial: Any, sweep: Sweep, fit: Fit) -> None:
-    """One trial, recorded whatever happens."""
-    from optuna.trial import TrialState
+def write_best(study: optuna.Study, sweep: Sweep, configs: Sequence[str]) -> Path:
+    """Write the best trial's configuration as a complete one; returns its path.
 
-    values = {each.name: each.draw(trial) for each in sweep.space}
-    path = sweep.folder / f"trial_{trial.number:04d}" / "config.yaml"
-    write_text(path, yaml.safe_dump(sweep.trial_config(values, trial.number), sort_keys=False, allow_unicode=True))
-    drawn = ", ".join(f"{name.rpartition('.')[2]}={_short(value)}" for name, value in values.items())
-    logger.info("Trial %d: %s", trial.number, drawn)
-    listener = _Listener(trial, sweep.maximize)
-    started = time.monotonic()
-    error = ""
-    try:
-        fit(path, sweep.metric, listener)
-    except KeyboardInterrupt:
-        _give_up(study, trial.number, trial.params)
-        raise
-    except Exception as caught:  # whatever a training dies of, the sweep is to outlive it
-        error = f"{type(caught).__name__}: {caught}"[:_ERROR_LENGTH]
-    if not error and listener.best is None:
-        error = f"no finite {sweep.metric} in any epoch"
-    for name, value in (
-        ("seconds", round(time.monotonic() - started, 1)), ("epochs", len(listener.values)), ("error", error)
-    ):  # fmt: skip
-        trial.set_user_attr(name, value)
-    if error:
-        study.tell(trial, state=TrialState.FAIL)
-        logger.warning("Trial %d failed: %s", trial.number, error)
-        return
-    if listener.pruned:
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        study.tell(trial, listener.best)
-    how = "ended early" if listener.pruned else "done"
-    logger.info(
-        "Trial %d %s after %d epochs: %s %.4f", trial.number, how, len(listener.values), sweep.metric, listener.best
-    )
+    Args:
+        study: the study.
+        sweep: what it is about.
+        configs: what was swept, for the file's first line.
 
-
-class _Listener:
-    """Hears a trial's metric after each epoch, passes the best so far on, and says when it is hopeless."""
-
-    def __init__(self, trial: Any, maximize: bool) -> None:
-        self._trial = trial
-        self._better = max if maximize else min
-        self.values: list[float] = []
-        self.best: float | None = None
-        self.pruned = False
-
-    def __call__(self, epoch: int, value: float) -> bool:
-        self.values.append(value)
-        if value == value:  # not NaN
-            self.best = value if self.best is None else self._better(self.best, value)
-        if self.best is not None:
-            self._trial.report(self.best, epoch)
-            self.pruned = bool(self._trial.should_prune())
-        return self.pruned
-
-
-def _release_orphans(study: Any) -> None:
-    """Give up trials whose process was killed on this machine."""
-    from optuna.trial import TrialState
-
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        machine, _, number = str(trial.user_attrs.get("process", "")).rpartition(":")
-        if machine == platform.node() and not _is_alive(int(number)):
-            _give_up(study, trial.number, trial.params)
-
-
-def _give_up(study: Any, number: int, values: dict[str, Value]) -> None:
-    """End a trial that was interrupted; its values are the next ones to be tried."""
-    from optuna.trial import TrialState
-
-    study.set_user_attr(_INTERRUPTED, [*study.user_attrs.get(_INTERRUPTED, []), number])
-    study.tell(number, state=TrialState.FAIL)
-    if values:
-        study.enqueue_trial(values)
-
-
-def _process() -> str:
-    return f"{platform.node()}:{os.getpid()}"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _short(value: Value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    Raises:
+        ConfigError: if no trial is complete.
+    """
+    best = None
+    with suppress(ValueError):
+        best = study.best_trial
+    if best is None:
+        errors = [trial.user_attrs["error"] for trial in finished(study) if "error" in trial.user_attrs]
+        reason = f"; the last error: {errors[-1]}" if errors else ""
+        raise ConfigError(f"no trial of {study.study_name!r} is complete, so there is no best one{reason}")
+    path = sweep.folder / BEST_FILE
+    head = [
+        f"# Best trial ({best.number}) of the study {sweep.name!r} of {', '.join(configs)}: validation {sweep.metric} "
+        f"{best.value:.4f}.",
+        f"# Run: python train.py --config {path}",
+        *(f"#   {name}: {value!r}" for name, value in best.params.items()),
+    ]
+    config = {**with_values(sweep.config, best.params), "ckpt_path": None}
+    write_text(path, "\n".join(head) + "\n" + yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return path

@@ -1,8 +1,6 @@
-"""Sweeps: what is counted, gone on with, ended early and recorded, over trainings that are made up."""
+"""Hyperparameter search: search spaces, resuming, pruning, failures, results; the trainings are simulated."""
 
 import csv
-import json
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,24 +12,44 @@ import yaml
 from PIL import Image
 
 from flipdetect.errors import ConfigError
-from flipdetect.evaluation.search_space import Range
-from flipdetect.evaluation.tuning import Fit, Sweep, best_trial, finished, interrupted, open_study, run_trials
-from flipdetect.evaluation.tuning_files import trials_table, write_best, write_trials
+from tests.conftest import REPOSITORY
 
-pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna")
+
+from flipdetect.evaluation.tuning import (  # noqa: E402 - needs Optuna
+    Fit,
+    Sweep,
+    finished,
+    load_space,
+    open_study,
+    run_trials,
+    write_best,
+    write_results,
+)
 
 CONFIG: dict[str, Any] = {
     "seed_everything": 0,
-    "trainer": {"logger": True, "callbacks": [{"class_path": "a.EarlyStopping"}, {"class_path": "b.WorstMistakes"}]},
-    "model": {"class_path": "x.Y", "init_args": {"lr": 0.1}},
+    "trainer": {
+        "logger": [{"class_path": "x.CSVLogger", "init_args": {"save_dir": "logs"}}],
+        "callbacks": [{"class_path": "a.EarlyStopping"}, {"class_path": "b.WorstMistakes"}],
+    },
+    "model": {"class_path": "x.TinyCNNClassifier", "init_args": {"lr": 0.1, "width": 16, "weights": "none"}},
+    "data": {"batch_size": 32, "augment": None},
     "ckpt_path": "last",
 }
-SPACE = (Range("model.init_args.lr", "log", 1e-4, 1.0),)
+RATE = "model.init_args.lr"
+
+
+def space_file(folder: Path, content: Any) -> Path:
+    path = folder / "space.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
-    return Sweep("mine", CONFIG, SPACE, "val_f1", True, tmp_path / "runs")
+    space = load_space(space_file(tmp_path, {"model.lr": {"kind": "log", "low": "1e-4", "high": 1}}), CONFIG)
+    return Sweep("mine", CONFIG, space, "val_f1", tmp_path / "runs")
 
 
 @pytest.fixture
@@ -45,59 +63,90 @@ def storage(tmp_path: Path) -> Iterator[str]:
 def learning(score: Callable[[float], float], epochs: int = 6) -> Fit:
     """A training whose metric rises over the epochs to what the learning rate is worth."""
 
-    def fit(path: Path, metric: str, report: Callable[[int, float], bool]) -> None:
-        rate = yaml.safe_load(path.read_text())["model"]["init_args"]["lr"]
+    def fit(path: Path, trial: Any) -> tuple[float, int]:
+        final = score(yaml.safe_load(path.read_text())["model"]["init_args"]["lr"])
         for epoch in range(epochs):
-            if report(epoch, score(rate) * (epoch + 1) / epochs):
-                return
+            trial.report(final * (epoch + 1) / epochs, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return final, epochs
 
     return fit
 
 
-def test_a_sweep_finds_better_values_and_ends_hopeless_trials_early(sweep: Sweep, storage: str) -> None:
+def test_each_kind_of_range_is_read(tmp_path: Path) -> None:
+    content = {
+        "model.lr": {"kind": "log", "low": "1e-4", "high": 0.1},  # YAML reads 1e-4 as text
+        "model.init_args.width": {"kind": "int", "low": 8, "high": 32, "step": 8},
+        "data.batch_size": {"kind": "categorical", "choices": [16, 32]},
+        "model.init_args.weights": {"kind": "categorical", "choices": ["none", None]},
+    }
+    space = load_space(space_file(tmp_path, content), CONFIG)
+    assert set(space) == {RATE, "model.init_args.width", "data.batch_size", "model.init_args.weights"}
+    assert space[RATE] == optuna.distributions.FloatDistribution(1e-4, 0.1, log=True)
+    assert space["model.init_args.width"] == optuna.distributions.IntDistribution(8, 32, step=8)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"model.learning_rate": {"kind": "log", "low": 1e-4, "high": 1.0}}, "learning_rate"),
+        ({"data.batchsize": {"kind": "int", "low": 1, "high": 3}}, "did you mean data.batch_size"),
+        ({"data": {"kind": "int", "low": 1, "high": 3}}, "has no value data"),
+        ({"model.lr": {"kind": "uniform", "low": 0, "high": 1}}, "needs a kind out of float, log"),
+        ({"model.lr": [0.1, 0.2]}, "needs a kind"),
+        ({"model.lr": {"kind": "log", "low": 0, "high": 1}}, "model.lr"),
+        ({"model.lr": {"kind": "float", "low": 1, "high": 1}}, "low must be below high"),
+        ({"model.lr": {"kind": "float", "low": 0}}, "missing: high"),
+        ({"model.lr": {"kind": "log", "low": 0.1, "high": 1, "step": 0.1}}, "kind log takes low, high"),
+        ({"model.lr": {"kind": "float", "low": "small", "high": 1}}, "small"),
+        ({"data.batch_size": {"kind": "categorical", "choices": [8]}}, "at least two"),
+        ({"model.lr": {"kind": "float", "low": 0, "high": 1}, RATE: {"kind": "float", "low": 0, "high": 1}}, "twice"),
+        ("- a\n- b\n", "must map names"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_an_invalid_space_is_refused_by_name(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_space(space_file(tmp_path, content), CONFIG)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "tune").glob("*.yaml")), ids=lambda path: path.stem)
+def test_spaces_of_the_package_fit_their_configurations(path: Path) -> None:
+    from flipdetect.cli.lightning_cli import resolve_config
+
+    space = load_space(path, resolve_config(["--config", str(REPOSITORY / "configs" / path.name)]))
+    assert len(space) >= 8
+    assert RATE in space
+
+
+def test_a_study_finds_better_values_and_stops_poor_trials_early(sweep: Sweep, storage: str) -> None:
     study = open_study(sweep, storage, seed=0)
     run_trials(study, sweep, learning(lambda rate: 1 - abs(rate - 0.01)), trials=10)
     states = [trial.state.name for trial in finished(study)]
     assert len(states) == 10
     assert states[:5] == ["COMPLETE"] * 5
     assert "PRUNED" in states
-    assert best_trial(study).value > 0.95
-    early = next(trial for trial in finished(study) if trial.state.name == "PRUNED")
-    assert 3 < early.user_attrs["epochs"] < 6
-
-
-def test_the_best_configuration_is_a_normal_file(sweep: Sweep, storage: str) -> None:
-    study = open_study(sweep, storage, seed=0)
-    run_trials(study, sweep, learning(lambda rate: rate), trials=3)
-    path = write_best(study, sweep, ["configs/x.yaml"])
-    best = yaml.safe_load(path.read_text())
-    assert best["model"]["init_args"]["lr"] == best_trial(study).params["model.init_args.lr"]
+    assert study.best_value > 0.95
+    best = yaml.safe_load(write_best(study, sweep, ["configs/x.yaml"]).read_text())
+    assert best["model"]["init_args"]["lr"] == study.best_params[RATE]
     assert best["trainer"] == CONFIG["trainer"]
     assert best["ckpt_path"] is None
-    assert "python train.py --config" in path.read_text()
-
-
-def test_trials_have_a_log_of_their_own_and_draw_no_pictures(sweep: Sweep) -> None:
-    trial = sweep.trial_config({"model.init_args.lr": 0.5}, 7)
+    trial = yaml.safe_load((sweep.folder / "trial_0007" / "config.yaml").read_text())
     assert trial["trainer"]["callbacks"] == [{"class_path": "a.EarlyStopping"}]
     assert trial["trainer"]["logger"][0]["init_args"]["name"] == "trial_0007"
-    assert trial["ckpt_path"] is None
-    assert CONFIG["trainer"]["logger"] is True
 
 
-def test_the_same_call_goes_on_and_does_not_repeat_itself(sweep: Sweep, storage: str) -> None:
+def test_the_same_call_continues_without_repeating_itself(sweep: Sweep, storage: str) -> None:
     run_trials(open_study(sweep, storage, seed=0), sweep, learning(lambda rate: rate), trials=2)
     study = open_study(sweep, storage, seed=0)
     run_trials(study, sweep, learning(lambda rate: rate), trials=4)
     run_trials(study, sweep, learning(lambda rate: rate), trials=4)
-    rates = [trial.params["model.init_args.lr"] for trial in finished(study)]
-    assert len(rates) == 4
-    assert len(set(rates)) == 4
+    assert len({trial.params[RATE] for trial in finished(study)}) == len(study.trials) == 4
 
 
-def test_ctrl_c_leaves_values_that_are_tried_again(sweep: Sweep, storage: str) -> None:
-    def interrupt(path: Path, metric: str, report: Callable[[int, float], bool]) -> None:
-        report(0, 0.5)
+def test_after_ctrl_c_the_same_values_are_tried_first(sweep: Sweep, storage: str) -> None:
+    def interrupt(path: Path, trial: Any) -> tuple[float, int]:
         raise KeyboardInterrupt
 
     study = open_study(sweep, storage, seed=0)
@@ -106,85 +155,49 @@ def test_ctrl_c_leaves_values_that_are_tried_again(sweep: Sweep, storage: str) -
     assert finished(study) == []
     again = open_study(sweep, storage, seed=0)
     run_trials(again, sweep, learning(lambda rate: rate), trials=2)
-    assert interrupted(again) == {0}
     assert again.trials[1].params == again.trials[0].params
     assert len(finished(again)) == 2
 
 
-def test_a_killed_process_is_noticed(sweep: Sweep, storage: str) -> None:
-    study = open_study(sweep, storage, seed=0)
-    trial = study.ask()
-    values = SPACE[0].draw(trial)
-    trial.set_user_attr("process", f"{platform.node()}:{2**22 + 17}")  # above the largest number a process can have
-    running = study.ask()
-    running.set_user_attr("process", "another machine:1")
-    again = open_study(sweep, storage, seed=0)
-    assert interrupted(again) == {0}
-    run_trials(again, sweep, learning(lambda rate: rate), trials=1)
-    assert finished(again)[0].params["model.init_args.lr"] == values
-    assert again.trials[1].state.name == "RUNNING"
+def test_failed_trials_are_recorded_and_the_study_continues(sweep: Sweep, storage: str) -> None:
+    outcomes: Iterator[Any] = iter([RuntimeError("out of memory"), (None, 1), (0.25, 1)])
 
-
-def test_a_failing_trial_is_recorded_and_the_rest_goes_on(sweep: Sweep, storage: str) -> None:
-    tried = []
-
-    def sometimes(path: Path, metric: str, report: Callable[[int, float], bool]) -> None:
-        tried.append(path)
-        if len(tried) == 1:
-            raise RuntimeError("out of memory")
-        if len(tried) == 2:
-            report(0, float("nan"))
-            return
-        report(0, 0.25)
+    def sometimes(path: Path, trial: Any) -> tuple[float | None, int]:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]
 
     study = open_study(sweep, storage, seed=0)
+    run_trials(study, sweep, sometimes, trials=2)
+    write_results(study, sweep)
+    with pytest.raises(ConfigError, match="no finite val_f1"):
+        write_best(study, sweep, ["x"])
     run_trials(study, sweep, sometimes, trials=3)
-    assert [trial.state.name for trial in finished(study)] == ["FAIL", "FAIL", "COMPLETE"]
-    write_trials(study, sweep)
+    assert "3 trials: 2 fail, 1 complete" in write_results(study, sweep)
     rows = list(csv.DictReader((sweep.folder / "trials.csv").open()))
-    assert [row["state"] for row in rows] == ["failed", "failed", "complete"]
     assert rows[0]["error"] == "RuntimeError: out of memory"
-    assert "no finite val_f1" in rows[1]["error"]
-    assert float(rows[2]["value"]) == 0.25
-    assert "3 trials: 2 failed, 1 complete" in trials_table(study, sweep)
+    assert float(rows[2]["val_f1"]) == 0.25
     assert Image.open(sweep.folder / "history.png").width > 500
 
 
-def test_a_sweep_without_a_result_says_why(sweep: Sweep, storage: str) -> None:
-    def fail(path: Path, metric: str, report: Callable[[int, float], bool]) -> None:
-        raise ConfigError("the batch is odd")
-
-    study = open_study(sweep, storage, seed=0)
-    run_trials(study, sweep, fail, trials=1)
-    write_trials(study, sweep)
-    with pytest.raises(ConfigError, match="the batch is odd"):
-        write_best(study, sweep, ["x"])
-
-
-def test_less_loss_is_better(sweep: Sweep, storage: str) -> None:
-    loss = replace(sweep, metric="val_loss", maximize=False)
+def test_a_loss_is_minimized_and_no_trial_starts_late(sweep: Sweep, storage: str) -> None:
+    loss = replace(sweep, metric="val_loss")
     study = open_study(loss, storage, seed=0)
-    run_trials(study, loss, learning(lambda rate: rate, epochs=1), trials=4)
-    assert best_trial(study).value == min(trial.value for trial in finished(study))
-
-
-def test_time_that_is_up_begins_no_trial(sweep: Sweep, storage: str) -> None:
-    study = open_study(sweep, storage, seed=0)
-    run_trials(study, sweep, learning(lambda rate: rate), trials=5, timeout_s=-1)
+    run_trials(study, loss, learning(lambda rate: rate, epochs=1), trials=4, timeout_s=-1)
     assert finished(study) == []
+    run_trials(study, loss, learning(lambda rate: rate, epochs=1), trials=4)
+    assert study.best_value == min(trial.value for trial in finished(study) if trial.value is not None)
 
 
-def test_another_search_space_needs_another_study(sweep: Sweep, storage: str) -> None:
+def test_another_search_space_or_configuration_needs_another_study(sweep: Sweep, storage: str) -> None:
     open_study(sweep, storage, seed=0)
-    wider = replace(sweep, space=(Range("model.init_args.lr", "log", 1e-5, 1.0),))
-    with pytest.raises(ConfigError, match="take another --study"):
-        open_study(wider, storage, seed=0)
-    other = replace(sweep, config={**CONFIG, "seed_everything": 1})
-    with pytest.raises(ConfigError, match="another configuration"):
-        open_study(other, storage, seed=0)
-    json.loads(sweep.fingerprint())
+    wider = replace(sweep, space={RATE: optuna.distributions.FloatDistribution(1e-5, 1.0, log=True)})
+    for other in (wider, replace(sweep, config={**CONFIG, "seed_everything": 1})):
+        with pytest.raises(ConfigError, match="give another --study"):
+            open_study(other, storage, seed=0)
 
 
-def test_a_storage_that_cannot_be_opened(sweep: Sweep, tmp_path: Path) -> None:
+def test_a_storage_that_cannot_be_opened_is_named(sweep: Sweep, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="correct --storage"):
         open_study(sweep, f"sqlite:///{tmp_path}/absent/tune.db", seed=0)

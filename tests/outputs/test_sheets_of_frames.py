@@ -1,9 +1,8 @@
 """Pictures of pairs, of spot checks, and of a sweep's trials."""
 
 import numpy as np
-import pytest
 
-from flipdetect.outputs.plots import PicturePair, Spot, figure_to_array, plot_pairs, plot_spots, plot_trials
+from flipdetect.outputs.plots import PicturePair, Spot, figure_to_array, plot_pairs, plot_spots
 from flipdetect.outputs.plots.spots import RIGHT, WRONG
 
 
@@ -33,13 +32,3 @@ def test_right_and_wrong_frames_have_frames_of_their_own() -> None:
     assert has_colour(both, WRONG)
     assert not has_colour(figure_to_array(plot_spots([right] * 11, "eleven")), WRONG)
     assert figure_to_array(plot_spots([], "none")).std() > 0
-
-
-def test_trials_of_every_kind_are_drawn() -> None:
-    states = ["complete", "ended early", "failed", "complete", "interrupted"]
-    picture = figure_to_array(plot_trials(range(5), [0.5, 0.2, None, 0.7, 0.1], states, metric="val_f1"))
-    assert picture.std() > 0
-    assert figure_to_array(plot_trials([0], [None], ["failed"], metric="val_loss", maximize=False)).std() > 0
-    assert figure_to_array(plot_trials([], [], [], metric="val_f1")).std() > 0
-    with pytest.raises(ValueError, match="one value and state per trial"):
-        plot_trials([0, 1], [0.5], ["complete"], metric="val_f1")

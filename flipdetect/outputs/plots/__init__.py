@@ -12,7 +12,6 @@ from flipdetect.outputs.plots.robustness import plot_robustness
 from flipdetect.outputs.plots.sheets import plot_batch, plot_mistakes
 from flipdetect.outputs.plots.spots import Spot, plot_spots
 from flipdetect.outputs.plots.strip import plot_flip_strip
-from flipdetect.outputs.plots.trials import plot_trials
 
 __all__ = [
     "PicturePair",
@@ -28,6 +27,5 @@ __all__ = [
     "plot_robustness",
     "plot_spots",
     "plot_training_curves",
-    "plot_trials",
     "save_figure",
 ]
