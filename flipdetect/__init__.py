@@ -27,30 +27,30 @@ if TYPE_CHECKING:
     from typing import Any
 
     from flipdetect.inference.detect import detect_flips, stream_flips
-    from flipdetect.inference.torch_model import TorchModel
+    from flipdetect.inference.model import Model
 
     __version__: str
 
 __all__ = ["__version__", "detect_flips", "load", "stream_flips"]
 
 
-def load(model: str | os.PathLike[str], device: str = "auto") -> TorchModel:
+def load(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Model:
     """Load a trained model with its preprocessing and threshold, ready to `predict` on decoded frames.
 
+    ONNX Runtime runs exported models, such as the pretrained ones; torch is imported only for others.
+
     Args:
-        model: "tiny_cnn" or "mobilenet_v2", which ship with the package, or the path of a `.ckpt` of `train.py` or
-            of a `.safetensors` file of flipdetect.
-        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+        model: a pretrained model's name ("efficientnet_lite0", "tiny_cnn", "mobilenet_v2"), an `.onnx`, `.ckpt` or
+            `.safetensors` file, a run's folder, or "last" for the newest run under logs/; None for the default.
+        device: "auto", "cpu" or "cuda"; "cuda" means PyTorch.
 
     Raises:
-        ModelError: if there is no such model, its file is damaged or of another version, or the device is not to
-            be had.
+        ModelError: if there is no such model, its file is damaged or of another version, or the device is not
+            available.
     """
-    # Here, not above: torch takes seconds to import, and much of the package does without it.
-    from flipdetect.inference.torch_model import load_torch_model
-    from flipdetect.zoo import find_model
+    from flipdetect.inference.load import load_model
 
-    return load_torch_model(find_model(model), device)
+    return load_model(model, device=device)
 
 
 def __getattr__(name: str) -> Any:

@@ -66,9 +66,9 @@ def _check(options: argparse.Namespace) -> None:
     from flipdetect.evaluation.options import selection
     from flipdetect.evaluation.selection import select_frames
     from flipdetect.evaluation.spot_check import choose_frames, spot_check
-    from flipdetect.inference.load import load_model, newest_frame_model
+    from flipdetect.inference.load import load_model
 
-    named = options.model or options.checkpoint_path or newest_frame_model(LOGS) or DEFAULT
+    named = options.model or options.checkpoint_path or DEFAULT
     model = load_model(named, options.engine, options.device)
     logger.info("Model: %s (%s)", model.path, model.runs_on)
     threshold = model.threshold if options.threshold is None else options.threshold

@@ -9,15 +9,16 @@ import torch
 
 import flipdetect
 from flipdetect.errors import ConfigError, FrameError, ModelError
-from flipdetect.inference.torch_model import TorchModel
+from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.sources.image import decode_frame
 from flipdetect.tasks import TinyCNNClassifier
+from flipdetect.zoo import shipped_path
 from tests.frame_sets import page_frame, write_frame
 
 
 @pytest.fixture(scope="module")
 def model() -> TorchModel:
-    return flipdetect.load("tiny_cnn", device="cpu")
+    return load_torch_model(shipped_path("tiny_cnn"), "cpu")
 
 
 def test_the_example_in_the_docstring_runs() -> None:
@@ -26,9 +27,12 @@ def test_the_example_in_the_docstring_runs() -> None:
     assert result.failed == 0
 
 
-def test_checkpoints_and_shipped_names_load_alike(trained: Path) -> None:
-    for named in (trained, str(trained), "tiny_cnn"):
-        assert isinstance(flipdetect.load(named, device="cpu").task, TinyCNNClassifier)
+def test_names_exported_files_checkpoints_and_runs_load_alike(trained: Path) -> None:
+    onnx = shipped_path("tiny_cnn").with_suffix(".onnx")
+    frame = page_frame(True, 0)
+    assert flipdetect.load("tiny_cnn").predict(frame) == pytest.approx(flipdetect.load(onnx).predict(frame))
+    for named in (trained, str(trained), trained.parent):
+        assert flipdetect.load(named, device="cpu").path == trained
     with pytest.raises(ModelError, match="tiny_cnn, mobilenet_v2"):
         flipdetect.load("tiny")
 

@@ -163,14 +163,9 @@ def _model_path(options: argparse.Namespace) -> Path:
     if options.checkpoint_path is not None:
         path: Path = options.checkpoint_path
         return path
-    from flipdetect.inference.load import newest_frame_model
+    from flipdetect.inference.load import resolve_model
 
-    newest = newest_frame_model(LOGS)
-    if newest is not None:
-        logger.info("No checkpoint given: using the newest under %s/", LOGS)
-        return newest
-    logger.info("No checkpoint given and none under %s/: using the shipped %s", LOGS, DEFAULT)
-    return shipped_path(DEFAULT)
+    return resolve_model(None)
 
 
 def _predict(

@@ -1,4 +1,4 @@
-"""What runs a trained model: PyTorch, or ONNX Runtime for an exported one. PyTorch is imported only where it runs."""
+"""From what a user names (a pretrained model, `last`, a run's folder, a file) to a `Model`. Torch only where needed."""
 
 from __future__ import annotations
 
@@ -11,111 +11,127 @@ from typing import Literal, get_args
 from flipdetect.errors import ModelError
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
-from flipdetect.runs import best_checkpoints
-from flipdetect.zoo import SUFFIX as PACKED_SUFFIX
-from flipdetect.zoo import find_model
+from flipdetect.records import ClassNames
+from flipdetect.runs import BEST, best_checkpoints
+from flipdetect.zoo import DEFAULT, find_model
 
 Engine = Literal["auto", "torch", "onnx"]
 RUNTIME = "onnxruntime"
 INT8_SUFFIX = ".int8.onnx"
+LOGS = Path("logs")
+LAST = "last"
 
 logger = logging.getLogger(__name__)
 
 
+def resolve_model(model: str | os.PathLike[str] | None, logs: Path = LOGS) -> Path:
+    """The model file that a user means.
+
+    Without a model, the pretrained default; one line mentions a training run of the same classes, if there is one.
+
+    Args:
+        model: a pretrained model's name, `last` for the newest run, a run's folder, or a file; None for the default.
+        logs: folder of the training runs.
+
+    Raises:
+        ModelError: if there is no such model or run.
+    """
+    if model is None:
+        path = find_model(DEFAULT)
+        run = next(iter(best_checkpoints(logs)), None)
+        if run is not None and _has_default_classes(run.parent):
+            logger.info("Using the pretrained %s; %s is your newest run: use it with --model last", DEFAULT, run.parent)
+        return path
+    if model == LAST and not Path(LAST).exists():
+        run = next(iter(best_checkpoints(logs)), None)
+        if run is None:
+            raise ModelError(f"there is no training run under {logs}/; train a model, or name one such as {DEFAULT}")
+        return run
+    path = find_model(model)
+    if not path.is_dir():
+        return path
+    if not (path / BEST).is_file():
+        raise ModelError(f"the folder {path} holds no {BEST}; give the folder of a training run, or a model's file")
+    return path / BEST
+
+
+def _has_default_classes(run: Path) -> bool:
+    """Whether a run was trained for page turns, according to its `config.yaml`; False where that cannot be read."""
+    import yaml
+
+    try:
+        data = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]
+        classes = data.get("init_args", data).get("classes") or {}
+        return ClassNames(**classes.get("init_args", classes)) == ClassNames()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+        return False
+
+
 def load_model(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
     engine: Engine = "auto",
     device: str = "auto",
     threads: int | None = None,
     *,
     fast: bool = False,
 ) -> Model:
-    """Load a trained model of frames with the engine that suits it.
+    """Load a trained model with the engine that suits it.
 
-    An `.onnx` file is run by ONNX Runtime, on the CPU. The others are run by PyTorch, unless the same model lies beside
-    them, exported (`best.onnx` beside `best.ckpt`), and may be taken: with engine "onnx" it must be; with "auto" it is
-    in place of a `.safetensors` file, such as the models that ship with the package, but not of a `.ckpt`.
+    ONNX Runtime runs `.onnx` files, on the CPU. It also runs a `.safetensors` or `.ckpt` file that has the same model
+    beside it, exported (`best.onnx` beside `best.ckpt`), unless engine "torch" or a GPU is asked for. PyTorch runs the
+    others.
 
     Args:
-        model: a shipped model by name, or the path of an `.onnx`, `.safetensors` or `.ckpt` file.
+        model: as for `resolve_model`.
         engine: "auto", "torch" or "onnx".
-        device: "auto", "cpu" or "cuda". ONNX Runtime takes the CPU. PyTorch takes a GPU on "auto" if there is one; but
-            where "auto" finds an exported model it does not look for one: looking means importing PyTorch.
-        threads: with which ONNX Runtime computes; None: one per core. With 1, `Predictor` calls it from several.
-        fast: take the 8-bit file beside an exported model (`NAME.int8.onnx`) instead, if there is one: for films, of
-            which thousands of frames are scored.
+        device: "auto", "cpu" or "cuda". ONNX Runtime always uses the CPU, PyTorch on "auto" a GPU if there is one.
+        threads: of ONNX Runtime; None: one per core. With 1, `Predictor` calls the model from several threads.
+        fast: prefer the 8-bit file beside an exported model (`NAME.int8.onnx`): for films with thousands of frames.
 
     Raises:
-        ModelError: if the model cannot be loaded, the engine cannot run it, or was
-            exported from another file than the one it lies beside.
+        ModelError: if the model cannot be loaded, the engine cannot run it, or it was exported from another file than
+            the one beside it.
     """
     if engine not in get_args(Engine):
         raise ModelError(f"engine must be one of {', '.join(get_args(Engine))}, got {engine!r}")
-    path = find_model(model)
-    if path.suffix == SUFFIX:
-        if engine == "torch":
-            raise ModelError(f"PyTorch does not run {path}; choose engine onnx, or a .ckpt or .safetensors file")
-        _refuse_gpu(device)
+    path = resolve_model(model)
+    is_exported = path.suffix == SUFFIX
+    if is_exported and engine == "torch":
+        raise ModelError(f"PyTorch does not run {path}; choose engine onnx, or a .ckpt or .safetensors file")
+    if device not in ("auto", "cpu") and (is_exported or engine == "onnx"):
+        raise ModelError(f"exported models run on the CPU, not on {device!r}; choose device cpu, or engine torch")
+    if is_exported:
         return load_onnx(path, threads)
-    if engine == "onnx":
-        _refuse_gpu(device)
-        return _exported(path, threads, fast)
-    if engine == "auto" and device != "cuda" and path.suffix == PACKED_SUFFIX:
-        found = _exported_if_usable(path, threads, fast)
-        if found is not None:
-            return found
+    if engine == "onnx" or (engine == "auto" and device != "cuda"):
+        exported = _load_export(path, threads, fast=fast, required=engine == "onnx")
+        if exported is not None:
+            return exported
 
     from flipdetect.inference.torch_model import load_torch_model
 
     return load_torch_model(path, device)
 
 
-def _exported(path: Path, threads: int | None, fast: bool) -> OnnxModel:
-    beside = _beside(path, fast)
-    if not beside.is_file():
-        raise ModelError(f"{path} was not exported: there is no {beside}; {_export(path)}")
-    model = load_onnx(beside, threads)
-    if _is_stale(model, path):
-        raise ModelError(f"{beside} was exported from another {path.name} than the one beside it; {_export(path)}")
-    return model
-
-
-def _beside(path: Path, fast: bool) -> Path:
-    """The exported file beside a model's; the 8-bit one if it is to be fast and there is one."""
-    small = path.with_suffix(INT8_SUFFIX)
-    return small if fast and small.is_file() else path.with_suffix(SUFFIX)
-
-
-def _exported_if_usable(path: Path, threads: int | None, fast: bool) -> OnnxModel | None:
-    """The exported model beside a file, or None and a message that says why PyTorch is taken instead."""
-    beside = _beside(path, fast)
-    if not beside.is_file():
-        logger.info("PyTorch runs %s, which was not exported; ONNX Runtime starts sooner: %s", path, _export(path))
-        return None
-    if importlib.util.find_spec(RUNTIME) is None:
-        logger.info("PyTorch runs %s: ONNX Runtime is not installed; %s", path, REMEDY)
-        return None
-    model = load_onnx(beside, threads)
-    if _is_stale(model, path):
-        logger.warning("PyTorch runs %s: %s was exported from another one; %s", path, beside, _export(path))
-        return None
-    return model
-
-
-def _is_stale(model: OnnxModel, path: Path) -> bool:
-    """Whether the file beside an exported model is another than it was exported from; where none is, it is not."""
-    return path.is_file() and file_digest(path) != model.source
-
-
-def _export(path: Path) -> str:
-    return f"export it with flipdetect export --model {path} --output {path.with_suffix(SUFFIX)}"
-
-
-def _refuse_gpu(device: str) -> None:
-    if device not in ("auto", "cpu"):
-        raise ModelError(f"exported models run on the CPU, not on {device!r}; choose device cpu, or engine torch")
-
-
-def newest_frame_model(logs: Path) -> Path | None:
-    """The newest best checkpoint under a folder of runs; None where there is none."""
-    return next(iter(best_checkpoints(logs)), None)
+def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool) -> OnnxModel | None:
+    """The exported model beside a file; None (or an error, if required) if it is missing or of another model."""
+    exported, small = path.with_suffix(SUFFIX), path.with_suffix(INT8_SUFFIX)
+    if fast and small.is_file():
+        exported = small
+    remedy = f"export it with: flipdetect export --model {path} --output {path.with_suffix(SUFFIX)}"
+    if not exported.is_file():
+        reason, level = f"{path} was not exported: there is no {exported}; {remedy}", logging.INFO
+    elif not required and importlib.util.find_spec(RUNTIME) is None:
+        reason, level = f"ONNX Runtime is not installed; {REMEDY}", logging.INFO
+    else:
+        model = load_onnx(exported, threads)
+        # The export may stand alone.
+        if not path.is_file() or file_digest(path) == model.source:
+            return model
+        reason, level = (
+            f"{exported} was exported from another {path.name} than the one beside it; {remedy}",
+            logging.WARNING,
+        )
+    if required:
+        raise ModelError(reason)
+    logger.log(level, "PyTorch runs %s: %s", path, reason)
+    return None

@@ -1,10 +1,9 @@
-"""A model exported to ONNX, run on the CPU by ONNX Runtime: no torch, started in a fraction of a second."""
+"""A model exported to ONNX, run on the CPU by ONNX Runtime: no torch, starts in a fraction of a second."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,52 +12,38 @@ import numpy as np
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
-from flipdetect.inference.cores import usable_cores
-from flipdetect.inference.model import Inputs, Maps, PredictsFrames, Probabilities
-from flipdetect.inference.onnx_file import read_onnx_facts
+from flipdetect.inference.model import Inputs, Maps, Model, Probabilities, usable_cores
 from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY, NO_TEMPERATURE, stored_temperature
+from flipdetect.runs import CHECKPOINT_KEY, stored_temperature
 from flipdetect.sources.naming import NamePattern
 
 SUFFIX = ".onnx"
 ONNX_VERSION = 1
-"""Of what stands in the metadata, under the key `flipdetect`, and of the names below; another one is refused."""
+"""Version of the metadata under the key `flipdetect` and of the names below; other versions are refused."""
 INPUT, LOGITS, HANDS = "frames", "logits", "hands"
 
 SIZE_LIMIT = 500_000_000
-"""Bytes. Over a hundred million parameters in float32, and a model for frames of a book needs a hundredth of that; a
-larger file is taken for another's, or for a mistake, before it fills the memory."""
+"""Bytes: over a hundred million parameters in float32, a hundred times what a frame classifier needs. Larger files are
+refused before they fill the memory."""
 
 REMEDY = "install it (pip install onnxruntime), or choose engine torch with a .ckpt or .safetensors file"
 
 
-@dataclass(frozen=True)
-class OnnxModel(PredictsFrames):
-    """An exported model, ready to predict; for a prediction, to be used like a `TorchModel`, and from several threads.
+@dataclass(frozen=True, kw_only=True)
+class OnnxModel(Model):
+    """An exported model, ready to predict; may be called from several threads.
 
     Attributes:
-        session: ONNX Runtime's `InferenceSession`.
-        classes: names of the classes.
-        preprocess: what a frame becomes before the model sees it.
-        threshold: from this probability on, a frame belongs to the positive class.
-        naming: pattern of file names that the model was trained with; None for the default.
-        path: the file it was loaded from.
+        session: ONNX Runtime's `InferenceSession`; its graph already divides the logits by `temperature`.
         name: of the model.
-        has_maps: whether `predict_with_maps` tells where hands are.
-        source: SHA-256 of the file that it was exported from, as `file_digest` gives it.
-        temperature: by which the graph divides its logits; for the record, nothing is left to do.
+        has_maps: whether `predict_with_maps` returns maps of the hands.
+        source: SHA-256 of the file that it was exported from, as `file_digest` computes it.
     """
 
     session: Any = field(repr=False)
-    classes: ClassNames
-    preprocess: PreprocessSpec
-    threshold: float
-    naming: NamePattern | None
-    path: Path
     name: str
     has_maps: bool
     source: str
-    temperature: float = NO_TEMPERATURE
 
     @property
     def runs_on(self) -> str:
@@ -71,64 +56,55 @@ class OnnxModel(PredictsFrames):
         return int(self.session.get_session_options().intra_op_num_threads) == 1
 
     def probabilities(self, frames: Inputs) -> Probabilities:
-        """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64.
-
-        Raises:
-            ModelError: if the frames have another size than the model was made for.
-        """
-        return _sigmoid(self._run(frames, [LOGITS])[0])
+        """See `Model.probabilities`; raises ModelError if the frames have another size than the model's input."""
+        return self._run(frames, [LOGITS])[0]
 
     def predict_with_maps(self, frames: Inputs) -> tuple[Probabilities, Maps | None]:
-        """What `probabilities` gives, and where hands are.
+        """See `Model.predict_with_maps`; raises ModelError if the frames have another size than the model's input."""
+        return self._run(frames, [LOGITS, HANDS] if self.has_maps else [LOGITS])
 
-        Args:
-            frames: preprocessed, (B, C, H, W) float32.
-
-        Returns:
-            Probabilities of the positive class (B,) float64, and the share of each position of the frame that hands
-            cover (B, h, w) float32; None if the model has no maps.
-
-        Raises:
-            ModelError: as `probabilities`.
-        """
-        if not self.has_maps:
-            return self.probabilities(frames), None
-        logits, hands = self._run(frames, [LOGITS, HANDS])
-        return _sigmoid(logits), hands
-
-    def _run(self, frames: Inputs, outputs: list[str]) -> list[Maps]:
+    def _run(self, frames: Inputs, outputs: list[str]) -> tuple[Probabilities, Maps | None]:
         size = (self.preprocess.channels, self.preprocess.height, self.preprocess.width)
         if frames.shape[1:] != size:
             raise ModelError(f"{self.path} takes frames of shape (B, {', '.join(map(str, size))}), got {frames.shape}")
-        return list(self.session.run(outputs, {INPUT: frames}))
+        logits, *hands = self.session.run(outputs, {INPUT: frames})
+        probabilities = np.asarray(np.exp(-np.logaddexp(0, -logits.astype(np.float64))))
+        return probabilities, hands[0] if hands else None
 
 
 def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
-    """Load a model that `export_onnx` wrote. It is read whole, and judged before ONNX Runtime opens it.
+    """Load a model that `flipdetect export` wrote.
 
     Args:
         path: the file.
-        threads: that compute; None: one for each core that this process may use.
+        threads: number of threads that compute; None: one per core that this process may use.
 
     Raises:
-        ModelError: if ONNX Runtime is not installed; or the file is absent, damaged, larger than `SIZE_LIMIT`, not of
-            this program, of another version, refers to other files, or needs operators other than ONNX's own.
+        ModelError: if ONNX Runtime is not installed; or the file is absent, damaged, larger than `SIZE_LIMIT`, not
+            written by this program, of another version, or refers to other files (external data).
     """
-    data = _read(path)
+    session = _open_session(path, usable_cores() if threads is None else threads)
+    metadata = session.get_modelmeta().custom_metadata_map
+    if CHECKPOINT_KEY not in metadata:
+        raise ModelError(f"{path} is an ONNX file that flipdetect did not write; export a best.ckpt: flipdetect export")
     try:
-        found = read_onnx_facts(data)
-    except ModelError as error:
-        raise ModelError(f"{path} cannot be used: {error}") from error
-    if CHECKPOINT_KEY not in found.metadata:
-        other = "an ONNX file, but not one that flipdetect wrote" if found.has_graph else "no ONNX file of flipdetect"
-        raise ModelError(f"{path} is {other}; create one from a best.ckpt with `flipdetect export`")
-    facts = _facts(path, found.metadata[CHECKPOINT_KEY])
-    session = _session(path, data, usable_cores() if threads is None else threads)
-    try:
+        facts = json.loads(metadata[CHECKPOINT_KEY])
+        if not isinstance(facts, dict):
+            raise TypeError("its metadata is no JSON object")
+        if facts.get("version") != ONNX_VERSION:
+            raise ModelError(
+                f"it has version {facts.get('version')} of an exported model, this program reads {ONNX_VERSION}; "
+                "export it again with flipdetect export, or use the flipdetect release that wrote it"
+            )
         threshold = float(facts["threshold"])
         if not 0 <= threshold <= 1:
             raise ModelError(f"its threshold is {threshold}")
         preprocess = PreprocessSpec.from_dict(facts["preprocess"])
+        inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
+        outputs = [one.name for one in session.get_outputs()]
+        wanted = (INPUT, "tensor(float)", [preprocess.channels, preprocess.height, preprocess.width])
+        if inputs != [wanted] or outputs not in ([LOGITS], [LOGITS, HANDS]):
+            raise ModelError(f"its inputs {inputs} and outputs {outputs} do not fit its metadata; it was changed")
         return OnnxModel(
             session=session,
             classes=ClassNames(**facts["classes"]),
@@ -137,11 +113,11 @@ def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
             naming=None if facts["naming"] is None else NamePattern(**facts["naming"]),
             path=path,
             name=str(facts["name"]),
-            has_maps=_has_maps(session, preprocess),
+            has_maps=HANDS in outputs,
             source=str(facts["source"]),
             temperature=stored_temperature(facts),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is damaged or was changed: {error}") from error
     except FlipdetectError as error:
         raise ModelError(f"{path} cannot be used: {error}") from error
@@ -157,36 +133,17 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise ModelError(f"there is no file {path}; create one from a best.ckpt with `flipdetect export`")
-    try:
-        size = path.stat().st_size
-        if size > SIZE_LIMIT:
-            raise ModelError(f"{path} has {size:,} bytes, an exported model {SIZE_LIMIT:,} at most; it is not loaded")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-
-
-def _facts(path: Path, text: str) -> Mapping[str, Any]:
-    try:
-        facts = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged or was changed: its metadata is no JSON ({error})") from error
-    if not isinstance(facts, dict):
-        raise ModelError(f"{path} is damaged or was changed: its metadata is no JSON object")
-    if facts.get("version") != ONNX_VERSION:
-        raise ModelError(
-            f"{path} has version {facts.get('version')} of an exported model, this program reads {ONNX_VERSION}; "
-            "export it again with `flipdetect export`, or use the flipdetect release that wrote it"
-        )
-    return facts
-
-
-def _session(path: Path, data: bytes, threads: int) -> Any:
+def _open_session(path: Path, threads: int) -> Any:
     if threads < 1:
         raise ModelError(f"threads must be at least 1, got {threads}")
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}; make one from a best.ckpt with flipdetect export")
+    try:
+        if (size := path.stat().st_size) > SIZE_LIMIT:
+            raise ModelError(f"{path} has {size:,} bytes, an exported model {SIZE_LIMIT:,} at most; it is not loaded")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
     try:
         import onnxruntime
     except ImportError as error:
@@ -194,31 +151,18 @@ def _session(path: Path, data: bytes, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Its threads would spin while they wait for each other, and so take cores from the decoder.
+    options.log_severity_level = 4  # errors are raised as well
+    # Threads that spin while they wait take cores from the decoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors: they are raised, too; what is milder nobody can act on
-    # Judged as ONNX, so it must not be taken for ONNX Runtime's own format, which it would guess from the bytes.
+    # Otherwise the format would be guessed from the bytes.
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    # A path that is no folder: a model must not make us open other files (external data).
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path))
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no other class in common
-        version = onnxruntime.__version__
-        raise ModelError(f"{path} is damaged, or too new for this ONNX Runtime ({version}): {error}") from error
-
-
-def _has_maps(session: Any, preprocess: PreprocessSpec) -> bool:
-    """Whether hands are among the outputs; checks that inputs and outputs are what `export_onnx` makes.
-
-    Raises:
-        ModelError: if they are not.
-    """
-    inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
-    outputs = [one.name for one in session.get_outputs()]
-    wanted = (INPUT, "tensor(float)", [preprocess.channels, preprocess.height, preprocess.width])
-    if inputs != [wanted] or outputs not in ([LOGITS], [LOGITS, HANDS]):
-        raise ModelError(f"its inputs {inputs} and outputs {outputs} do not fit its metadata; it was changed")
-    return HANDS in outputs
-
-
-def _sigmoid(logits: Maps) -> Probabilities:
-    return np.asarray(np.exp(-np.logaddexp(0, -logits.astype(np.float64))))
+        if "external data" in str(error).lower():
+            reason = "has tensors in other files (external data), which are not opened; export it as one file"
+        else:
+            reason = f"is damaged, or not supported by this ONNX Runtime ({onnxruntime.__version__})"
+        raise ModelError(f"{path} {reason}: {error}") from error

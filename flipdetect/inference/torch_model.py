@@ -9,81 +9,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
-from flipdetect.inference.model import PredictsFrames
+from flipdetect.inference.model import Inputs, Maps, Model, Probabilities
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.models.safetensors import read_facts, read_tensors
 from flipdetect.models.weights import load_without_code
 from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, NO_TEMPERATURE, stored_temperature
+from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, stored_temperature
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import FrameClassifier
 from flipdetect.zoo import SUFFIX
 
 
-@dataclass(frozen=True)
-class TorchModel(PredictsFrames):
+@dataclass(frozen=True, kw_only=True)
+class TorchModel(Model):
     """A trained model, ready to predict with PyTorch.
 
     Attributes:
         task: in evaluation mode, on its device.
-        classes: names of the classes.
-        preprocess: what a frame becomes before the model sees it.
-        threshold: from this probability on, a frame belongs to the positive class.
-        naming: pattern of file names that the model was trained with; None for the default.
-        path: the file it was loaded from.
-        temperature: that logits are divided by to become probabilities.
     """
 
     task: FrameClassifier = field(repr=False)
-    classes: ClassNames
-    preprocess: PreprocessSpec
-    threshold: float
-    naming: NamePattern | None
-    path: Path
-    temperature: float = NO_TEMPERATURE
 
     @property
     def runs_on(self) -> str:
         """Engine and device, for the user."""
         return f"PyTorch, {self.task.device}"
 
-    @property
-    def is_single_threaded(self) -> bool:
-        """Never: PyTorch divides one call among the cores, and several calls would take them from each other."""
-        return False
-
-    def probabilities(self, frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Preprocessed frames (B, C, H, W) float32 -> probability of the positive class (B,) float64."""
+    def probabilities(self, frames: Inputs) -> Probabilities:
+        """See `Model.probabilities`."""
         with torch.inference_mode():
-            logits = self.task(torch.from_numpy(frames).to(self.task.device))
-            return self._of_logits(logits)
+            return self._probabilities_of(self.task(torch.from_numpy(frames).to(self.task.device)))
 
-    def predict_with_maps(
-        self, frames: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32] | None]:
-        """What `probabilities` gives, and where hands are.
-
-        Args:
-            frames: preprocessed, (B, C, H, W) float32.
-
-        Returns:
-            Probabilities of the positive class (B,) float64, and the share of each position of the frame that hands
-            cover (B, h, w) float32; None if the model has no maps.
-        """
+    def predict_with_maps(self, frames: Inputs) -> tuple[Probabilities, Maps | None]:
+        """See `Model.predict_with_maps`."""
         if not self.task.model.has_maps:
             return self.probabilities(frames), None
         with torch.inference_mode():
             logits, maps = self.task.forward_maps(torch.from_numpy(frames).to(self.task.device))
             hands = maps[:, MAPS.index("hands")].sigmoid()
-            return self._of_logits(logits), np.asarray(hands.cpu().numpy())
+            return self._probabilities_of(logits), np.asarray(hands.cpu().numpy())
 
-    def _of_logits(self, logits: Tensor) -> npt.NDArray[np.float64]:
+    def _probabilities_of(self, logits: Tensor) -> Probabilities:
         return np.asarray((logits.double() / self.temperature).sigmoid().cpu().numpy())
 
 

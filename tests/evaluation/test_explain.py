@@ -25,7 +25,14 @@ def bundle_of(evidence: str) -> TorchModel:
     torch.manual_seed(0)
     task = TinyCNNClassifier(width=4, evidence=evidence, mirrored=True).eval()  # type: ignore[arg-type]
     task.setup("predict")
-    return TorchModel(task, ClassNames(), PreprocessSpec(64, 36), 0.5, None, Path("best.ckpt"))
+    return TorchModel(
+        task=task,
+        classes=ClassNames(),
+        preprocess=PreprocessSpec(64, 36),
+        threshold=0.5,
+        naming=None,
+        path=Path("best.ckpt"),
+    )
 
 
 @pytest.fixture

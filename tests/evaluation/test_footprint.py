@@ -18,9 +18,13 @@ from tests.inference.exported import write_exported
 def bundle(tmp_path: Path) -> TorchModel:
     task = TinyCNNClassifier(width=4, evidence="none")
     task.setup("predict")
-    spec = PreprocessSpec(height=16, width=8)
     return TorchModel(
-        task.eval(), ClassNames(), PreprocessSpec(height=32, width=32) or spec, 0.5, None, tmp_path / "x.ckpt"
+        task=task.eval(),
+        classes=ClassNames(),
+        preprocess=PreprocessSpec(height=32, width=32),
+        threshold=0.5,
+        naming=None,
+        path=tmp_path / "x.ckpt",
     )
 
 

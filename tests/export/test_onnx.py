@@ -37,7 +37,14 @@ def grey_bundle(folder: Path, *, channels_last: bool = False) -> TorchModel:
             task(torch.randn(8, 1, 40, 24))
     path = folder / "grey.ckpt"
     path.write_bytes(b"where it came from")
-    return TorchModel(task.eval(), ClassNames("closed", "open"), GREY, 0.75, NAMING, path)
+    return TorchModel(
+        task=task.eval(),
+        classes=ClassNames("closed", "open"),
+        preprocess=GREY,
+        threshold=0.75,
+        naming=NAMING,
+        path=path,
+    )
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("tiny_cnn", "mobilenet_v2")]

@@ -1,16 +1,17 @@
 """Which engine runs which file; PyTorch only where it must."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from flipdetect.errors import ModelError
-from flipdetect.inference.load import load_model
+from flipdetect.inference.load import load_model, resolve_model
 from flipdetect.inference.onnx_model import OnnxModel, file_digest
 from flipdetect.inference.torch_model import TorchModel
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import DEFAULT, shipped_path
 from tests.inference.exported import write_exported
 
 
@@ -58,7 +59,7 @@ def test_what_was_not_exported_is_run_by_torch_or_the_way_out_is_named(
         assert isinstance(load_model(packed, "auto", "cpu"), TorchModel)
     assert [record.levelno for record in caplog.records] == [logging.INFO]
     assert "flipdetect export" in caplog.text
-    with pytest.raises(ModelError, match=r"was not exported.*scripts/export_onnx\.py"):
+    with pytest.raises(ModelError, match=r"was not exported.*flipdetect export"):
         load_model(packed, "onnx", "cpu")
 
 
@@ -80,7 +81,7 @@ def test_an_export_may_stand_alone(packed: Path) -> None:
 
 def test_a_damaged_export_is_an_error(packed: Path) -> None:
     packed.with_suffix(".onnx").write_bytes(b"no model")
-    with pytest.raises(ModelError, match=r"model\.onnx cannot be used"):
+    with pytest.raises(ModelError, match=r"model\.onnx is damaged"):
         load_model(packed, "auto", "cpu")
 
 
@@ -94,12 +95,13 @@ def test_without_onnx_runtime_torch_runs(
     assert "pip install onnxruntime" in caplog.text
 
 
-def test_a_checkpoint_is_run_by_torch_unless_told_otherwise(checkpoint: Path) -> None:
-    with pytest.raises(ModelError, match=rf"--checkpoint-path {checkpoint} --output .*best\.onnx"):
+def test_a_checkpoint_is_run_by_torch_until_it_is_exported(checkpoint: Path) -> None:
+    with pytest.raises(ModelError, match=rf"flipdetect export --model {checkpoint} --output .*best\.onnx"):
         load_model(checkpoint, "onnx")
     export_beside(checkpoint)
-    assert isinstance(load_model(checkpoint, "auto", "cpu"), TorchModel)
-    assert isinstance(load_model(checkpoint, "onnx"), OnnxModel)
+    assert isinstance(load_model(checkpoint, "torch", "cpu"), TorchModel)
+    for engine in ("auto", "onnx"):
+        assert isinstance(load_model(checkpoint, engine), OnnxModel)
 
 
 def test_shipped_models_go_by_name() -> None:
@@ -118,3 +120,38 @@ def test_files_that_are_absent_are_named(tmp_path: Path) -> None:
         load_model(tmp_path / "absent.ckpt", "auto", "cpu")
     with pytest.raises(ModelError, match=r"there is no file .*absent\.onnx"):
         load_model(tmp_path / "absent.onnx")
+
+
+def make_run(logs: Path, name: str, when: int, classes: str = "") -> Path:
+    run = logs / name / "version_0"
+    run.mkdir(parents=True)
+    (run / "best.ckpt").touch()
+    os.utime(run / "best.ckpt", (when, when))
+    (run / "config.yaml").write_text(f"data:\n  root: frames\n{classes}")
+    return run
+
+
+def test_last_and_a_folder_name_a_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no training run under"):
+        resolve_model("last", tmp_path)
+    older, newer = make_run(tmp_path, "a", 1), make_run(tmp_path, "b", 2)
+    assert resolve_model("last", tmp_path) == newer / "best.ckpt"
+    assert resolve_model(older) == resolve_model(str(older)) == older / "best.ckpt"
+    with pytest.raises(ModelError, match=r"holds no best\.ckpt"):
+        resolve_model(tmp_path)
+
+
+def test_the_pretrained_model_is_the_default_and_a_newer_run_is_mentioned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flipdetect")
+    assert resolve_model(None, tmp_path) == shipped_path(DEFAULT)
+    assert not caplog.records
+    run = make_run(tmp_path, "pages", 1)
+    assert resolve_model(None, tmp_path) == shipped_path(DEFAULT)
+    assert [record.getMessage() for record in caplog.records if str(run) in record.getMessage()]
+    assert "--model last" in caplog.text
+    caplog.clear()
+    make_run(tmp_path, "gestures", 2, "  classes: {negative: dislike, positive: like}\n")
+    assert resolve_model(None, tmp_path) == shipped_path(DEFAULT)
+    assert not caplog.records

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, FrameError, ModelError
-from flipdetect.inference.cores import usable_cores
+from flipdetect.inference.model import usable_cores
 from flipdetect.inference.onnx_model import SIZE_LIMIT, file_digest, load_onnx
 from tests.inference.exported import FACTS, SPEC, brightness_model, write_exported
 
@@ -134,13 +135,13 @@ def test_what_is_no_exported_model_of_ours_is_refused(tmp_path: Path, exported: 
         (tmp_path / f"{name}.onnx").write_bytes(data)
     for name, words in (
         ("absent", "there is no file"),
-        ("empty", "no ONNX file of flipdetect"),
-        ("text", "cannot be used"),
+        ("empty", "damaged"),
+        ("text", "damaged"),
         ("cut", "damaged"),
-        ("foreign", r"but not one that flipdetect wrote; .*scripts/export_onnx\.py"),
-        ("mangled", "no JSON"),
+        ("foreign", r"flipdetect did not write; .*flipdetect export"),
+        ("mangled", "damaged"),
         ("list", "no JSON object"),
-        ("deep", "no JSON"),
+        ("deep", "damaged"),
     ):
         with pytest.raises(ModelError, match=words):
             load_onnx(tmp_path / f"{name}.onnx")
@@ -159,13 +160,33 @@ def test_a_graph_that_cannot_run_is_refused(tmp_path: Path) -> None:
         load_onnx(write_exported(tmp_path / "twice.onnx", model))
 
 
-def test_a_file_with_parts_elsewhere_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["initializer", "constant"])
+@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/hostname"])
+def test_a_file_with_parts_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, location: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    for folder in (tmp_path, tmp_path / "here"):
+        (folder / "weights.bin").write_bytes(bytes(4))
+    monkeypatch.chdir(tmp_path / "here")
     model = brightness_model()
-    tensor = model.graph.initializer.add(name="w", data_type=1, dims=[1], data_location=1)
-    tensor.external_data.add(key="location", value="weights.bin")
-    (tmp_path / "weights.bin").write_bytes(bytes(4))
-    with pytest.raises(ModelError, match=r"parts\.onnx cannot be used: .*external data"):
-        load_onnx(write_exported(tmp_path / "parts.onnx", model))
+    tensor = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=1)
+    tensor.external_data.add(key="location", value=location)
+    if where == "initializer":
+        model.graph.initializer.append(tensor)
+    else:
+        model.graph.node.append(onnx.helper.make_node("Constant", [], ["w"], value=tensor))
+    model.graph.node.append(onnx.helper.make_node("Identity", ["w"], ["unused"]))
+    with pytest.raises(ModelError, match=r"parts\.onnx .*external data"):
+        load_onnx(write_exported(Path("parts.onnx"), model))
+
+
+def test_operators_of_others_are_refused(tmp_path: Path) -> None:
+    model = brightness_model()
+    model.graph.node[1].domain = "com.example"
+    model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    with pytest.raises(ModelError, match="damaged, or not supported"):
+        load_onnx(write_exported(tmp_path / "foreign.onnx", model))
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
