@@ -106,7 +106,7 @@ class FrameQuality:
         exposure: share of the paper that is neither black nor burnt out, 0 to 1.
         coverage: share of the pages that hands cover, 0 to 1; None if nothing is known of hands.
         motion: mean change of brightness since the frame measured before, 0 to 1; None for the first one.
-        fingerprint: perceptual hash of the pages, as hexadecimal digits; frames of one opening differ in few bits.
+        fingerprint: perceptual hash of the pages, as hexadecimal digits; frames of one spread differ in few bits.
     """
 
     sharpness: float
@@ -178,21 +178,21 @@ class FlipEvent:
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """The frame to keep of an opening: of the two pages that lie open between one turn and the next.
+    """The frame to keep of a spread: of the two pages that lie open between one turn and the next.
 
     Attributes:
-        opening: from 1, in order of time.
+        spread: from 1, in order of time.
         video: the clip; empty if unknown.
-        start_s, end_s: seconds between which the opening is in view.
+        start_s, end_s: seconds between which the spread is in view.
         time_s: second of the chosen frame; None if there is none to choose.
         frame: its number, None if it has none.
         quality: 0 (useless) to 1 (sharp, still, well exposed, free of hands); None without a frame.
         flaw: what is wrong with the best frame there is, for the user; empty if it is good.
-        same_as: the earlier opening that shows the same pages; None if this one shows others.
+        same_as: the earlier spread that shows the same pages; None if this one shows others.
         measured: the chosen frame's measurements; None without a frame.
     """
 
-    opening: int
+    spread: int
     video: str
     start_s: float
     end_s: float
@@ -214,7 +214,7 @@ class VideoResult:
         duration_s: seconds from the first to the last frame that was looked at.
         frames: how many frames were scored or failed.
         events: the turns, in order of time.
-        stills: one per opening, in order of time; empty if none were looked for.
+        stills: one per spread, in order of time; empty if none were looked for.
         model: name of the model.
         threshold: probability from which a frame counts as a flip.
         problems: what went wrong, for the user: lost parts, unreadable frames.

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inference.py",
         description="Tell for every frame whether a page is being turned; in a video, when pages were turned, and "
-        "which still to keep of each opening.",
+        "which still to keep of each spread.",
         epilog="Examples: python inference.py --folder-path frames/ --output predictions.csv; "
         "python inference.py --video book.mp4 --save-stills pages/ --pdf book.pdf --report book.html",
     )
@@ -103,9 +103,9 @@ def _add_turns(parser: argparse.ArgumentParser) -> None:
         "page turns", "flips.csv, flips.json and timeline.png are written beside --output; the rest on request"
     )
     group.add_argument("--events", action="store_true", help="the folder holds ordered frames of films: find turns")
-    group.add_argument("--save-stills", type=Path, metavar="FOLDER", help="the best picture of each opening, full size")
+    group.add_argument("--save-stills", type=Path, metavar="FOLDER", help="the best picture of each spread, full size")
     group.add_argument("--pdf", type=Path, help="these pictures as one document")
-    group.add_argument("--report", type=Path, metavar="HTML", help="turns and openings to look at, in one file")
+    group.add_argument("--report", type=Path, metavar="HTML", help="turns and spreads to look at, in one file")
     group.add_argument("--preview", type=Path, metavar="MP4", help="the film, small and annotated; .mp4 or .gif")
     group.add_argument("--resume", action="store_true", help="go on with an interrupted run of the same command")
     group.add_argument(

@@ -1,4 +1,4 @@
-"""Turns and openings as flips.csv, a row per turn, and as flips.json, all there is; docs/outputs.md describes both."""
+"""Turns and spreads as flips.csv, a row per turn, and as flips.json, all there is; docs/outputs.md describes both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flipdetect.outputs.writing import writing
 from flipdetect.records import FlipEvent, FrameQuality, Still, VideoResult
 
 SCHEMA = "flipdetect.flips"
-VERSION = 1
+VERSION = 2
 COLUMNS = (
     "video",
     "event",
@@ -36,11 +36,11 @@ COLUMNS = (
 DECIMALS = 6  # of seconds and shares, in both files
 
 StillPaths = Mapping[tuple[str, int], str]
-"""(video, opening) -> the still's file, as it is to be written in a table."""
+"""(video, spread) -> the still's file, as it is to be written in a table."""
 
 
 def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPaths | None = None) -> None:
-    """Write one row per turn, with the still of the opening that it reveals: turn n reveals opening n + 1.
+    """Write one row per turn, with the still of the spread that it reveals: turn n reveals spread n + 1.
 
     Args:
         path: the table.
@@ -59,7 +59,7 @@ def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPath
 
 
 def _rows(result: VideoResult, paths: StillPaths) -> Iterator[list[object]]:
-    stills = {still.opening: still for still in result.stills}
+    stills = {still.spread: still for still in result.stills}
     for event in result.events:
         still = stills.get(event.number + 1)
         yield [
@@ -137,7 +137,7 @@ def _video(result: VideoResult, paths: StillPaths) -> dict[str, Any]:
         "complete": result.complete,
         "problems": list(result.problems),
         "events": [_event(event) for event in result.events],
-        "openings": [_opening(still, paths.get((result.video, still.opening))) for still in result.stills],
+        "spreads": [_spread(still, paths.get((result.video, still.spread))) for still in result.stills],
     }
 
 
@@ -155,9 +155,9 @@ def _event(event: FlipEvent) -> dict[str, Any]:
     }
 
 
-def _opening(still: Still, file: str | None) -> dict[str, Any]:
+def _spread(still: Still, file: str | None) -> dict[str, Any]:
     return {
-        "opening": still.opening,
+        "spread": still.spread,
         "start_s": _round(still.start_s),
         "end_s": _round(still.end_s),
         "time_s": _round(still.time_s),

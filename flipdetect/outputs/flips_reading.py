@@ -114,7 +114,7 @@ def _video(fields: _Fields) -> VideoResult:
         duration_s=fields.number("duration_s"),
         frames=fields.whole("frames"),
         events=tuple(_event(each, video) for each in fields.items("events")),
-        stills=tuple(_still(each, video) for each in fields.items("openings")),
+        stills=tuple(_still(each, video) for each in fields.items("spreads")),
         model=fields.text("model"),
         threshold=fields.share_or_none("threshold"),
         problems=fields.texts("problems"),
@@ -139,7 +139,7 @@ def _event(fields: _Fields, video: str) -> FlipEvent:
 
 def _still(fields: _Fields, video: str) -> Still:
     return Still(
-        opening=fields.whole("opening", 1),
+        spread=fields.whole("spread", 1),
         video=video,
         start_s=fields.number("start_s"),
         end_s=fields.number("end_s"),

@@ -37,7 +37,7 @@ def still_name(still: Still, position: int, total: int, video: str = "", suffix:
     """
     _check_suffix(suffix)
     if still.time_s is None:
-        raise ValueError(f"opening {still.opening} of {still.video!r} has no frame that could be named")
+        raise ValueError(f"spread {still.spread} of {still.video!r} has no frame that could be named")
     if not 1 <= position <= total:
         raise ValueError(f"position {position} is not from 1 to {total}")
     digits = max(SHORTEST_NUMBER, len(str(total)))

@@ -22,14 +22,14 @@ def draw_timeline(
 ) -> None:
     """Draw one video: probability over time, turns shaded and numbered, the chosen frames above at their times.
 
-    The picture is 2100 pixels wide; long videos and many openings get more rows, 30 at most. Flawed stills have a
-    frame, a sign and a note; those that repeat an earlier opening are paler.
+    The picture is 2100 pixels wide; long videos and many spreads get more rows, 30 at most. Flawed stills have a
+    frame, a sign and a note; those that repeat an earlier spread are paler.
 
     Args:
         path: the PNG file.
         result: what was found in the video.
         scores: of its frames, in any order.
-        thumbnails: opening -> (H, W, 3) uint8 RGB of any size; None marks openings by numbers instead.
+        thumbnails: spread -> (H, W, 3) uint8 RGB of any size; None marks spreads by numbers instead.
 
     Raises:
         DataError: if the file cannot be written.

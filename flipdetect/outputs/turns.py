@@ -1,4 +1,4 @@
-"""Turns and openings of films as a table for a terminal."""
+"""Turns and spreads of films as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_FLAWS = 12
 
 
 def format_turn_table(results: Sequence[VideoResult]) -> str:
-    """Plain text: a row per film, then the openings that should be looked at."""
+    """Plain text: a row per film, then the spreads that should be looked at."""
     rows = [
         (
             result.video,
@@ -29,13 +29,13 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
     ]
     text = tabulate(
         rows[:MOST_ROWS],
-        headers=("video", "length", "frames scored", "turns", "openings", "seen before", "to look at"),
+        headers=("video", "length", "frames scored", "turns", "spreads", "seen before", "to look at"),
         colalign=("left", *["right"] * 6),
         disable_numparse=[0, 1],
     )
     hidden = len(rows) - MOST_ROWS
     flaws = [
-        f"{result.video}, opening {still.opening}{_at(still.time_s)}: {still.flaw}"
+        f"{result.video}, spread {still.spread}{_at(still.time_s)}: {still.flaw}"
         for result in results
         for still in result.stills
         if still.flaw and still.same_as is None
@@ -44,7 +44,7 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
     lines = [text]
     lines += [f"({hidden} more films not shown)"] if hidden > 0 else []
     lines += [f"  {flaw}" for flaw in flaws[:MOST_FLAWS]]
-    lines += [f"  ({more} more openings to look at; flips.json lists all)"] if more > 0 else []
+    lines += [f"  ({more} more spreads to look at; flips.json lists all)"] if more > 0 else []
     return "\n".join(lines)
 
 

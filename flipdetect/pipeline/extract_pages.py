@@ -99,7 +99,7 @@ class Extraction:
         """Turns and stills of a clip, from what was scored so far.
 
         Args:
-            clip: to look at pictures again, where openings seem to repeat; None if there are none.
+            clip: to look at pictures again, where spreads seem to repeat; None if there are none.
             video: the clip's name.
             source: the file or folder, if there is no clip.
         """
@@ -125,7 +125,7 @@ class Extraction:
         return result if clip is None else self._confirmed(result, clip)
 
     def _confirmed(self, result: VideoResult, clip: Clip) -> VideoResult:
-        """Repeats looked at closely, in the pictures; where they cannot be, both openings stay."""
+        """Repeats looked at closely, in the pictures; where they cannot be, both spreads stay."""
 
         def fetch(still: Still) -> Picture:
             return next(picture for _, picture in clip.pictures([still], COMPARE_SIZE))
@@ -133,7 +133,7 @@ class Extraction:
         try:
             stills = confirm_repeats(result.stills, fetch, self._settings.stills)
         except FlipdetectError as error:
-            logger.warning("%s: repeated openings could not be compared, so all are kept: %s", clip.source, error)
+            logger.warning("%s: repeated spreads could not be compared, so all are kept: %s", clip.source, error)
             stills = [replace(still, same_as=None) for still in result.stills]
         return replace(result, stills=tuple(stills))
 

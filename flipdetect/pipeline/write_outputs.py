@@ -45,7 +45,7 @@ class Wanted:
 
     Attributes:
         folder: where flips.csv, flips.json and timeline.png go.
-        stills: folder of the pages, one picture per opening; None for none.
+        stills: folder of the pages, one picture per spread; None for none.
         pdf: document of the pages; None for none.
         report: HTML file; None for none.
         preview: annotated film, .mp4 or .gif; None for none.
@@ -74,7 +74,7 @@ class Finding:
 
 
 class Thumbnails(Mapping[Key, Picture]):
-    """Small pictures of openings, held as JPEG, so that those of a long film take little memory."""
+    """Small pictures of spreads, held as JPEG, so that those of a long film take little memory."""
 
     def __init__(self) -> None:
         self._held: dict[Key, bytes] = {}
@@ -163,7 +163,7 @@ class _Products:
         """Fetch the stills, save them if there is a folder for them, and hold small ones of all.
 
         Returns:
-            The files in reading order, and the file of each opening, relative to where the tables are written to.
+            The files in reading order, and the file of each spread, relative to where the tables are written to.
         """
         files: list[Path] = []
         paths: dict[Key, str] = {}
@@ -173,11 +173,11 @@ class _Products:
                 continue
             names = self._names(finding.result, several)
             for still, picture in self._pictures(finding.clip, finding.result, in_full=folder is not None):
-                key = (finding.result.video, still.opening)
+                key = (finding.result.video, still.spread)
                 self.thumbnails.add(key, picture)
-                if folder is not None and still.opening in names:
+                if folder is not None and still.spread in names:
                     try:
-                        files.append(save_still(folder, names[still.opening], picture))
+                        files.append(save_still(folder, names[still.spread], picture))
                         paths[key] = name_below(files[-1], self._wanted.folder)
                     except (FlipdetectError, OSError) as error:
                         logger.error("%s", error)
@@ -188,24 +188,24 @@ class _Products:
 
     def _pictures(self, clip: Clip, result: VideoResult, *, in_full: bool) -> Iterator[tuple[Still, Picture]]:
         """The pictures of a clip's stills; one that cannot be fetched is said, and the rest goes on."""
-        left = sorted((still for still in result.stills if still.time_s is not None), key=lambda still: still.opening)
+        left = sorted((still for still in result.stills if still.time_s is not None), key=lambda still: still.spread)
         while left:
-            self._step(f"page {left[0].opening} of {result.video}")
+            self._step(f"page {left[0].spread} of {result.video}")
             try:
                 for still, picture in clip.pictures(left, None if in_full else (THUMBNAIL, THUMBNAIL // 2)):
                     left = left[1:]
                     yield still, picture
                 return
             except FlipdetectError as error:
-                logger.error("opening %d: %s", left[0].opening, error)
+                logger.error("spread %d: %s", left[0].spread, error)
                 left = left[1:]
 
     def _names(self, result: VideoResult, several: bool) -> dict[int, str]:
-        """Opening -> the name of its file, for those that are kept."""
+        """Spread -> the name of its file, for those that are kept."""
         chosen = [still for still in kept(list(result.stills)) if still.time_s is not None]
         video = result.video if several else ""
         return {
-            still.opening: still_name(still, place, len(chosen), video) for place, still in enumerate(chosen, start=1)
+            still.spread: still_name(still, place, len(chosen), video) for place, still in enumerate(chosen, start=1)
         }
 
     def timelines(self) -> None:

@@ -149,7 +149,7 @@ def confirm_repeats(
         ValueError: if a picture is not (H, W, 3) uint8.
     """
     settings = parameters or StillParameters()
-    by_number = {still.opening: still for still in stills}
+    by_number = {still.spread: still for still in stills}
     suspects = _suspects(stills, settings)
 
     @lru_cache(maxsize=LARGEST_CACHE)
@@ -158,7 +158,7 @@ def confirm_repeats(
 
     def same(still: Still, earlier: Sequence[int]) -> int | None:
         """The first of the suspects whose picture shows the same pages."""
-        agreeing = (number for number in earlier if _shows_same(picture(number), picture(still.opening), settings))
+        agreeing = (number for number in earlier if _shows_same(picture(number), picture(still.spread), settings))
         return next(agreeing, None)
 
     # OpenCV and FFmpeg work outside of Python's lock.
@@ -167,8 +167,8 @@ def confirm_repeats(
     roots: dict[int, int] = {}
     for still, number in zip(stills, found, strict=True):
         if number is not None:
-            roots[still.opening] = roots.get(number, number)
-    return [replace(still, same_as=roots.get(still.opening)) for still in stills]
+            roots[still.spread] = roots.get(number, number)
+    return [replace(still, same_as=roots.get(still.spread)) for still in stills]
 
 
 def compare_pictures(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Agreement:
@@ -197,7 +197,7 @@ def _suspects(stills: Sequence[Still], parameters: StillParameters) -> list[list
     found: list[list[int]] = [[] for _ in stills]
     if not steps:
         return found
-    prints, numbers = Prints(np.stack(steps)), [stills[place].opening for place in seen]
+    prints, numbers = Prints(np.stack(steps)), [stills[place].spread for place in seen]
     for late, place in enumerate(seen):
         named = stills[place].same_as
         likely = sorted(range(late), key=lambda early: -float(np.nan_to_num(prints.alike[early, late], nan=-1.0)))

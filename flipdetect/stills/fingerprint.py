@@ -71,7 +71,7 @@ def decode_print(fingerprint: str) -> Floats:
 
 
 def mean_print(fingerprints: Sequence[str]) -> Floats:
-    """Mean steps of some fingerprints of one opening, (n, n) float32: less noise than in one, and fewer hands.
+    """Mean steps of some fingerprints of one spread, (n, n) float32: less noise than in one, and fewer hands.
 
     Returns:
         NaN where none has seen the cell.

@@ -1,4 +1,4 @@
-"""Which frame of each opening of a book to keep: measured frame by frame, chosen once the turns are known.
+"""Which frame of each spread of a book to keep: measured frame by frame, chosen once the turns are known.
 
     meter = FrameMeter()
     for picture, hands, score in scored_frames:
@@ -8,7 +8,7 @@
     for still in kept(stills):
         ...
 
-`FrameMeter` measures, `choose_stills` decides, and finds openings that were seen twice; `confirm_repeats` looks at
+`FrameMeter` measures, `choose_stills` decides, and finds spreads that were seen twice; `confirm_repeats` looks at
 their pictures again at full resolution, and `kept` gives one still for each pair of pages. No torch is needed.
 """
 

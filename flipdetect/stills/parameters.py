@@ -1,4 +1,4 @@
-"""What makes a still a good one, and when two openings count as the same: plain numbers, for YAML."""
+"""What makes a still a good one, and when two spreads count as the same: plain numbers, for YAML."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class StillParameters(PlainParameters):
     Attributes:
         coverage: share of the pages under hands, 0 to 1.
         exposure: share of the paper neither black nor burnt out, 0 to 1.
-        sharpness: as a share of the usual sharpness of the video's openings.
-        own_sharpness: as a share of the best sharpness of the same opening.
+        sharpness: as a share of the usual sharpness of the video's spreads.
+        own_sharpness: as a share of the best sharpness of the same spread.
         motion: as a multiple of the video's motion at rest, which counts as `least_motion` at least.
         least_motion: mean change of brightness between two frames, 0 to 1, that is none.
-        odds: log-odds of a flip above those at which the opening rests, which count as `low_odds` at least.
+        odds: log-odds of a flip above those at which the spread rests, which count as `low_odds` at least.
         low_odds: log-odds of a flip that no model need go below.
         margin_s: seconds before and after a turn in which frames are marked down: hands come and go, paper settles.
         margin_mark: mark of a frame right at a turn, 0 to 1.
-        shortest_view_s: seconds that an opening must be in view: turns may have been seen where there were none.
+        shortest_view_s: seconds that a spread must be in view: turns may have been seen where there were none.
         gap_s: seconds between two frames beyond which one says nothing of motion at the other.
-        repeat_likeness: correlation of the print of two openings from which they are the same, -1 to 1, in a video of
-            too few openings to know what all of them show.
-        repeat_excess: in others, by how much it must exceed that of most pairs of openings, both as Fisher's z;
-        repeat_neighbour_excess: and that of either of them with the opening before or after it;
-        repeat_own_likeness: what it must be without what the other openings show on the average, -1 to 1;
+        repeat_likeness: correlation of the print of two spreads from which they are the same, -1 to 1, in a video of
+            too few spreads to know what all of them show.
+        repeat_excess: in others, by how much it must exceed that of most pairs of spreads, both as Fisher's z;
+        repeat_neighbour_excess: and that of either of them with the spread before or after it;
+        repeat_own_likeness: what it must be without what the other spreads show on the average, -1 to 1;
         repeat_own_print: and on what share of the pages, 0 to 1, both must have more print than that.
-        repeat_frames: frames of an opening whose prints are averaged.
+        repeat_frames: frames of a spread whose prints are averaged.
         suspect_likeness: correlation of the print of two stills from which `confirm_repeats` compares the pictures.
         suspects: pictures with which it compares each still at most.
         confirm_agreement: median correlation of printed blocks from which two pictures show the same pages, 0 to 1;

@@ -1,4 +1,4 @@
-"""Openings that show the same pages: turned back to, or never left, as when a hand was taken for a turn."""
+"""Spreads that show the same pages: turned back to, or never left, as when a hand was taken for a turn."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from flipdetect.stills.fingerprint import likeness, print_spread
 from flipdetect.stills.parameters import StillParameters
 
 OTHERS = 3
-"""Other openings that are needed to know what all of them show: margins, the gutter, what lies around the book."""
+"""Other spreads that are needed to know what all of them show: margins, the gutter, what lies around the book."""
 
 OWN_STEP = 0.5
-"""Steps of print density by which a cell must exceed the mean of the other openings to be an opening's own print."""
+"""Steps of print density by which a cell must exceed the mean of the other spreads to be a spread's own print."""
 
 MUCH_PRINT = 1.0
 """Spread of the steps from which print makes up most of it; margins and the gutter of a blank page reach 0.85."""
 
 UNLIKE_SHARE = 0.5
-"""Quantile of the likeness of all pairs of openings that is usual for different pages of the book."""
+"""Quantile of the likeness of all pairs of spreads that is usual for different pages of the book."""
 
 MOST_ALIKE = 0.9999
 
 
 class Prints:
-    """The prints of the openings of one video, compared with each other.
+    """The prints of the spreads of one video, compared with each other.
 
     Args:
-        steps: (N, n, n) steps of the fingerprint of each opening, NaN where not seen.
+        steps: (N, n, n) steps of the fingerprint of each spread, NaN where not seen.
     """
 
     def __init__(self, steps: NDArray[np.float32]) -> None:
@@ -46,15 +46,15 @@ class Prints:
 
     @property
     def many(self) -> bool:
-        """Whether there are enough openings to know what all of them show."""
+        """Whether there are enough spreads to know what all of them show."""
         return len(self._steps) >= OTHERS + 2
 
     def excess(self, first: int, second: int) -> float:
-        """Likeness of two openings beyond that of most pairs, both as Fisher's z; NaN if nothing can be said."""
+        """Likeness of two spreads beyond that of most pairs, both as Fisher's z; NaN if nothing can be said."""
         return float(self._alike_z[first, second] - self._usual)
 
     def neighbour_excess(self, first: int, second: int) -> float:
-        """Likeness of two openings beyond that of either with the opening before or after it, as Fisher's z.
+        """Likeness of two spreads beyond that of either with the spread before or after it, as Fisher's z.
 
         A turn lies between those: they show what different pages of the book are like, as filmed at that time.
         """
@@ -68,11 +68,11 @@ class Prints:
         return float(self._alike_z[first, second]) - max(turned) if turned else float("nan")
 
     def spread(self, first: int, second: int) -> float:
-        """The smaller one of the spreads of two openings' steps."""
+        """The smaller one of the spreads of two spreads' steps."""
         return min(print_spread(self._steps[first]), print_spread(self._steps[second]))
 
     def own(self, first: int, second: int) -> tuple[float, float]:
-        """What two openings have in common that the others do not show on the average.
+        """What two spreads have in common that the others do not show on the average.
 
         Returns:
             Their likeness without that average, NaN if nothing can be said; and the share of cells in which both have
@@ -90,16 +90,16 @@ class Prints:
 
 
 def first_alike(prints: Sequence[NDArray[np.float32] | None], parameters: StillParameters) -> list[int | None]:
-    """For each opening the first one that shows the same pages, None if there is none before it.
+    """For each spread the first one that shows the same pages, None if there is none before it.
 
-    All openings of a book are alike: they have one layout, one gutter, one desk. So two must be more alike than most
+    All spreads of a book are alike: they have one layout, one gutter, one desk. So two must be more alike than most
     pairs of the video are, and than either is with its neighbours in time; they must agree in what sets them off from
-    the others; and that must be print, not the lack of it. Where too little is seen or printed to tell, openings count
-    as different: to keep a page twice is better than to lose one. In a video of few openings, only a very high
+    the others; and that must be print, not the lack of it. Where too little is seen or printed to tell, spreads count
+    as different: to keep a page twice is better than to lose one. In a video of few spreads, only a very high
     likeness of pages full of print will do.
 
     Args:
-        prints: (n, n) mean steps of the fingerprints of each opening, None for an opening without frames.
+        prints: (n, n) mean steps of the fingerprints of each spread, None for a spread without frames.
         parameters: see `StillParameters`.
     """
     found = [place for place, steps in enumerate(prints) if steps is not None]
@@ -136,9 +136,9 @@ def _fisher(correlation: ArrayLike) -> NDArray[np.float64]:
 
 
 def kept(stills: Sequence[Still]) -> list[Still]:
-    """Of openings that show the same pages, the best still; in the order in which pages were first seen.
+    """Of spreads that show the same pages, the best still; in the order in which pages were first seen.
 
-    Every opening is stood for by one still. Where none of its group has a frame, that is one without: it says that
+    Every spread is stood for by one still. Where none of its group has a frame, that is one without: it says that
     pages are missing.
 
     Args:
@@ -146,16 +146,16 @@ def kept(stills: Sequence[Still]) -> list[Still]:
     """
     groups: dict[int, list[Still]] = {}
     for still in stills:
-        groups.setdefault(still.opening if still.same_as is None else still.same_as, []).append(still)
+        groups.setdefault(still.spread if still.same_as is None else still.same_as, []).append(still)
     return [
-        max(groups[opening], key=lambda still: -1.0 if still.quality is None else still.quality)
-        for opening in sorted(groups)
+        max(groups[spread], key=lambda still: -1.0 if still.quality is None else still.quality)
+        for spread in sorted(groups)
     ]
 
 
 def with_repeats(stills: Sequence[Still], first: Sequence[int | None]) -> list[Still]:
     """Stills with `same_as` for the place, among them, of the first one with the same pages."""
     return [
-        replace(still, same_as=None if place is None else stills[place].opening)
+        replace(still, same_as=None if place is None else stills[place].spread)
         for still, place in zip(stills, first, strict=True)
     ]

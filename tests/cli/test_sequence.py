@@ -33,7 +33,7 @@ def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four openings and three turns."""
+    """Four spreads and three turns."""
     return write(tmp_path_factory.mktemp("films") / "book.mp4", film(PAGES), rate=RATE)
 
 
@@ -61,7 +61,7 @@ def test_a_video_gives_tables_and_a_timeline(book: Path, capsys: pytest.CaptureF
         assert float(row["end_s"]) == pytest.approx(begins + 0.75, abs=0.2)
         assert int(row["start_frame"]) == round(float(row["start_s"]) * RATE)
     (video,) = json.loads(Path("flips.json").read_text())["videos"]
-    assert (video["video"], video["complete"], len(video["openings"])) == ("book", True, 4)
+    assert (video["video"], video["complete"], len(video["spreads"])) == ("book", True, 4)
     assert Image.open("timeline.png").width > 400
     assert all(score.time_s is not None for score in read_predictions(Path("predictions.csv")))
     assert "book" in capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_stills_pdf_report_and_preview(book: Path, tmp_path: Path) -> None:
 def test_a_page_seen_twice_is_kept_once(back: Path, tmp_path: Path) -> None:
     assert run("--video", back, "--save-stills", "pages") == 0
     (video,) = json.loads(Path("flips.json").read_text())["videos"]
-    assert [opening["same_as"] for opening in video["openings"]] == [None, None, 1, 2, None]
+    assert [spread["same_as"] for spread in video["spreads"]] == [None, None, 1, 2, None]
     assert len(list((tmp_path / "pages").iterdir())) == 3
 
 
@@ -282,7 +282,7 @@ def test_a_picture_that_has_gone_does_not_stop_the_others(tmp_path: Path, capsys
 
     def pictures(self: FolderClip, stills: list, min_size: object = None) -> object:
         for still, picture in fetch(self, stills, min_size):  # type: ignore[arg-type]
-            if still.opening == 2 and min_size is None:
+            if still.spread == 2 and min_size is None:
                 gone.append(2)
                 raise FrameError("it was taken away")
             yield still, picture

@@ -11,8 +11,8 @@ Picture = NDArray[np.uint8]
 WORD, LINE = (12, 46), 14
 
 
-def draw_opening(pages: int, shape: tuple[int, int] = (540, 960), *, blank: bool = False) -> Picture:
-    """The opening number `pages` (h, w, 3) uint8 RGB; equal numbers have equal print."""
+def draw_spread(pages: int, shape: tuple[int, int] = (540, 960), *, blank: bool = False) -> Picture:
+    """The spread number `pages` (h, w, 3) uint8 RGB; equal numbers have equal print."""
     height, width = shape
     scale = width / 960
     picture = np.full((540, 960, 3), (70, 60, 50), np.uint8)

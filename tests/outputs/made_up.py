@@ -9,7 +9,7 @@ from flipdetect.records import FlipEvent, FrameQuality, FrameScore, Still, Video
 
 
 def made_up_result(video: str = "book", turns: int = 3, seconds: float = 20.0, **changes: object) -> VideoResult:
-    """Turns evenly spread, an opening before, between and after them; opening 2 is flawed, 3 repeats 1."""
+    """Turns evenly spread, a spread before, between and after them; spread 2 is flawed, 3 repeats 1."""
     step = seconds / (turns + 1)
     events = []
     for number in range(1, turns + 1):
@@ -17,14 +17,14 @@ def made_up_result(video: str = "book", turns: int = 3, seconds: float = 20.0, *
         events.append(FlipEvent(number, start, peak, end, round(start * 10), round(peak * 10), round(end * 10),
                                 0.75, 0.98, video))  # fmt: skip
     stills = []
-    for opening in range(1, turns + 2):
-        begin = events[opening - 2].end_s if opening > 1 else 0.0
-        end = events[opening - 1].start_s if opening <= turns else seconds
+    for spread in range(1, turns + 2):
+        begin = events[spread - 2].end_s if spread > 1 else 0.0
+        end = events[spread - 1].start_s if spread <= turns else seconds
         middle = (begin + end) / 2
-        measured = FrameQuality(120.5, 0.97, 0.1, 0.002, f"{opening:016x}")
+        measured = FrameQuality(120.5, 0.97, 0.1, 0.002, f"{spread:016x}")
         stills.append(
-            Still(opening, video, begin, end, middle, round(middle * 10), 0.4 if opening == 2 else 0.92,
-                  "a hand covers the page" if opening == 2 else "", 1 if opening == 3 else None, measured)
+            Still(spread, video, begin, end, middle, round(middle * 10), 0.4 if spread == 2 else 0.92,
+                  "a hand covers the page" if spread == 2 else "", 1 if spread == 3 else None, measured)
         )  # fmt: skip
     fields: dict[str, object] = {
         "video": video, "source": f"films/{video}.mp4", "duration_s": seconds, "frames": round(seconds * 10) + 1,

@@ -1,4 +1,4 @@
-"""Turns and openings as CSV and JSON: the text, its schema, what is read back, and complaints."""
+"""Turns and spreads as CSV and JSON: the text, its schema, what is read back, and complaints."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_stills_frames_and_turns_cells_are_empty(tmp_path: Path) -> None
 
 def test_golden_json(tmp_path: Path) -> None:
     (video,) = written(tmp_path, [replace(RESULT, problems=("frame 7 is damaged",), complete=False)])["videos"]
-    assert {name: value for name, value in video.items() if name not in ("events", "openings")} == {
+    assert {name: value for name, value in video.items() if name not in ("events", "spreads")} == {
         "video": "book",
         "source": "films/book.mp4",
         "duration_s": 20.0,
@@ -69,14 +69,14 @@ def test_golden_json(tmp_path: Path) -> None:
         "event": 1, "start_frame": 46, "peak_frame": 50, "end_frame": 54, "start_s": 4.6, "peak_s": 5.0, "end_s": 5.4,
         "mean_probability": 0.75, "peak_probability": 0.98,
     }  # fmt: skip
-    assert video["openings"][2] == {
-        "opening": 3, "start_s": 10.4, "end_s": 14.6, "time_s": 12.5, "frame": 125, "quality": 0.92, "flaw": "",
+    assert video["spreads"][2] == {
+        "spread": 3, "start_s": 10.4, "end_s": 14.6, "time_s": 12.5, "frame": 125, "quality": 0.92, "flaw": "",
         "same_as": 1, "file": "stills/003_00m12.50s.jpg",
         "measured": {
             "sharpness": 120.5, "exposure": 0.97, "coverage": 0.1, "motion": 0.002, "fingerprint": "0000000000000003",
         },
     }  # fmt: skip
-    assert video["openings"][3]["file"] is None
+    assert video["spreads"][3]["file"] is None
 
 
 AWKWARD = [
@@ -119,15 +119,15 @@ def test_the_schema_describes_every_field_that_is_written(tmp_path: Path) -> Non
     for fields, part in (
         (video, parts["video"]),
         (video["events"][0], parts["event"]),
-        (video["openings"][0], parts["opening"]),
-        (video["openings"][0]["measured"], parts["opening"]["properties"]["measured"]),
+        (video["spreads"][0], parts["spread"]),
+        (video["spreads"][0]["measured"], parts["spread"]["properties"]["measured"]),
     ):
         assert list(fields) == part["required"] == list(part["properties"])
 
 
 def test_fields_of_later_releases_are_passed_over(tmp_path: Path) -> None:
     document = written(tmp_path, [RESULT])
-    document["videos"][0]["openings"][0]["page_numbers"] = [12, 13]
+    document["videos"][0]["spreads"][0]["page_numbers"] = [12, 13]
     (tmp_path / "flips.json").write_text(json.dumps(document), encoding="utf-8")
     assert read_flips_json(tmp_path / "flips.json")[0].frames == 201
 
@@ -158,7 +158,7 @@ def drop_field(*path: object) -> Callable[[Any], None]:
     ("change", "message"),
     [
         (set_field("schema", "other"), 'no "schema": "flipdetect.flips"'),
-        (set_field("version", 2), "of version 2, this program reads version 1"),
+        (set_field("version", 1), "of version 1, this program reads version 2"),
         (drop_field("version"), "of version None"),
         (drop_field("videos"), "videos is missing"),
         (set_field("videos", {}), "videos: expected a list"),
@@ -171,8 +171,8 @@ def drop_field(*path: object) -> Callable[[Any], None]:
         (set_field("videos", 0, "events", 2, "peak_s", "x"), r"videos\[0\]\.events\[2\]\.peak_s: .* got 'x'"),
         (set_field("videos", 0, "events", 0, "event", 0), r"events\[0\]\.event: expected a whole number from 1"),
         (set_field("videos", 0, "events", 0, "end_s", float("nan")), r"events\[0\]\.end_s: expected a number, got nan"),
-        (drop_field("videos", 0, "openings", 1, "flaw"), r"videos\[0\]\.openings\[1\]\.flaw is missing"),
-        (drop_field("videos", 0, "openings", 0, "measured", "motion"), r"openings\[0\]\.measured\.motion is missing"),
+        (drop_field("videos", 0, "spreads", 1, "flaw"), r"videos\[0\]\.spreads\[1\]\.flaw is missing"),
+        (drop_field("videos", 0, "spreads", 0, "measured", "motion"), r"spreads\[0\]\.measured\.motion is missing"),
     ],
 )
 def test_what_is_wrong_is_named_by_file_and_field(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:

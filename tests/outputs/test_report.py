@@ -63,13 +63,13 @@ def report(path: Path, results: list[VideoResult], pictures: object = None) -> t
     return text, page
 
 
-def test_turns_openings_flaws_and_repeats_are_shown(tmp_path: Path) -> None:
+def test_turns_spreads_flaws_and_repeats_are_shown(tmp_path: Path) -> None:
     result = made_up_result()
     asked = []
 
-    def picture(video: str, opening: int) -> NDArray[np.uint8] | None:
-        asked.append((video, opening))
-        return None if opening == 4 else made_up_picture((20, 160, 60), 1080, 1920)
+    def picture(video: str, spread: int) -> NDArray[np.uint8] | None:
+        asked.append((video, spread))
+        return None if spread == 4 else made_up_picture((20, 160, 60), 1080, 1920)
 
     _, page = report(tmp_path / "report.html", [result], picture)
     assert asked == [("book", number) for number in (1, 2, 3, 4)]
@@ -144,7 +144,7 @@ def test_videos_of_which_little_is_known(tmp_path: Path) -> None:
 def test_the_size_is_bounded(tmp_path: Path) -> None:
     result = made_up_result(turns=300, seconds=7200.0)
     noise = np.random.default_rng(0).integers(0, 256, (540, 960, 3), dtype=np.uint8)
-    _, page = report(tmp_path / "report.html", [result], lambda _video, _opening: noise)
+    _, page = report(tmp_path / "report.html", [result], lambda _video, _spread: noise)
     assert len(page.all("img")) == 301
     assert {each["width"] for each in page.all("img")} == {"360"}
     line = page.all("path", **{"class": "line"})[0]["d"]

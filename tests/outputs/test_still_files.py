@@ -56,7 +56,7 @@ def test_a_video_stands_in_front_and_is_fit_for_a_file_name() -> None:
 
 
 def test_a_name_needs_a_frame_a_place_and_a_format() -> None:
-    with pytest.raises(ValueError, match="opening 3 of 'book' has no frame"):
+    with pytest.raises(ValueError, match="spread 3 of 'book' has no frame"):
         still_name(replace(STILL, time_s=None), 1, 1)
     with pytest.raises(ValueError, match="position 2 is not from 1 to 1"):
         still_name(STILL, 2, 1)

@@ -31,7 +31,7 @@ def near(image: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int 
 
 
 def test_shades_curve_pictures_and_flaws_are_there(tmp_path: Path) -> None:
-    pictures = {opening: made_up_picture(GREEN) for opening in (1, 2, 4)}
+    pictures = {spread: made_up_picture(GREEN) for spread in (1, 2, 4)}
     draw_timeline(tmp_path / "new" / "line.png", RESULT, made_up_scores(RESULT), pictures)
     with Image.open(tmp_path / "new" / "line.png") as file:
         assert file.format == "PNG"
@@ -76,7 +76,7 @@ def test_uneven_turns_still_fit() -> None:
     assert nothing_is_cut_off(figure)
 
 
-def test_hundreds_of_openings_stay_in_bounds() -> None:
+def test_hundreds_of_spreads_stay_in_bounds() -> None:
     result = made_up_result(turns=600, seconds=3600.0)
     pictures = {number: made_up_picture(GREEN) for number in range(1, 602)}
     figure = plot_timeline(result, probability_curve([], result), pictures)

@@ -47,12 +47,12 @@ class Filmed:
 
     @property
     def lying(self) -> list[int]:
-        """Numbers of the openings that lay there, one by one."""
+        """Numbers of the spreads that lay there, one by one."""
         return [self.turns[0].opening_before, *(turn.opening_after for turn in self.turns)]
 
 
 def clear_visits(config: RecordingConfig) -> bool:
-    """Whether a page is turned back, and each opening is seen at rest and without hands for more than a moment."""
+    """Whether a page is turned back, and each spread is seen at rest and without hands for more than a moment."""
     turns = recording_events(config)
     lying = [turns[0].opening_before, *(turn.opening_after for turn in turns)]
     truths = [recording_truth(config, config.time(number)) for number in range(1, config.frames + 1)]
@@ -113,8 +113,8 @@ def truth_of(filmed: Filmed, still: Still) -> RecordingTruth:
     return filmed.truths[still.frame - 1]
 
 
-def test_each_opening_has_a_still_at_rest_and_free_of_hands(filmed: Filmed, stills: list[Still]) -> None:
-    assert [still.opening for still in stills] == list(range(1, len(filmed.lying) + 1))
+def test_each_spread_has_a_still_at_rest_and_free_of_hands(filmed: Filmed, stills: list[Still]) -> None:
+    assert [still.spread for still in stills] == list(range(1, len(filmed.lying) + 1))
     for still, lying in zip(stills, filmed.lying, strict=True):
         truth = truth_of(filmed, still)
         assert truth.label == "notflip"
@@ -124,37 +124,37 @@ def test_each_opening_has_a_still_at_rest_and_free_of_hands(filmed: Filmed, stil
         assert not still.flaw
 
 
-def test_a_still_is_as_sharp_as_its_opening_allows(filmed: Filmed, stills: list[Still]) -> None:
+def test_a_still_is_as_sharp_as_its_spread_allows(filmed: Filmed, stills: list[Still]) -> None:
     for still in stills:
         others = [truth.sharpness for truth in filmed.truths if still.start_s < truth.time_s < still.end_s]
         assert truth_of(filmed, still).sharpness > 0.9 * np.median(others)
 
 
 def test_a_page_turned_back_to_is_found(filmed: Filmed, stills: list[Still]) -> None:
-    numbers = {still.opening: truth_of(filmed, still).opening for still in stills}
+    numbers = {still.spread: truth_of(filmed, still).opening for still in stills}
     for still in stills:
-        assert still.same_as is None or numbers[still.same_as] == numbers[still.opening]
+        assert still.same_as is None or numbers[still.same_as] == numbers[still.spread]
     assert any(still.same_as is not None for still in stills)
-    saved = [numbers[still.opening] for still in kept(stills)]
+    saved = [numbers[still.spread] for still in kept(stills)]
     assert set(saved) == set(filmed.lying)
 
 
 def test_pictures_confirm_what_fingerprints_say(filmed: Filmed, stills: list[Still]) -> None:
     confirmed = confirm_repeats(stills, lambda still: filmed.pictures[(still.frame or 0) - 1])
-    numbers = {still.opening: truth_of(filmed, still).opening for still in stills}
-    assert all(still.same_as is None or numbers[still.same_as] == numbers[still.opening] for still in confirmed)
-    saved = [numbers[still.opening] for still in kept(confirmed)]
+    numbers = {still.spread: truth_of(filmed, still).opening for still in stills}
+    assert all(still.same_as is None or numbers[still.same_as] == numbers[still.spread] for still in confirmed)
+    saved = [numbers[still.spread] for still in kept(confirmed)]
     assert sorted(saved) == sorted(set(filmed.lying))
 
 
 def test_pictures_refuse_what_is_not_the_same(filmed: Filmed, stills: list[Still]) -> None:
-    numbers = {still.opening: truth_of(filmed, still).opening for still in stills}
+    numbers = {still.spread: truth_of(filmed, still).opening for still in stills}
     accused = [
-        replace(still, same_as=1 if still.opening > 1 and numbers[still.opening] != numbers[1] else None)
+        replace(still, same_as=1 if still.spread > 1 and numbers[still.spread] != numbers[1] else None)
         for still in stills
     ]
     for still in confirm_repeats(accused, lambda still: filmed.pictures[(still.frame or 0) - 1]):
-        assert still.same_as is None or numbers[still.same_as] == numbers[still.opening]
+        assert still.same_as is None or numbers[still.same_as] == numbers[still.spread]
 
 
 def test_coverage_follows_the_truth(filmed: Filmed) -> None:

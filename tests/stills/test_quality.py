@@ -9,7 +9,7 @@ import pytest
 from flipdetect.records import FrameQuality
 from flipdetect.stills.fingerprint import decode_print, likeness
 from flipdetect.stills.measure import FrameMeter
-from tests.inference.drawn_pages import Picture, draw_opening, shifted, with_hand, with_noise
+from tests.inference.drawn_pages import Picture, draw_spread, shifted, with_hand, with_noise
 
 
 def measure(picture: Picture, hands: object = None) -> FrameQuality:
@@ -28,7 +28,7 @@ def bits_apart(first: FrameQuality, second: FrameQuality) -> float:
 
 
 def test_figures_do_not_depend_on_the_size_of_the_frame() -> None:
-    full = draw_opening(1, (1080, 1920))
+    full = draw_spread(1, (1080, 1920))
     small = cv2.resize(full, (960, 540), interpolation=cv2.INTER_AREA)
     large, less = measure(full), measure(np.asarray(small))
     assert large.sharpness == pytest.approx(less.sharpness, rel=0.05)
@@ -38,7 +38,7 @@ def test_figures_do_not_depend_on_the_size_of_the_frame() -> None:
 
 @pytest.mark.parametrize("deviation", [2.0, 4.0])
 def test_blur_lowers_sharpness_and_noise_does_not_raise_it(deviation: float) -> None:
-    page = draw_opening(1)
+    page = draw_spread(1)
     sharp = measure(with_noise(page)).sharpness
     blurred = measure(with_noise(np.asarray(cv2.GaussianBlur(page, (0, 0), deviation)))).sharpness
     assert blurred < 0.75 * sharp
@@ -46,22 +46,22 @@ def test_blur_lowers_sharpness_and_noise_does_not_raise_it(deviation: float) -> 
 
 
 def test_sharpness_depends_little_on_the_print_and_on_the_light() -> None:
-    values = [measure(with_noise(draw_opening(number))).sharpness for number in range(6)]
-    dim = [measure(with_noise((draw_opening(number) * 0.6).astype(np.uint8))).sharpness for number in range(6)]
+    values = [measure(with_noise(draw_spread(number))).sharpness for number in range(6)]
+    dim = [measure(with_noise((draw_spread(number) * 0.6).astype(np.uint8))).sharpness for number in range(6)]
     assert max(values) < 1.3 * min(values)
     assert np.median(dim) == pytest.approx(np.median(values), rel=0.2)
 
 
 def test_a_hand_does_not_count_as_sharp() -> None:
-    blurred = np.asarray(cv2.GaussianBlur(draw_opening(1), (0, 0), 4))
+    blurred = np.asarray(cv2.GaussianBlur(draw_spread(1), (0, 0), 4))
     covered, hands = with_hand(blurred, (0.3, 0.4, 0.6, 1.0))
     assert measure(with_noise(covered), hands).sharpness == pytest.approx(
-        measure(with_noise(blurred)).sharpness, abs=0.1 * measure(with_noise(draw_opening(1))).sharpness
+        measure(with_noise(blurred)).sharpness, abs=0.1 * measure(with_noise(draw_spread(1))).sharpness
     )
 
 
 def test_exposure_falls_where_paper_is_burnt_out_or_black() -> None:
-    page = draw_opening(1)
+    page = draw_spread(1)
     burnt = page.copy()
     burnt[:, 300:] = 255
     assert measure(page).exposure > 0.98
@@ -70,7 +70,7 @@ def test_exposure_falls_where_paper_is_burnt_out_or_black() -> None:
 
 
 def test_coverage_counts_hands_over_the_pages_alone() -> None:
-    page = draw_opening(1)
+    page = draw_spread(1)
     beside, outside = with_hand(page, (0.0, 0.2, 0.08, 0.8))
     over, inside = with_hand(page, (0.3, 0.3, 0.6, 0.9))
     share = 0.3 * 960 * (480 - 0.3 * 540) / (716 * 420)
@@ -81,7 +81,7 @@ def test_coverage_counts_hands_over_the_pages_alone() -> None:
 
 
 def test_pages_are_remembered_under_hands() -> None:
-    meter, page = FrameMeter(), draw_opening(1)
+    meter, page = FrameMeter(), draw_spread(1)
     for _ in range(3):
         meter(page, np.zeros((14, 24)))
     covered, hands = with_hand(page, (0.0, 0.0, 0.5, 1.0))
@@ -91,14 +91,14 @@ def test_pages_are_remembered_under_hands() -> None:
 
 
 def test_motion_is_of_pages_not_of_noise_light_or_hands() -> None:
-    page = draw_opening(1)
+    page = draw_spread(1)
     meter = FrameMeter()
     assert meter(with_noise(page, 0), np.zeros((14, 24))).motion is None
     still = meter(with_noise(page, 1), np.zeros((14, 24))).motion
     darker = meter(with_noise((page * 0.9).astype(np.uint8), 2), np.zeros((14, 24))).motion
     covered, hands = with_hand((page * 0.9).astype(np.uint8), (0.4, 0.4, 0.6, 1.0))
     swept = meter(with_noise(covered, 3), hands).motion
-    turned = meter(with_noise(draw_opening(2), 4), np.zeros((14, 24))).motion
+    turned = meter(with_noise(draw_spread(2), 4), np.zeros((14, 24))).motion
     assert still is not None
     assert darker is not None
     assert swept is not None
@@ -109,14 +109,14 @@ def test_motion_is_of_pages_not_of_noise_light_or_hands() -> None:
 
 def test_reset_forgets_the_video() -> None:
     meter = FrameMeter()
-    first = meter(draw_opening(1))
-    meter(draw_opening(2))
+    first = meter(draw_spread(1))
+    meter(draw_spread(2))
     meter.reset()
-    assert meter(draw_opening(1)) == first
+    assert meter(draw_spread(1)) == first
 
 
-def test_fingerprints_of_one_opening_differ_in_few_bits() -> None:
-    page = draw_opening(1)
+def test_fingerprints_of_one_spread_differ_in_few_bits() -> None:
+    page = draw_spread(1)
     here = measure(with_noise(page, 1))
     covered, hands = with_hand(page, (0.35, 0.7, 0.6, 1.0))
     same = {
@@ -125,7 +125,7 @@ def test_fingerprints_of_one_opening_differ_in_few_bits() -> None:
         "a moved camera": measure(shifted(page, 5, -4, 0.005)),
         "a hand": measure(covered, hands),
     }
-    others = [measure(with_noise(draw_opening(number), number)) for number in range(2, 12)]
+    others = [measure(with_noise(draw_spread(number), number)) for number in range(2, 12)]
     assert min(alike(here, quality) for quality in same.values()) > max(alike(here, quality) for quality in others)
     for name in ("noise", "light"):
         assert bits_apart(here, same[name]) < 0.5 * min(bits_apart(here, quality) for quality in others)
@@ -133,7 +133,7 @@ def test_fingerprints_of_one_opening_differ_in_few_bits() -> None:
 
 def test_nothing_is_said_of_blank_paper_and_of_what_is_covered() -> None:
     plain = np.full((540, 960, 3), 220, np.uint8)
-    hidden, hands = with_hand(draw_opening(1), (0.0, 0.0, 1.0, 1.0))
+    hidden, hands = with_hand(draw_spread(1), (0.0, 0.0, 1.0, 1.0))
     for picture, map_ in ((plain, None), (hidden, hands)):
         quality = measure(picture, map_)
         assert np.isnan(alike(quality, quality))
@@ -150,7 +150,7 @@ def test_a_wrong_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="uint8"):
         measure(np.zeros((10, 10, 3), np.float32))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="map of hands"):
-        measure(draw_opening(1), np.zeros((1, 14, 24)))
+        measure(draw_spread(1), np.zeros((1, 14, 24)))
 
 
 def test_a_wrong_fingerprint_is_refused() -> None:

@@ -16,11 +16,11 @@ from flipdetect.stills.fingerprint import GRID, encode_print
 from flipdetect.stills.measure import StillParameters, choose_stills, kept
 
 
-def printed(opening: int, noise: float = 0.0, seed: int = 0) -> str:
+def printed(spread: int, noise: float = 0.0, seed: int = 0) -> str:
     """The fingerprint of a page of print; equal numbers have equal print, 0 is blank."""
     slopes = np.full((GRID, GRID), 0.01)
-    if opening:
-        slopes = slopes + np.random.default_rng(opening).uniform(0, 0.3, (GRID, GRID))
+    if spread:
+        slopes = slopes + np.random.default_rng(spread).uniform(0, 0.3, (GRID, GRID))
     slopes = slopes + np.random.default_rng(seed).normal(0, noise, slopes.shape)
     return encode_print(slopes.astype(np.float32), np.ones((GRID, GRID), np.float32))
 
@@ -43,15 +43,15 @@ def turn(number: int, start_s: float, end_s: float) -> FlipEvent:
     return FlipEvent(number, start_s, (start_s + end_s) / 2, end_s, None, None, None, 0.9, 0.99)
 
 
-def recording(openings: list[int], **quality: Any) -> tuple[list[FrameScore], list[FlipEvent]]:
-    """Three seconds of each opening, a second of turning between them, ten frames a second."""
+def recording(spreads: list[int], **quality: Any) -> tuple[list[FrameScore], list[FlipEvent]]:
+    """Three seconds of each spread, a second of turning between them, ten frames a second."""
     frames, events = [], []
-    for place, opening in enumerate(openings):
+    for place, spread in enumerate(spreads):
         start = 4.0 * place
         for step in range(30):
-            marks = {"fingerprint": printed(opening, 0.005, 100 * place + step), **quality}
+            marks = {"fingerprint": printed(spread, 0.005, 100 * place + step), **quality}
             frames.append(frame(start + step / 10, **marks))
-        if place + 1 < len(openings):
+        if place + 1 < len(spreads):
             frames += [frame(start + 3 + step / 10, 0.95, motion=0.1, fingerprint=printed(0)) for step in range(10)]
             events.append(turn(place + 1, start + 3.0, start + 3.9))
     return frames, events
@@ -61,9 +61,9 @@ def chosen(frames: list[FrameScore], events: list[FlipEvent], **settings: Any) -
     return choose_stills(frames, events, StillParameters(**settings), "v")
 
 
-def test_turns_cut_a_recording_in_one_opening_more() -> None:
+def test_turns_cut_a_recording_in_one_spread_more() -> None:
     stills = chosen(*recording([1, 2, 3]))
-    assert [still.opening for still in stills] == [1, 2, 3]
+    assert [still.spread for still in stills] == [1, 2, 3]
     assert [(still.start_s, still.end_s) for still in stills] == [(0.0, 3.0), (3.9, 7.0), (7.9, 10.9)]
     assert all(still.video == "v" and not still.flaw and still.same_as is None for still in stills)
     assert all(still.quality is not None and still.quality > 0.9 for still in stills)
@@ -132,12 +132,12 @@ def test_what_is_not_known_costs_nothing() -> None:
     assert all(still.quality is not None and still.quality > 0.9 for still in chosen(unscored, events))
 
 
-def test_an_opening_without_frames_is_kept_between_turns_and_left_out_at_the_ends() -> None:
+def test_an_spread_without_frames_is_kept_between_turns_and_left_out_at_the_ends() -> None:
     frames, _ = recording([1, 2])
     events = [turn(1, -1.0, -0.5), turn(2, 3.0, 3.3), turn(3, 3.35, 3.9), turn(4, 7.0, 8.0)]
     stills = chosen(frames, events)
     assert [still.time_s is None for still in stills] == [False, True, False]
-    assert [still.opening for still in stills] == [2, 3, 4]
+    assert [still.spread for still in stills] == [2, 3, 4]
     missing = stills[1]
     assert (missing.quality, missing.frame, missing.measured) == (None, None, None)
     assert "no frame" in missing.flaw
@@ -156,7 +156,7 @@ def test_a_page_seen_twice_is_kept_once_and_at_its_best() -> None:
     frames, events = recording([1, 2, 1, 3, 2, 4, 5])
     stills = chosen(spoilt(frames, -1.0, 3.0, coverage=0.1), events)
     assert [still.same_as for still in stills] == [None, None, 1, None, 2, None, None]
-    assert kept(stills)[0].opening == 3
+    assert kept(stills)[0].spread == 3
     assert len(kept(stills)) == 5
 
 
@@ -170,12 +170,12 @@ def test_a_turn_that_was_none_is_healed() -> None:
     assert [still.same_as for still in chosen(frames, events)] == [None, 1]
 
 
-@pytest.mark.parametrize("openings", [[0, 0], [1, 0, 2, 0, 3, 4]])
-def test_blank_openings_are_never_the_same(openings: list[int]) -> None:
-    assert all(still.same_as is None for still in chosen(*recording(openings)))
+@pytest.mark.parametrize("spreads", [[0, 0], [1, 0, 2, 0, 3, 4]])
+def test_blank_spreads_are_never_the_same(spreads: list[int]) -> None:
+    assert all(still.same_as is None for still in chosen(*recording(spreads)))
 
 
-def test_openings_that_lack_the_same_print_are_not_the_same() -> None:
+def test_spreads_that_lack_the_same_print_are_not_the_same() -> None:
     """Pages of one layout, two of them blank but for what is on all pages: the gutter."""
 
     def page(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Small pictures of openings for a timeline: how large, where, and with which marks."""
+"""Small pictures of spreads for a timeline: how large, where, and with which marks."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def flaw_colour(still: Still | None) -> str:
 
 
 class Thumbnails:
-    """The pictures of one video by opening, drawn in inches with (0, 0) at the figure's lower left.
+    """The pictures of one video by spread, drawn in inches with (0, 0) at the figure's lower left.
 
     Args:
-        pictures: opening -> (H, W, 3) uint8 RGB.
+        pictures: spread -> (H, W, 3) uint8 RGB.
     """
 
     def __init__(self, pictures: Mapping[int, NDArray[np.uint8]]) -> None:
-        self._pictures = {opening: picture for opening, picture in pictures.items() if picture.size}
+        self._pictures = {spread: picture for spread, picture in pictures.items() if picture.size}
         count = len(self._pictures)
         self._area = AREA_OF_FEW if count <= FEW else AREA if count <= MANY else AREA_OF_MANY
 
@@ -57,18 +57,18 @@ class Thumbnails:
 
     def any_of(self, stills: Sequence[Still]) -> bool:
         """Whether one of them has a picture."""
-        return any(still.opening in self._pictures for still in stills)
+        return any(still.spread in self._pictures for still in stills)
 
     def size(self, still: Still) -> tuple[float, float]:
         """Width and height in inches; one that has no picture is a narrow empty frame."""
-        picture = self._pictures.get(still.opening)
+        picture = self._pictures.get(still.spread)
         aspect = 0.75 if picture is None else picture.shape[1] / picture.shape[0]
         width = min(max(math.sqrt(self._area * aspect), NARROWEST), WIDEST)
         return width, min(width / aspect, 2 * self._area)
 
     def capacity(self, room: float) -> int:
         """How many fit side by side into so many inches."""
-        widest = max(self.size(Still(opening, "", 0, 0, 0, 0, 0))[0] for opening in self._pictures)
+        widest = max(self.size(Still(spread, "", 0, 0, 0, 0, 0))[0] for spread in self._pictures)
         return max(int((room + GAP) / (widest + GAP)), 1)
 
     def widths(self, stills: Sequence[Still]) -> list[float]:
@@ -84,7 +84,7 @@ class Thumbnails:
         """The picture with its lower edge at `bottom`, above it number, time and what is to be said of it."""
         width, height = self.size(still)
         left = centre - width / 2
-        picture = self._pictures.get(still.opening)
+        picture = self._pictures.get(still.spread)
         colour = flaw_colour(still)
         if picture is not None:
             box = (max(round(width * PIXELS_PER_INCH), 1), max(round(height * PIXELS_PER_INCH), 1))
@@ -113,7 +113,7 @@ class Thumbnails:
             page.text(left, top + 0.05 + NOTE_LINE * number, line, fontsize=7.5, color=flaw_colour(still), va="bottom",
                       parse_math=False)  # fmt: skip
         y = top + 0.04 + NOTE_LINE * len(note)
-        page.text(left, y, str(still.opening), fontsize=10, weight="bold", color=INK, va="bottom")
+        page.text(left, y, str(still.spread), fontsize=10, weight="bold", color=INK, va="bottom")
         page.text(left + width, y, clock(still.time_s or 0.0, 1), fontsize=9, color="#555555", ha="right", va="bottom")
 
     def _note(self, still: Still) -> list[str]:

@@ -30,7 +30,7 @@ HEADER, PROBLEM_LINE, MARGIN = 0.85, 0.2, 0.12
 DPI = 150
 
 MOST_ROWS = 30
-OPENINGS_WITHOUT_PICTURES = 32  # in a row
+SPREADS_WITHOUT_PICTURES = 32  # in a row
 MARKER = 0.24  # inches of a number that stands for a picture
 POINTS = 2400  # of the curve in a row: more than it has pixels
 TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
@@ -57,17 +57,17 @@ class _Row:
 def plot_timeline(
     result: VideoResult, curve: Curve, thumbnails: Mapping[int, NDArray[np.uint8]] | None = None
 ) -> Figure:
-    """Probability over time in as many rows as the openings need, turns shaded and numbered, stills above.
+    """Probability over time in as many rows as the spreads need, turns shaded and numbered, stills above.
 
     Args:
         result: turns, stills, threshold and problems of one video.
         curve: times in seconds and probabilities, (N,) each, ascending in time, NaN where there is no score.
-        thumbnails: opening -> (H, W, 3) uint8 RGB; without any, openings are marked by their numbers. Where hundreds
+        thumbnails: spread -> (H, W, 3) uint8 RGB; without any, spreads are marked by their numbers. Where hundreds
             do not fit, an even choice is shown, and the others have a triangle at their time.
     """
-    openings = {still.opening for still in result.stills if still.time_s is not None}
-    pictures = Thumbnails({number: each for number, each in (thumbnails or {}).items() if number in openings})
-    capacity = pictures.capacity(WIDTH - LEFT - RIGHT) if pictures else OPENINGS_WITHOUT_PICTURES
+    spreads = {still.spread for still in result.stills if still.time_s is not None}
+    pictures = Thumbnails({number: each for number, each in (thumbnails or {}).items() if number in spreads})
+    capacity = pictures.capacity(WIDTH - LEFT - RIGHT) if pictures else SPREADS_WITHOUT_PICTURES
     rows = _rows(result, curve, capacity)
     problems = _problem_lines(result)
     heights = [_row_height(row, pictures) for row in rows]
@@ -85,7 +85,7 @@ def plot_timeline(
 
 
 def _rows(result: VideoResult, curve: Curve, capacity: int) -> list[_Row]:
-    """The fewest rows of one length in which no row has more openings than fit."""
+    """The fewest rows of one length in which no row has more spreads than fit."""
     stills = [still for still in result.stills if still.time_s is not None]
     times = [float(still.time_s) for still in stills if still.time_s is not None]
     start, end = time_range(result, curve[0])
@@ -196,7 +196,7 @@ def _point(page: Axes, x: float, roof: float, still: Still) -> None:
 
 def _marker(page: Axes, still: Still, x: float, y: float) -> None:
     colour = flaw_colour(still)
-    text = f"{still.opening}{'!' if still.flaw else ''}"
+    text = f"{still.spread}{'!' if still.flaw else ''}"
     page.text(
         x, y + 0.02, text, ha="center", va="bottom", fontsize=8, color="white", weight="bold",
         bbox={"boxstyle": "round,pad=0.22", "facecolor": colour, "edgecolor": "none"},
@@ -239,7 +239,7 @@ def _facts(result: VideoResult, rows: Sequence[_Row]) -> str:
     seconds = rows[-1].end - rows[0].start
     facts = [clock(seconds, 0 if seconds >= 3600 else 1), _count(len(result.events), "turn")]
     if result.stills:
-        facts.append(_count(len(result.stills), "opening"))
+        facts.append(_count(len(result.stills), "spread"))
     if flawed:
         facts.append(f"{flawed} flawed")
     if repeated:

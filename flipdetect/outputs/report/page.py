@@ -22,7 +22,7 @@ TALL = 1.1  # height by width from which pictures get narrower cards
 
 
 @dataclass(frozen=True)
-class _Opening:
+class _Spread:
     still: Still
     picture: EmbeddedPicture | None
     repeats: bool
@@ -42,7 +42,7 @@ class _Video:
     result: VideoResult
     name: str
     chart: Chart
-    openings: tuple[_Opening, ...]
+    spreads: tuple[_Spread, ...]
     turns: tuple[_Turn, ...]
     flawed: int
     repeated: int
@@ -57,17 +57,17 @@ def write_report(
     pictures: Pictures | None = None,
     title: str = TITLE,
 ) -> None:
-    """Write one HTML file that shows all videos: summary, timeline, openings with their pictures, table of turns.
+    """Write one HTML file that shows all videos: summary, timeline, spreads with their pictures, table of turns.
 
     The file holds all it needs, loads nothing and runs no script; it is readable in light and dark, on narrow
-    screens and on paper. Pictures are put in as JPEGs of 480 pixels' width, smaller from 150 openings on, and
+    screens and on paper. Pictures are put in as JPEGs of 480 pixels' width, smaller from 150 spreads on, and
     curves with a few thousand points that keep every peak, so that the file stays at some 10 MB.
 
     Args:
         path: the file.
         results: one per video.
         scores: video -> scores of its frames, in any order; without them the timeline has no curve.
-        pictures: (video, opening) -> (H, W, 3) uint8 RGB of any size, as a mapping or a function.
+        pictures: (video, spread) -> (H, W, 3) uint8 RGB of any size, as a mapping or a function.
         title: heading of the page.
 
     Raises:
@@ -88,18 +88,18 @@ def write_report(
 
 
 def _video(key: str, result: VideoResult, scores: Sequence[FrameScore], box: PictureBox, points: int) -> _Video:
-    known = {still.opening for still in result.stills}
-    openings = tuple(
-        _Opening(still, box.embed(result.video, still.opening), still.same_as in known) for still in result.stills
+    known = {still.spread for still in result.stills}
+    spreads = tuple(
+        _Spread(still, box.embed(result.video, still.spread), still.same_as in known) for still in result.stills
     )
     turns = tuple(_Turn(event, event.number + 1 if event.number + 1 in known else None) for event in result.events)
-    shapes = [each.picture.height / each.picture.width for each in openings if each.picture]
+    shapes = [each.picture.height / each.picture.width for each in spreads if each.picture]
     return _Video(
         key=key,
         result=result,
         name=result.video or result.source or "video",
         chart=make_chart(result, probability_curve(scores, result), points),
-        openings=openings,
+        spreads=spreads,
         turns=turns,
         flawed=sum(bool(still.flaw) for still in result.stills),
         repeated=sum(still.same_as is not None for still in result.stills),

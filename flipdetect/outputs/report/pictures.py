@@ -14,7 +14,7 @@ from PIL import Image
 from flipdetect.outputs.still_files import check_picture
 
 Pictures = Mapping[tuple[str, int], NDArray[np.uint8]] | Callable[[str, int], NDArray[np.uint8] | None]
-"""(video, opening) -> (H, W, 3) uint8 RGB; a callable returns None where there is no picture."""
+"""(video, spread) -> (H, W, 3) uint8 RGB; a callable returns None where there is no picture."""
 
 # So many pictures in a page, and the width and JPEG quality that keep it at some 10 MB at most.
 SIZES = ((150, 480, 80), (500, 360, 75), (2000, 240, 70))
@@ -45,13 +45,13 @@ class PictureBox:
             ((width, quality) for most, width, quality in SIZES if count <= most), SMALLEST
         )
 
-    def embed(self, video: str, opening: int) -> EmbeddedPicture | None:
-        """The picture of an opening; None if there is none.
+    def embed(self, video: str, spread: int) -> EmbeddedPicture | None:
+        """The picture of a spread; None if there is none.
 
         Raises:
             ValueError: if it is no (H, W, 3) uint8 array.
         """
-        image = self._find(video, opening)
+        image = self._find(video, spread)
         if image is None:
             return None
         check_picture(image)
@@ -63,9 +63,9 @@ class PictureBox:
             "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii"), *small.size
         )
 
-    def _find(self, video: str, opening: int) -> NDArray[np.uint8] | None:
+    def _find(self, video: str, spread: int) -> NDArray[np.uint8] | None:
         if self._pictures is None:
             return None
         if callable(self._pictures):
-            return self._pictures(video, opening)
-        return self._pictures.get((video, opening))
+            return self._pictures(video, spread)
+        return self._pictures.get((video, spread))

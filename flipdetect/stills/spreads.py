@@ -1,4 +1,4 @@
-"""The openings of a recording: what lies between one turn and the next, and how good each frame of it is."""
+"""The spreads of a recording: what lies between one turn and the next, and how good each frame of it is."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LOWEST_MARK = 0.01
 """A frame that is useless in two respects is still worse than one that is in one."""
 
 AT_REST = 0.3
-"""Quantile of the motion in openings that is the video's motion at rest: hands move in many frames, not in all."""
+"""Quantile of the motion in spreads that is the video's motion at rest: hands move in many frames, not in all."""
 
 LOW_ODDS_SHARE = 0.25
-"""Quantile of an opening's log-odds at which it rests."""
+"""Quantile of a spread's log-odds at which it rests."""
 
 USUAL_SHARPNESS = 0.9
-"""Quantile of an opening's sharpness that counts as its best: one frame may be an outlier."""
+"""Quantile of a spread's sharpness that counts as its best: one frame may be an outlier."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class MeasuredFrame:
 
 
 @dataclass(frozen=True)
-class Opening:
+class Spread:
     """What is in view between two turns.
 
     Attributes:
@@ -92,7 +92,7 @@ class Usual:
 
     Attributes:
         motion: of frames at rest.
-        sharpness: of openings, None if all are blank.
+        sharpness: of spreads, None if all are blank.
     """
 
     motion: float
@@ -101,7 +101,7 @@ class Usual:
 
 @dataclass(frozen=True)
 class Marks:
-    """How good the frames of an opening are in each respect: (N,) each, 0 for useless to 1 for faultless."""
+    """How good the frames of a spread are in each respect: (N,) each, 0 for useless to 1 for faultless."""
 
     coverage: Floats
     exposure: Floats
@@ -116,8 +116,8 @@ class Marks:
         return np.asarray(np.prod([np.maximum(mark, LOWEST_MARK) for mark in every], axis=0))
 
 
-def cut(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap_s: float) -> list[Opening]:
-    """The openings before, between and after some turns: one more than turns, those without frames included.
+def cut(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap_s: float) -> list[Spread]:
+    """The spreads before, between and after some turns: one more than turns, those without frames included.
 
     Args:
         frames: of one video, in order of time; those that were not measured are left out.
@@ -134,7 +134,7 @@ def cut(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap_s: float)
     last = measured[-1].time_s if measured else events[-1].end_s if events else 0.0
     starts = [first, *(event.end_s for event in events)]
     ends = [*(event.start_s for event in events), last]
-    openings = []
+    spreads = []
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         # The frames at which a turn starts and ends belong to it.
         inside = tuple(
@@ -142,8 +142,8 @@ def cut(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap_s: float)
             for frame in measured
             if (place == 0 or frame.time_s > start) and (place == len(events) or frame.time_s < end)
         )
-        openings.append(Opening(start, max(start, end), inside, place > 0, place < len(events)))
-    return openings
+        spreads.append(Spread(start, max(start, end), inside, place > 0, place < len(events)))
+    return spreads
 
 
 def _measured(frames: Sequence[FrameScore], gap_s: float) -> list[MeasuredFrame]:
@@ -171,36 +171,36 @@ def _measured(frames: Sequence[FrameScore], gap_s: float) -> list[MeasuredFrame]
     ]
 
 
-def usual(openings: Sequence[Opening], parameters: StillParameters) -> Usual:
-    """What is usual in the video of some openings."""
-    motion = [frame.motion for opening in openings for frame in opening.frames]
+def usual(spreads: Sequence[Spread], parameters: StillParameters) -> Usual:
+    """What is usual in the video of some spreads."""
+    motion = [frame.motion for spread in spreads for frame in spread.frames]
     rest = float(np.quantile(motion, AT_REST)) if motion else 0.0
     sharp = [
-        np.quantile(opening.values("sharpness"), USUAL_SHARPNESS)
-        for opening in openings
-        if opening.frames and not opening.blank
+        np.quantile(spread.values("sharpness"), USUAL_SHARPNESS)
+        for spread in spreads
+        if spread.frames and not spread.blank
     ]
     return Usual(max(rest, parameters.least_motion), float(np.median(sharp)) if sharp else None)
 
 
-def judge(opening: Opening, normal: Usual, parameters: StillParameters) -> Marks:
-    """How good each frame of an opening with frames is."""
-    count = len(opening.frames)
-    coverage, exposure, sharpness = (opening.values(name) for name in ("coverage", "exposure", "sharpness"))
+def judge(spread: Spread, normal: Usual, parameters: StillParameters) -> Marks:
+    """How good each frame of a spread with frames is."""
+    count = len(spread.frames)
+    coverage, exposure, sharpness = (spread.values(name) for name in ("coverage", "exposure", "sharpness"))
     sharp = np.ones(count)
-    if normal.sharpness is not None and not opening.blank:
+    if normal.sharpness is not None and not spread.blank:
         best = float(np.quantile(sharpness, USUAL_SHARPNESS))
         sharp = np.minimum(
             mark(sharpness / max(best, 1e-9), parameters.own_sharpness),
             mark(sharpness / max(normal.sharpness, 1e-9), parameters.sharpness),
         )
-    times = np.array([frame.time_s for frame in opening.frames])
+    times = np.array([frame.time_s for frame in spread.frames])
     return Marks(
         coverage=mark(np.nan_to_num(coverage, nan=0.0), parameters.coverage),
         exposure=mark(exposure, parameters.exposure),
         sharpness=sharp,
-        rest=_rest(opening, normal, parameters),
-        margin=_margin(times, opening, parameters),
+        rest=_rest(spread, normal, parameters),
+        margin=_margin(times, spread, parameters),
     )
 
 
@@ -210,9 +210,9 @@ def mark(values: Floats, ends: Range) -> Floats:
     return np.asarray(np.clip((values - useless) / (good - useless), 0.0, 1.0))
 
 
-def _rest(opening: Opening, normal: Usual, parameters: StillParameters) -> Floats:
-    motion = np.array([frame.motion for frame in opening.frames]) / normal.motion
-    odds = np.array([frame.odds for frame in opening.frames])
+def _rest(spread: Spread, normal: Usual, parameters: StillParameters) -> Floats:
+    motion = np.array([frame.motion for frame in spread.frames]) / normal.motion
+    odds = np.array([frame.odds for frame in spread.frames])
     turning = np.ones(len(odds))
     known = np.isfinite(odds)
     if known.any():
@@ -221,11 +221,11 @@ def _rest(opening: Opening, normal: Usual, parameters: StillParameters) -> Float
     return mark(motion, parameters.motion) * turning
 
 
-def _margin(times: Floats, opening: Opening, parameters: StillParameters) -> Floats:
+def _margin(times: Floats, spread: Spread, parameters: StillParameters) -> Floats:
     """Lower close to a turn, as which the beginning and the end of the recording do not count."""
     if parameters.margin_s == 0:
         return np.ones(len(times))
-    since = times - opening.start_s if opening.after_turn else np.inf
-    until = opening.end_s - times if opening.before_turn else np.inf
+    since = times - spread.start_s if spread.after_turn else np.inf
+    until = spread.end_s - times if spread.before_turn else np.inf
     share = np.clip(np.minimum(since, until) / parameters.margin_s, 0.0, 1.0) * np.ones(len(times))
     return np.asarray(parameters.margin_mark + (1 - parameters.margin_mark) * share)
