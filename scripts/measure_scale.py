@@ -29,12 +29,10 @@ from tabulate import tabulate
 
 from flipdetect.atomic import write_text
 from flipdetect.data.audit.split_table import audit_split
-from flipdetect.data.cache import decode_frames
-from flipdetect.data.dataset import EpochSampler
-from flipdetect.data.drawing import DrawSampler, Pool
+from flipdetect.data.cache import ChunkCache, decode_frames
 from flipdetect.data.index import index_frames
-from flipdetect.data.pairs import PairSampler
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.samplers import DrawSampler, EpochSampler, PairSampler, Pool
 from flipdetect.data.splits import split_records
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
@@ -84,9 +82,10 @@ def measure(root: Path, cache: Path, frames: int) -> dict[str, Any]:
         drawn = timed(step, lambda sampler=sampler: sum(1 for _ in sampler))  # type: ignore[misc]
         assert drawn >= len(split.train) - 1
     files = [record.file for record in index.records]
-    decode_frames(files, SPEC, cache_dir=cache)
-    warm = timed("warm cache", lambda: decode_frames(files, SPEC, cache_dir=cache))
-    assert warm.cached == len(index.records) == frames
+    decode_frames(files, SPEC, ChunkCache(cache))
+    warm = timed("warm cache", lambda: decode_frames(files, SPEC, ChunkCache(cache)))
+    assert warm.rows is not None
+    assert len(index.records) == frames
     return {"frames": frames, "clock_s": clock, "processor_s": processor, "index_bytes": memory(root) / frames}
 
 

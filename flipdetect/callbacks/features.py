@@ -14,7 +14,8 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from flipdetect.callbacks.freezing import BackboneFreezing
-from flipdetect.data.features import FeatureCache
+from flipdetect.data.cache import ChunkCache
+from flipdetect.data.features import encode_frames
 from flipdetect.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,17 +67,20 @@ class CachedFeatures(Callback):
             folder = Path(self._temporary.name)
         module.encoded_stages = stages
         precision = str(trainer.precision)
-        cache = FeatureCache(folder, data.cache_bytes, data.loader_workers())
+        cache = ChunkCache(folder / "features", data.cache_bytes)
+        workers = data.loader_workers()
 
         def encode(frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
             if not training and module.model.mirrored:
                 return frames  # a score is the mean of a frame's and its mirror image's
-            return cache.dataset(
+            return encode_frames(
                 frames,
-                self.copies if training else 1,
-                self.plain or not training,
                 lambda images: _encode(trainer, module, stages, images, exact=not training),
-                f"{_digest(module.model, stages)} {precision if training else 'exact'}",
+                cache=cache,
+                identity=f"{_digest(module.model, stages)} {precision if training else 'exact'}",
+                copies=self.copies if training else 1,
+                plain=self.plain or not training,
+                workers=workers,
             )
 
         data.encode = encode

@@ -90,3 +90,5 @@ Override = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run of the same command.")]
+PositiveClass = Annotated[str, typer.Option("--positive", metavar="NAME", help="The positive class and its folder.")]
+NegativeClass = Annotated[str, typer.Option("--negative", metavar="NAME", help="The other class and its folder.")]

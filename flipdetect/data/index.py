@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flipdetect.atomic import write_csv
-from flipdetect.data.layout import MANIFEST_NAME, find_data_root, folder_role, supplied_split
 from flipdetect.errors import DataError, FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
+from flipdetect.sources.class_folders import MANIFEST_NAME, find_data_root, folder_role, supplied_split
 from flipdetect.sources.folder import FolderFiles, Problem, walk_files
 from flipdetect.sources.image import probe_frame
 from flipdetect.sources.manifest import ManifestRow, read_manifest

@@ -1,27 +1,66 @@
-"""Rendered frames among one's own in training, so that what was learnt from them is not forgotten (rehearsal)."""
+"""Rendered frames: the embedded data set, and rendered frames mixed into the training on other frames (rehearsal)."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Dataset
 
 from flipdetect.data.dataset import Draw, Sample
-from flipdetect.data.embedded import EmbeddedData
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames
-from flipdetect.synth import RENDER_VERSION
+from flipdetect.synth import RENDER_VERSION, SynthConfig, is_current, render_dataset
+
+logger = logging.getLogger(__name__)
 
 RENDERED_CLASSES = ClassNames()
-"""What the renderer calls its two classes; they stand for one's own negative and positive one, whatever their names."""
+"""The renderer's names of the two classes; they map to the negative and positive class of any other data set."""
+
+
+@dataclass(frozen=True)
+class EmbeddedData:
+    """The rendered data set that the program can make by itself.
+
+    Attributes:
+        root: its folder. It is rendered only if `data.root` names this folder, so that a mistyped folder of your own
+            is an error instead of a rendering.
+        render: what is rendered.
+    """
+
+    root: str = "data/embedded"
+    render: SynthConfig = field(default_factory=SynthConfig)
+
+    def ensure(self, root: Path) -> bool:
+        """Render the set if `root` is its folder; returns whether it is."""
+        if root.resolve() != Path(self.root).resolve():
+            return False
+        self.render_if_needed()
+        return True
+
+    def render_if_needed(self) -> None:
+        """Render the set into its folder if it is absent, incomplete, or of another version or setting."""
+        root = Path(self.root)
+        if not is_current(root, self.render):
+            logger.info(
+                "Rendering the embedded data (version %d: %d books, %d clips each, %d frames a clip) into %s. "
+                "This happens once; an interrupted rendering continues where it stopped.",
+                RENDER_VERSION,
+                self.render.sources,
+                self.render.clips_per_source,
+                self.render.frames_per_clip,
+                root,
+            )
+            render_dataset(root, self.render)
 
 
 @dataclass(frozen=True)
 class MixIn:
     """Which rendered frames are mixed into training, and how many.
 
-    Training on a few frames alone makes a model forget the many that it has seen before; seeing some of those again
+    Fine-tuning on a few frames makes a model forget the many that it was trained on before; seeing some of those again
     prevents it (rehearsal: Robins, 1995).
 
     Attributes:
@@ -29,7 +68,7 @@ class MixIn:
         share: of the frames drawn in an epoch, 0 to below 1; 0 mixes nothing in.
 
     Raises:
-        ConfigError: if the share cannot work.
+        ConfigError: if the share is out of range.
     """
 
     embedded: EmbeddedData = field(default_factory=EmbeddedData)
@@ -43,12 +82,12 @@ class MixIn:
             )
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it, in plain JSON types: the same frames can be rendered from that again."""
+        """What a checkpoint stores, in plain JSON types: enough to render the same frames again."""
         return {"share": self.share, "render": asdict(self.embedded.render), "render_version": RENDER_VERSION}
 
 
 class MixedFrames(Dataset[Sample]):
-    """Two data sets behind one another: one's own training frames first, then the rendered ones."""
+    """Two data sets, one after the other: own training frames, then rendered ones."""
 
     def __init__(self, own: Dataset[Sample], rendered: Dataset[Sample]) -> None:
         self._own: Any = own

@@ -20,16 +20,14 @@ class Planted:
     split_file: Path
     copied: list[str] = field(default_factory=list)
     encoded: list[str] = field(default_factory=list)
-    cut: list[str] = field(default_factory=list)
     relabelled: list[str] = field(default_factory=list)
 
 
 def plant(root: Path, *, each: int = 2, seed: int = 0) -> Planted:
-    """Add `each` of four faults to a set split by source; nothing in its tables tells of them.
+    """Add `each` of three faults to a set split by source; nothing in its tables shows them.
 
-    A copied frame and one encoded anew (JPEG quality 40, 0.9 of the size), each under a new video and source and on
-    another side; a video whose every other frame got a new video and source, on another side (`cut` names the frames);
-    a copy with the other label in the same side, of a new video and source.
+    A copied frame and one encoded again (JPEG quality 40, 0.9 of the size), each under a new video and source and in
+    another split; a copy with the other label in the same split, of a new video and source.
     """
     classes = ClassNames()
     rng = np.random.default_rng(seed)
@@ -59,11 +57,6 @@ def plant(root: Path, *, each: int = 2, seed: int = 0) -> Planted:
         new_rows.append({**row, "path": name, "label": label, "video": f"new-{number}", "source": f"new-{number}"})
         side_of[name] = "train" if kind == "relabelled" else SIDES[1 + number % 2]
         getattr(found, kind).append(name)
-    for number, video in enumerate(videos[3 * each : 4 * each]):
-        for row in [row for row in rows if row["video"] == video][1::2]:
-            row["video"] = row["source"] = f"cut-{number}"
-            side_of[row["path"]] = SIDES[1 + number % 2]
-            found.cut.append(row["path"])
     _write(found.manifest, [*rows, *new_rows])
     _write(found.split_file, [{"path": path, "split": side} for path, side in side_of.items()])
     return found

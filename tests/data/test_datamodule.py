@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.embedded import EmbeddedData
+from flipdetect.data.datamodule import FrameDataModule, loader_settings
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.rehearsal import EmbeddedData
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.synth import SynthConfig
 from tests.frame_sets import make_monreader_set
@@ -107,3 +107,26 @@ def test_a_set_without_one_readable_frame_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(b"no image")
     with pytest.raises(DataError, match="none of the 2 frames"):
         module(root)
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (8, 1, 6), (64, 1, 8), (8, 2, 2), (2, 2, 0)]
+)
+def test_two_cores_are_left_to_the_model_and_the_rest_is_shared(cores: int, processes: int, workers: int) -> None:
+    settings = loader_settings(processes=processes, cores=cores)
+    assert settings["num_workers"] == workers
+    assert settings["prefetch_factor"] == (2 if workers else None)
+
+
+def test_configured_loading_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = loader_settings(workers=3, prefetch=5, pin=True, cores=2)
+    assert chosen == {"num_workers": 3, "prefetch_factor": 5, "pin_memory": True, "persistent_workers": True}
+    assert loader_settings(workers=0, prefetch=5)["prefetch_factor"] is None
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert loader_settings()["pin_memory"]
+
+
+@pytest.mark.parametrize("wrong", [{"num_workers": -1}, {"prefetch": 0}])
+def test_impossible_loading_is_refused(frames: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="at least"):
+        FrameDataModule(root=str(frames), **wrong)

@@ -9,7 +9,7 @@ import torch
 
 from flipdetect.data.augment import Augmentation
 from flipdetect.data.cache import decode_frames
-from flipdetect.data.dataset import Draw, EpochSampler, FrameDataset, stream_seed
+from flipdetect.data.dataset import Draw, FrameDataset, stream_seed
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames, FrameRecord
@@ -29,8 +29,8 @@ def records(tmp_path: Path) -> list[FrameRecord]:
 
 
 def dataset(records: list[FrameRecord], augmentation: Augmentation | None = None) -> FrameDataset:
-    frames = decode_frames([record.path for record in records], SPEC, cache_dir=None)
-    return FrameDataset(records, frames, range(len(records)), ClassNames(), augmentation, seed=3)
+    frames = decode_frames([record.path for record in records], SPEC)
+    return FrameDataset(records, frames, ClassNames(), augmentation, seed=3)
 
 
 def noisy() -> Augmentation:
@@ -61,26 +61,6 @@ def test_augmentation_that_changes_the_size_is_refused(records: list[FrameRecord
 def test_grey_frames_keep_their_axis_under_augmentation() -> None:
     frame = np.random.default_rng(0).integers(0, 255, (32, 32, 1), np.uint8)
     assert noisy()(frame, 1).shape == (32, 32, 1)
-
-
-def test_epochs_differ_and_repeat_whatever_came_before(records: list[FrameRecord]) -> None:
-    def epoch(number: int) -> list[Draw]:
-        sampler = EpochSampler(dataset(records), num_replicas=1, rank=0, seed=7)
-        sampler.set_epoch(number)
-        return list(sampler)
-
-    assert epoch(1) == epoch(1)
-    assert [draw.index for draw in epoch(1)] != [draw.index for draw in epoch(2)]
-    assert sorted(draw.index for draw in epoch(2)) == list(range(6))
-    assert {draw.epoch for draw in epoch(2)} == {2}
-
-
-def test_processes_share_an_epoch_between_them(records: list[FrameRecord]) -> None:
-    shares = [
-        {draw.index for draw in EpochSampler(dataset(records), num_replicas=2, rank=rank, seed=7)} for rank in (0, 1)
-    ]
-    assert shares[0] | shares[1] == set(range(6))
-    assert not shares[0] & shares[1]
 
 
 def test_stream_seeds_of_neighbours_differ_and_are_fixed() -> None:

@@ -14,10 +14,9 @@ from jsonargparse import ArgumentParser
 
 from flipdetect.data.augment import Augmentation, Transform
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.embedded import EmbeddedData
 from flipdetect.data.masks import coarse_maps, read_masks
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.rehearsal import MixIn
+from flipdetect.data.rehearsal import EmbeddedData, MixIn
 from flipdetect.records import FrameRecord
 from tests.conftest import REPOSITORY
 from tests.frame_sets import make_monreader_set
@@ -75,7 +74,7 @@ def test_validation_and_sets_without_masks_have_none(rendered: Path, tmp_path: P
     assert "maps" not in next(iter(module(rendered).val_dataloader()))
     data = module(make_monreader_set(tmp_path / "own", videos=6, frames=2), cache_dir=str(tmp_path / "cache"))
     assert not {"maps", "has_maps"} & set(epoch(data))
-    assert len(list((tmp_path / "cache").glob("*/*.frames"))) == 1
+    assert len(list((tmp_path / "cache").glob("*/*.npy"))) == 1
 
 
 def test_rendered_frames_bring_maps_among_ones_own_without(
@@ -99,7 +98,7 @@ def test_cached_masks_are_decoded_once_and_equal_fresh_ones(
     again = epoch(module(rendered, cache_dir=str(tmp_path)))
     assert torch.equal(fresh["maps"], first["maps"])
     assert torch.equal(first["maps"], again["maps"])
-    sizes = sorted(path.stat().st_size for path in tmp_path.glob("*/*.frames"))
+    sizes = sorted(path.stat().st_size for path in tmp_path.glob("*/*.npy"))
     assert len(sizes) == 2
     assert sizes[0] < sizes[1] / 10
 
@@ -107,10 +106,10 @@ def test_cached_masks_are_decoded_once_and_equal_fresh_ones(
 def test_masks_do_not_push_their_frames_out_of_a_full_cache(rendered: Path, tmp_path: Path) -> None:
     frame_bytes = 32 * 64 * 36 * 3
     data = module(rendered, cache_dir=str(tmp_path), cache_gb=(frame_bytes + 500) / 2**30)
-    assert len(list(tmp_path.glob("*/*.frames"))) == 1
-    assert data._own is not None
-    assert data._own.frames.cached == 32
-    assert data._own.masks.kept.cached == 0
+    files = {path: path.stat().st_ino for path in tmp_path.glob("*/*.npy")}
+    assert len(files) == 1
+    data.prepare_data()  # would decode frames again that are not in the cache
+    assert files == {path: path.stat().st_ino for path in tmp_path.glob("*/*.npy")}
     assert epoch(data)["has_maps"].all()
 
 
@@ -124,7 +123,7 @@ def test_masks_are_fitted_as_their_frames(shape: tuple[int, int], fit, tmp_path:
     write_mask(tmp_path / "masks/a.png", mask)
     spec = replace(SPEC, height=128, width=72, fit=fit, mean=(0.0, 0.0, 0.0))
     record = FrameRecord(tmp_path / "a.jpg", "flip", "a", extra={"mask": "masks/a.png"})
-    found = read_masks([record], tmp_path, spec, cache_dir=None, max_bytes=0).mask(record)
+    found = read_masks([record], tmp_path, spec).mask(record)
     assert found is not None
     wanted = coarse_maps(spec.resize(frame))
     assert wanted.max() > 0.9
@@ -188,7 +187,7 @@ def test_masks_that_cannot_be_used_leave_their_frames_without(
     names = ["good.png", "broken.png", "absent.png", "../outside.png", str(tmp_path / "outside.png"), ""]
     records = [FrameRecord(tmp_path / f"{i}.jpg", "flip", "a", extra={"mask": name}) for i, name in enumerate(names)]
     with caplog.at_level(logging.WARNING, logger="flipdetect"):
-        masks = read_masks(records, tmp_path / "set", SPEC, cache_dir=None, max_bytes=0)
+        masks = read_masks(records, tmp_path / "set", SPEC)
     assert [masks.mask(record) is not None for record in records] == [True] + [False] * 5
     assert "4 of 5 masks cannot be read" in caplog.text
 

@@ -6,17 +6,11 @@ from pathlib import Path
 import albumentations
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.dataset import Draw
-from flipdetect.data.embedded import EmbeddedData
-from flipdetect.data.pairs import PairSampler, twin_positions
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.rehearsal import MixIn
+from flipdetect.data.rehearsal import EmbeddedData, MixIn
 from flipdetect.errors import ConfigError
-from flipdetect.records import FrameRecord
 from tests.frame_sets import make_monreader_set
 from tests.rendered_sets import make_rendered_set
 
@@ -40,27 +34,6 @@ def batches(data: FrameDataModule, epoch: int = 0) -> list[dict[str, torch.Tenso
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
     return list(loader)
-
-
-def records(pairs: int, singles: int) -> list[FrameRecord]:
-    """Twins first, then frames that have none."""
-    twins = [
-        FrameRecord(Path(f"{label}{i}"), label, label, extra={"twin": f"{i:04d}-1"})
-        for i in range(pairs)
-        for label in ("flip", "notflip")
-    ]
-    return twins + [FrameRecord(Path(f"single{i}"), "flip", "a", extra={"twin": ""}) for i in range(singles)]
-
-
-def drawn(
-    pairs: int, singles: int, *, epoch: int = 0, ranks: int = 1, rank: int = 0, frames=None, seed=5
-) -> list[Draw]:
-    found = records(pairs, singles)
-    sampler = PairSampler(found, found, epoch_frames=frames, num_replicas=ranks, rank=rank, seed=seed)
-    sampler.set_epoch(epoch)
-    draws = list(sampler)
-    assert len(draws) == len(sampler)
-    return draws
 
 
 def test_twins_lie_side_by_side_in_one_batch(rendered: Path) -> None:
@@ -100,51 +73,6 @@ def test_a_loader_repeats_an_epoch_exactly(rendered: Path, tmp_path: Path) -> No
     assert [batch["index"].tolist() for batch in once] != [batch["index"].tolist() for batch in other]
 
 
-def test_an_epoch_follows_from_seed_and_number_alone() -> None:
-    assert drawn(9, 3, epoch=2) == drawn(9, 3, epoch=2)
-    assert drawn(9, 3, epoch=2) != drawn(9, 3, epoch=3)
-    assert [draw.index for draw in drawn(9, 3)] != [draw.index for draw in drawn(9, 3, seed=6)]
-    assert {draw.epoch for draw in drawn(9, 3, epoch=2)} == {2}
-
-
-@given(st.integers(0, 30), st.integers(0, 9), st.integers(1, 4), st.none() | st.integers(1, 100), st.integers(0, 3))
-@settings(max_examples=150, deadline=None)
-def test_no_pair_is_torn_between_processes(
-    pairs: int, singles: int, ranks: int, frames: int | None, epoch: int
-) -> None:
-    if 2 * pairs + singles < 2:
-        return
-    shares = [drawn(pairs, singles, epoch=epoch, ranks=ranks, rank=rank, frames=frames) for rank in range(ranks)]
-    assert len({len(share) for share in shares}) == 1
-    for share in shares:
-        for one, two in zip(share[::2], share[1::2], strict=True):
-            assert one.pair == two.pair
-            assert (one.pair is not None) == (max(one.index, two.index) < 2 * pairs)
-            assert one.pair is None or one.index // 2 == two.index // 2
-    every = [draw for share in shares for draw in share]
-    assert len(set(every)) == len(every)
-    wanted = 2 * pairs + singles - singles % 2 if frames is None else frames
-    assert wanted <= len(every) < wanted + 2 * ranks
-    if frames is None and ranks == 1:
-        assert {draw.index for draw in every} >= set(range(2 * pairs))
-
-
-def test_twins_share_a_stream_of_random_numbers_and_nobody_else_has_it() -> None:
-    draws = drawn(20, 6, frames=120)
-    streams = [draw.stream(1) for draw in draws]
-    for one, two in zip(range(0, len(draws), 2), range(1, len(draws), 2), strict=True):
-        assert (streams[one] == streams[two]) == (draws[one].pair is not None)
-    couples = sum(draw.pair is None for draw in draws)
-    assert len(set(streams)) == couples + (len(draws) - couples) // 2
-
-
-def test_only_two_that_share_an_id_are_twins() -> None:
-    three = [FrameRecord(Path(str(i)), "flip", "a", extra={"twin": "x"}) for i in range(3)]
-    assert twin_positions(three) == []
-    assert twin_positions(records(2, 1)) == [(0, 1), (2, 3)]
-    assert twin_positions(records(2, 1)[1:]) == [(1, 2)]  # the first one's twin is on another side of the split
-
-
 def test_a_set_without_twins_is_drawn_as_ever_with_a_line_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -153,7 +81,7 @@ def test_a_set_without_twins_is_drawn_as_ever_with_a_line_in_the_log(
     data, plain = module(root), module(root, pairs=False)
     with caplog.at_level(logging.INFO, logger="flipdetect"):
         found = batches(data)
-    said = {id(record) for record in caplog.records if "data.pairs is left out" in record.getMessage()}
+    said = {id(record) for record in caplog.records if "data.pairs is ignored" in record.getMessage()}
     assert len(said) == 1
     assert [batch["index"].tolist() for batch in found] == [batch["index"].tolist() for batch in batches(plain)]
     assert all((batch["pair"] == -1).all() for batch in found)

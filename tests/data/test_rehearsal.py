@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.embedded import EmbeddedData
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.rehearsal import MixIn
+from flipdetect.data.rehearsal import EmbeddedData, MixIn
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames
 from flipdetect.synth import SynthConfig

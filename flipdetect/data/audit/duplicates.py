@@ -1,43 +1,52 @@
-"""Frames that show the same picture: copied, encoded anew, resized, made brighter.
+"""Frames that show the same picture: copied, encoded again, resized, brightened.
 
-Three steps, each on what the one before leaves. Perceptual hashes (Zauner, 2010) of 256 bits are sorted by 16 bands of
-16 bits, so that only frames that agree in a whole band meet (multi-index hashing; Norouzi, Punjani and Fleet, 2012):
-the work grows with the frames, not with their pairs. Hashes that differ in few bits are compared as pictures. Where
-these are close, a small shift, stretch and turn and another brightness and contrast are fitted (Lucas and Kanade, 1981)
-and what remains is measured where it is largest: a sheet that has moved by a little changes one place by much, JPEG
-compression all places by little.
+Three steps, each on the pairs that the previous one leaves. Perceptual hashes (Zauner, 2010) of 256 bits are sorted by
+16 bands of 16 bits, so that only frames that agree in a whole band are compared (multi-index hashing; Norouzi, Punjani
+and Fleet, 2012): the work grows with the number of frames, not of pairs. Pairs whose hashes differ in few bits are
+compared as thumbnails. Where these are similar, a small shift, stretch and rotation and a change of brightness and
+contrast are fitted (Lucas and Kanade, 1981), and the remaining difference is measured where it is largest: a sheet that
+has moved a little changes one place strongly, JPEG compression all places slightly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flipdetect.data.audit.thumbnails import SIDE
+from flipdetect.data.cache import ChunkCache, decode_frames
+from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FrameError
 from flipdetect.progress import progress_bar
+from flipdetect.sources.image import decode_frame
+
+SIDE = 64
+"""Height and width of a thumbnail in pixels: whatever the frame's shape, it is stretched to a square."""
+FLAT = 4.0
+"""Standard deviation of grey levels (0 to 255) below which a frame shows nothing to compare: black, or covered."""
 
 BITS = 256
 MOST_BITS = 40
-"""Bits by which the hashes of two frames may differ that are compared as pictures; copies measured 28 at most."""
+"""Bits in which the hashes of two frames that are compared as thumbnails may differ; copies measured 28 at most."""
 MOST_ROUGH = 14.0
 """Grey levels, in the block of 8x8 pixels that differs most, before alignment; copies measured 9 at most."""
 MOST = 2.4
-"""Grey levels, likewise, after alignment, up to which two frames are one picture. Of 1,200 rendered frames encoded anew
-(JPEG quality 25 to 60, scaled by 0.5 to 1.1) all lie below 1.6; of 7,200 pairs of twins, which differ in the sheet
-alone, none lies below 3.0."""
+"""Grey levels, likewise, after alignment, up to which two frames count as the same picture. Of 1,200 rendered frames
+encoded again (JPEG quality 25 to 60, scaled by 0.5 to 1.1) all are below 1.6; of 7,200 pairs of twins, which differ
+only in the sheet, none is below 3.0."""
 DOUBTFUL = 8.0
-"""Grey levels up to which a pair is read again at a larger size: scaling JPEGs while they are decoded makes some copies
-of small pictures differ by as much."""
+"""Grey levels up to which a pair is decoded again at a larger size: scaling JPEGs while decoding makes some copies of
+small pictures differ by as much."""
 LEAST_CORRELATION = 0.97
-"""Of two copies; dark frames of different scenes may differ by few grey levels, but then they are not alike in form."""
+"""Of two copies. Dark frames of different scenes may differ by few grey levels, but they do not correlate."""
 MOST_NEIGHBOURS = 64
-"""Frames that a frame is compared with in each band: keeps a film of one still picture from costing its square."""
+"""Frames that a frame is compared with in each band; keeps a film of one motionless picture from costing its square."""
 
 _BANDS = 16
 _BLOCK = 8
@@ -45,6 +54,7 @@ _BLUR = 1.0
 _FREQUENCIES = 16
 _CHUNK = 1024
 _SEED = 5
+_SPEC = PreprocessSpec(height=SIDE, width=SIDE, fit="stretch")
 _POPCOUNT = np.array([bin(value).count("1") for value in range(256)], np.uint8)
 
 Pairs = npt.NDArray[np.int64]
@@ -65,33 +75,72 @@ class Copy:
     difference: float
 
 
-def find_copies(
-    grey: Grey,
-    groups: npt.NDArray[np.int64],
-    telling: npt.NDArray[np.bool_],
-    reread: Callable[[int], Grey] | None = None,
-) -> list[Copy]:
-    """Pairs of frames of different groups that show the same picture, the most alike first.
+@dataclass(frozen=True)
+class Thumbnails:
+    """Frames at a size at which thousands of them can be compared.
+
+    Attributes:
+        paths: the files.
+        grey: (N, SIDE, SIDE) uint8; black where a file could not be decoded.
+        failures: reason by position, for files that could not be decoded.
+    """
+
+    paths: tuple[Path, ...]
+    grey: Grey
+    failures: dict[int, str]
+
+    @property
+    def comparable(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool: whether there is enough in the picture to compare it by."""
+        return self.grey.std(axis=(1, 2), dtype=np.float32) >= FLAT
+
+    def decoded_larger(self, position: int) -> Grey:
+        """(SIDE, SIDE) uint8 of a file decoded at several times that size: slower, and more exact.
+
+        Raises:
+            FrameError: if the file cannot be decoded.
+        """
+        frame = decode_frame(self.paths[position], min_size=(4 * SIDE, 4 * SIDE))
+        return np.asarray(cv2.cvtColor(_SPEC.resize(frame), cv2.COLOR_RGB2GRAY))
+
+
+def read_thumbnails(paths: Sequence[Path], cache_dir: Path | None = None, workers: int | None = None) -> Thumbnails:
+    """Decode all files at thumbnail size, in threads, with a progress bar.
 
     Args:
-        grey: (N, SIDE, SIDE) uint8 miniatures.
-        groups: (N,) frames of one group are not compared.
-        telling: (N,) frames without are left out: two black pictures are alike, and say nothing.
-        reread: makes the miniature at a position with more care, to settle a doubt; may raise `FrameError`. None takes
-            doubtful pairs for different.
+        paths: the frame files.
+        cache_dir: the cache folder of training, in which thumbnails have a folder of their own; None keeps nothing.
+        workers: decoding threads; default: one per core.
     """
-    places = np.flatnonzero(telling)
+    with tempfile.TemporaryDirectory(prefix="flipdetect-") as temporary:
+        cache = ChunkCache((cache_dir or Path(temporary)) / "thumbnails")
+        frames = decode_frames(paths, _SPEC, cache, workers)
+        grey = np.zeros((len(paths), SIDE, SIDE), np.uint8)
+        for position in range(len(paths)):
+            if position not in frames.failures:
+                grey[position] = cv2.cvtColor(frames[position], cv2.COLOR_RGB2GRAY)
+    return Thumbnails(tuple(paths), grey, frames.failures)
+
+
+def find_copies(thumbnails: Thumbnails, groups: npt.NDArray[np.int64]) -> list[Copy]:
+    """Pairs of frames of different groups that show the same picture, the most similar first.
+
+    Args:
+        thumbnails: of N frames; two black pictures are equal without meaning anything, and are not compared.
+        groups: (N,) frames of one group are not compared.
+    """
+    grey = thumbnails.grey
+    places = np.flatnonzero(thumbnails.comparable)
     if len(places) < 2:
         return []
-    hashes = perceptual_hashes(grey[places])
-    pairs = _candidates(hashes, groups[places])
+    pairs = _candidates(perceptual_hashes(grey[places]), groups[places])
     pairs = places[pairs[_rough(grey, places[pairs]) <= MOST_ROUGH]]
     found = []
     for first, second in progress_bar(pairs.tolist(), desc="comparing frames", unit="pair", delay=2, leave=False):
         difference = aligned_difference(grey[first], grey[second])
-        if MOST < difference <= DOUBTFUL and reread is not None:
+        if MOST < difference <= DOUBTFUL:
             with suppress(FrameError):
-                difference = aligned_difference(reread(first), reread(second))
+                difference = aligned_difference(thumbnails.decoded_larger(first), thumbnails.decoded_larger(second))
         if difference <= MOST:
             found.append(Copy(min(first, second), max(first, second), round(difference, 2)))
     return sorted(found, key=lambda copy: (copy.difference, copy.first, copy.second))
@@ -102,7 +151,7 @@ def perceptual_hashes(grey: Grey) -> npt.NDArray[np.uint8]:
     step = np.arange(SIDE)
     basis = np.cos(np.pi / SIDE * (step + 0.5) * np.arange(_FREQUENCIES)[:, None]).astype(np.float32)
     hashes = np.empty((len(grey), BITS // 8), np.uint8)
-    # Bands of neighbouring frequencies would be right or wrong together; dealt out, each band stands by itself.
+    # Neighbouring frequencies change together; permuted, the bands are independent of each other.
     order = np.random.default_rng(_SEED).permutation(BITS)
     for start in range(0, len(grey), _CHUNK):
         chunk = grey[start : start + _CHUNK].astype(np.float32)
@@ -114,12 +163,12 @@ def perceptual_hashes(grey: Grey) -> npt.NDArray[np.uint8]:
 
 
 def aligned_difference(first: Grey, second: Grey) -> float:
-    """Grey levels by which two miniatures (SIDE, SIDE) uint8 differ where they differ most, once aligned.
+    """Grey levels by which two thumbnails (SIDE, SIDE) uint8 differ where they differ most, once aligned.
 
     Returns:
-        The largest mean difference over a block; infinity if they are not alike in form.
+        The largest mean difference of a block; infinity if they do not correlate.
     """
-    # Blurred by a pixel, so that what a small shift changes is in proportion to it, at sharp edges too.
+    # Blurred by a pixel, so that a small shift changes grey levels in proportion to it, at sharp edges too.
     a, b = (cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _BLUR) for grey in (first, second))
     deviations = float(a.std() * b.std())
     if deviations == 0 or float(((a - a.mean()) * (b - b.mean())).mean()) < LEAST_CORRELATION * deviations:
@@ -128,7 +177,7 @@ def aligned_difference(first: Grey, second: Grey) -> float:
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
     terms = [np.ones_like(b), b, across, down, x * across, y * across, x * down, y * down]
     design = np.stack(terms, axis=-1).reshape(SIDE * SIDE, -1).astype(np.float64)
-    # Of the normal equations, as they have eight unknowns instead of thousands of rows.
+    # The normal equations have eight rows instead of thousands.
     fitted = np.linalg.lstsq(design.T @ design, design.T @ (a - b).ravel(), rcond=None)[0]
     return float(_largest_block((a - b - (design @ fitted).reshape(SIDE, SIDE))[None])[0])
 
@@ -140,7 +189,7 @@ def _candidates(hashes: npt.NDArray[np.uint8], groups: npt.NDArray[np.int64]) ->
     shuffled = np.random.default_rng(_SEED).permutation(count)
     found = []
     for band in progress_bar(range(_BANDS), desc="comparing hashes", unit="band", delay=2, leave=False):
-        # In one band's order, frames that agree in it lie side by side, among themselves in no order.
+        # Sorted by one band, frames that agree in it are adjacent; the permutation randomises their order.
         order = shuffled[np.argsort(bands[shuffled, band], kind="stable")]
         found += list(_neighbours(bands[order, band], order, hashes, groups))
     if not found:

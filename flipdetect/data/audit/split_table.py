@@ -1,4 +1,4 @@
-"""What leaks between the sides of a split: what the test would reward that is not skill."""
+"""Leaks between the training, validation and test splits, as far as their tables show them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from flipdetect.records import FrameRecord
 
 _NAMES_SHOWN = 3
 SPOKEN = {"train": "training", "val": "validation", "test": "test"}
-"""The sides, as sentences name them."""
+"""The splits, as sentences name them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What two sides have in common.
+    """What two splits have in common.
 
     Attributes:
-        first: name of the one side; the earlier in the order train, val, test.
-        second: name of the other.
-        names: ids of what is on both, sorted.
-        frames: number of frames of the second side that this concerns.
-        of_frames: number of frames of the second side.
+        first, second: names of the splits, in the order train, val, test.
+        names: ids of what is in both, sorted.
+        frames: number of frames of the second split that this concerns.
+        of_frames: number of frames of the second split.
     """
 
     first: str
@@ -41,13 +40,13 @@ class AuditReport:
     """Findings of an audit.
 
     Attributes:
-        videos: videos on two sides, for each pair of sides that shares any.
-        sources: sources on two sides, likewise.
-        files: files on two sides, likewise.
+        videos: videos in two splits, for each pair of splits that shares any.
+        sources: sources in two splits, likewise.
+        files: files in two splits, likewise.
         neighbours: test frames at most one frame number away from a training frame of the same video.
-        balance: for each side that has frames, the number of frames of each class (negative, positive).
+        balance: for each split that has frames, the number of frames of each class (negative, positive).
         class_names: (negative, positive).
-        notes: what the split itself has to say.
+        notes: those of the split.
     """
 
     videos: tuple[Shared, ...]
@@ -60,17 +59,17 @@ class AuditReport:
 
     @property
     def leaks(self) -> bool:
-        """Whether a video or a file is on two sides. A shared source alone is no leak, but limits what is shown."""
+        """Whether a video or a file is in two splits. A shared source is no leak, but limits what a score shows."""
         return bool(self.videos or self.files)
 
     @property
     def test_frames(self) -> int:
-        """Number of frames on the test side."""
+        """Number of test frames."""
         return sum(self.balance.get("test", (0, 0)))
 
     @property
     def leaked_test_share(self) -> float:
-        """Share (0 to 1) of the test frames that come from a video that is also in training."""
+        """Share (0 to 1) of the test frames that come from a training video."""
         leaked = sum(shared.frames for shared in self.videos if (shared.first, shared.second) == ("train", "test"))
         return leaked / self.test_frames if self.test_frames else 0.0
 
@@ -80,23 +79,23 @@ class AuditReport:
         return self.neighbours / self.test_frames if self.test_frames else 0.0
 
     def sentences(self) -> list[str]:
-        """The findings in plain words, worst first, the make-up of the sides last."""
-        return [*self.warnings(), *self._make_up()]
+        """The findings in sentences, worst first, the composition of the splits last."""
+        return [*self.warnings(), *self._composition()]
 
     def warnings(self) -> list[str]:
-        """What is wrong with the split, in plain words; empty if nothing leaks."""
+        """What is wrong with the split; empty if nothing leaks."""
         lines = [_about_files(shared) for shared in self.files]
         lines += [_about_videos(shared) for shared in self.videos]
         if self.neighbours:
             lines.append(
                 f"{self.neighbours:,} of {self.test_frames:,} test frames ({self.neighbour_share:.0%}) are "
-                "at most one frame number away from a training frame of the same video: near-copies of what "
-                "was learnt."
+                "at most one frame number away from a training frame of the same video: near-copies of "
+                "training frames."
             )
         return lines
 
-    def _make_up(self) -> list[str]:
-        lines = [] if self.leaks else ["No video is on two sides of the split."]
+    def _composition(self) -> list[str]:
+        lines = [] if self.leaks else ["No video is in two splits."]
         lines += [_about_sources(shared) for shared in self.sources if shared.first == "train"]
         negative, positive = self.class_names
         for side, (negatives, positives) in self.balance.items():
@@ -109,14 +108,18 @@ class AuditReport:
 
 
 def audit_split(split: Split) -> AuditReport:
-    """Look for videos, sources and files on two sides of a split. Reads no file."""
+    """Look for videos, sources and files in two splits. Reads no file."""
     by_side = {side: records for side in SIDES if (records := split.side(side))}
     return AuditReport(
         videos=_shared(by_side, lambda record: record.video),
         sources=_shared(by_side, lambda record: record.source),
         files=_shared(by_side, lambda record: os.path.normpath(record.file)),
         neighbours=_neighbours(by_side.get("train", ()), by_side.get("test", ())),
-        balance={side: _balance(records, split.classes.positive) for side, records in by_side.items()},
+        balance={
+            side: (len(records) - positives, positives)
+            for side, records in by_side.items()
+            for positives in [sum(record.label == split.classes.positive for record in records)]
+        },
         class_names=split.classes.names,
         notes=split.notes,
     )
@@ -155,22 +158,17 @@ def _neighbours(train: Iterable[FrameRecord], test: Iterable[FrameRecord]) -> in
     return near
 
 
-def _balance(records: Iterable[FrameRecord], positive: str) -> tuple[int, int]:
-    counts = Counter(record.label == positive for record in records)
-    return counts[False], counts[True]
-
-
 def _about_videos(shared: Shared) -> str:
     first, second = SPOKEN[shared.first], SPOKEN[shared.second]
     meaning = {
-        ("train", "test"): "the test score will measure memory, not skill",
-        ("train", "val"): "the best epoch and the threshold will be chosen by memory, not by skill",
-        ("val", "test"): "the threshold is tuned on videos of the test, whose score will flatter",
+        ("train", "test"): "the test score measures memory, not skill",
+        ("train", "val"): "the best epoch and the threshold are chosen by memory, not by skill",
+        ("val", "test"): "the threshold is tuned on test videos, so the test score is too high",
     }[(shared.first, shared.second)]
     return (
         f"{shared.frames:,} of {shared.of_frames:,} {second} frames come from videos that are also in "
         f"{first} ({len(shared.names):,} videos: {some(shared.names)}): {meaning}. Remedy: let the split be "
-        "drawn by video (data.use_supplied_test=false, no split file), or move each video to one side."
+        "drawn by video (data.use_supplied_test=false, no split file), or move each video to one split."
     )
 
 
@@ -185,8 +183,8 @@ def _about_files(shared: Shared) -> str:
 def _about_sources(shared: Shared) -> str:
     return (
         f"{len(shared.names):,} sources are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
-        f"({some(shared.names)}): the score speaks of new clips of known sources, not of sources never "
-        "seen. To measure the latter, set data.group_by=source."
+        f"({some(shared.names)}): the score is for new clips of known sources, not for unknown "
+        "sources. To measure the latter, set data.group_by=source."
     )
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipdetect.data.layout import FolderRole, folder_role
 from flipdetect.errors import FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames
+from flipdetect.sources.class_folders import FolderRole, folder_role
 from flipdetect.sources.folder import Problem, find_files
 from flipdetect.sources.video import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from flipdetect.sources.video import open_video

@@ -20,7 +20,7 @@ def test_a_grouped_split_does_not_leak():
     report = audit_split(split_records(clips(), classes=CLASSES))
     assert not report.leaks
     assert report.leaked_test_share == 0
-    assert "No video is on two sides of the split." in report.sentences()
+    assert "No video is in two splits." in report.sentences()
 
 
 def test_a_supplied_split_that_cuts_through_clips_is_told_in_plain_words():
@@ -33,7 +33,7 @@ def test_a_supplied_split_that_cuts_through_clips_is_told_in_plain_words():
     assert report.test_frames == 24
     text = "\n".join(report.sentences())
     assert "test frames come from videos that are also in training" in text
-    assert "the test score will measure memory, not skill. Remedy:" in text
+    assert "the test score measures memory, not skill. Remedy:" in text
 
 
 def test_counts_of_shared_videos_and_neighbours():
@@ -72,7 +72,7 @@ def test_shared_sources_are_told_but_are_no_leak():
     assert not report.leaks
     assert [shared.names for shared in report.sources] == [("A",)]
     assert report.sources[0].frames == 2
-    assert any("not of sources never seen" in sentence for sentence in report.sentences())
+    assert any("not for unknown" in sentence for sentence in report.sentences())
 
 
 def test_class_balance_of_each_side():

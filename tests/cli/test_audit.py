@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from flipdetect.atomic import write_csv
+from flipdetect.cli.main import main
 from tests.data.drawn_books import make_drawn_books
 from tests.data.planting import plant
-from tests.scripts.test_scripts import script
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_clean_split_passes(books: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert script("audit_split")(["--data-root", str(books), "--no-cache", "--strict"]) == 0
+    assert main(["audit", "--data", str(books), "--no-cache", "--strict"]) == 0
     printed = capsys.readouterr().out
     assert "No fault was found." in printed
     assert "book-000" in printed
@@ -29,18 +29,18 @@ def test_planted_faults_are_printed_written_and_drawn(
     books: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     planted = plant(books, each=1)
-    files = [tmp_path / name for name in ("audit.json", "pairs.csv", "audit.png")]
-    arguments = ["--data-root", str(books), "--manifest", str(planted.manifest)]
+    files = [tmp_path / "out" / name for name in ("audit.json", "pairs.csv", "pairs.png")]
+    arguments = ["audit", "--data", str(books), "--manifest", str(planted.manifest)]
     arguments += ["--split-file", str(planted.split_file)]
-    arguments += ["--output", str(files[0]), "--csv", str(files[1]), "--pictures", str(files[2])]
+    arguments += ["--output", str(tmp_path / "out")]
     arguments += ["--cache-dir", str(tmp_path / "cache")]
-    assert script("audit_split")(arguments) == 0
-    assert script("audit_split")([*arguments, "--strict"]) == 1
+    assert main(arguments) == 0
+    assert main([*arguments, "--strict"]) == 1
     printed = capsys.readouterr().out
     assert "! " in printed
     assert "There are faults (!)." in printed
     found = json.loads(files[0].read_text())
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["faults"] is True
     assert found["counts"]["conflict"] >= 1
     assert planted.copied[0] in {pair["second_path"] for pair in found["pairs"] if pair["kind"] == "copy"}
@@ -58,16 +58,16 @@ def test_a_supplied_test_folder_that_leaks_fails(tmp_path: Path, capsys: pytest.
         target = tmp_path / "set" / side / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
-    arguments = ["--data-root", str(tmp_path / "set"), "--use-supplied-test", "--no-cache", "--strict"]
-    assert script("audit_split")(arguments) == 1
+    arguments = ["audit", "--data", str(tmp_path / "set"), "--use-supplied-test", "--no-cache", "--strict"]
+    assert main(arguments) == 1
     assert "test frames come from videos that are also in training" in capsys.readouterr().out
 
 
 def test_what_cannot_be_audited_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert script("audit_split")(["--data-root", str(tmp_path)]) == 1
+    assert main(["audit", "--data", str(tmp_path)]) == 1
     assert "no usable frames" in capfd.readouterr().err
     write_csv(tmp_path / "splits.csv", ("path", "split"), [("a.jpg", "sideways")])
     books = make_drawn_books(tmp_path / "books", books=3, frames=1)
-    arguments = ["--data-root", str(books), "--split-file", str(tmp_path / "splits.csv")]
-    assert script("audit_split")(arguments) == 1
+    arguments = ["audit", "--data", str(books), "--split-file", str(tmp_path / "splits.csv")]
+    assert main(arguments) == 1
     assert "none of train, val, test" in capfd.readouterr().err

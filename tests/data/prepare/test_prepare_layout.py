@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import io
 import tarfile
 import zipfile
@@ -13,9 +12,8 @@ from PIL import Image
 
 from flipdetect.data.index import index_frames
 from flipdetect.data.prepare.archive import Limits, unpack_archive
-from flipdetect.data.prepare.convert import Preparation, prepare_data
-from flipdetect.data.prepare.convert import convert as prepare
 from flipdetect.data.prepare.extract_frames import ClipLoss, sampled_frames
+from flipdetect.data.prepare.layout import Preparation, prepare_data
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
@@ -286,7 +284,7 @@ class TestTheTarget:
             if len(copied) == 3:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(prepare.shutil, "copyfile", interrupted)
+        monkeypatch.setattr("shutil.copyfile", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare_data(tmp_path / "in", tmp_path / "out", HOW, overwrite=True)
         assert len(copied) == 3
@@ -308,35 +306,3 @@ class TestTheTarget:
             prepare_data(tmp_path / "absent", tmp_path / "out", HOW)
         with pytest.raises(ConfigError, match="rate"):
             Preparation(rate=0)
-
-
-@pytest.fixture(scope="module")
-def script():
-    path = Path(__file__).parents[3] / "scripts" / "prepare_data.py"
-    spec = importlib.util.spec_from_file_location("prepare_data", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class TestTheScript:
-    def test_prints_statistics(self, tmp_path, script, capsys):
-        source = make_zip(tmp_path / "a.zip", MONREADER)
-        assert script.main([str(source), str(tmp_path / "out")]) == 0
-        printed = capsys.readouterr().out
-        assert "8 frames of 2 videos" in printed
-        assert "supplied test folder: 4 frames of 2 videos" in printed
-
-    def test_an_error_is_one_line_on_standard_error(self, tmp_path, script, capsys):
-        assert script.main([str(tmp_path / "absent"), str(tmp_path / "out")]) == 1
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        assert captured.err.startswith("error: ")
-
-    def test_classes_and_labels_from_the_command_line(self, tmp_path, script):
-        make_eye_set(tmp_path / "in", people=2, frames=2)
-        pattern = r"(?P<source>s\d+)_(?P<frame>\d+)_\d_\d_(?P<label>[01])_"
-        options = ["--positive", "closed", "--negative", "open", "--name-pattern", pattern]
-        source, target = str(tmp_path / "in"), str(tmp_path / "out")
-        assert script.main([source, target, *options, "--labels", "0=closed", "1=open"]) == 0
-        assert (tmp_path / "out" / "closed" / "0001_000000002.png").is_file()
