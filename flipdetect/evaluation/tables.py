@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flipdetect.atomic import write_csv, write_text
+from flipdetect.outputs.predictions import COLUMNS, prediction_cells
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.evaluate import Evaluation
     from flipdetect.evaluation.slices import Group
 
-COLUMNS = ("model", "set", "path", "video", "frame", "source", "truth", "probability", "label", "error")
+FURTHER_COLUMNS = ("model", "set", "source", "truth")
 
 
 def write_predictions(path: Path, evaluations: Iterable[tuple[str, str, Evaluation]]) -> None:
@@ -27,17 +29,12 @@ def write_predictions(path: Path, evaluations: Iterable[tuple[str, str, Evaluati
     Raises:
         OSError: if the file cannot be written.
     """
-    rows = (row for model, name, each in evaluations for row in _rows(model, name, each))
-    write_csv(path, COLUMNS, rows)
-
-
-def _rows(model: str, name: str, evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
-    for record, score in evaluation.all_frames():
-        yield (
-            model, name, score.path, record.video, "" if record.frame is None else record.frame, record.source or "",
-            record.label, "" if score.probability is None else f"{score.probability:.6f}", score.label or "",
-            score.error,
-        )  # fmt: skip
+    rows = []
+    for model, name, each in evaluations:
+        for record, score in each.all_frames():
+            cells = prediction_cells(replace(score, video=record.video, frame=record.frame))
+            rows.append((*cells, model, name, record.source or "", record.label))
+    write_csv(path, (*COLUMNS, *FURTHER_COLUMNS), rows)
 
 
 def evaluation_as_dict(

@@ -1,69 +1,78 @@
-"""Predictions as a CSV file that survives an interruption, can be gone on with, and is read back."""
+"""predictions.csv: one row per scored frame. The one schema, writer and reader; docs/outputs.md describes version 2.
+
+Commands add columns of their own after `COLUMNS` (`truth`, `source`, `model`, ...). Page fingerprints are too long for
+a table: they are in a file beside it, `predictions.fingerprints`: a line of JSON, then a line for each measured row.
+"""
 
 from __future__ import annotations
 
+import base64
 import csv
+import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import IO, Self, TextIO
 
 from flipdetect.atomic import replacing
 from flipdetect.errors import DataError
 from flipdetect.records import FrameQuality, FrameScore
 
-QUALITY_COLUMNS = ("sharpness", "exposure", "coverage", "motion", "fingerprint")
-COLUMNS = ("path", "video", "frame", "time_s", "probability", "label", "error", *QUALITY_COLUMNS)
-# Tables of releases that knew neither times nor quality.
-OLD_COLUMNS = ("path", "video", "frame", "probability", "label", "error")
+VERSION = 2
+COLUMNS = (
+    "path", "video", "frame", "time_s", "probability", "label", "error", "sharpness", "exposure", "coverage", "motion",
+)  # fmt: skip
+REQUIRED = ("path", "probability")
+FINGERPRINTS = "flipdetect.fingerprints"
 PART_SUFFIX = ".part"
 STDOUT = Path("-")
 
 
-class _QuoteMinimal(csv.excel):
-    lineterminator = "\n"
-
-
-class _QuoteAll(_QuoteMinimal):
-    quoting = csv.QUOTE_ALL
-
-
 class PredictionWriter:
-    r"""Streams frame scores to a CSV file: UTF-8, `\n` line ends, probabilities and seconds with six decimals.
+    r"""Writes frame scores to a CSV file as they come: UTF-8, `\n` line ends, six decimals.
 
-    Rows go to a file named like the output with `.part` behind it, which is handed to the system after every
-    call, and takes the output's name when the `with` block ends normally. If it ends in an exception, Ctrl-C
-    included, the part file stays with all rows written so far, and an earlier output stays as it was.
+    Rows go to a file named like the output plus `.part`, which is flushed after every call and renamed when the `with`
+    block ends normally. If it ends in an exception, Ctrl-C included, the part file keeps all rows written so far, and
+    an earlier output stays as it was.
 
     Attributes:
-        part_path: the file that rows go to until the end; None if they go to a stream.
-        resumed: what an earlier, interrupted run had written; known inside the block, empty without `resume`.
+        part_path: the file that rows are written to until the end; None if they go to a stream.
+        resumed: rows of an earlier, interrupted run that are kept; known inside the block, empty without `resume`.
 
     Args:
-        output: the file to write; its folder is made. None or `-` means `stream`.
+        output: the file to write; its folder is created. None or `-` means `stream`.
         stream: where rows go if there is no file, such as `sys.stdout`; not closed.
-        resume: go on after the last whole row of the part file, if there is one, instead of starting it anew.
+        resume: keep the rows of the part file, if there is one, except those of its last film, which may be unfinished.
+        run: what the rows depend on (model, threshold, ...), by the option's name; a run with other values cannot be
+            resumed.
 
     Raises:
-        ValueError: if neither a file nor a stream is given, or a stream is to be resumed.
-        DataError: on entering the block, if the part file to go on with cannot be understood; it stays as it is.
+        ValueError: if neither a file nor a stream is given.
+        DataError: on entering the block, if the part file cannot be resumed; it stays as it is.
         OSError: on entering the block, if the file cannot be created.
     """
 
-    def __init__(self, output: Path | None, stream: TextIO | None = None, *, resume: bool = False) -> None:
+    def __init__(
+        self,
+        output: Path | None,
+        stream: TextIO | None = None,
+        *,
+        resume: bool = False,
+        run: Mapping[str, object] | None = None,
+    ) -> None:
         self.output = None if output is None or output == STDOUT else output
         if self.output is None and stream is None:
             raise ValueError("no output file was given, and no stream to write to instead")
-        if self.output is None and resume:
-            raise ValueError("only a file can be gone on with, not a stream")
         self.part_path = None if self.output is None else self.output.with_name(self.output.name + PART_SUFFIX)
         self.resumed: tuple[FrameScore, ...] = ()
         self._stream = stream
         self._resume = resume
+        self._run = {name: str(value) for name, value in (run or {}).items()}
         self._file: TextIO | None = None
+        self._prints: IO[bytes] | None = None
+        self._has_prints = False
 
     def __enter__(self) -> Self:
         if self.part_path is None:
@@ -71,17 +80,28 @@ class PredictionWriter:
             self._write_rows([COLUMNS])
             return self
         self.part_path.parent.mkdir(parents=True, exist_ok=True)
-        # A POSIX file name may hold bytes that are no UTF-8; Python holds them as surrogates, and this
-        # writes the same bytes back, so that the path in the table still names the file.
+        prints = fingerprints_path(self.part_path)
         if self._resume and self.part_path.exists():
-            self.resumed = tuple(read_predictions(self.part_path))
-            # Written anew: the half row at the end goes, and a table of an older release gets all columns.
-            with replacing(self.part_path) as whole, _open(whole, "w") as self._file:
-                self._write_rows(chain([COLUMNS], map(_row, self.resumed)))
-            self._file = _open(self.part_path, "a")
-        else:
-            self._file = _open(self.part_path, "w")
+            before = _read_header(prints).get("run")
+            if not isinstance(before, dict):
+                raise DataError(
+                    f"cannot resume {self.part_path}: {prints.name} is missing or damaged, so it is unknown how it was "
+                    "created; leave out --resume to start again"
+                )
+            changed = [name for name in {**before, **self._run} if before.get(name) != self._run.get(name)]
+            if changed:
+                raise DataError(
+                    f"cannot resume {self.part_path}: it was created with a different {' and '.join(changed)}; "
+                    "use the same options, or leave out --resume to start again"
+                )
+            self.resumed = _finished(read_predictions(self.part_path))
+        with replacing(self.part_path) as part, replacing(prints) as prints_part:
+            self._file, self._prints = _open(part, "w"), prints_part.open("wb")
+            self._prints.write(json.dumps({"format": FINGERPRINTS, "version": 1, "run": self._run}).encode() + b"\n")
             self._write_rows([COLUMNS])
+            self.write(self.resumed)  # written again: without the half row at the end
+            self._close()
+        self._file, self._prints = _open(self.part_path, "a"), prints.open("ab")
         return self
 
     def write(self, scores: Iterable[FrameScore]) -> None:
@@ -91,73 +111,150 @@ class PredictionWriter:
             ValueError: outside the `with` block.
             OSError: if the disk is full, or the reader of a pipe has gone.
         """
-        self._write_rows(_row(score) for score in scores)
+        scores = list(scores)
+        measured = [score.quality.fingerprint for score in scores if score.quality is not None]
+        if self._prints is not None and measured:
+            # Before the rows: an interruption may leave more fingerprints than rows, never fewer.
+            self._prints.writelines(base64.b85encode(bytes.fromhex(fingerprint)) + b"\n" for fingerprint in measured)
+            self._prints.flush()
+            self._has_prints = True
+        self._write_rows(prediction_cells(score) for score in scores)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        file, self._file = self._file, None
-        if file is None or self.part_path is None or self.output is None:
+        if self.part_path is None or self.output is None:
+            self._file = None
             return
-        file.close()
+        self._close()
         if kind is None:
-            os.replace(self.part_path, self.output)  # noqa: PTH105 - the name that says what it promises
+            part = fingerprints_path(self.part_path)
+            if self._has_prints:
+                os.replace(part, fingerprints_path(self.output))  # noqa: PTH105 - the name that says what it promises
+            else:
+                part.unlink()
+                fingerprints_path(self.output).unlink(missing_ok=True)
+            os.replace(self.part_path, self.output)  # noqa: PTH105
+
+    def _close(self) -> None:
+        for file in (self._file, self._prints):
+            if file is not None:
+                file.close()
+        self._file = self._prints = None
 
     def _write_rows(self, rows: Iterable[Sequence[str]]) -> None:
         if self._file is None:
             raise ValueError("a PredictionWriter writes only inside its with block")
         for row in rows:
-            # Before Python 3.13 the csv module leaves a bare carriage return unquoted, and then reads it as
-            # the end of a row.
-            dialect = _QuoteAll if any("\r" in cell for cell in row) else _QuoteMinimal
-            csv.writer(self._file, dialect).writerow(row)
+            # Before Python 3.13 the csv module leaves a bare carriage return unquoted, and reads it as a row's end.
+            quoting = csv.QUOTE_ALL if any("\r" in cell for cell in row) else csv.QUOTE_MINIMAL
+            csv.writer(self._file, quoting=quoting, lineterminator="\n").writerow(row)
         self._file.flush()
 
 
+def fingerprints_path(table: Path) -> Path:
+    """Where the fingerprints of a predictions.csv are: predictions.fingerprints beside it."""
+    part = PART_SUFFIX if table.name.endswith(PART_SUFFIX) else ""
+    return table.with_name(Path(table.name.removesuffix(PART_SUFFIX)).stem + ".fingerprints" + part)
+
+
+def prediction_cells(score: FrameScore) -> tuple[str, ...]:
+    """A score as cells of a row, in the order of `COLUMNS`."""
+
+    def decimals(value: float | None) -> str:
+        return "" if value is None else f"{value:.6f}"
+
+    quality = score.quality
+    frame = "" if score.frame is None else str(score.frame)
+    cells = (
+        score.path, score.video, frame, decimals(score.time_s), decimals(score.probability), score.label or "",
+        score.error,
+    )  # fmt: skip
+    if quality is None:
+        return (*cells, "", "", "", "")
+    # Sharpness has no upper end, and blurred frames may differ by little.
+    shares = (decimals(quality.exposure), decimals(quality.coverage), decimals(quality.motion))
+    return (*cells, f"{quality.sharpness:.6g}", *shares)
+
+
+def read_predictions(path: Path) -> list[FrameScore]:
+    """Read the scores of a predictions.csv; further columns are passed over.
+
+    An incomplete last row of a part file, left by an interruption, is dropped. Without the file of fingerprints beside
+    it, the qualities have empty fingerprints.
+
+    Raises:
+        DataError: as `read_prediction_table`.
+    """
+    return read_prediction_table(path)[0]
+
+
+def read_prediction_table(path: Path) -> tuple[list[FrameScore], dict[str, list[str]]]:
+    """Read a predictions.csv with the columns that a command has added.
+
+    Tables of version 1 and tables made elsewhere are read as well, if they have the columns of `REQUIRED`.
+
+    Returns:
+        The scores, and the cells of each further column by its name.
+
+    Raises:
+        DataError: if the file is missing, lacks a column, or a row cannot be understood; the message names the file
+            and the line.
+    """
+    is_part = path.name.endswith(PART_SUFFIX)
+    scores: list[FrameScore] = []
+    try:
+        with _open(path, "r") as file:
+            reader = csv.DictReader(_whole_rows(file) if is_part else file, strict=True)
+            columns = list(reader.fieldnames or ())
+            missing = [name for name in REQUIRED if name not in columns]
+            if missing and not (is_part and not columns):
+                raise DataError(f"{path}, line 1: there is no column {missing[0]!r}, only {','.join(columns)[:200]!r}")
+            further: dict[str, list[str]] = {name: [] for name in columns if name not in COLUMNS}
+            prints = _read_fingerprints(path)
+            for row in reader:
+                try:
+                    if None in row or None in row.values():
+                        raise ValueError(f"expected {len(columns)} columns")
+                    scores.append(_score(row, prints))
+                except ValueError as error:
+                    raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+                for name, cells in further.items():
+                    cells.append(row[name])
+    except OSError as error:
+        raise DataError(f"predictions {path} cannot be read: {error.strerror or error}") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: {error}") from error
+    return scores, further
+
+
 def _open(path: Path, mode: str) -> TextIO:
+    # A POSIX file name may hold bytes that are not UTF-8; Python holds them as surrogates and writes them back.
     file: TextIO = path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")  # type: ignore[assignment]
     return file
 
 
-def _row(score: FrameScore) -> tuple[str, ...]:
-    quality = score.quality
-    return (
-        score.path,
-        score.video,
-        "" if score.frame is None else str(score.frame),
-        _decimals(score.time_s),
-        _decimals(score.probability),
-        score.label or "",
-        score.error,
-        # Sharpness has no upper end, and what tells blurred frames apart may be small.
-        "" if quality is None else f"{quality.sharpness:.6g}",
-        "" if quality is None else _decimals(quality.exposure),
-        "" if quality is None else _decimals(quality.coverage),
-        "" if quality is None else _decimals(quality.motion),
-        "" if quality is None else quality.fingerprint,
-    )
+def _finished(scores: Sequence[FrameScore]) -> tuple[FrameScore, ...]:
+    """All rows but those of the last film, if a film (with times) is what the table ends with."""
+    last = scores[-1].video if scores and scores[-1].time_s is not None else None
+    return tuple(score for score in scores if last is None or score.video != last)
 
 
-def _decimals(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"
-
-
-def read_predictions(path: Path) -> list[FrameScore]:
-    """Read what `PredictionWriter` wrote, also by a release whose tables had neither times nor quality.
-
-    Of a part file, which an interruption left, an incomplete last row is dropped; one without a whole row is empty.
-
-    Raises:
-        DataError: if the file is missing, has other columns, or a row cannot be understood; the message
-            names the file and the line.
-    """
-    is_part = path.name.endswith(PART_SUFFIX)
+def _read_header(prints: Path) -> dict[str, object]:
     try:
-        with _open(path, "r") as file:
-            reader = csv.reader(_whole_rows(file) if is_part else file, strict=True)
-            return list(_scores(reader, path, is_part))
-    except OSError as error:
-        raise DataError(f"predictions {path} cannot be read: {error.strerror or error}") from error
+        with prints.open("rb") as file:
+            header = json.loads(file.readline())
+    except (OSError, ValueError):
+        return {}
+    return header if isinstance(header, dict) and header.get("format") == FINGERPRINTS else {}
+
+
+def _read_fingerprints(table: Path) -> Iterator[str] | None:
+    """Fingerprints of the measured rows in order; None if they are not beside the table."""
+    path = fingerprints_path(table)
+    if not _read_header(path):
+        return None
+    return (base64.b85decode(line).hex() for line in path.read_bytes().splitlines()[1:])
 
 
 def _whole_rows(lines: Iterable[str]) -> Iterator[str]:
@@ -172,65 +269,33 @@ def _whole_rows(lines: Iterable[str]) -> Iterator[str]:
             row.clear()
 
 
-def _scores(reader: csv._reader, path: Path, is_part: bool) -> Iterator[FrameScore]:  # type: ignore[name-defined]
-    try:
-        header = next(reader, None)
-        if header is None and is_part:
-            return
-        columns = tuple(header or ())
-        if columns not in (COLUMNS, OLD_COLUMNS):
-            raise ValueError(f"expected the columns {','.join(COLUMNS)}, got {','.join(columns)!r}")
-        for row in reader:
-            if len(row) != len(columns):
-                raise ValueError(f"expected {len(columns)} columns, got {len(row)}")
-            yield _score(dict(zip(columns, row, strict=True)))
-    except (ValueError, csv.Error) as error:
-        raise DataError(f"{path}, line {max(reader.line_num, 1)}: {error}") from error
+def _score(cells: Mapping[str, str], prints: Iterator[str] | None) -> FrameScore:
+    def number(name: str, most: float = math.inf, least: float = -math.inf) -> float | None:
+        text = cells.get(name)
+        if not text:
+            return None
+        value = float(text)
+        if not (math.isfinite(value) and least <= value <= most):
+            raise ValueError(f"{name} {text!r} is no number" + (f" from {least:g} to {most:g}" if least == 0 else ""))
+        return value
 
-
-def _score(cells: dict[str, str]) -> FrameScore:
-    if not cells["probability"] and not cells["error"]:
+    probability, error = number("probability", 1, 0), cells.get("error", "")
+    if probability is None and not error and "error" in cells:
         raise ValueError("neither a probability nor an error")
+    sharpness, exposure = number("sharpness", least=0), number("exposure", 1, 0)
+    coverage, motion = number("coverage", 1, 0), number("motion", 1, 0)
+    quality = None
+    if sharpness is not None and exposure is not None:
+        quality = FrameQuality(sharpness, exposure, coverage, motion, next(prints, "") if prints else "")
+    elif (sharpness, exposure, coverage, motion) != (None,) * 4:
+        raise ValueError("sharpness and exposure are needed where one of the quality columns is filled")
     return FrameScore(
         path=cells["path"],
-        video=cells["video"],
-        frame=int(cells["frame"]) if cells["frame"] else None,
-        probability=_share(cells, "probability"),
-        label=cells["label"] or None,
-        error=cells["error"],
-        time_s=_number(cells, "time_s"),
-        quality=_quality(cells),
+        video=cells.get("video") or cells["path"],
+        frame=int(cells["frame"]) if cells.get("frame") else None,
+        probability=probability,
+        label=cells.get("label") or None,
+        error=error,
+        time_s=number("time_s"),
+        quality=quality,
     )
-
-
-def _quality(cells: dict[str, str]) -> FrameQuality | None:
-    if not any(cells.get(name) for name in QUALITY_COLUMNS):
-        return None
-    sharpness, exposure, fingerprint = _number(cells, "sharpness"), _share(cells, "exposure"), cells["fingerprint"]
-    if sharpness is None or exposure is None:
-        raise ValueError("sharpness and exposure are needed where one of the quality columns is filled")
-    if sharpness < 0:
-        raise ValueError(f"sharpness {cells['sharpness']!r} is below 0")
-    if fingerprint.strip("0123456789abcdefABCDEF"):
-        raise ValueError(f"fingerprint {fingerprint!r} has other than hexadecimal digits")
-    return FrameQuality(sharpness, exposure, _share(cells, "coverage"), _share(cells, "motion"), fingerprint)
-
-
-def _number(cells: dict[str, str], name: str) -> float | None:
-    text = cells.get(name)
-    if not text:
-        return None
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} {text!r} is not a finite number")
-    return value
-
-
-def _share(cells: dict[str, str], name: str) -> float | None:
-    text = cells.get(name)
-    if not text:
-        return None
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} {text!r} is not in [0, 1]")
-    return value

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,13 @@ from numpy.typing import NDArray
 
 from flipdetect.atomic import write_csv, write_text
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.records import ClassNames
+from flipdetect.outputs.predictions import COLUMNS, prediction_cells, read_prediction_table
+from flipdetect.records import ClassNames, FrameScore
 
 PREDICTIONS, JUDGED, PICTURED = "predictions.csv", "judged.json", "frames.json"
 ROBUSTNESS, TRAINING = "robustness.json", "training.csv"
 FRAMES_FOLDER = "frames"
 VERSION = 1
-COLUMNS = ("path", "video", "frame", "source", "truth", "probability", "error")
-"""Columns of `predictions.csv` that are always there; `label` and those of the manifest may follow."""
-NEEDED = ("path", "truth", "probability")
 MEASURED = ("measured_brightness", "measured_sharpness", "frame_height", "frame_width")
 """Columns that are measured on the frames while they are scored."""
 
@@ -221,87 +218,58 @@ def _read_json(path: Path) -> Any:
 
 
 def write_scored(path: Path, scored: Scored, judged: Judged) -> None:
-    """Write `predictions.csv`: one row per frame, probabilities with six decimals, atomically.
+    """Write `predictions.csv` with the further columns `source`, `truth` and those of `scored`.
 
     Raises:
         OSError: if it cannot be written.
     """
-    extra = tuple(scored.columns)
-    write_csv(path, (*COLUMNS[:6], "label", COLUMNS[6], *extra), _rows(scored, judged, extra))
-
-
-def _rows(scored: Scored, judged: Judged, extra: Sequence[str]) -> Iterator[tuple[object, ...]]:
     names = judged.classes.names
-    for row in range(len(scored)):
-        p = float(scored.probabilities[row])
+    rows = []
+    for row, p in enumerate(scored.probabilities.tolist()):
         known = not math.isnan(p)
-        yield (
-            scored.paths[row], scored.videos[row], scored.frames[row], scored.sources[row],
-            names[int(scored.targets[row])], f"{p:.6f}" if known else "",
-            names[int(p >= judged.threshold)] if known else "", scored.errors[row],
-            *(scored.columns[name][row] for name in extra),
-        )  # fmt: skip
+        score = FrameScore(
+            scored.paths[row],
+            scored.videos[row],
+            int(scored.frames[row]) if scored.frames[row] else None,
+            p if known else None,
+            names[int(p >= judged.threshold)] if known else None,
+            scored.errors[row],
+        )
+        further = (scored.sources[row], names[int(scored.targets[row])])
+        rows.append((*prediction_cells(score), *further, *(cells[row] for cells in scored.columns.values())))
+    write_csv(path, (*COLUMNS, "source", "truth", *scored.columns), rows)
 
 
 def read_scored(path: Path, classes: ClassNames) -> Scored:
-    """Read `predictions.csv`, also as `evaluate.py --output` writes it for one model and one set.
+    """Read a `predictions.csv` with a column `truth`, of one model and one data set.
 
     Args:
-        path: the file; columns beyond `COLUMNS` are kept as text. Without `video`, each frame is one of its own.
-        classes: names of the two classes, as they stand in the column `truth`.
+        path: the file; further columns are kept as text. Without `video`, each frame is a video of its own.
+        classes: names of the two classes, as in the column `truth`.
 
     Raises:
-        DataError: if the file is missing, lacks a column, speaks of several models or sets, or a row cannot be
-            understood; the message names the file and the line.
+        DataError: if the file is missing, lacks a column, holds several models or data sets, or a row cannot be
+            understood; the message names the file.
     """
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file, restkey="", restval=None, strict=True)
-            rows = [(reader.line_num, row) for row in reader]
-            names = list(reader.fieldnames or [])
-    except (OSError, csv.Error) as error:
-        raise DataError(f"predictions {path} cannot be read ({error}); evaluate.py --report writes them") from error
-    missing = [name for name in NEEDED if name not in names]
-    if missing:
-        raise DataError(f"{path} has no column {missing[0]!r}; it has {', '.join(names)[:200] or 'none'}")
-    if not rows:
-        raise DataError(f"{path} has no row; score the frames again with evaluate.py --report")
+    scores, further = read_prediction_table(path)
+    if "truth" not in further:
+        raise DataError(f"{path} has no column 'truth'; evaluate writes it with --report")
+    if not scores:
+        raise DataError(f"{path} has no row; score the frames again with evaluate --report")
     for name in ("model", "set"):
-        if name in names and len({row[name] for _, row in rows}) > 1:
-            raise DataError(f"{path} speaks of several {name}s; a report is of one: keep the rows of one of them")
-    truths, probabilities = [], []
-    for line, row in rows:
-        try:
-            if "" in row or None in row.values():
-                raise ValueError(f"it has not {len(names)} cells, as the first line has")
-            truths.append(classes.target(row["truth"]))
-            probabilities.append(_probability(row))
-        except (ValueError, ConfigError) as error:
-            raise DataError(f"{path}, line {line}: {error}") from error
-    extra = [name for name in names if name not in (*COLUMNS, "label", "model", "set")]
-    empty = ("",) * len(rows)
-
-    def column(name: str) -> tuple[str, ...]:
-        return tuple(row[name] for _, row in rows) if name in names else empty
-
-    paths = column("path")
+        if len(set(further.get(name, ()))) > 1:
+            raise DataError(f"{path} holds several {name}s; a report is of one: keep the rows of one of them")
+    try:
+        targets = [classes.target(label) for label in further["truth"]]
+    except ConfigError as error:
+        raise DataError(f"{path}: {error}") from error
     return Scored(
-        paths,
-        tuple(video or path for video, path in zip(column("video"), paths, strict=True)),
-        column("frame"),
-        column("source"),
-        np.array(truths, np.int64),
-        np.array(probabilities, np.float64),
-        column("error"),
-        {name: column(name) for name in extra},
+        tuple(score.path for score in scores),
+        tuple(score.video for score in scores),
+        tuple("" if score.frame is None else str(score.frame) for score in scores),
+        tuple(further.get("source", [""] * len(scores))),
+        np.array(targets, np.int64),
+        np.array([math.nan if score.probability is None else score.probability for score in scores]),
+        tuple(score.error for score in scores),
+        {name: tuple(cells) for name, cells in further.items() if name not in ("truth", "source", "model", "set")},
     )
-
-
-def _probability(row: Mapping[str, str]) -> float:
-    text = row["probability"]
-    if not text:
-        return math.nan
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError(f"the probability {text} is not in [0, 1]")
-    return value

@@ -186,7 +186,7 @@ def test_sets_of_one_class_and_one_frame(tmp_path: Path) -> None:
 
 def test_complaints(tmp_path: Path) -> None:
     scored = made_up_scores(4)
-    unread = replace(scored, probabilities=np.full(len(scored), np.nan))
+    unread = replace(scored, probabilities=np.full(len(scored), np.nan), errors=("cut short",) * len(scored))
     with pytest.raises(DataError, match="nothing to report"):
         make_report(save(tmp_path / "unread", unread))
     folder = save(tmp_path / "gone", scored)
