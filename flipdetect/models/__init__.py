@@ -1,4 +1,4 @@
-"""The networks: frames in, one logit out; no loss, no optimiser, no data."""
+"""The networks: frames in, one logit out."""
 
 from flipdetect.models.base import FrameModel
 from flipdetect.models.efficientnet import EfficientNetLite0

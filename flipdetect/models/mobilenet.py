@@ -1,4 +1,4 @@
-"""MobileNetV2: the model for a CPU with pretrained weights."""
+"""MobileNetV2, fast on CPUs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flipdetect.models.timm_backbone import POOLING, TimmBackbone
 from flipdetect.models.weights import IMAGENET
 
 WIDTHS = {0.35: "mobilenetv2_035", 0.5: "mobilenetv2_050", 0.75: "mobilenetv2_075", 1.0: "mobilenetv2_100"}
-"""timm's names of the network with so many times the channels."""
+"""timm's name by channel multiplier."""
 
 
 class MobileNetV2(TimmBackbone):
@@ -16,14 +16,13 @@ class MobileNetV2(TimmBackbone):
 
     Args:
         in_channels: 3 (RGB) or 1 (grey).
-        weights: `imagenet`, `flipdetect` (the trained model that ships with the package), `none`, or the path of a
-            weights file.
+        weights: `imagenet`, `flipdetect` (the pretrained model), `none`, or the path of a file.
         dropout: share of the embedding dropped in training, before the logit.
         evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
         width: multiplies the channels: 0.35, 0.5, 0.75 or 1.0. Half the channels train about twice as fast.
 
     Raises:
-        ModelError: if the network is not to be had in this width, or the weights cannot be had.
+        ModelError: if timm does not have this width, or the weights cannot be loaded.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""ResNet-18: the familiar baseline."""
+"""ResNet-18, a familiar baseline."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class ResNet18(TimmBackbone):
 
     Args:
         in_channels: 3 (RGB) or 1 (grey).
-        weights: `imagenet`, `none`, or the path of a weights file.
+        weights: `imagenet`, `none`, or the path of a file.
         dropout: share of the embedding dropped in training, before the logit.
         evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
 
     Raises:
-        ModelError: if the weights cannot be had.
+        ModelError: if the weights cannot be loaded.
     """
 
     def __init__(

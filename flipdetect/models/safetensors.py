@@ -1,4 +1,4 @@
-"""A model in one safetensors file: its tensors and, as metadata, what else prediction needs. No code, no pickle."""
+"""A model in one safetensors file: tensors, and metadata with all else that prediction needs. No code, no pickle."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from flipdetect.runs import CHECKPOINT_KEY
 
 
 def write_packed(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors bit by bit, and facts (JSON types) as one string under the metadata key `flipdetect`.
+    """Write tensors unchanged, and facts (JSON types) as one string under the metadata key `flipdetect`.
 
     Raises:
-        TypeError, ValueError: if the facts are no JSON: what is not a number must not be written as one.
+        TypeError, ValueError: if the facts are not JSON (NaN is refused, too).
         OSError: if the file cannot be written.
     """
-    # The format knows no memory order: a channels-last tensor is laid out anew, with the same values.
+    # The format has no memory order: a channels-last tensor is made contiguous, with the same values.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {CHECKPOINT_KEY: json.dumps(facts, allow_nan=False, ensure_ascii=False)}
-    # Not save_file: it makes a file that its owner alone may read.
+    # Not save_file: it creates a file that only its owner may read.
     path.write_bytes(save(plain, metadata=metadata))
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """What stands under the metadata key `flipdetect`; None if the file has no such key.
+    """The content of the metadata key `flipdetect`; None if the file has no such key.
 
     Raises:
         ModelError: if the file is absent or damaged.

@@ -1,36 +1,45 @@
-"""Any image backbone of the timm library under a one-logit head."""
+"""Any image backbone of the timm library with a one-logit head."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import timm
+from timm.models import ConvNeXt, EfficientNet, MobileNetV3, RegNet, ResNet
 from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
-from flipdetect.models.base import FrameModel, check_in_channels
+from flipdetect.models.base import FrameModel, Stage, check_in_channels
 from flipdetect.models.evidence_maps import NEEDED_STRIDES, STRIDES, Evidence
 from flipdetect.models.imagenet import pretrained_overlay
-from flipdetect.models.stages import Stage, find_levels, timm_stages
 from flipdetect.models.weights import IMAGENET, start_from
 
 POOLING = "avgmax"
-"""Mean of average and maximum, for our own two models: the edge of a moving sheet covers few positions, and an
-average over the whole frame drowns it (a reason, not yet an ablation). Pooling has no weights: ImageNet's still fit.
-"""
+"""Mean of average and maximum, for our own models: the edge of a moving sheet covers few positions, and an average over
+the whole frame dilutes it (a reason, not an ablation). Pooling has no weights, so ImageNet's still fit."""
 
 MAP_WIDTH = 64
-"""Channels into which feature maps are fused for maps of evidence."""
+"""Channels into which feature maps are fused for evidence maps."""
+
+LAYOUTS: dict[type[nn.Module], tuple[str, ...]] = {
+    EfficientNet: ("conv_stem bn1", "blocks.*", "conv_head bn2"),
+    MobileNetV3: ("conv_stem bn1", "blocks.*"),
+    ResNet: ("conv1 bn1 act1 maxpool", "layer1", "layer2", "layer3", "layer4"),
+    RegNet: ("stem", "s1", "s2", "s3", "s4", "final_conv"),
+    ConvNeXt: ("stem", "stages.*", "norm_pre"),
+}
+"""By class, what its `forward_features` computes: one stage per entry, or one per child of an entry with `.*`."""
 
 
 class TimmBackbone(FrameModel):
     """A timm backbone, its own global pooling (average for the convolutional ones), dropout and one logit.
 
-    The head is new whatever the weights of the backbone are, unless a weights file of this program holds one.
+    The head has random weights, unless a flipdetect weights file contains one.
 
     Args:
-        name: what `timm.list_models()` calls it, for example `mobilenetv2_100` or `vgg16`.
+        name: as in `timm.list_models()`, for example `mobilenetv2_100` or `vgg16`.
         in_channels: 3 (RGB) or 1 (grey; ImageNet weights of the first layer are summed over RGB).
         weights: `imagenet` (see `flipdetect.models.imagenet`), `none` (random), or the path of a .safetensors, .ckpt,
             .pt or .pth file.
@@ -42,8 +51,8 @@ class TimmBackbone(FrameModel):
         refine_maps: whether a convolution follows the fusion of feature maps; see `EvidenceBranch`.
 
     Raises:
-        ModelError: if timm has no such model or refuses the arguments, the weights cannot be had, or the backbone has
-            no feature maps for the evidence.
+        ModelError: if timm has no such model or refuses the arguments, the weights cannot be loaded, or the backbone
+            has no feature maps for the evidence.
     """
 
     def __init__(
@@ -60,10 +69,13 @@ class TimmBackbone(FrameModel):
         body = _create(name, check_in_channels(in_channels), weights, backbone_args or {})
         trained = (body.pretrained_cfg["mean"], body.pretrained_cfg["std"]) if weights == IMAGENET else None
         num_features = getattr(body, "head_hidden_size", None) or body.num_features
-        if _has_fully_connected_trunk(body):
-            body, num_features = _convolutions_only(body), body.num_features
+        # VGG's two 4096-wide layers before the classifier are 90% of its parameters: only its convolutions are used.
+        if hasattr(body, "features") and hasattr(getattr(body, "pre_logits", None), "fc1"):
+            num_features = body.num_features
+            pool, flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten(start_dim=1)
+            body = nn.Sequential(OrderedDict(features=body.features, pool=pool, flatten=flatten))
         levels = {} if evidence == "none" else _levels(body, name)
-        if evidence == "maps":  # layers behind the last feature map would never be used
+        if evidence == "maps":  # layers after the last feature map are not used
             body.prune_intermediate_layers(list(levels), prune_norm=True, prune_head=True)
         super().__init__(
             body,
@@ -73,7 +85,7 @@ class TimmBackbone(FrameModel):
             min_size=min_size,
             evidence=evidence,
             level_channels=tuple(levels.values()),
-            level_stages=find_levels(body, list(levels)),
+            level_stages=_level_stages(body, list(levels)),
             map_width=MAP_WIDTH,
             refine_maps=refine_maps,
         )
@@ -84,8 +96,8 @@ class TimmBackbone(FrameModel):
             start_from(self, weights)
 
     def backbone_stages(self) -> list[Stage]:
-        """The stem, timm's blocks or layers, and what comes behind them but before the pooling."""
-        return timm_stages(self.backbone)
+        """The stem, timm's blocks or layers, and the layers between them and the pooling."""
+        return _stages(self.backbone)
 
     def pool_features(self, features: Tensor) -> Tensor:
         """Shapes as in the base class."""
@@ -105,26 +117,13 @@ class TimmBackbone(FrameModel):
         return body.forward_head(last), levels
 
 
-def _levels(body: Any, name: str) -> dict[int, int]:
-    """Number and channels of the backbone's feature maps to be fused, from fine to coarse.
-
-    Raises:
-        ModelError: if it does not give out maps of the strides needed.
-    """
-    stages = getattr(body, "feature_info", None) if hasattr(body, "forward_intermediates") else None
-    last = {stage["reduction"]: (number, stage["num_chs"]) for number, stage in enumerate(stages or [])}
-    if not set(NEEDED_STRIDES) <= last.keys():
-        raise ModelError(
-            f"{name!r} gives out no feature maps of the strides {' and '.join(map(str, NEEDED_STRIDES))}, which maps "
-            "of evidence are made of; set evidence: none, or choose another backbone"
-        )
-    return dict(last[stride] for stride in STRIDES if stride in last)
-
-
 def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, Any]) -> Any:
-    # To timm "hf-hub:owner/model" is a network address and "local-dir:" a folder: neither is meant here.
+    # For timm "hf-hub:owner/model" is a network address and "local-dir:" a folder: neither is meant here.
     if ":" in name or not timm.is_model(name):
-        raise ModelError(f"timm has no model named {name!r}; {_similar_names(name)}")
+        family = name.split(":")[-1].split("_")[0].rstrip("0123456789")
+        similar = timm.list_models(f"{family}*")[:8] if family else []
+        known = f"similar ones: {', '.join(similar)}" if similar else "timm.list_models() lists the names"
+        raise ModelError(f"timm has no model named {name!r}; {known}")
     overlay = pretrained_overlay(name) if weights == IMAGENET else None
     try:
         body: Any = timm.create_model(
@@ -140,23 +139,43 @@ def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, 
             f"timm cannot build {name!r} with weights={weights!r}, in_channels={in_channels} and "
             f"backbone_args={backbone_args}: {error}"
         ) from error
-    body.pretrained_cfg.pop("state_dict", None)  # or every copy of the model would carry the weights twice
+    body.pretrained_cfg.pop("state_dict", None)  # or every copy of the model would contain the weights twice
     return body
 
 
-def _similar_names(name: str) -> str:
-    family = name.split(":")[-1].split("_")[0].rstrip("0123456789")
-    found = timm.list_models(f"{family}*")[:8] if family else []
-    return f"some that it has: {', '.join(found)}" if found else "timm.list_models() lists the names"
+def _levels(body: Any, name: str) -> dict[int, int]:
+    """Number in timm's `feature_info` and channels of the feature maps to be fused, from fine to coarse."""
+    known = getattr(body, "feature_info", None) if hasattr(body, "forward_intermediates") else None
+    last = {level["reduction"]: (number, level["num_chs"]) for number, level in enumerate(known or [])}
+    if not set(NEEDED_STRIDES) <= last.keys():
+        raise ModelError(
+            f"{name!r} has no feature maps of the strides {' and '.join(map(str, NEEDED_STRIDES))}, which evidence "
+            "maps are made of; set evidence: none, or choose another backbone"
+        )
+    return dict(last[stride] for stride in STRIDES if stride in last)
 
 
-def _has_fully_connected_trunk(body: nn.Module) -> bool:
-    """Whether timm keeps VGG's two 4096-wide layers in front of the classifier (90% of its parameters)."""
-    return hasattr(body, "features") and hasattr(getattr(body, "pre_logits", None), "fc1")
+def _stages(body: nn.Module) -> list[Stage]:
+    """The stages of a timm model up to its pooling, or of VGG's convolutions; a single one where they are unknown."""
+    stages: list[list[nn.Module]] = [[]]
+    if type(body) is nn.Sequential:  # VGG: a stage ends with its pooling
+        for module in body[0].children():
+            stages[-1].append(module)
+            if isinstance(module, nn.MaxPool2d):
+                stages.append([])
+    for entry in LAYOUTS.get(type(body), ()):
+        if entry.endswith(".*"):
+            stages += [[child] for child in body.get_submodule(entry.removesuffix(".*")).children()]
+        else:
+            stages.append([body.get_submodule(name) for name in entry.split()])
+    # timm has placeholders where nothing is to be computed.
+    found = [tuple(stage) for stage in stages if not all(isinstance(module, nn.Identity) for module in stage)]
+    return found or [(body,)]
 
 
-def _convolutions_only(body: Any) -> nn.Sequential:
-    """VGG's convolutions and an average pool; `features.*` keeps the names that timm's weight files use."""
-    return nn.Sequential(
-        OrderedDict(features=body.features, pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(start_dim=1))
-    )
+def _level_stages(body: Any, levels: Sequence[int]) -> tuple[int, ...]:
+    """The stages that output the feature maps with these numbers; empty if the model is a single stage."""
+    ends = [stage[-1] for stage in _stages(body)]
+    if ends == [body]:
+        return ()
+    return tuple(ends.index(body.get_submodule(body.feature_info[level]["module"])) for level in levels)

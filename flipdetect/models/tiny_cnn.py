@@ -6,16 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
-from flipdetect.models.base import FrameModel, check_in_channels
+from flipdetect.models.base import FrameModel, Stage, check_in_channels
 from flipdetect.models.evidence_maps import Evidence
-from flipdetect.models.stages import Stage
 
-# The stem and three stages halve the frame; 16 pixels leave one position to pool over.
 MIN_SIZE = 16
+"""Pixels. The stem and three stages halve the frame, so that one position remains to pool over."""
 
 WIDE_UNITS, WIDE_KERNEL = 3, 5
-"""The last stage's units: each position comes to see 183 pixels of the frame, most of a page and what is around it.
-What is a sheet in the air and what a gutter cannot be told from less."""
+"""Of the last stage: its positions have a receptive field of 183 pixels, most of a page and its surroundings. A smaller
+one cannot distinguish a moving sheet from a gutter."""
 
 LEVEL_STAGES = (2, 3)
 """Of the stages, those with strides of 8 and 16 pixels."""
@@ -25,9 +24,8 @@ class TinyCNN(FrameModel):
     """A strided stem, three stages that halve the frame, average and maximum pooled.
 
     The first two stages double the channels and end in a residual unit (He et al., 2016, arXiv:1512.03385). The last
-    one is of depthwise separable convolutions with wide windows: a wide view for few parameters. The pooled maximum
-    keeps a thin sheet edge, which covers a few positions of hundreds, from drowning in the average of the page around
-    it.
+    one has depthwise separable convolutions with wide kernels: a wide receptive field with few parameters. Maximum
+    pooling keeps a thin sheet edge, which covers a few of hundreds of positions, visible in the embedding.
 
     Args:
         in_channels: 3 (RGB) or 1 (grey).
@@ -36,7 +34,7 @@ class TinyCNN(FrameModel):
         evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
 
     Raises:
-        ModelError: if an argument has a value that cannot work.
+        ModelError: if an argument has an impossible value.
     """
 
     backbone: nn.Sequential
@@ -77,7 +75,7 @@ class TinyCNN(FrameModel):
 
 
 class ResidualUnit(nn.Module):
-    """(B, C, H, W) -> (B, C, H, W): one normalised convolution beside a shortcut."""
+    """(B, C, H, W) -> (B, C, H, W): one normalised convolution with a shortcut."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -92,7 +90,7 @@ class ResidualUnit(nn.Module):
 class SeparableUnit(nn.Module):
     """(B, C_in, H, W) -> (B, C_out, ceil(H/stride), ceil(W/stride)): depthwise, then pointwise convolution.
 
-    After MobileNet (Howard et al., 2017, arXiv:1704.04861); beside a shortcut where the shape stays.
+    After MobileNet (Howard et al., 2017, arXiv:1704.04861); with a shortcut where the shape stays.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int, stride: int = 1) -> None:

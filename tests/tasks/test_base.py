@@ -1,6 +1,5 @@
-"""What all classifiers share: loss, parameter groups, schedule, threshold."""
+"""What all classifiers share: loss, threshold, settings."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,30 +31,6 @@ def test_loss_is_weighted_and_smoothed_cross_entropy() -> None:
     smoothed = tiny(label_smoothing=0.2).loss(logits, targets)
     expected = F.binary_cross_entropy_with_logits(logits, torch.tensor([0.9, 0.1]))
     assert smoothed == pytest.approx(expected.item())
-
-
-def test_every_parameter_is_in_one_group_with_its_own_rate_and_decay() -> None:
-    task = tiny(lr=1e-2, backbone_lr=1e-4, weight_decay=0.3)
-    groups = task._parameter_groups()
-    assert sum(len(group["params"]) for group in groups) == len(list(task.model.parameters()))
-    for group in groups:
-        assert group["lr"] == (1e-4 if group["name"].startswith("backbone") else 1e-2)
-        assert all((parameter.ndim > 1) == (group["weight_decay"] > 0) for parameter in group["params"])
-
-
-def test_schedule_warms_up_then_falls_along_a_cosine_to_its_end() -> None:
-    task = tiny(lr=1.0, final_lr_ratio=0.1)
-    optimizer = torch.optim.SGD(task.model.parameters(), lr=1.0)
-    schedule = task._schedule(optimizer, warmup=4, steps=14)
-    rates = []
-    for _ in range(16):
-        rates.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert all(later < earlier for earlier, later in pairwise(rates[4:15]))
-    assert rates[9] == pytest.approx(0.55)
-    assert rates[14:] == pytest.approx([0.1, 0.1])
 
 
 def test_threshold_travels_in_the_state_dict() -> None:

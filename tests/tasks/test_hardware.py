@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flipdetect.tasks import hardware as precision
+from flipdetect.tasks import hardware
 from flipdetect.tasks.hardware import resolve_precision
 
 
@@ -21,9 +21,9 @@ from flipdetect.tasks.hardware import resolve_precision
 def test_bfloat16_is_kept_only_where_it_is_real(
     monkeypatch: pytest.MonkeyPatch, wanted: str | None, accelerator: str, has: bool, expected: str | None
 ) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: has)
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: has)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(precision, "_has_mps", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     assert resolve_precision(wanted, accelerator) == expected
 
 
@@ -42,14 +42,14 @@ def test_an_old_gpu_takes_float16(monkeypatch: pytest.MonkeyPatch, has: bool, ex
 def test_memory_format_is_chosen_by_the_machine_unless_it_is_said(
     wanted: bool | None, device: str, expected: bool
 ) -> None:
-    assert precision.resolve_channels_last(wanted, torch.device(device)) is expected
+    assert hardware.resolve_channels_last(wanted, torch.device(device)) is expected
 
 
 def test_the_optimiser_is_fused_on_gpus_where_gradients_can_be_clipped() -> None:
-    assert precision.fused_optimiser(torch.device("cuda"), "bf16-mixed")
-    assert not precision.fused_optimiser(torch.device("cuda"), "16-mixed")
-    assert not precision.fused_optimiser(torch.device("cpu"), "32-true")
+    assert hardware.fused_optimiser(torch.device("cuda"), "bf16-mixed")
+    assert not hardware.fused_optimiser(torch.device("cuda"), "16-mixed")
+    assert not hardware.fused_optimiser(torch.device("cpu"), "32-true")
 
 
 def test_the_question_has_an_answer_on_this_machine() -> None:
-    assert precision.cpu_has_bfloat16() in (True, False)
+    assert hardware.cpu_has_bfloat16() in (True, False)

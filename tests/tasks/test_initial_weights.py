@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from flipdetect.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, PreprocessSpec
+from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.safetensors import read_facts
 from flipdetect.tasks import EfficientNetLite0Classifier, TinyCNNClassifier
-from flipdetect.tasks.decision import Decision
-from flipdetect.tasks.start import starting_decision, warn_of_other_statistics
+from flipdetect.tasks.decision import Decision, starting_decision
 from flipdetect.zoo import shipped_path
 
 
@@ -85,14 +85,14 @@ def test_there_is_no_warning_without_need(
 ) -> None:
     model = EfficientNetLite0Classifier(in_channels=channels, weights=weights).model
     caplog.clear()
-    warn_of_other_statistics(model, spec)
+    check_statistics(model, spec)
     assert not caplog.records
 
 
 def test_grey_frames_are_held_to_the_mean_over_the_colours(caplog: pytest.LogCaptureFixture) -> None:
     model = EfficientNetLite0Classifier(in_channels=1, weights="none").model
     model.trained_statistics = (IMAGENET_MEAN, IMAGENET_STD)
-    warn_of_other_statistics(model, PreprocessSpec(channels=1, mean=(0.449,), std=(0.226,)))
+    check_statistics(model, PreprocessSpec(channels=1, mean=(0.449,), std=(0.226,)))
     assert not caplog.records
-    warn_of_other_statistics(model, PreprocessSpec(channels=1, mean=HALF, std=HALF))
+    check_statistics(model, PreprocessSpec(channels=1, mean=HALF, std=HALF))
     assert "set data.preprocess.mean: [0.449] and data.preprocess.std: [0.226]" in caplog.text
