@@ -26,10 +26,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flipdetect.cli.messages import hush_libraries, set_up_logging
-from flipdetect.errors import ModelError
+from flipdetect.cli.messages import INTERRUPTED, hush_libraries, set_up_logging
+from flipdetect.errors import FlipdetectError, ModelError
 from flipdetect.evaluation.options import add_model_arguments, named_models, short_model_name
-from flipdetect.evaluation.study_command import parse_with_settings, run_study_command
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.compare import Compared, Comparison
@@ -47,12 +46,21 @@ def main(args: Sequence[str] | None = None) -> int:
     set_up_logging()
     hush_libraries()
     parser = _parser()
-    options = parse_with_settings(parser, args)
+    options, settings = parser.parse_known_args(args)
+    options.settings = settings
     if not options.configs and not named_models(options):
         parser.error("name what to compare: --configs to train, --checkpoint-path or --model of what is trained")
     if not options.configs and not (options.folder_path and options.split_file):
         parser.error("without --configs, name the set and its split: --folder-path and --split-file")
-    return run_study_command(_compare, options)
+    try:
+        print(_compare(options))
+    except FlipdetectError as error:
+        logger.error("%s", error)
+        return 1
+    except KeyboardInterrupt:
+        logger.warning("Interrupted; run the same command to continue")
+        return INTERRUPTED
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,36 +91,33 @@ def _compare(options: argparse.Namespace) -> str:
 
 
 def _shared(options: argparse.Namespace) -> SharedSplit:
-    from flipdetect.evaluation.config_overrides import load_config
+    from flipdetect.cli.lightning_cli import resolve_config
     from flipdetect.evaluation.shared_split import given_split, own_split
-    from flipdetect.evaluation.training_data import training_data
+    from flipdetect.evaluation.study import training_data
 
     if not options.configs:
         return given_split(options.folder_path, options.split_file, options.manifest)
-    settings = dict(options.settings)
-    if options.folder_path:
-        settings["data.root"] = str(options.folder_path)
-    if options.manifest:
-        settings["data.manifest"] = str(options.manifest)
-    if options.split_file:
-        settings["data.split_file"] = str(options.split_file)
-    return own_split(training_data(load_config(options.configs[:1]), settings), options.output)
+    given = {"root": options.folder_path, "manifest": options.manifest, "split_file": options.split_file}
+    named = [f"--data.{name}={path}" for name, path in given.items() if path]
+    config = resolve_config(["--config", str(options.configs[0]), *options.settings, *named])
+    return own_split(training_data(config), options.output)
 
 
 def _models(options: argparse.Namespace, shared: SharedSplit) -> Iterator[Compared]:
     """Each model once it is trained, judged and measured."""
     from flipdetect.cli import train
-    from flipdetect.evaluation.config_overrides import Variation, load_config
+    from flipdetect.cli.lightning_cli import resolve_config
     from flipdetect.evaluation.shared_split import check_unseen
-    from flipdetect.evaluation.trainings import run_study
+    from flipdetect.evaluation.study import Training, run_training, with_values
     from flipdetect.runs import BEST
 
     names: list[str] = []
     for path in options.configs:
         name = _distinct(path.stem, names)
-        variation = Variation(name, load_config([path]), {**options.settings, **shared.settings()})
-        (run,) = run_study([variation], [options.seed], options.output, train.main)
-        yield _judged(name, Path(run.folder) / BEST, shared, options)
+        config = resolve_config(["--config", str(path), *options.settings, f"--seed_everything={options.seed}"])
+        training = Training(name, with_values(config, shared.settings()))
+        run = run_training(training, options.output, train.main)
+        yield _judged(name, run / BEST, shared, options)
     for given, path in named_models(options).items():
         check_unseen(path, shared)
         yield _judged(_distinct(short_model_name(given), names), path, shared, options)

@@ -1,42 +1,49 @@
-"""Cross-validation: every video is judged by a model that has seen neither it nor, by source, its book.
+"""Cross-validation: every video is scored by a model that has seen neither it nor, by source, its book.
 
-Everything lies in one folder: `plan.json` and the folds' `splits/fold_00.csv`, made once and never changed; each fold's
-training, and of each finished fold `fold_00.json` with its figures and `fold_00.csv` with its frames' scores. Folds
-share no file that is written, so that they can run side by side; whoever trains a fold holds a lock on it, which the
-system lets go of when that process ends, however it ends.
+One folder holds everything: `plan.json` and the folds' `splits/fold_00.csv`, written once; each fold's training; and of
+each finished fold `fold_00.json` (metrics) and `fold_00.csv` (scores of its frames). Folds share no file that is
+written, so they can run side by side: the process that trains a fold holds a lock on it, which the system releases when
+that process ends.
 """
 
 from __future__ import annotations
 
-import fcntl
+import csv
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flipdetect.atomic import write_text
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from flipdetect.atomic import write_csv, write_text
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.split_file import write_split
 from flipdetect.data.splits import GroupBy, Split, kfold_records, leave_one_out_records
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.evaluation.config_overrides import Variation
 from flipdetect.evaluation.evaluate import evaluate_folder
+from flipdetect.evaluation.study import Train, Training, run_metrics, run_training, with_values
 from flipdetect.evaluation.tables import write_json, write_predictions
-from flipdetect.evaluation.trainings import run_study
 from flipdetect.inference.torch_model import load_torch_model
+from flipdetect.metrics.bootstrap import AT_HALF, METRICS, RESAMPLES, Estimate, bootstrap_ci
 from flipdetect.records import ClassNames
 from flipdetect.runs import BEST
 from flipdetect.sources.folder import name_below
-from flipdetect.tasks.fit import METRICS_FILE
 
 logger = logging.getLogger(__name__)
 
 PLAN = "plan.json"
-SPLITS = "splits"
+PREDICTIONS = "predictions.csv"
+DECISIONS = ("f1", "precision", "recall", "accuracy")
+"""Metrics that depend on a threshold; pooled, each frame is decided at that of its own fold."""
+SHOWN = ("f1", AT_HALF, "auroc", "average_precision")
 
 
 @dataclass(frozen=True)
@@ -45,25 +52,81 @@ class Plan:
 
     Attributes:
         name: of the model.
-        root: folder of the labelled set.
+        root: folder of the data set.
         classes: names of the two classes.
-        names: of the folds, in order: "fold 1" and so on, or the source that is left out.
-        group_by: what stays together.
+        folds: their names in order: "fold 1" and so on, or the source that is left out.
+        group_by: what is kept together.
         split_seed: of the folds.
-        seed: of each training.
-        training: fingerprint of configuration and overrides.
-        frames: fingerprint of the set's frames, their labels and their folds.
+        configuration: fingerprint of what is trained.
+        frames: fingerprint of the frames, their labels and their folds.
     """
 
     name: str
     root: str
     classes: ClassNames
-    names: tuple[str, ...]
+    folds: tuple[str, ...]
     group_by: GroupBy
     split_seed: int
-    seed: int
-    training: str
+    configuration: str
     frames: str
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Results of the finished folds.
+
+    Attributes:
+        plan: the plan.
+        folds: results of the finished folds, as in `fold_00.json`.
+        missing: names of the folds that are not finished.
+        mean, deviation: over folds, by metric; the standard deviation of one fold is NaN.
+        pooled: metrics of all scored frames, with 95% CIs over videos.
+        frames: how many were scored.
+    """
+
+    plan: Plan
+    folds: tuple[dict[str, Any], ...]
+    missing: tuple[str, ...]
+    mean: dict[str, float]
+    deviation: dict[str, float]
+    pooled: dict[str, Estimate]
+    frames: int
+
+    @property
+    def title(self) -> str:
+        """One line: what was cross-validated on what."""
+        return f"{self.plan.name} on {self.plan.root}: {len(self.plan.folds)} folds by {self.plan.group_by}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        plan = {"name": self.plan.name, "root": self.plan.root, "group_by": self.plan.group_by}
+        return plan | {
+            "folds": list(self.folds),
+            "missing": list(self.missing),
+            "frames": self.frames,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "pooled": {name: asdict(estimate) for name, estimate in self.pooled.items()},
+        }
+
+    def table(self, style: str = "simple") -> str:
+        """A line per fold, their mean and standard deviation, and the pooled metrics, in a style of tabulate."""
+
+        def cell(value: float | None) -> str:
+            return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+        rows = [
+            [each["name"], each["frames"], each["videos"], cell(each["threshold"])]
+            + [cell(each["metrics"].get(name)) for name in SHOWN]
+            for each in self.folds
+        ]
+        for name, values in (("mean", self.mean), ("standard deviation", self.deviation)):
+            rows.append([name, "", "", "", *(cell(values[metric]) for metric in SHOWN)])
+        videos = self.pooled["f1"].videos
+        rows.append(["pooled", self.frames, videos, "", *(self.pooled[name].text() for name in SHOWN)])
+        headers = ["fold", "frames", "videos", "threshold", *SHOWN]
+        missing = f"\n\nNot finished: {', '.join(self.missing)}." if self.missing else ""
+        return tabulate(rows, headers=headers, tablefmt=style, disable_numparse=True) + missing
 
 
 def make_splits(
@@ -74,70 +137,62 @@ def make_splits(
     group_by: GroupBy | None,
     val_fraction: float = 0.15,
     seed: int = 0,
-) -> tuple[GroupBy, list[tuple[str, Split]]]:
-    """The folds' names and splits, and what stays together.
+) -> tuple[GroupBy, dict[str, Split]]:
+    """What is kept together, and the split of each fold by its name.
 
     Args:
-        index: the labelled set.
+        index: the labelled frames.
         classes: names of the two classes.
         folds: how many; None leaves one source out at a time.
-        group_by: what stays together; None takes the source if every frame has one, else the video.
-        val_fraction: share of a fold's remaining frames that its epoch, threshold and temperature are chosen on.
+        group_by: what is kept together; None takes the source if every frame has one, else the video.
+        val_fraction: share of a fold's remaining frames for validation: epoch, threshold and temperature.
         seed: of the folds.
 
     Raises:
-        ConfigError, DataError: if there cannot be such folds.
+        ConfigError, DataError: if such folds are not possible.
     """
     if folds is None:
-        splits = leave_one_out_records(index.records, classes=classes, val_fraction=val_fraction, seed=seed)
-        return "source", list(splits.items())
+        return "source", leave_one_out_records(index.records, classes=classes, val_fraction=val_fraction, seed=seed)
     if group_by is None:
         group_by = "source" if all(record.source for record in index.records) else "video"
-        logger.info("Folds by %s; --group-by decides otherwise.", group_by)
+        logger.info("Folds by %s; --group-by changes that.", group_by)
     made = kfold_records(index.records, folds, classes=classes, val_fraction=val_fraction, group_by=group_by, seed=seed)
-    return group_by, [(f"fold {number}", split) for number, split in enumerate(made, start=1)]
+    return group_by, {f"fold {number}": split for number, split in enumerate(made, start=1)}
 
 
-def settle_plan(
-    folder: Path, variation: Variation, index: FrameIndex, group_by: GroupBy, splits: Sequence[tuple[str, Split]],
-    *, split_seed: int, seed: int,
-) -> Plan:  # fmt: skip
-    """Write the plan and its splits, or find them as they are.
+def write_plan(
+    folder: Path, training: Training, index: FrameIndex, group_by: GroupBy, splits: dict[str, Split], split_seed: int
+) -> Plan:
+    """Write the plan and its splits, unless they are there.
 
     Args:
         folder: of the cross-validation.
-        variation: what is trained.
-        index: the labelled set.
-        group_by: what stays together.
-        splits: by name of the fold.
-        split_seed: of the folds.
-        seed: of the trainings.
+        training: what is trained.
+        index, group_by, splits, split_seed: as `make_splits` takes and returns them.
 
     Raises:
         ConfigError: if the folder holds another plan.
         OSError: if a file cannot be written.
     """
     frames = [
-        [name_below(record.path, index.root), record.label, *(split.sides[place] for _, split in splits)]
+        [name_below(record.path, index.root), record.label, *(split.sides[place] for split in splits.values())]
         for place, record in enumerate(index.records)
     ]
+    digest = hashlib.sha256(json.dumps(frames).encode()).hexdigest()[:16]
+    classes = next(iter(splits.values())).classes
     plan = Plan(
-        variation.name, str(index.root), splits[0][1].classes, tuple(name for name, _ in splits), group_by, split_seed,
-        seed, variation.folder.rpartition("-")[2], hashlib.sha256(json.dumps(frames).encode()).hexdigest()[:16],
-    )  # fmt: skip
-    path = folder / PLAN
-    if path.is_file():
-        found = read_plan(folder)
-        if found != plan:
-            own, other = asdict(plan), asdict(found)
-            changed = ", ".join(key for key in own if own[key] != other[key])
+        training.name, str(index.root), classes, tuple(splits), group_by, split_seed, training.fingerprint, digest
+    )
+    if (folder / PLAN).is_file():
+        own, other = asdict(plan), asdict(read_plan(folder))
+        if changed := ", ".join(key for key in own if own[key] != other[key]):
             raise ConfigError(
                 f"{folder} holds another cross-validation ({changed} changed); give another --output, or move it away"
             )
-        return found
-    for fold, (_, split) in enumerate(splits):
-        write_split(split, split_path(folder, fold), index.root)
-    write_text(path, json.dumps(asdict(plan), indent=2, ensure_ascii=False) + "\n")  # last: it says that all is there
+        return plan
+    for fold, split in enumerate(splits.values()):
+        write_split(split, _split_path(folder, fold), index.root)
+    write_text(folder / PLAN, json.dumps(asdict(plan), indent=2, ensure_ascii=False) + "\n")  # last: all is there
     return plan
 
 
@@ -150,95 +205,127 @@ def read_plan(folder: Path) -> Plan:
     path = folder / PLAN
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        classes, names = ClassNames(**values.pop("classes")), tuple(values.pop("names"))
-        return Plan(classes=classes, names=names, **values)
+        return Plan(**{**values, "classes": ClassNames(**values["classes"]), "folds": tuple(values["folds"])})
     except OSError as error:
         raise DataError(f"{folder} holds no cross-validation ({error}); start one without --gather") from error
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def split_path(folder: Path, fold: int) -> Path:
-    """Where a fold's split lies."""
-    return folder / SPLITS / f"fold_{fold:02d}.csv"
-
-
-def result_path(folder: Path, fold: int) -> Path:
-    """Where the figures of a finished fold lie; its frames' scores have the suffix `.csv`."""
-    return folder / f"fold_{fold:02d}.json"
-
-
 def run_folds(
-    folder: Path,
-    plan: Plan,
-    variation: Variation,
-    chosen: Sequence[int],
-    train: Callable[[list[str]], int],
-    device: str = "auto",
+    folder: Path, plan: Plan, training: Training, chosen: Sequence[int], train: Train, device: str = "auto"
 ) -> Iterator[int]:
-    """Train and judge folds, unless that is done or another process is at it; yields the number of each finished one.
+    """Train and score folds that are not finished and that no other process trains; yields each finished one.
 
     Args:
         folder: of the cross-validation.
-        plan: as settled.
-        variation: what is trained.
+        plan: of `write_plan`.
+        training: what is trained.
         chosen: numbers of the folds, from 0.
-        train: `flipdetect.cli.train.main`: arguments to exit status.
-        device: that folds are judged on.
+        train: `flipdetect.cli.train.main`.
+        device: that scores the folds.
 
     Raises:
         ModelError: if a training fails.
         KeyboardInterrupt: if one is interrupted.
     """
     for fold in chosen:
-        with _held(folder / f".fold_{fold:02d}.lock") as is_ours:
-            if not is_ours:
-                logger.info("Fold %d (%s) is being trained by another process", fold, plan.names[fold])
-                continue
-            if not result_path(folder, fold).is_file():
-                _run_fold(folder, plan, variation, fold, train, device)
+        try:
+            with FileLock(folder / f".fold_{fold:02d}.lock", timeout=0):
+                if not _result_path(folder, fold).is_file():
+                    _run_fold(folder, plan, training, fold, train, device)
+        except Timeout:
+            logger.info("Fold %d (%s) is being trained by another process", fold, plan.folds[fold])
+            continue
         yield fold
 
 
-def _run_fold(
-    folder: Path, plan: Plan, variation: Variation, fold: int, train: Callable[[list[str]], int], device: str
-) -> None:
-    split_file = split_path(folder, fold)
-    own = Variation(f"fold_{fold:02d}", variation.config, {**variation.overrides, "data.split_file": str(split_file)})
-    (run,) = run_study([own], [plan.seed], folder, train)
-    bundle = load_torch_model(Path(run.folder) / BEST, device)
-    evaluation = evaluate_folder(bundle, Path(plan.root), side="test", split_file=split_file, manifest=_manifest(own))
-    write_predictions(result_path(folder, fold).with_suffix(".csv"), [(plan.name, plan.root, evaluation)])
-    metrics = json.loads((Path(run.folder) / METRICS_FILE).read_text(encoding="utf-8"))
-    result: dict[str, Any] = {
+def _run_fold(folder: Path, plan: Plan, training: Training, fold: int, train: Train, device: str) -> None:
+    split_file = _split_path(folder, fold)
+    own = Training(f"fold_{fold:02d}", with_values(training.config, {"data.split_file": str(split_file)}))
+    run = run_training(own, folder, train)
+    model = load_torch_model(run / BEST, device)
+    manifest = training.config["data"].get("manifest")
+    evaluation = evaluate_folder(
+        model,
+        Path(plan.root),
+        side="test",
+        split_file=split_file,
+        manifest=Path(manifest).expanduser() if manifest else None,
+    )
+    path, metrics = _result_path(folder, fold), run_metrics(run)
+    write_predictions(path.with_suffix(".csv"), [(plan.name, plan.root, evaluation)])
+    result = {
         "fold": fold,
-        "name": plan.names[fold],
+        "name": plan.folds[fold],
         "frames": len(evaluation.judged),
         "videos": evaluation.videos,
-        "sources": len({pair.record.source for pair in evaluation.judged}),
         "threshold": evaluation.threshold,
-        "temperature": bundle.temperature,
-        "figures": evaluation.metrics,
+        "temperature": model.temperature,
+        "metrics": evaluation.metrics,
         "epochs": metrics.get("epochs"),
         "fit_seconds": metrics.get("fit_seconds"),
-        "run": run.folder,
+        "run": str(run),
     }
-    write_json(result_path(folder, fold), result)  # last: it says that the fold is finished
+    write_json(path, result)  # last: it says that the fold is finished
 
 
-def _manifest(variation: Variation) -> Path | None:
-    named = variation.overrides.get("data.manifest", (variation.config.get("data") or {}).get("manifest"))
-    return Path(named).expanduser() if named else None
+def gather(folder: Path, resamples: int = RESAMPLES) -> CrossValidation:
+    """Combine the finished folds; writes the scores of all their frames to `predictions.csv`.
+
+    Each frame was scored by the model that has not seen it; its `label` is at that model's threshold.
+
+    Args:
+        folder: of the cross-validation.
+        resamples: draws of videos for the 95% CIs.
+
+    Raises:
+        DataError: if no fold is finished, or a file cannot be read.
+        OSError: if the output cannot be written.
+    """
+    plan = read_plan(folder)
+    paths = {name: _result_path(folder, fold) for fold, name in enumerate(plan.folds)}
+    missing = tuple(name for name, path in paths.items() if not path.is_file())
+    found = [path for path in paths.values() if path.is_file()]
+    if not found:
+        raise DataError(f"no fold in {folder} is finished; run the same command without --gather")
+    rows: list[dict[str, str]] = []
+    try:
+        folds = tuple(json.loads(path.read_text(encoding="utf-8")) for path in found)
+        for path in found:
+            with path.with_suffix(".csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+                rows += csv.DictReader(file)
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"the folds' results cannot be read: {error}") from error
+    write_csv(folder / PREDICTIONS, list(rows[0]), (row.values() for row in rows))
+    mean, deviation = {}, {}
+    for name in METRICS:
+        values = [each["metrics"][name] for each in folds if each["metrics"].get(name) is not None]
+        mean[name] = float(np.mean(values)) if values else math.nan
+        deviation[name] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    scored = [row for row in rows if row["probability"]]
+    pooled = _pooled(scored, plan.classes.positive, resamples)
+    return CrossValidation(plan, folds, missing, mean, deviation, pooled, len(scored))
 
 
-@contextmanager
-def _held(path: Path) -> Iterator[bool]:
-    """Whether this process has the lock; it is let go at the end, and if the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
+def _pooled(rows: Sequence[dict[str, str]], positive: str, resamples: int) -> dict[str, Estimate]:
+    """Metrics of decisions by the labels, which each fold's own threshold decided; the others by probabilities."""
+    targets = np.array([row["truth"] == positive for row in rows])
+    videos = [row["video"] for row in rows]
+
+    def estimates(values: NDArray[np.float64], metrics: Sequence[str]) -> dict[str, Estimate]:
+        return bootstrap_ci(values, targets, videos, 0.5, metrics=metrics, resamples=resamples)
+
+    called = np.array([row["label"] == positive for row in rows], dtype=np.float64)
+    probabilities = np.array([float(row["probability"]) for row in rows])
+    others = [name for name in METRICS if name not in DECISIONS]
+    return estimates(called, DECISIONS) | estimates(probabilities, others)
+
+
+def _split_path(folder: Path, fold: int) -> Path:
+    return folder / "splits" / f"fold_{fold:02d}.csv"
+
+
+def _result_path(folder: Path, fold: int) -> Path:
+    """Metrics of a finished fold; the scores of its frames have the suffix `.csv`."""
+    return folder / f"fold_{fold:02d}.json"

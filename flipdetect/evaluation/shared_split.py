@@ -15,7 +15,7 @@ from flipdetect.data.split_file import write_split
 from flipdetect.data.splits import split_records
 from flipdetect.errors import DataError
 from flipdetect.evaluation.selection import SPLIT_FILE
-from flipdetect.evaluation.training_data import labelled_index
+from flipdetect.evaluation.study import labelled_index
 from flipdetect.sources.folder import name_below
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import pytest
 import flipdetect.export.onnx
 from flipdetect.errors import ModelError
 from flipdetect.zoo import shipped_path
+from tests.cli.conftest import Trainings
 from tests.conftest import REPOSITORY
-from tests.scripts.conftest import Trainings
 from tests.scripts.test_scripts import script
 
 CONFIGS = [str(REPOSITORY / "configs" / f"{name}.yaml") for name in ("tiny_cnn", "mobilenet")]
