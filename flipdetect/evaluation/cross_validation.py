@@ -297,7 +297,7 @@ def gather(folder: Path, resamples: int = RESAMPLES) -> CrossValidation:
                 rows += csv.DictReader(file)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"the folds' results cannot be read: {error}") from error
-    write_csv(folder / PREDICTIONS, list(rows[0]), (row.values() for row in rows))
+    write_csv(folder / PREDICTIONS, list(rows[0]), (list(row.values()) for row in rows))
     mean, deviation = {}, {}
     for name in METRICS:
         values = [each["metrics"][name] for each in folds if each["metrics"].get(name) is not None]

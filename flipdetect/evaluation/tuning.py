@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import yaml
@@ -68,7 +68,7 @@ class Sweep:
     folder: Path
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["minimize", "maximize"]:
         """A loss is minimized, every other metric maximized."""
         return "minimize" if self.metric.endswith("_loss") else "maximize"
 
@@ -260,8 +260,9 @@ def write_results(study: optuna.Study, sweep: Sweep) -> str:
     write_csv(sweep.folder / TRIALS_FILE, columns, (["" if v is None else v for v in row] for row in rows))
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if complete:
-        axes = plot_optimization_history(study, target_name=sweep.metric)
-        axes.figure.savefig(sweep.folder / HISTORY_FILE, dpi=120, bbox_inches="tight")
+        figure = plot_optimization_history(study, target_name=sweep.metric).get_figure(root=True)
+        assert figure is not None
+        figure.savefig(sweep.folder / HISTORY_FILE, dpi=120, bbox_inches="tight")
     complete.sort(key=lambda trial: trial.value or 0.0, reverse=sweep.direction == "maximize")
     shown = [[trial.number, trial.value, *(trial.params[name] for name in sweep.space)] for trial in complete[:10]]
     headers = ["trial", sweep.metric, *(name.rpartition(".")[2] for name in sweep.space)]
