@@ -387,7 +387,9 @@ def loader_settings(
     threads (loading in between measured 1.2 times as fast for TinyCNN). Memory is pinned if there is a GPU.
 
     Args:
-        workers, prefetch, pin: as `FrameDataModule` has them.
+        workers: as `num_workers` of `FrameDataModule`.
+        prefetch: likewise.
+        pin: as `pin_memory` of `FrameDataModule`.
         processes: that train on this machine.
         cores: that this program may use; None: those the system allows it.
     """
