@@ -10,6 +10,7 @@ from flipdetect.callbacks.provenance import Provenance
 from flipdetect.callbacks.rehearsal_check import RehearsalCheck
 from flipdetect.callbacks.report import RunReport
 from flipdetect.callbacks.resume import EpochSeed, InterruptCheckpoint, ResumableCSVLogger
+from flipdetect.callbacks.summary import TrainingSummary
 
 __all__ = [
     "AugmentedBatch",
@@ -26,5 +27,6 @@ __all__ = [
     "RehearsalCheck",
     "ResumableCSVLogger",
     "RunReport",
+    "TrainingSummary",
     "WorstMistakes",
 ]

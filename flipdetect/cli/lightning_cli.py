@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 import flipdetect.callbacks
 import flipdetect.tasks
-from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance
+from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance, TrainingSummary
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import FlipdetectError
@@ -103,7 +103,8 @@ class TrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Build the trainer with the callbacks that no run goes without."""
-        own: list[Callback] = [Provenance(config=self.resolved), EpochSeed(), InterruptCheckpoint()]
+        self.summary = TrainingSummary()
+        own: list[Callback] = [Provenance(config=self.resolved), EpochSeed(), InterruptCheckpoint(), self.summary]
         self.trainer_defaults = {"callbacks": own}
         return super().instantiate_trainer(**kwargs)
 
@@ -149,6 +150,7 @@ def run(args: Sequence[str]) -> int:
         return 1
     if cli.trainer.is_global_zero:
         print(_table(results))
+        print(cli.summary.text)
     return 0
 
 

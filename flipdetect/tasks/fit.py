@@ -1,4 +1,4 @@
-"""One training run from start to figures: fit, then judge the best checkpoint once on each side."""
+"""One training run: fit, then evaluate the best checkpoint once on each split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -22,15 +22,15 @@ METRICS_FILE = "metrics.json"
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: the user asked for it
-    """Ctrl-C ended the fit; what was reached is in `last.ckpt`."""
+    """Ctrl-C ended the fit; `last.ckpt` has its state."""
 
 
 @runtime_checkable
-class HearsResults(Protocol):
-    """A callback that wants to know how the run ended, once all of its files are written."""
+class ResultsCallback(Protocol):
+    """A callback that is called at the end of the run, once all of its files are written."""
 
     def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
-        """Do something with what `fit_and_test` returns; called in the main process alone."""
+        """Use what `fit_and_test` returns; called in the main process only."""
 
 
 def fit_and_test(
@@ -43,14 +43,14 @@ def fit_and_test(
     """Train, then validate and test the best checkpoint (the final weights if the run keeps none).
 
     Args:
-        ckpt_path: a checkpoint to go on from.
+        ckpt_path: a checkpoint to resume from.
+
+    Returns:
+        The metrics, `val_*` and (if there is a test split) `test_*`, with the stored threshold; also written to
+        `metrics.json` next to the checkpoint and, with the hyper-parameters, to TensorBoard.
 
     Raises:
         TrainingInterrupted: after Ctrl-C during the fit.
-
-    Returns:
-        The metrics, `val_*` and (if there is a test side) `test_*`, with the stored threshold; also written to
-        `metrics.json` beside the checkpoint and, with the hyper-parameters, to TensorBoard.
     """
     started = time.monotonic()
     try:
@@ -62,24 +62,21 @@ def fit_and_test(
     best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
     results: dict[str, float] = {}
     data.setup("test")  # a strategy that trains in processes of its own leaves none here
-    # A small set may have no test side.
-    for judge in (trainer.validate, trainer.test) if data.test_dataloader() else (trainer.validate,):
-        for values in judge(model, datamodule=data, ckpt_path=best or None, verbose=False):
+    # A small data set may have no test split.
+    for evaluate in (trainer.validate, trainer.test) if data.test_dataloader() else (trainer.validate,):
+        for values in evaluate(model, datamodule=data, ckpt_path=best or None, verbose=False):
             results.update(values)
     if best and trainer.is_global_zero:
         best_epoch = torch.load(best, map_location="cpu", weights_only=True)["epoch"]
-        _write_metrics(Path(best), results, epochs=epochs, best_epoch=best_epoch, fit_seconds=round(seconds, 1))
+        about = {"checkpoint": Path(best).name, "epochs": epochs, "best_epoch": best_epoch}
+        path = Path(best).with_name(METRICS_FILE)
+        write_text(path, json.dumps({**about, "fit_seconds": round(seconds, 1), **results}, indent=2) + "\n")
+        logger.info("Metrics are in %s", path)
     for log in trainer.loggers:
         if isinstance(log, TensorBoardLogger):
             log.log_hyperparams(dict(model.hparams), {f"final/{name}": value for name, value in results.items()})
             log.save()
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, HearsResults) and trainer.is_global_zero:
+        if isinstance(callback, ResultsCallback) and trainer.is_global_zero:
             callback.on_results(trainer, results)
     return results
-
-
-def _write_metrics(best: Path, results: dict[str, float], **more: Any) -> None:
-    path = best.with_name(METRICS_FILE)
-    write_text(path, json.dumps({"checkpoint": best.name, **more, **results}, indent=2) + "\n")
-    logger.info("Metrics are in %s", path)

@@ -1,0 +1,128 @@
+"""What a training achieved: F1 with its 95% CI, compared with predicting every frame positive, and plain warnings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+
+from flipdetect.callbacks.scores import EpochScores, ScoreCallback
+from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
+
+logger = logging.getLogger(__name__)
+
+FEW_STEPS = 10
+"""Steps per epoch below which a data set is small enough that fine-tuning is the better start."""
+NO_VIDEOS, FEW_VIDEOS = 5, 10
+"""Videos below which metrics say nothing, and little."""
+FROM_SCRATCH = ("none", "imagenet")
+
+
+class TrainingSummary(ScoreCallback):
+    """Summarises the test of the best checkpoint (without a test split: its validation) in `text`, and logs warnings.
+
+    Warnings are logged where the model is no better than predicting every frame positive, ranks frames worse than
+    chance, has a threshold of 0 or 1, was tested on a handful of videos, or where an epoch has so few steps that
+    fine-tuning a pretrained model is the better start.
+
+    Attributes:
+        text: a sentence; empty until the run has ended.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self._scores: dict[str, EpochScores] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Recommend fine-tuning where there are few frames and the weights are not those of a page-turn detector."""
+        steps, weights = trainer.num_training_batches, pl_module.hparams.get("weights", "none")
+        limited = trainer.limit_train_batches != 1.0  # as in configs/debug
+        if steps < FEW_STEPS and not limited and weights in FROM_SCRATCH and trainer.is_global_zero:
+            logger.warning(
+                "An epoch has only %d steps: there are few training frames. For page turns, fine-tuning a pretrained "
+                "model needs far fewer than training from scratch: --config configs/finetune.yaml",
+                steps,
+            )
+
+    def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
+        """Keep the last scores of each split."""
+        self._scores[scores.stage] = scores
+
+    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+        """Write `text` and log the warnings."""
+        stage = "test" if "test" in self._scores else "val"
+        scores = self._scores.get(stage)
+        if scores is None or np.isnan(scores.probabilities).any():
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        records = getattr(data.split, stage)
+        videos = [records[index].video for index in scores.indices]
+        split = "Test" if stage == "test" else "Validation"
+        self.text, warnings = summarise(scores, videos, split=split, positive=data.classes.positive)
+        for sentence in warnings:
+            logger.warning("%s", sentence)
+
+
+def summarise(scores: EpochScores, videos: Sequence[str], *, split: str, positive: str) -> tuple[str, list[str]]:
+    """A sentence about the F1 of a split, and warnings about it.
+
+    Args:
+        scores: of all frames of the split.
+        videos: (N,) the video of each frame.
+        split: "Test" or "Validation"; threshold and checkpoint were chosen on the latter.
+        positive: name of the positive class.
+    """
+    found = bootstrap_ci(scores.probabilities, scores.targets, videos, scores.threshold, metrics=("f1", "auroc"))
+    f1, auroc = found["f1"], found["auroc"].value
+    positives, frames, count = int(scores.targets.sum()), len(scores.targets), f1.videos
+    baseline = 2 * positives / (positives + frames)
+    text = (
+        f"{split} F1 {_with_ci(f1)}, on {_videos(count)} ({positives} of {frames} frames are {positive}). "
+        f"Predicting {positive} for every frame: F1 {baseline:.3f}."
+    )
+    warnings = []
+    if split != "Test":
+        warnings.append(
+            "There is no test split: threshold and checkpoint were chosen on the validation frames, so these metrics "
+            "are optimistic. Set data.test_fraction, or evaluate on other videos with flipdetect evaluate"
+        )
+    if f1.value <= baseline:
+        warnings.append(
+            f"The model is no better than predicting {positive} for every frame: F1 {f1.value:.3f} against "
+            f"{baseline:.3f}. Train longer or on more frames, or, for page turns, fine-tune a pretrained model: "
+            "--config configs/finetune.yaml"
+        )
+    elif f1.is_bounded and f1.low <= baseline:
+        warnings.append(
+            f"The 95% CI of F1 includes {baseline:.3f}, the F1 of predicting {positive} for every frame: more "
+            f"{split.lower()} videos are needed to show that the model is better"
+        )
+    if auroc < 0.5:
+        warnings.append(
+            f"{split} AUROC is {auroc:.3f}: below 0.5, the model ranks frames worse than chance. Check the labels, and "
+            "that the splits come from the same kind of videos"
+        )
+    if round(scores.threshold, 3) in (0, 1):
+        warnings.append(
+            f"The threshold is {scores.threshold:.3f}: nearly every frame gets the same class. The probabilities do "
+            "not separate the classes on the validation split"
+        )
+    if count < FEW_VIDEOS:
+        says = "nothing" if count < NO_VIDEOS else "little"
+        warnings.append(
+            f"F1 {f1.value:.3f} on {_videos(count)} says {says} about other videos: label frames of at least "
+            f"{FEW_VIDEOS} {split.lower()} videos, or use flipdetect cross-validate"
+        )
+    return text, warnings
+
+
+def _with_ci(f1: Estimate) -> str:
+    return f"{f1.value:.3f}" + (f" (95% CI {f1.low:.3f} to {f1.high:.3f})" if f1.is_bounded else " (no 95% CI)")
+
+
+def _videos(count: int) -> str:
+    return f"{count} video{'s' if count != 1 else ''}"
