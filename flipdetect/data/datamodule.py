@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.data.audit.audit import audit_frames
-from flipdetect.data.audit.split_table import audit_split
+from flipdetect.data.audit.split_table import NO_SHARED_VIDEO, audit_split
 from flipdetect.data.augment import Augmentation, Transform
 from flipdetect.data.cache import ChunkCache
 from flipdetect.data.dataset import FrameDataset, FrameSet, Sample, read_set, start_worker, stream_seed
@@ -63,7 +63,8 @@ class FrameDataModule(pl.LightningDataModule):
         root: the folder: `training|testing/<class>/...`, `<class>/...`, or one with a `labels.csv`.
         embedded: the data set to render if `root` is its folder; null for none.
         manifest: a CSV file `path,label,video,frame,source` that describes the set instead of folders.
-        naming: how video, frame, label and source are read from a file name; null for `VideoID_Frame`.
+        naming: how video, frame, label and source are read from a file name; null for `VideoID_Frame`. `one_film: true`
+            if all frames are of one film: contiguous blocks of it are split.
         classes: names of the two classes; F1 is the positive one's.
         preprocess: how a frame becomes model input.
         augment: albumentations transforms for training, on uint8 frames at input size; null for none.
@@ -189,14 +190,15 @@ class FrameDataModule(pl.LightningDataModule):
             return
         self._own, self._rendered = self._read()
         self.index = self._own.index
-        logger.info("%s", self.index.summary())
+        logger.log(logging.WARNING if self.index.warning else logging.INFO, "%s", self.index.summary())
         self._split = self._make_split(self.index.records)
         audit = (
             audit_frames(self._split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(self._split)
         )
         leaks = audit.warnings()
         for sentence in audit.sentences():
-            logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
+            if sentence != NO_SHARED_VIDEO or not self.index.warning:  # without videos, it would mean nothing
+                logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
 
     @property
     def split(self) -> Split:

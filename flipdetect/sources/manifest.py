@@ -1,9 +1,8 @@
-"""A manifest: a CSV file that says what each frame is, where folders and file names do not.
+"""A manifest: a CSV file that describes each frame where folders and file names do not.
 
-Columns `path,label,video,frame,source`; others are kept as text, and only `path` and `label` must be there. Paths
-are relative to the manifest's folder, or, if no file lies there, to the data root. A path that leaves both
-folders is refused: a manifest that came with a download must not make the program read other files of the
-machine.
+Columns `path,label,video,frame,source`; others are kept as text, and only `path` and `label` are required. Paths are
+relative to the manifest's folder, or, if there is no such file, to the data root. A path that leaves both folders is
+refused: a downloaded manifest must not make the program read other files of the machine.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ class ManifestRow:
     path: Path
     relative: str
     line: int
-    label: str | None
+    label: str
     video: str | None
     frame: int | None
     source: str | None
@@ -85,36 +84,36 @@ class Manifest:
     problems: tuple[Problem, ...]
 
 
-def read_manifest(path: Path, root: Path | None = None, *, labelled: bool = True) -> Manifest:
+def read_manifest(path: Path, root: Path | None = None) -> Manifest:
     """Read a manifest CSV (UTF-8, with or without byte order mark).
 
     Args:
         path: the manifest.
         root: a further folder in which its files may lie.
-        labelled: whether each row needs a label.
 
     Raises:
         DataError: if the file cannot be read, or lacks a column.
     """
     rows: list[ManifestRow] = []
     problems: list[Problem] = []
-    folders = [path.parent] if root is None or _same(root, path.parent) else [path.parent, root]
-    for line, fields in _table(path, ("path", "label") if labelled else ("path",)):
+    here = os.path.abspath(path.parent)  # noqa: PTH100 - Path.resolve would follow links
+    folders = [path.parent] if root is None or os.path.abspath(root) == here else [path.parent, root]  # noqa: PTH100
+    for line, fields in _table(path):
         try:
-            rows.append(_row(fields, line, folders, labelled))
+            rows.append(_row(fields, line, folders))
         except ValueError as error:
             problems.append(Problem(Path(fields.get("path") or path.name), f"line {line} of {path.name}: {error}"))
     return Manifest(tuple(rows), tuple(problems))
 
 
-def _table(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, fields by column name) of each row that is not blank."""
     try:
         # Names that are not UTF-8 survive as surrogates, as they do in os.listdir.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file)
             columns = [column.strip().lower() for column in next(reader, [])]
-            missing = [column for column in needed if column not in columns]
+            missing = [column for column in ("path", "label") if column not in columns]
             if missing:
                 raise DataError(
                     f"{path} has no column {missing[0]!r}; its first line must name the columns, separated "
@@ -128,7 +127,7 @@ def _table(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
         raise DataError(f"the manifest {path} cannot be read ({error}); correct data.manifest or the file") from None
 
 
-def _row(fields: dict[str, str], line: int, folders: list[Path], labelled: bool) -> ManifestRow:
+def _row(fields: dict[str, str], line: int, folders: list[Path]) -> ManifestRow:
     """One row.
 
     Raises:
@@ -136,28 +135,23 @@ def _row(fields: dict[str, str], line: int, folders: list[Path], labelled: bool)
     """
     if not fields.get("path"):
         raise ValueError("the path is empty")
-    label = fields.get("label") or None
-    if labelled and label is None:
+    if not fields.get("label"):
         raise ValueError("the label is empty")
     frame = fields.get("frame") or None
     if frame is not None and not frame.lstrip("+-").isdecimal():
         raise ValueError(f"the frame number {frame!r} is no whole number")
     path, relative = _locate(fields["path"], folders)
+    names = _further_names(tuple(fields))
     return ManifestRow(
         path=path,
         relative=relative,
         line=line,
-        label=label,
+        label=fields["label"],
         video=fields.get("video") or None,
         frame=None if frame is None else int(frame),
         source=fields.get("source") or None,
-        extra=_further(fields),
+        extra=FurtherColumns(names, [fields[name] for name in names]) if names else {},
     )
-
-
-def _further(fields: dict[str, str]) -> Mapping[str, str]:
-    names = _further_names(tuple(fields))
-    return FurtherColumns(names, [fields[name] for name in names]) if names else {}
 
 
 @cache
@@ -191,7 +185,3 @@ def _locate(text: str, folders: list[Path]) -> tuple[Path, str]:
     # With one candidate left there is nothing to choose: whether the file exists is found out when it is
     # read.
     return inside[-1] if len(inside) == 1 or inside[-1][0].exists() else inside[0]
-
-
-def _same(one: Path, other: Path) -> bool:
-    return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100 - Path.resolve would follow links

@@ -1,10 +1,9 @@
 r"""What a file name says: the video of a frame, its number, and perhaps its label and source.
 
-Names follow a regular expression with named groups, of which `video`, `frame`, `label` and `source` are
-known. Without one, names are read as MonReader's `VideoID_FrameNumber` (`0001_000000010.jpg`), where a
-VideoID holds no underscore. A name that says nothing of a video (`A_tile_001.jpg`, `IMG_0042.jpg`) makes the
-frame a video of its own, unless it is a bare number in a clip's own folder (`clip3/0001.jpg`): then the
-folder is the video.
+Names follow a regular expression with named groups, of which `video`, `frame`, `label` and `source` are known. Without
+one, names are read as MonReader's `VideoID_FrameNumber` (`0001_000000010.jpg`), where a VideoID has no underscore. A
+name that does not contain a video (`A_tile_001.jpg`, `IMG_0042.jpg`) makes the frame a video of its own, unless it is a
+bare number in a clip's own folder (`clip3/0001.jpg`): then the folder is the video.
 
 The MRL eye set (`s0001_00001_0_0_1_0_0_01.png`: subject first, eye state fifth) is read by
 
@@ -15,9 +14,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePath
+from statistics import median
 
 from flipdetect.errors import ConfigError, FrameError
 
@@ -26,6 +27,9 @@ KNOWN_GROUPS = ("video", "frame", "label", "source")
 # No common file system allows longer names. A pattern comes from the user's own configuration, so this limit
 # only keeps an unlucky pattern from taking hours over a name in a crafted archive or manifest.
 MAX_NAME_LENGTH = 255
+
+FILM_GAP = 5
+"""A step between frame numbers that is so many times the usual one is a gap in the film."""
 
 _MONREADER = re.compile(r"(?P<video>[^_]+)_(?P<frame>\d+)")
 # What cameras and frame extractors put before a number: no id of a video.
@@ -51,23 +55,31 @@ class ParsedName:
 
 @dataclass(frozen=True)
 class NamePattern:
-    """A regular expression for file names, matched from their start; it need not reach their end.
+    """How to read file names; the expression is matched from their start and need not reach their end.
 
     A pattern that captures `source` but not `video` makes all frames of a source one video.
 
     Attributes:
-        pattern: regular expression with at least one of the named groups `video`, `frame`, `label`, `source`.
+        pattern: regular expression with at least one of the named groups `video`, `frame`, `label`, `source`; None with
+            `one_film`: the last number in the name is the frame's.
         labels: class name of each captured label (`{"0": "closed", "1": "open"}`); None: taken as captured.
+        one_film: all frames are of one film, numbered through. For a split, the film is cut into blocks of successive
+            frames (`film_blocks`), each of which counts as a video.
 
     Raises:
         ConfigError: if the expression is malformed, or has no known or an unknown named group.
     """
 
-    pattern: str
+    pattern: str | None = None
     labels: Mapping[str, str] | None = None
+    one_film: bool = False
 
     def __post_init__(self) -> None:
         known = ", ".join(f"(?P<{group}>...)" for group in KNOWN_GROUPS)
+        if self.pattern is None:
+            if not self.one_film:
+                raise ConfigError(f"naming needs a pattern with one or more of {known}, or one_film: true")
+            return
         try:
             groups = set(re.compile(self.pattern).groupindex)
         except (re.error, RecursionError, OverflowError) as error:
@@ -79,11 +91,13 @@ class NamePattern:
             raise ConfigError(f"the name pattern {self.pattern!r} has the unknown group {unknown[0]!r}; known: {known}")
         if not groups:
             raise ConfigError(f"the name pattern {self.pattern!r} captures nothing; use one or more of {known}")
+        if self.one_film and "frame" not in groups:
+            raise ConfigError(f"the name pattern {self.pattern!r} lacks (?P<frame>...), which one_film needs; add it")
 
     @property
     def captures_label(self) -> bool:
-        """Whether names alone tell the class, so that folders need not."""
-        return "label" in re.compile(self.pattern).groupindex
+        """Whether the class is in the name, so that class folders are not needed."""
+        return self.pattern is not None and "label" in re.compile(self.pattern).groupindex
 
     def parse(self, name: str) -> ParsedName:
         """Read a file name (without folders).
@@ -93,6 +107,11 @@ class NamePattern:
         """
         if len(name) > MAX_NAME_LENGTH:
             raise FrameError(f"{name[:40]}...: the name is longer than {MAX_NAME_LENGTH} characters; rename the file")
+        if self.pattern is None:
+            numbers = re.findall(r"\d+", PurePath(name).stem)
+            if not numbers:
+                raise FrameError(f"{name}: the name has no number, which naming.one_film needs; rename the file")
+            return ParsedName(frame=int(numbers[-1]))
         match = re.compile(self.pattern).match(name)
         if match is None:
             raise FrameError(f"{name}: the name does not match the pattern {self.pattern!r}; correct one of them")
@@ -102,13 +121,46 @@ class NamePattern:
             # YAML reads {0: closed} with an integer key.
             label = {str(key): value for key, value in self.labels.items()}.get(label, label)
         source = found.get("source") or None
-        return ParsedName(found.get("video") or source, _number(name, found.get("frame")), label, source)
+        frame = found.get("frame")
+        try:
+            number = None if frame is None else int(frame)
+        except ValueError:
+            raise FrameError(
+                f"{name}: the frame number {frame!r} is no whole number; let the pattern capture \\d+"
+            ) from None
+        return ParsedName(found.get("video") or source, number, label, source)
+
+
+def film_blocks(numbers: Sequence[int]) -> list[int]:
+    """Cut one film into blocks of successive frames, at gaps in their numbers where there are any.
+
+    A block has a twentieth to a tenth of the frames: enough blocks for a split, and few places where neighbouring
+    frames are separated.
+
+    Args:
+        numbers: of the frames, in any order.
+
+    Returns:
+        The block of each frame, from 0, in the order of `numbers`.
+    """
+    order = sorted(range(len(numbers)), key=lambda place: numbers[place])
+    steps = [later - earlier for earlier, later in pairwise(sorted(numbers))]
+    usual = median(steps) if steps else 0
+    least = max(1, -(-len(numbers) // 20))
+    blocks, block, size = [0] * len(numbers), 0, 0
+    for rank, place in enumerate(order):
+        step = steps[rank - 1] if rank else 0
+        if size >= 2 * least or (size >= least and step > FILM_GAP * usual):
+            block, size = block + 1, 0
+        blocks[place] = block
+        size += 1
+    return blocks
 
 
 def parse_name(name: str, pattern: NamePattern | None = None) -> ParsedName:
-    """Read a file name (without folders) by a pattern, or by the default reading if there is none.
+    """Read a file name (without folders) by a pattern, or as `VideoID_FrameNumber` if there is none.
 
-    The default reading never fails: what it does not understand is None.
+    The default reading never fails: fields that it does not find are None.
 
     Raises:
         FrameError: if a pattern is given and the name does not match it.
@@ -129,8 +181,8 @@ def video_id(parsed: ParsedName, name: str, folder: str = "", *, folder_is_clip:
     Args:
         parsed: what the name says.
         name: the file name.
-        folder: where the file lies, relative to the data set and with `/`; "" for its top.
-        folder_is_clip: whether frames with a bare number for a name are the frames of one clip, the folder's.
+        folder: the file's folder relative to the data set, with `/`; "" for the root.
+        folder_is_clip: whether frames whose name is a bare number are the frames of one clip, that of the folder.
     """
     if parsed.video is not None:
         own = parsed.video
@@ -142,32 +194,19 @@ def video_id(parsed: ParsedName, name: str, folder: str = "", *, folder_is_clip:
 
 
 def unlabelled_video(path: Path, root: Path, pattern: NamePattern | None = None) -> tuple[str, int | None]:
-    """Video id and frame number of a file whose label nobody knows, from its folder and name.
+    """Video id and frame number (None if unknown) of a file to be scored, from its folder and name.
 
-    A name that does not match a given pattern is read by the default: a frame can be scored whatever its
-    name.
-
-    Returns:
-        the video id, and the frame number or None.
+    A name that does not match a given pattern is read by the default: a frame can be scored whatever its name.
     """
     try:
         parsed = parse_name(path.name, pattern)
     except FrameError:
         parsed = parse_name(path.name)
+    if pattern is not None and pattern.one_film:
+        return root.resolve().name or "frames", parsed.frame
     folder = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else path.parent.name
     if folder == ".":
         folder = ""
         if parsed.video is None and parsed.frame is not None:
             return root.resolve().name or "frames", parsed.frame
     return video_id(parsed, path.name, folder, folder_is_clip=True), parsed.frame
-
-
-def _number(name: str, digits: str | None) -> int | None:
-    if digits is None:
-        return None
-    try:
-        return int(digits)
-    except ValueError:
-        raise FrameError(
-            f"{name}: the frame number {digits!r} is no whole number; let the pattern capture \\d+"
-        ) from None

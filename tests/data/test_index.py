@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.data.index import index_frames
+from flipdetect.data.splits import split_records
 from flipdetect.errors import DataError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
@@ -68,12 +69,43 @@ def test_a_subfolder_is_part_of_the_video(tmp_path):
     }
 
 
-def test_names_that_tell_no_video_count_as_one_each_and_the_summary_says_so(tmp_path):
+def test_names_without_a_video_make_the_split_untrustworthy(tmp_path):
     make(tmp_path, "flip/A_tile_001.jpg", "flip/7.jpg", "notflip/0001_1.jpg")
     index = index_frames(tmp_path, classes=FLIPS)
     assert {record.video for record in index.records} == {"flip/A_tile_001", "flip/7", "notflip/0001"}
-    assert index.unnamed == 2
-    assert "2 file names do not tell a video" in index.summary()
+    assert index.unnamed == {"flip/A_tile_001", "flip/7"}
+    assert "3 frames of 1 videos, 2 of them of unknown videos" in index.summary()
+    assert "The names of 2 of 3 frames do not contain a video" in index.warning
+    assert "the split cannot be trusted" in index.summary()
+    assert "--data.naming.one_film true" in index.summary()
+
+
+def test_frames_without_videos_are_not_counted_as_videos(tmp_path):
+    make(tmp_path, *(f"{label}/IMG_{number:04d}.jpg" for label in ("flip", "notflip") for number in range(3)))
+    assert f"{tmp_path}: 6 frames of unknown videos" in index_frames(tmp_path, classes=FLIPS).summary()
+    named = make(tmp_path / "named", "flip/1_1.jpg", "notflip/2_1.jpg")
+    assert index_frames(named, classes=FLIPS).warning == ""
+
+
+def test_one_film_is_cut_into_blocks_of_successive_frames(tmp_path):
+    make(tmp_path, *(f"{'flip' if n % 10 < 3 else 'notflip'}/IMG_{n:04d}.jpg" for n in range(100)))
+    index = index_frames(tmp_path, classes=FLIPS, pattern=NamePattern(one_film=True))
+    blocks = {}
+    for record in index.records:
+        blocks.setdefault(record.video, []).append(record.frame)
+    assert sorted(number for numbers in blocks.values() for number in numbers) == list(range(100))
+    assert all(max(numbers) - min(numbers) == len(numbers) - 1 for numbers in blocks.values())
+    assert len(blocks) == 10
+    assert index.warning == ""
+    assert "100 frames of 10 videos" in index.summary()
+    split = split_records(index.records, classes=FLIPS)
+    assert {record.video for record in split.train}.isdisjoint(record.video for record in split.test)
+
+
+def test_frames_numbered_anew_in_each_folder_are_not_one_film(tmp_path):
+    make(tmp_path, *(f"{label}/{n}.jpg" for label in ("flip", "notflip") for n in range(4)), "flip/cover.jpg")
+    with pytest.raises(DataError, match="4 have the number of another frame"):
+        index_frames(tmp_path, classes=FLIPS, pattern=NamePattern(one_film=True))
 
 
 def test_any_two_class_names(tmp_path):

@@ -40,13 +40,6 @@ def test_bad_rows_are_reported_with_their_line(tmp_path):
     ]
 
 
-def test_labels_may_be_absent_where_none_are_needed(tmp_path):
-    path = write(tmp_path, "path\na.jpg\n")
-    assert read_manifest(path, labelled=False).rows[0].label is None
-    with pytest.raises(DataError, match="no column 'label'"):
-        read_manifest(path)
-
-
 @pytest.mark.parametrize("escape", ["../secret.jpg", "/etc/secret.jpg", "a/../../secret.jpg", "..\\secret.jpg"])
 def test_paths_out_of_the_folder_are_refused(tmp_path, escape):
     path = write(tmp_path / "set", f"path,label\n{escape},flip\n")

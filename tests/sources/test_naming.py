@@ -1,9 +1,10 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from flipdetect.errors import ConfigError, FrameError
-from flipdetect.sources.naming import NamePattern, ParsedName, parse_name, unlabelled_video, video_id
+from flipdetect.sources.naming import NamePattern, ParsedName, film_blocks, parse_name, unlabelled_video, video_id
 
 EYES = NamePattern(r"(?P<source>s\d+)_(?P<frame>\d+)_\d_\d_(?P<label>[01])_", {"0": "closed", "1": "open"})
 
@@ -89,3 +90,26 @@ def test_an_unlabelled_file_needs_no_matching_name():
     root = Path("/somewhere/frames")
     assert unlabelled_video(root / "s0001_00012_0_0_1_0_0_01.png", root, EYES) == ("s0001", 12)
     assert unlabelled_video(root / "0001_000000010.jpg", root, EYES) == ("0001", 10)
+
+
+def test_one_film_reads_the_last_number_of_a_name():
+    film = NamePattern(one_film=True)
+    assert film.parse("2024_IMG_0042.jpg") == ParsedName(frame=42)
+    assert unlabelled_video(Path("/somewhere/frames/a/7.jpg"), Path("/somewhere/frames"), film) == ("frames", 7)
+    with pytest.raises(FrameError, match="has no number"):
+        film.parse("cover.jpg")
+    with pytest.raises(ConfigError, match="which one_film needs"):
+        NamePattern(r"(?P<label>\w)", one_film=True)
+    with pytest.raises(ConfigError, match="one_film: true"):
+        NamePattern()
+
+
+def test_a_film_is_cut_at_its_gaps_and_where_it_has_none_into_equal_blocks():
+    assert film_blocks([]) == []
+    assert film_blocks(range(40)) == [number // 4 for number in range(40)]
+    numbers = [*range(30), *range(100, 130)]
+    blocks = film_blocks(numbers[::-1])[::-1]
+    assert blocks[29] != blocks[30]
+    assert all(later - earlier in (0, 1) for earlier, later in pairwise(blocks))
+    gaps = film_blocks([0, 1, 2, 50, 51, 52, 53, 54, *range(200, 232)])
+    assert gaps[:8] == [0, 0, 0, 1, 1, 1, 1, 2]

@@ -13,6 +13,7 @@ from flipdetect.data.splits import SIDES, Split
 from flipdetect.records import FrameRecord
 
 _NAMES_SHOWN = 3
+NO_SHARED_VIDEO = "No video is in two splits."
 SPOKEN = {"train": "training", "val": "validation", "test": "test"}
 """The splits, as sentences name them."""
 
@@ -95,7 +96,7 @@ class AuditReport:
         return lines
 
     def _composition(self) -> list[str]:
-        lines = [] if self.leaks else ["No video is in two splits."]
+        lines = [] if self.leaks else [NO_SHARED_VIDEO]
         lines += [_about_sources(shared) for shared in self.sources if shared.first == "train"]
         negative, positive = self.class_names
         for side, (negatives, positives) in self.balance.items():
