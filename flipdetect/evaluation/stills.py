@@ -119,7 +119,7 @@ def read_true_frames(path: Path) -> list[TrueFrame]:
 
 
 def _frame(row: Mapping[str, str]) -> TrueFrame:
-    opening = int(row["opening"]) if row["opening"] else None
+    opening = int(row["spread"]) if row["spread"] else None
     return TrueFrame(float(row["time_s"]), opening, float(row["occlusion"]))
 
 

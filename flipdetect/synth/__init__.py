@@ -1,6 +1,6 @@
 """The embedded data set: rendered clips of a book whose page is being turned, or not; and long recordings.
 
-Nothing but the moving sheet tells the label: both classes share books, desks, light, phones, people, and the
+Nothing but the moving sheet reveals the label: both classes share books, desks, light, phones, people, and the
 chances of everything that hands do. No torch is needed.
 """
 

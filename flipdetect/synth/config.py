@@ -52,8 +52,8 @@ class SynthConfig:
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
         spacing: 0: frames of flips are chosen from the turn alone, at uneven distances, each for itself. From 1 up:
             every so many frames of the imagined video (less where a clip is too short), from a stretch that shows at
-            least half of what it can of the turn: neighbours, for models that see motion. Frames at rest are among
-            them then, and labelled so, in clips of flips too.
+            least half of what it can of the turn: neighbours, for models that see motion. Clips of flips then contain
+            frames that are no flips, and are labelled so.
 
     Raises:
         ConfigError: if a value cannot be rendered.

@@ -1,4 +1,4 @@
-"""A contact sheet: many frames on one labelled picture, to judge a rendering by eye."""
+"""A contact sheet: many labelled frames in one picture, to inspect a rendering."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def contact_sheet(config: SynthConfig, count: int, columns: int = 10) -> NDArray
 def recording_sheet(config: RecordingConfig, count: int, columns: int = 12) -> NDArray[np.uint8]:
     """`count` frames spread over a recording, in order, as one (h, w, 3) uint8 RGB picture.
 
-    A green caption says "flip", a red one "notflip", followed by the second and the number of the opening.
+    A green caption says "flip", a red one "notflip", followed by the second and the number of the spread.
     """
     tiles = []
     for time in np.linspace(0, config.seconds, count, endpoint=False):
         frame = render_recording_frame(config, float(time))
-        opening = recording_truth(config, float(time)).opening
-        tiles.append(_tile(frame, f"{time:.1f} s {'turning' if opening is None else f'opening {opening}'}"))
+        spread = recording_truth(config, float(time)).spread
+        tiles.append(_tile(frame, f"{time:.1f} s {'turning' if spread is None else f'spread {spread}'}"))
     return _joined(tiles, columns)
 
 

@@ -51,7 +51,7 @@ class RenderedFolder:
         root: where it is.
         config: settings of what is rendered, as JSON holds them.
         complete: name of the marker file, written last.
-        tables: names of the tables beside it.
+        tables: names of the tables in the same folder.
         folders: names of the folders with frames.
     """
 
@@ -126,7 +126,7 @@ class RenderedFolder:
         return {"maker": MAKER, "version": RENDER_VERSION, "config": self.config}
 
     def _identity(self, name: str) -> dict[str, Any] | None:
-        """The part of a marker file that tells whose, which version's and which settings' it is."""
+        """The part of a marker file that identifies program, version and settings."""
         try:
             content = json.loads((self.root / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):

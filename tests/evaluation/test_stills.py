@@ -49,14 +49,14 @@ def write_truth(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(("time_s", "opening", "occlusion"))
+        table.writerow(("time_s", "spread", "occlusion"))
         table.writerows((f.time_s, "" if f.opening is None else f.opening, f.occlusion) for f in TRUTH)
     return path
 
 
 def test_the_truth_is_read(tmp_path: Path) -> None:
     assert read_true_frames(write_truth(tmp_path / "truth.csv")) == TRUTH
-    for text in ("", "time_s,opening,occlusion\n", "time_s\n1\n", "time_s,opening,occlusion\nx,1,0\n"):
+    for text in ("", "time_s,spread,occlusion\n", "time_s\n1\n", "time_s,spread,occlusion\nx,1,0\n"):
         (tmp_path / "bad.csv").write_text(text)
         with pytest.raises(DataError, match=r"bad\.csv"):
             read_true_frames(tmp_path / "bad.csv")

@@ -27,7 +27,7 @@ IN_VIEW = 0.35
 
 EDGE_IN_VIEW = 0.15
 """Length of its free edge that must be inside the frame, as a share of the frame's long side. Without it, a sheet that
-covers the page below looks like that page: a seventh of the flips were of this kind before, and no eye could tell."""
+covers the page below looks like that page: a seventh of the flips were of this kind before, unrecognisable by eye."""
 
 EDGE_POINTS = 9
 

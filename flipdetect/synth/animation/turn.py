@@ -1,6 +1,6 @@
 """How a page is turned over time: at once, with a halt, back again, several sheets together, fast or slow.
 
-The same draws serve turns that happen and turns that hands merely imitate, so hands tell nothing of the label.
+The same draws serve turns that happen and turns that hands merely imitate, so hands do not reveal the label.
 """
 
 from __future__ import annotations

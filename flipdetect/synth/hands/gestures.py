@@ -1,6 +1,6 @@
 """Where the hands are: a hand that follows the (real or imagined) turn, rests, slides, smooths, sweeps or visits.
 
-The same plans with the same chances serve flips and other clips, so hands tell nothing of the label.
+The same plans with the same chances serve flips and other clips, so hands do not reveal the label.
 """
 
 from __future__ import annotations

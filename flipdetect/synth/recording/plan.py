@@ -42,7 +42,7 @@ class Stretch:
     Attributes:
         kind: one of TURN, FALSE_START, PAUSE, VISIT, NUDGE.
         start, end: in seconds.
-        opening: number of the opening that lies there when it begins.
+        spread: number of the spread that lies there when it begins.
         to_left: direction of the turn, or of what is given up.
         turn: the movement of the sheet, if any; else one that is not made.
     """
@@ -50,16 +50,16 @@ class Stretch:
     kind: str
     start: float
     end: float
-    opening: int
+    spread: int
     to_left: bool
     turn: Turn
 
     @property
-    def opening_after(self) -> int:
-        """Number of the opening that lies there when it ends."""
+    def spread_after(self) -> int:
+        """Number of the spread that lies there when it ends."""
         if self.kind != TURN or not self.turn.completed:
-            return self.opening
-        return self.opening + (self.turn.sheets if self.to_left else -self.turn.sheets)
+            return self.spread
+        return self.spread + (self.turn.sheets if self.to_left else -self.turn.sheets)
 
 
 def plan_stretches(config: RecordingConfig, rng: np.random.Generator) -> tuple[Stretch, ...]:
@@ -76,33 +76,33 @@ def plan_stretches(config: RecordingConfig, rng: np.random.Generator) -> tuple[S
         config.seconds - MARGIN - busy
     )
     stretches: list[Stretch] = []
-    now, opening = 0.0, 0
+    now, spread = 0.0, 0
     for pause, action in zip(pauses.tolist(), [*actions, None], strict=True):
-        stretches.append(_pause(rng, now, now + pause, opening))
+        stretches.append(_pause(rng, now, now + pause, spread))
         now += pause
         if action is not None:
             length = _length(action)
             turn = _shifted(action.turn, now)
-            stretches.append(replace(action, start=now, end=now + length, opening=opening, turn=turn))
-            now, opening = now + length, stretches[-1].opening_after
+            stretches.append(replace(action, start=now, end=now + length, spread=spread, turn=turn))
+            now, spread = now + length, stretches[-1].spread_after
     stretches[-1] = replace(stretches[-1], end=max(now, config.seconds))
     return tuple(stretches)
 
 
 def _actions(config: RecordingConfig, rng: np.random.Generator) -> list[Stretch]:
     """What the reader does, each action as if it began at 0 s."""
-    actions, opening = [], 0
+    actions, spread = [], 0
     for _ in range(config.turns):
         pace = str(rng.choice(list(CHANCES))) if config.pace == "mixed" else config.pace
         if rng.random() < GIVEN_UP:
             actions.append(_action(rng, FALSE_START, "simple", 1.0, to_left=bool(rng.random() < 0.8)))
         if rng.random() < LIFTED:
             actions.append(_action(rng, TURN, "fall_back", QUICKNESS[pace], to_left=True))
-        to_left = opening == 0 or bool(rng.random() >= BACK)
+        to_left = spread == 0 or bool(rng.random() >= BACK)
         action = _action(rng, TURN, str(rng.choice(BEHAVIOURS, p=CHANCES[pace])), QUICKNESS[pace], to_left=to_left)
         if not to_left:
-            action = replace(action, turn=_at_most(action.turn, opening))
-        opening += action.turn.sheets if to_left else -action.turn.sheets
+            action = replace(action, turn=_at_most(action.turn, spread))
+        spread += action.turn.sheets if to_left else -action.turn.sheets
         actions.append(action)
     return actions
 
@@ -138,13 +138,13 @@ def _quickened(actions: list[Stretch], room: float) -> list[Stretch]:
     return faster
 
 
-def _pause(rng: np.random.Generator, start: float, end: float, opening: int) -> Stretch:
+def _pause(rng: np.random.Generator, start: float, end: float, spread: int) -> Stretch:
     chance, kind = rng.random(2), PAUSE
     if end - start > LONG_PAUSE and chance[0] < NUDGING:
         kind = NUDGE
     elif end - start > LONG_PAUSE and chance[1] < VISITING:
         kind = VISIT
-    return Stretch(kind, start, end, opening, True, Turn("simple", ((start, 0.0), (end, 1.0)), 0.5))
+    return Stretch(kind, start, end, spread, True, Turn("simple", ((start, 0.0), (end, 1.0)), 0.5))
 
 
 def _shifted(turn: Turn, start: float) -> Turn:

@@ -48,7 +48,7 @@ class TurnEvent:
         peak_s: second at which it is farthest from both.
         direction: "left" (forward) or "right" (back).
         completed: whether the sheet came to lie on the other side.
-        opening_before, opening_after: numbers of the openings.
+        spread_before, spread_after: numbers of the spreads.
         sheets: turned at once.
         behaviour: one of `turn.BEHAVIOURS`.
     """
@@ -59,8 +59,8 @@ class TurnEvent:
     end_s: float
     direction: str
     completed: bool
-    opening_before: int
-    opening_after: int
+    spread_before: int
+    spread_after: int
     sheets: int
     behaviour: str
 
@@ -71,11 +71,11 @@ class RecordingTruth(FrameTruth):
 
     Attributes:
         time_s: second at which it was taken.
-        opening: number of the opening that lies there; None during an event.
+        spread: number of the spread that lies there; None during an event.
     """
 
     time_s: float
-    opening: int | None
+    spread: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +113,8 @@ def recording_truth(config: RecordingConfig, time_s: float) -> RecordingTruth:
         "event": event.number if event is not None and turning else 0,
         "behaviour": truth.behaviour if stretch.kind == TURN else "",
     }
-    opening = None if turning else stretch.opening_after if landed else stretch.opening
-    return RecordingTruth(**facts, time_s=time_s, opening=opening)
+    spread = None if turning else stretch.spread_after if landed else stretch.spread
+    return RecordingTruth(**facts, time_s=time_s, spread=spread)
 
 
 def render_recording_frame(config: RecordingConfig, time_s: float) -> RenderedFrame:
@@ -153,8 +153,8 @@ def _script(config: RecordingConfig) -> _Recording:
                 source=config.source,
                 label=label,
                 video=f"frames/{config.index:04d}",
-                # Sheet k is the one that lies on the left of opening k.
-                sheet=stretch.opening + 1 if to_left else stretch.opening,
+                # Sheet k is the one that lies on the left of spread k.
+                sheet=stretch.spread + 1 if to_left else stretch.spread,
                 to_left=to_left,
                 turn=stretch.turn,
                 style=style,
@@ -240,8 +240,8 @@ def _events(config: RecordingConfig) -> tuple[TurnEvent | None, ...]:
                 *crossings,
                 direction="left" if stretch.to_left else "right",
                 completed=stretch.turn.completed,
-                opening_before=stretch.opening,
-                opening_after=stretch.opening_after,
+                spread_before=stretch.spread,
+                spread_after=stretch.spread_after,
                 sheets=stretch.turn.sheets,
                 behaviour=stretch.turn.behaviour,
             )

@@ -77,7 +77,7 @@ def _actor(rng: np.random.Generator, stretch: Stretch) -> int | None:
 
 
 def _home(rng: np.random.Generator, book: Book, arm: Arm) -> Place:
-    """A place off the pages: beside the book, in front of it, at its lower edge, or out of view."""
+    """A place off the pages: next to the book, in front of it, at its lower edge, or out of view."""
     half, kind = book.height / 2, rng.random()
     if kind < 0.3:
         return (float(arm.side * rng.uniform(1.15, 1.5)), float(-half + rng.uniform(-0.2, 0.6)), 0.05)

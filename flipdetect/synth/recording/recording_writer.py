@@ -86,8 +86,8 @@ def _event_table(events: Iterable[TurnEvent]) -> str:
 
 def _recording_table(truths: Iterable[RecordingTruth]) -> str:
     return _table(
-        [*COLUMNS, "time_s", "opening"],
-        ([*truth_row(truth), _text(truth.time_s), _text(truth.opening)] for truth in truths),
+        [*COLUMNS, "time_s", "spread"],
+        ([*truth_row(truth), _text(truth.time_s), _text(truth.spread)] for truth in truths),
     )
 
 

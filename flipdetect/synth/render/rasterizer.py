@@ -34,7 +34,7 @@ def strips(pixels: Floats) -> Floats:
 
 
 Page = tuple[Sheet, Picture]
-"""A sheet and its (h, 2 w, 3) float32 picture: the front page beside the back page, each as a reader sees it."""
+"""A sheet and its (h, 2 w, 3) float32 picture: the front page, then the back page, each as a reader sees it."""
 
 
 def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light, height: float) -> None:

@@ -137,7 +137,7 @@ def expose_clip(config: SynthConfig, clip: Clip, time: float) -> tuple[NDArray[n
     phone = sample_source(config, clip.source).phone
     phone = replace(phone, defocus=float(np.hypot(phone.defocus, clip.capture.blur(time))))
     light = _expose(config, clip, time) * np.float32(clip.capture.brightness(time))
-    # Milliseconds tell the frames of a dense clip apart as well as those of the data set.
+    # Milliseconds distinguish the frames of a dense clip as well as those of the data set.
     image = develop(light, phone, config.stream(NOISE_STREAM, clip.index, round(time * 1000)))
     return image, phone.quality
 

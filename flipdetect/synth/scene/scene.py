@@ -143,7 +143,7 @@ def paint_source(config: SynthConfig, index: int) -> Assets:
 
 @lru_cache(maxsize=2 * SHEETS)
 def paint_sheet(config: SynthConfig, index: int, number: int) -> Picture:
-    """A sheet of the book of source `index`: (h, 2 w, 3) float32 linear, the front page beside the back page.
+    """A sheet of the book of source `index`: (h, 2 w, 3) float32 linear, the front page, then the back page.
 
     Sheets are painted when first seen; the last dozen are kept, so a book may have any number of them.
     """

@@ -12,7 +12,7 @@ from flipdetect.synth.scene.scene import Source
 
 MOVED = 0.16
 """A frame shows a flip if the sheet's edge is farther than this from where it lay and from where it will
-lie, in page widths of the picture: less is hard to tell from a page that does not lie flat."""
+lie, in page widths of the picture: smaller displacements are hard to distinguish from a page that does not lie flat."""
 
 RAISED = 0.10
 """Pages at rest may stand up to this far off, in page widths of the picture."""

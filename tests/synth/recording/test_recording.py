@@ -42,13 +42,13 @@ def test_a_recording_has_the_turns_that_were_asked_for(pace: str) -> None:
         assert times[-1] < config.seconds
 
 
-def test_openings_follow_from_the_turns() -> None:
-    opening = 0
+def test_spreads_follow_from_the_turns() -> None:
+    spread = 0
     for event in recording_events(LONG):
-        assert event.opening_before == opening
+        assert event.spread_before == spread
         step = event.sheets if event.direction == "left" else -event.sheets
-        opening += step if event.completed else 0
-        assert event.opening_after == opening >= 0
+        spread += step if event.completed else 0
+        assert event.spread_after == spread >= 0
 
 
 def test_readers_go_back_give_up_and_take_several_sheets() -> None:
@@ -66,9 +66,9 @@ def test_the_truth_of_frames_agrees_with_the_events() -> None:
             truth = recording_truth(LONG, time)
             assert (truth.label == "flip") == inside
             assert truth.event == (event.number if inside else 0)
-        assert recording_truth(LONG, event.start_s - 0.002).opening == event.opening_before
-        assert recording_truth(LONG, event.end_s + 0.002).opening == event.opening_after
-        assert recording_truth(LONG, event.peak_s).opening is None
+        assert recording_truth(LONG, event.start_s - 0.002).spread == event.spread_before
+        assert recording_truth(LONG, event.end_s + 0.002).spread == event.spread_after
+        assert recording_truth(LONG, event.peak_s).spread is None
 
 
 def test_hands_move_without_jumps() -> None:
@@ -86,23 +86,23 @@ def test_hands_move_without_jumps() -> None:
             assert poses[0] == poses[1]
 
 
-def page_print(config: RecordingConfig, opening: int) -> list[np.ndarray]:
-    """Pictures of an opening at rest while no hand covers it."""
+def page_print(config: RecordingConfig, spread: int) -> list[np.ndarray]:
+    """Pictures of a spread at rest while no hand covers it."""
     found = []
     for time in np.arange(0.2, config.seconds, 0.4):
         truth = recording_truth(config, float(time))
-        if truth.opening == opening and truth.occlusion < 0.01:
+        if truth.spread == spread and truth.occlusion < 0.01:
             found.append(render_recording_frame(config, float(time)).image.astype(float))
             if len(found) == 6:
                 break
     return found
 
 
-def test_a_turned_back_opening_shows_the_same_pages() -> None:
+def test_a_spread_turned_back_to_shows_the_same_pages() -> None:
     found = (RecordingConfig(6, index, seconds=40, turns=10, height=96) for index in range(40))
     events = ((config, recording_events(config)) for config in found)
-    back = ((c, e) for c, e in events if any(turn.direction == "right" and turn.opening_after == 1 for turn in e))
-    prints = ((page_print(c, 1), page_print(c, max(turn.opening_after for turn in e))) for c, e in back)
+    back = ((c, e) for c, e in events if any(turn.direction == "right" and turn.spread_after == 1 for turn in e))
+    prints = ((page_print(c, 1), page_print(c, max(turn.spread_after for turn in e))) for c, e in back)
     first, other = next((first, other) for first, other in prints if len(first) >= 2 and other)
     alike = min(np.abs(first[0] - picture).mean() for picture in first[1:])
     assert alike < min(np.abs(first[0] - picture).mean() for picture in other)
