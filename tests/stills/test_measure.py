@@ -48,13 +48,13 @@ class Filmed:
     @property
     def lying(self) -> list[int]:
         """Numbers of the spreads that lay there, one by one."""
-        return [self.turns[0].opening_before, *(turn.opening_after for turn in self.turns)]
+        return [self.turns[0].spread_before, *(turn.spread_after for turn in self.turns)]
 
 
 def clear_visits(config: RecordingConfig) -> bool:
     """Whether a page is turned back, and each spread is seen at rest and without hands for more than a moment."""
     turns = recording_events(config)
-    lying = [turns[0].opening_before, *(turn.opening_after for turn in turns)]
+    lying = [turns[0].spread_before, *(turn.spread_after for turn in turns)]
     truths = [recording_truth(config, config.time(number)) for number in range(1, config.frames + 1)]
     starts, ends = [0.0, *(turn.end_s for turn in turns)], [*(turn.start_s for turn in turns), config.seconds]
     clear = [
@@ -118,7 +118,7 @@ def test_each_spread_has_a_still_at_rest_and_free_of_hands(filmed: Filmed, still
     for still, lying in zip(stills, filmed.lying, strict=True):
         truth = truth_of(filmed, still)
         assert truth.label == "notflip"
-        assert truth.opening == lying
+        assert truth.spread == lying
         assert truth.occlusion < COVERED
         assert still.start_s <= truth.time_s <= still.end_s
         assert not still.flaw
@@ -131,7 +131,7 @@ def test_a_still_is_as_sharp_as_its_spread_allows(filmed: Filmed, stills: list[S
 
 
 def test_a_page_turned_back_to_is_found(filmed: Filmed, stills: list[Still]) -> None:
-    numbers = {still.spread: truth_of(filmed, still).opening for still in stills}
+    numbers = {still.spread: truth_of(filmed, still).spread for still in stills}
     for still in stills:
         assert still.same_as is None or numbers[still.same_as] == numbers[still.spread]
     assert any(still.same_as is not None for still in stills)
@@ -141,14 +141,14 @@ def test_a_page_turned_back_to_is_found(filmed: Filmed, stills: list[Still]) -> 
 
 def test_pictures_confirm_what_fingerprints_say(filmed: Filmed, stills: list[Still]) -> None:
     confirmed = confirm_repeats(stills, lambda still: filmed.pictures[(still.frame or 0) - 1])
-    numbers = {still.spread: truth_of(filmed, still).opening for still in stills}
+    numbers = {still.spread: truth_of(filmed, still).spread for still in stills}
     assert all(still.same_as is None or numbers[still.same_as] == numbers[still.spread] for still in confirmed)
     saved = [numbers[still.spread] for still in kept(confirmed)]
     assert sorted(saved) == sorted(set(filmed.lying))
 
 
 def test_pictures_refuse_what_is_not_the_same(filmed: Filmed, stills: list[Still]) -> None:
-    numbers = {still.spread: truth_of(filmed, still).opening for still in stills}
+    numbers = {still.spread: truth_of(filmed, still).spread for still in stills}
     accused = [
         replace(still, same_as=1 if still.spread > 1 and numbers[still.spread] != numbers[1] else None)
         for still in stills
