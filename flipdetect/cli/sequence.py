@@ -115,7 +115,7 @@ def _check_and_note(writer: PredictionWriter, note: RunNote, videos: Sequence[st
 
 def _video_clips(options: argparse.Namespace) -> Sequence[Clip]:
     from flipdetect.pipeline.clips import Pace, video_clips
-    from flipdetect.sources.video import find_videos
+    from flipdetect.sources.folder import find_videos
 
     paths: dict[Path, None] = {}
     for where in options.video:

@@ -1,7 +1,8 @@
-"""Find the frame files below a folder, in natural order (`frame2` before `frame10`)."""
+"""Find frame files and videos below a folder, in natural order (`frame2` before `frame10`)."""
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -13,17 +14,18 @@ from natsort import natsort_keygen
 from flipdetect.errors import DataError
 
 FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-# What operating systems leave in folders; names that begin with a dot are skipped as well.
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".mts"})
+# Operating systems leave these in folders; names that begin with a dot are skipped as well.
 JUNK_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 natural_key: Callable[[Any], Any] = natsort_keygen()
-# Where a name has digits; its other characters stay, so that only names that are equal but for digits have one shape.
+# Replaces all digits by 0: names that differ only in digits get the same shape.
 _SHAPE = str.maketrans("123456789", "000000000")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file or folder that cannot be used, and why, in words for the user."""
+    """A file or folder that cannot be used, and the reason, for the user."""
 
     path: Path
     reason: str
@@ -31,14 +33,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """Files in natural order (a folder's own, then its subfolders'), and what could not be looked at."""
+    """Files in natural order (those of a folder before those of its subfolders), and what could not be read."""
 
     files: tuple[Path, ...]
     problems: tuple[Problem, ...]
 
 
 def name_below(path: Path, root: Path) -> str:
-    """A path as tables give it, with `/`: relative to `root` if it lies below."""
+    """A path as it is written in tables, with `/`: relative to `root` if it is below it."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
@@ -62,8 +64,8 @@ class FolderFiles:
 def find_files(root: Path, suffixes: Collection[str] = FRAME_SUFFIXES) -> FoundFiles:
     """Find all files below `root` whose suffix, in any case, is one of `suffixes`.
 
-    Links to folders are followed, but no folder is visited twice, so that loops end. A folder called `x.jpg`
-    is a folder. Contents are not looked at.
+    Links to folders are followed, but no folder is visited twice, so that loops end. A folder may be named `x.jpg`.
+    No file is opened.
 
     Raises:
         DataError: if `root` is absent or is not a folder.
@@ -100,14 +102,22 @@ def walk_files(root: Path, suffixes: Collection[str] = FRAME_SUFFIXES) -> tuple[
         subfolders: list[str] = []
         names: list[str] = []
         for entry in entries:
-            if _is_folder(entry):
+            try:
+                is_folder = entry.is_dir()
+            except OSError:
+                is_folder = False
+            if is_folder:
                 subfolders.append(entry.path)
             elif os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122
-                reason = _why_not_a_file(entry)
-                if reason:
-                    problems.append(Problem(Path(entry.path), reason))
-                else:
+                try:
+                    is_file = entry.is_file()
+                    reason = "is a link to nothing" if entry.is_symlink() else "is not a regular file"
+                except OSError as error:
+                    is_file, reason = False, f"cannot be read ({error.strerror or error})"
+                if is_file:
                     names.append(entry.name)
+                else:
+                    problems.append(Problem(Path(entry.path), reason))
         if names:
             found_folders.append(FolderFiles(folder, tuple(names)))
         waiting.extend(reversed(subfolders))
@@ -119,7 +129,7 @@ def _ordered_entries(folder: str) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as found:
         entries = [entry for entry in found if not is_junk(entry.name)]
     if len({entry.name.translate(_SHAPE) for entry in entries}) <= 1:
-        # Digits stand at the same places in all names (0001_000000010.jpg): natural order is that of the alphabet.
+        # All names have digits in the same places (0001_000000010.jpg): natural order is alphabetical order.
         entries.sort(key=lambda entry: (entry.is_symlink(), entry.name))
     else:
         # The name itself decides between names that are naturally equal (1.jpg, 01.jpg).
@@ -127,17 +137,33 @@ def _ordered_entries(folder: str) -> list[os.DirEntry[str]]:
     return entries
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
+def find_videos(where: Path | str) -> FoundFiles:
+    """Video files in natural order (`clip2` before `clip10`), each once. No file is opened.
 
+    Args:
+        where: a file, whatever its suffix; a folder, which is searched with its subfolders; or a pattern with `*`, `?`,
+            `[...]` or `**`: matching folders are searched, and matching files need a video's suffix.
 
-def _why_not_a_file(entry: os.DirEntry[str]) -> str:
-    try:
-        if entry.is_file():
-            return ""
-    except OSError as error:
-        return f"cannot be looked at ({error.strerror or error})"
-    return "is a link to nothing" if entry.is_symlink() else "is not a regular file"
+    Raises:
+        DataError: if there is no such file or folder, or the pattern matches nothing.
+    """
+    path = Path(where)
+    if path.is_dir():
+        return find_files(path, VIDEO_SUFFIXES)
+    if path.exists():
+        return FoundFiles((path,), ())
+    if not glob.has_magic(str(where)):
+        raise DataError(f"there is no video and no folder {where}; correct the path")
+    files: dict[Path, None] = {}
+    problems: list[Problem] = []
+    matches = [Path(match) for match in glob.glob(str(where), recursive=True)]  # noqa: PTH207 - takes absolute patterns
+    for match in sorted(matches, key=lambda match: (natural_key(str(match)), str(match))):
+        if match.is_dir():
+            found = find_files(match, VIDEO_SUFFIXES)
+            files.update(dict.fromkeys(found.files))
+            problems.extend(found.problems)
+        elif match.suffix.lower() in VIDEO_SUFFIXES:
+            files[match] = None
+    if not matches:
+        raise DataError(f"nothing matches the pattern {where}; correct it")
+    return FoundFiles(tuple(files), tuple(problems))

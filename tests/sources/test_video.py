@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.sources.video import find_videos, open_video, probe_video
+from flipdetect.sources.folder import find_videos
+from flipdetect.sources.video import open_video, probe_video
 from flipdetect.sources.video.timestamps import Clock
 from tests.sources.films import B_FRAMES, SIZE, number_of, numbered, read, write
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from flipdetect.sources.video import frame_at, probe_video
-from flipdetect.sources.video.convert import Turn, turn_by_matrix
-from flipdetect.sources.video.tone import HLG, PQ, to_standard_range
+from flipdetect.sources.video.convert import HLG, PQ, Turn, to_standard_range, turn_by_matrix
 from tests.sources.films import number_of, read, write
 
 

@@ -1,3 +1,4 @@
+import _thread
 import gc
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import av
 import pytest
 
 from flipdetect.sources.video import frame_at, open_video, probe_video, reader
+from flipdetect.sources.video.convert import Converter
 from tests.sources.films import SIZE, decoders, open_files, read
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
@@ -48,51 +50,56 @@ class TestThread:
 
     @pytest.mark.parametrize(("room", "ahead"), [(1000, 4), (8 * 48 * 64 * 3, 8), (10**9, 10)])
     def test_it_decodes_a_few_frames_ahead_and_more_of_small_ones(self, film, monkeypatch, room, ahead):
+        converted = []
+        pixels = Converter.pixels
         monkeypatch.setattr(reader, "AHEAD_BYTES", room)
         monkeypatch.setattr(reader, "AHEAD_MOST", 10)
+        monkeypatch.setattr(Converter, "pixels", lambda self, frame: (converted.append(1), pixels(self, frame))[1])
         with open_video(film) as video:
             next(video)
+            # The frame taken, those that wait, and one that waits for room.
             deadline = time.monotonic() + 20
-            while video._work._ready.qsize() < ahead and time.monotonic() < deadline:
+            while len(converted) < ahead + 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(0.1)
-            assert video._work._ready.qsize() == ahead
-            assert video._work.decoding.index < ahead + 8
+            assert len(converted) == ahead + 2
 
     def test_its_errors_surface(self, film, monkeypatch):
-        video = open_video(film)
-
-        def fail(frame):
+        def fail(*_):
             raise MemoryError("no room for it")
 
-        monkeypatch.setattr(video._work._converter, "pixels", fail)
+        monkeypatch.setattr(Converter, "pixels", fail)
         with pytest.raises(MemoryError, match="no room"):
-            next(video)
+            next(open_video(film))
         assert not decoders()
 
     def test_an_interrupt_while_waiting_ends_it(self, film, monkeypatch):
+        pixels = Converter.pixels
+
+        def interrupt(self, frame):
+            _thread.interrupt_main()
+            time.sleep(0.2)
+            return pixels(self, frame)
+
+        monkeypatch.setattr(Converter, "pixels", interrupt)
         video = open_video(film)
-        next(video)
-
-        def interrupt():
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(video._work, "take", interrupt)
         with pytest.raises(KeyboardInterrupt):
             next(video)
         assert not decoders()
 
-    def test_it_may_be_stopped_from_within(self, film, monkeypatch):
+    def test_it_may_be_closed_from_within(self, film, monkeypatch):
         """As when the garbage collector happens to run in the thread."""
         video = open_video(film)
-        convert = video._work._converter.pixels
+        pixels = Converter.pixels
 
-        def stop_and_convert(frame):
-            video._work.stop()
-            return convert(frame)
+        def close_and_convert(self, frame):
+            video.close()
+            return pixels(self, frame)
 
-        monkeypatch.setattr(video._work._converter, "pixels", stop_and_convert)
+        monkeypatch.setattr(Converter, "pixels", close_and_convert)
         assert len(list(video)) <= 1
+        for thread in decoders():
+            thread.join(timeout=20)
         assert not decoders()
 
     @needs_proc

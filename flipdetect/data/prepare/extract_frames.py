@@ -15,8 +15,7 @@ from flipdetect.errors import FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames
 from flipdetect.sources.class_folders import FolderRole, folder_role
-from flipdetect.sources.folder import Problem, find_files
-from flipdetect.sources.video import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+from flipdetect.sources.folder import VIDEO_SUFFIXES, Problem, find_files
 from flipdetect.sources.video import open_video
 
 # High enough that what a model sees is the video's compression, not ours.

@@ -18,12 +18,12 @@ from pathlib import Path
 from flipdetect.atomic import write_csv
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.prepare.archive import DEFAULT_LIMITS, Limits, is_archive, unpack_archive
-from flipdetect.data.prepare.extract_frames import VIDEO_SUFFIXES, find_clips, write_clips
+from flipdetect.data.prepare.extract_frames import find_clips, write_clips
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.class_folders import MANIFEST_NAME, find_data_root
-from flipdetect.sources.folder import FRAME_SUFFIXES, Problem, find_files, natural_key
+from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, natural_key
 from flipdetect.sources.naming import NamePattern
 
 PROBLEMS_NAME = "problems.csv"

@@ -1,4 +1,4 @@
-"""Open a video file and say what it is; no pictures are read here."""
+"""Open a video file, and read what its header says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -20,13 +20,13 @@ from flipdetect.errors import FrameError
 from flipdetect.sources.video.convert import display_size, turn_of
 from flipdetect.sources.video.timestamps import Clock
 
-# Self-contained formats alone. Play lists (HLS, DASH, concat) would let a file that came with a download read
-# other files and the network; FFmpeg would also take a text for a film of a terminal.
+# Self-contained formats only. Play lists (HLS, DASH, concat) would let a downloaded file read other files and the
+# network; FFmpeg would also open a text file as a recording of a terminal.
 FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,h264,hevc,m4v,mjpeg,ivf,obu,mxf,dv,nut,rm,"
     "yuv4mpegpipe,mp3,wav,flac,aac"
 )
-# Used where a file names no frame rate.
+# For files that name no frame rate.
 USUAL_RATE = Fraction(30)
 
 _TS_DISCONT, _NO_TIMESTAMPS = 0x0200, 0x0080
@@ -38,18 +38,18 @@ _REORDERED = 16
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the header and the first packets of a video tell.
+    """Facts of a video from its header and first packets.
 
     Attributes:
-        duration_s: seconds of playback, None if the file does not say.
+        duration_s: seconds of playback, None if unknown.
         frames_estimate: number of frames, from the header or from duration and rate; None if unknown.
         size: (height, width) in pixels, upright, square pixels.
         fps_average: frames per second, None if unknown.
         codec: FFmpeg's name of the coding ("h264").
         rotation: degrees counter-clockwise by which stored pictures are turned to be upright: 0, 90, 180, 270.
-            Mirroring, which hardly occurs, is not told.
+            Mirroring, which hardly occurs, is not reported.
         is_vfr: whether the distances of the first frames differ by more than rounding.
-        start_s: the file's own count at the start of playback, which times do not contain.
+        start_s: the file's own time stamp at the start of playback, which is subtracted from all times.
     """
 
     duration_s: float | None
@@ -83,7 +83,20 @@ def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
         FrameError: if it is absent, no regular file, empty, no video, cut short before its index, or without
             pictures.
     """
-    _check_file(path)
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        _fail(path, "there is no such file", "correct the path", error)
+    except (OSError, ValueError) as error:
+        _fail(path, f"it cannot be read ({error})", "check the path and its permissions", error)
+    if stat.S_ISDIR(status.st_mode):
+        _fail(path, "it is a folder", "give a video file")
+    if not stat.S_ISREG(status.st_mode):
+        _fail(path, "it is not a regular file", "give a video file")
+    if status.st_size == 0:
+        _fail(path, "the file is empty (0 bytes)", "copy it again")
+    if not os.access(path, os.R_OK):
+        _fail(path, "it may not be read (permission denied)", "change its permissions (chmod +r)")
     try:
         # "file:" keeps a name with a colon from being read as an address.
         container = av.open(
@@ -94,9 +107,25 @@ def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
     except UnicodeError as error:
         _fail(path, "its name cannot be encoded", "rename it", error)
     except (av.FFmpegError, OSError, ValueError) as error:
-        _fail_to_open(path, error)
+        with path.open("rb") as file:
+            head = file.read(12)
+        if head[4:8] in (b"ftyp", b"mdat", b"wide"):
+            what = "the video is damaged or cut short: its index (moov) is missing"
+            _fail(path, what, "copy it again from the camera; it cannot be played without its end", error)
+        words = getattr(error, "strerror", None) or str(error)
+        what = f"it cannot be opened as a video ({words})"
+        _fail(path, what, "give a video such as MP4, MOV, MKV, WebM or AVI", error)
     try:
-        stream = _picture_stream(container, path)
+        pictures = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE]
+        if not pictures:
+            found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            _fail(path, f"it holds no moving pictures (found: {found})", "give a video file, or convert it again")
+        best = container.streams.best("video")
+        stream = best if best in pictures else pictures[0]
+        assert isinstance(stream, av.VideoStream)
+        if not stream.codec_context:
+            what = "its pictures are coded in a way that this FFmpeg does not know"
+            _fail(path, what, "convert it to H.264 (MP4)")
         # Frame and slice threads: the same pictures, about as many times faster as there are free cores.
         stream.thread_type = "AUTO"
     except BaseException:
@@ -106,7 +135,7 @@ def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
 
 
 def start_of(container: InputContainer, stream: av.VideoStream) -> Fraction:
-    """The file's own count, in seconds, that players show as 0: where the first of its streams starts."""
+    """The time stamp in seconds that players show as 0: the start of the first of all streams."""
     start = cast("int | None", container.start_time)
     if start is not None:
         return Fraction(start, av.time_base)
@@ -116,43 +145,43 @@ def start_of(container: InputContainer, stream: av.VideoStream) -> Fraction:
 
 
 def clock_of(container: InputContainer, stream: av.VideoStream) -> Clock:
-    """A clock for a stream from its beginning."""
+    """A clock for the frames of a stream."""
     rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
     return Clock(stream.time_base or 1 / USUAL_RATE, start_of(container, stream), 1 / Fraction(rate))
 
 
 def picture_end(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Seconds of playback at which the pictures should end; None if the file does not say it of the pictures."""
+    """Seconds of playback at which the pictures should end; None if unknown."""
     if stream.duration and stream.time_base:
         start = stream.start_time * stream.time_base - start_of(container, stream) if stream.start_time else 0
         return float(stream.duration * stream.time_base + start)
     if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
         hours, minutes, seconds = match.groups()
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    # A whole file's duration may be its sound's.
+    # The duration of the whole file may be that of its sound.
     return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
 
 def expected_end(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Seconds of playback at which the pictures ended when the file was whole, if it tells."""
+    """Seconds of playback at which the pictures of the complete file end; None if unknown."""
     if stamps_restart(container):
-        return None  # no header says it: FFmpeg guesses from the last stamps or the bit rate
+        return None  # not in the header: FFmpeg guesses from the last stamps or the bit rate
     end = picture_end(container, stream)
     rate = stream.average_rate
-    # FFmpeg corrects an AVI's duration by what is there, but not its count of frames. An MP4's counts also the
-    # frames that were trimmed away.
+    # FFmpeg corrects the duration of a cut AVI, but not its number of frames. That of an MP4 includes frames that were
+    # trimmed away.
     if container.format.name == "avi" and stream.frames and rate:
         return max(end or 0.0, float(stream.frames / rate))
     return end
 
 
 def stamps_restart(container: InputContainer) -> bool:
-    """Whether stamps may begin anew within a file of this format, or be absent."""
+    """Whether time stamps may restart within a file of this format, or be absent."""
     return bool(int(container.format.flags) & (_TS_DISCONT | _NO_TIMESTAMPS))
 
 
 def probe_video(path: Path | str) -> VideoInfo:
-    """Look at a video's header, first packets and first picture: milliseconds, whatever its length.
+    """Read a video's header, first packets and first picture: takes milliseconds, whatever its length.
 
     Raises:
         FrameError: as `open_video`, or if the first picture cannot be decoded.
@@ -164,7 +193,9 @@ def probe_video(path: Path | str) -> VideoInfo:
         first: av.VideoFrame | None = None
         try:
             for packet in container.demux(stream):
-                first = first or _first_picture(packet)
+                if first is None:
+                    with suppress(av.FFmpegError):
+                        first = next((frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)), None)
                 if packet.pts is not None:
                     stamps.append(packet.pts)
                 if first is not None and len(stamps) >= _PROBED_PACKETS:
@@ -191,19 +222,12 @@ def probe_video(path: Path | str) -> VideoInfo:
 
 
 def fail_to_decode(path: Path) -> NoReturn:
-    """Refuse a video that has a picture stream of which nothing can be shown."""
+    """Raise the error of a video whose pictures cannot be decoded."""
     _fail(path, "not one of its frames can be decoded", "copy or export it again")
 
 
-def _first_picture(packet: av.Packet[av.VideoStream]) -> av.VideoFrame | None:
-    try:
-        return next((frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)), None)
-    except av.FFmpegError:
-        return None
-
-
 def _distances_differ(stamps: list[int], time_base: Fraction | None) -> bool:
-    """Whether frames come at uneven distances, apart from rounding to the time base and to a millisecond."""
+    """Whether the distances of frames differ by more than rounding to the time base and to a millisecond."""
     ordered = sorted(set(stamps))
     if len(stamps) >= _PROBED_PACKETS:
         ordered = ordered[:-_REORDERED]
@@ -211,51 +235,6 @@ def _distances_differ(stamps: list[int], time_base: Fraction | None) -> bool:
     if len(steps) < 2 or not time_base:
         return False
     return float((max(steps) - min(steps)) * time_base) > max(0.0021, float(2 * time_base))
-
-
-def _picture_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The stream with the film: not a cover picture."""
-    films = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE]
-    if not films:
-        found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        _fail(path, f"it holds no moving pictures (found: {found})", "give a video file, or convert it again")
-    best = container.streams.best("video")
-    chosen = best if best in films else films[0]
-    assert isinstance(chosen, av.VideoStream)
-    if not chosen.codec_context:
-        _fail(path, "its pictures are coded in a way that this FFmpeg does not know", "convert it to H.264 (MP4)")
-    return chosen
-
-
-def _check_file(path: Path) -> None:
-    try:
-        status = path.stat()
-    except FileNotFoundError as error:
-        _fail(path, "there is no such file", "correct the path", error)
-    except (OSError, ValueError) as error:
-        _fail(path, f"it cannot be read ({error})", "check the path and its permissions", error)
-    if stat.S_ISDIR(status.st_mode):
-        _fail(path, "it is a folder", "give a video file")
-    if not stat.S_ISREG(status.st_mode):
-        _fail(path, "it is not a regular file", "give a video file")
-    if status.st_size == 0:
-        _fail(path, "the file is empty (0 bytes)", "copy it again")
-    if not os.access(path, os.R_OK):
-        _fail(path, "it may not be read (permission denied)", "change its permissions (chmod +r)")
-
-
-def _fail_to_open(path: Path, error: Exception) -> NoReturn:
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] in (b"ftyp", b"mdat", b"wide"):
-        _fail(
-            path,
-            "the video is damaged or cut short: its index (moov) is missing",
-            "copy it again from the camera; it cannot be played without its end",
-            error,
-        )
-    words = getattr(error, "strerror", None) or str(error)
-    _fail(path, f"it cannot be opened as a video ({words})", "give a video such as MP4, MOV, MKV, WebM or AVI", error)
 
 
 def _fail(path: Path, what: str, remedy: str, cause: BaseException | None = None) -> NoReturn:

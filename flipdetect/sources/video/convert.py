@@ -1,10 +1,11 @@
-"""A decoded frame to upright RGB pixels: scaled, turned, with square pixels and in standard dynamic range."""
+"""A decoded frame becomes upright RGB pixels: scaled, rotated, with square pixels and in standard dynamic range."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import av
@@ -15,18 +16,31 @@ from PIL import Image
 
 from flipdetect.errors import ConfigError, FrameError
 from flipdetect.sources.image import MAX_PIXELS
-from flipdetect.sources.video.tone import HLG, PQ, to_standard_range
 
 # Matrix coefficients as H.273 numbers them, by the name that FFmpeg's scale filter gives them.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _FULL_RANGE = 2
-# Beyond this a pixel aspect ratio is an accident.
+# A larger pixel aspect ratio is an error in the file.
 _MAX_STRETCH = 4
+
+# Transfer characteristics as ITU-T H.273 numbers them.
+PQ, HLG = 16, 18
+
+# BT.2408: luminance of diffuse white (paper) in HDR, and the peak that phones master to, in cd/m2.
+WHITE_NITS = 203.0
+PEAK_NITS = 1000.0
+# Levels below this share of white are kept, so that paper keeps its tone; highlights are compressed.
+_KNEE = 0.7
+
+_BT2020_TO_BT709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
+)
+_BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One of the eight ways to lay a picture: swap its axes, then mirror it left-right, then top-bottom."""
+    """One of the eight orientations of a picture: swap its axes, then mirror it left-right, then top-bottom."""
 
     swap: bool = False
     mirror: bool = False
@@ -34,7 +48,7 @@ class Turn:
 
     @property
     def degrees(self) -> int:
-        """Degrees counter-clockwise: 0, 90, 180 or 270; mirrored pictures have that of their first axis."""
+        """Degrees counter-clockwise: 0, 90, 180 or 270; of mirrored pictures, those of their first axis."""
         if self.swap:
             return 90 if self.flip else 270
         return 180 if self.mirror and self.flip else 0
@@ -63,8 +77,8 @@ def turn_by_matrix(matrix: NDArray[np.int32]) -> Turn:
 
 def turn_of(frame: av.VideoFrame) -> Turn:
     """The turn that makes a frame upright."""
-    # A PyAV frame whose side data was looked at refers to itself, and keeps its megabytes until the garbage
-    # collector runs. A tiny copy has the same side data.
+    # A PyAV frame whose side data was read refers to itself, and keeps its megabytes until the garbage collector
+    # runs. A tiny copy has the same side data.
     attached: Any = frame.reformat(width=16, height=16, format="gray").side_data
     try:
         return turn_by_matrix(np.frombuffer(attached["DISPLAYMATRIX"], np.int32))
@@ -83,7 +97,7 @@ def display_size(frame: av.VideoFrame, stream: av.VideoStream, turn: Turn) -> tu
 
 
 def check_request(min_size: tuple[int, int] | None, channels: int) -> None:
-    """Refuse what cannot be delivered.
+    """Check the arguments that all ways to read a video share.
 
     Raises:
         ConfigError: if `min_size` or `channels` is impossible.
@@ -97,14 +111,13 @@ def check_request(min_size: tuple[int, int] | None, channels: int) -> None:
 class Converter:
     """Turns the frames of one stream to pixels. Not safe to share between threads.
 
-    The colour matrix and range are those the file names; one that names none is taken as players do: BT.709
-    if it is larger than standard definition, else BT.601, limited range. Transparent pixels are laid on
-    white, as `decode_frame` does. High dynamic range is brought down by `tone.to_standard_range`. Interlaced
-    pictures stay as they are.
+    Colour matrix and range are those named in the file; if it names none, they are guessed as players do: BT.709 above
+    standard definition, else BT.601, limited range. Transparent pixels are laid on white, as `decode_frame` does. High
+    dynamic range is converted by `to_standard_range`. Interlaced pictures stay as they are.
     """
 
     def __init__(self, name: str, stream: av.VideoStream, min_size: tuple[int, int] | None, channels: int) -> None:
-        """Prepare; `name` is the file's for messages, `min_size` and `channels` are as in `open_video`."""
+        """Prepare; `name` is the file's, for messages; `min_size` and `channels` are as in `open_video`."""
         self._name = name
         self._stream = stream
         self._min_size = min_size
@@ -139,7 +152,7 @@ class Converter:
             raw = ((raw[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
         upright = self._turn.apply(raw)
         if self._channels == 1:
-            # The luma of decode_frame, so that a model of grey frames meets the same greys.
+            # The same luma as decode_frame has.
             upright = np.array(Image.fromarray(upright).convert("L"))[..., None]
         return upright
 
@@ -159,13 +172,16 @@ class Converter:
         return (width, height) if self._turn.swap else (height, width)
 
     def _build(self, frame: av.VideoFrame, height: int, width: int, target: str) -> None:
-        """A filter graph of one scaler. The scaler is asked for each thing by name: PyAV's own differ by version."""
+        """A filter graph of one scaler with explicit options: the defaults of PyAV's own scaler differ by version."""
         same = (frame.height, frame.width) == (height, width)
-        # Area averaging shrinks without jags, like the resizing that follows; it rounds down if not told otherwise.
+        # Area averaging shrinks without aliasing, like the resizing that follows; by default it rounds down.
         options = f"{width}:{height}:flags=" + ("bicubic" if same else "area+accurate_rnd")
         if not frame.format.is_rgb:
             full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
-            options += f":in_color_matrix={_matrix(frame)}:in_range={'pc' if full else 'tv'}:out_range=pc"
+            # Where the file names no matrix, it is guessed as players do.
+            guess = "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
+            matrix = _MATRICES.get(int(frame.colorspace), guess)
+            options += f":in_color_matrix={matrix}:in_range={'pc' if full else 'tv'}:out_range=pc"
         graph = av.filter.Graph()
         entry = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=self._stream.time_base
@@ -178,7 +194,56 @@ class Converter:
         self._graph, self._entry, self._exit = graph, entry, leave
 
 
-def _matrix(frame: av.VideoFrame) -> str:
-    """The name of the frame's colour matrix, guessed as players do where the file names none."""
-    guess = "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
-    return _MATRICES.get(int(frame.colorspace), guess)
+def to_standard_range(pixels: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
+    """Convert BT.2100 pixels (high dynamic range) to what an SDR screen would show.
+
+    Decodes (BT.2100), converts BT.2020 to BT.709 primaries (BT.2407, clipped), compresses highlights by an extended
+    Reinhard curve above a knee on the largest channel, which keeps hues, and encodes as sRGB. FFmpeg's own way
+    (zscale) is missing from PyAV's builds, and in NumPy the pixels are the same on every machine.
+
+    Args:
+        pixels: `(H, W, 3) uint16` RGB, full range.
+        transfer: `PQ` or `HLG`.
+
+    Returns:
+        `(H, W, 3) uint8` RGB.
+    """
+    light = _decoding(transfer)[pixels]
+    if transfer == HLG:
+        # The display's part of the system gamma, 1.2 at 1000 cd/m2.
+        luma = np.maximum(light @ _BT2020_LUMA, 1e-6)
+        light *= (luma**0.2)[..., None] * (PEAK_NITS / WHITE_NITS)
+    light = np.clip(light @ _BT2020_TO_BT709.T, 0, PEAK_NITS / WHITE_NITS).astype(np.float32)
+    brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
+    light *= _bend(brightest) / brightest
+    codes: NDArray[np.uint8] = _encoding()[np.clip(light * 4095 + 0.5, 0, 4095).astype(np.uint16)]
+    return codes
+
+
+def _bend(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Identity below the knee, then smoothly up to 1 at the peak."""
+    room = 1 - _KNEE
+    peak = (PEAK_NITS / WHITE_NITS - _KNEE) / room
+    over = np.maximum(light - _KNEE, 0) / room
+    bent: NDArray[np.float32] = np.minimum(light, _KNEE) + room * over * (1 + over / peak**2) / (1 + over)
+    return bent
+
+
+@cache
+def _decoding(transfer: int) -> NDArray[np.float32]:
+    """`(65536,)`: light of each code; 1 is diffuse white for PQ, and the scene's peak for HLG."""
+    code = np.arange(65536) / 65535
+    if transfer == PQ:
+        power = code ** (32 / 2523)
+        nits = 10000 * (np.maximum(power - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * power)) ** (16384 / 2610)
+        return (nits / WHITE_NITS).astype(np.float32)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12).astype(np.float32)
+
+
+@cache
+def _encoding() -> NDArray[np.uint8]:
+    """`(4096,)`: sRGB code of each light from 0 to 1."""
+    light = np.arange(4096) / 4095
+    code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray(np.round(255 * code), dtype=np.uint8)

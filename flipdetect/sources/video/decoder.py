@@ -1,4 +1,4 @@
-"""All frames of a stream from its beginning, in presentation order, and an account of what was lost."""
+"""All frames of a stream in presentation order, and an account of what was lost."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from av.container import InputContainer
 
 from flipdetect.sources.video.container import clock_of, expected_end
 
-# Damage on a disk rarely spans more reads than this; a file that only ever fails must end.
+# Damage on a disk rarely spans more reads than this; a file that always fails must end.
 _FAILED_READS = 16
-# Containers round durations and count edits differently: only a clear shortfall is worth a word.
+# Containers round durations and count edits differently: only a clear shortfall is reported.
 _SHORTFALL_S = 0.5
 
 
 class Decoding:
-    """Decodes whatever can be decoded. Damaged packets and frames are passed over and counted.
+    """Decodes everything that can be decoded; skips and counts damaged packets and frames.
 
     Attributes:
         clock: repairs and counts time stamps.
@@ -26,7 +26,7 @@ class Decoding:
     """
 
     def __init__(self, container: InputContainer, stream: av.VideoStream) -> None:
-        """Take over a container that was opened and not read from."""
+        """Take over a container that has been opened and not read from."""
         self._container = container
         self._stream = stream
         self._expected = expected_end(container, stream)
@@ -41,27 +41,26 @@ class Decoding:
         """(number, seconds of playback, frame) of each frame that can be shown."""
         for packet in self._packets():
             try:
-                # None flushes: the decoder holds frames back to bring them into order.
+                # None flushes the frames that the decoder holds back to put them in order.
                 frames = self._stream.codec_context.decode(packet) if packet is None else packet.decode()
             except av.FFmpegError:
                 self.failures += 1
                 continue
             for frame in frames:
-                if isinstance(frame, av.VideoFrame):
-                    yield from self._judged(frame)
+                if not isinstance(frame, av.VideoFrame):
+                    continue
+                # A file without presentation stamps (AVI) has decoding stamps, which come in the same order.
+                time = self.clock.tick(frame.pts if frame.pts is not None else frame.dts)
+                self._end = time + duration_of(frame, self.clock.step)
+                self.index += 1
+                if frame.is_corrupt:
+                    self.failures += 1
+                else:
+                    yield self.index - 1, time, frame
         self.ended = True
 
-    def _judged(self, frame: av.VideoFrame) -> Iterator[tuple[int, float, av.VideoFrame]]:
-        time = self.clock.tick(stamp_of(frame))
-        self._end = time + duration_of(frame, self.clock.step)
-        self.index += 1
-        if frame.is_corrupt:
-            self.failures += 1
-        else:
-            yield self.index - 1, time, frame
-
     def _packets(self) -> Iterator[av.Packet[av.VideoStream] | None]:
-        """Packets until the end; a read error is passed over as long as something still comes."""
+        """Packets until the end; a read error is skipped as long as more packets follow."""
         failed = 0
         while failed < _FAILED_READS:
             try:
@@ -76,25 +75,18 @@ class Decoding:
         yield None
 
     def lost(self) -> str:
-        """What could not be shown, as part of a sentence; empty if nothing is known to be missing."""
+        """What could not be decoded, as part of a sentence; empty if nothing is known to be missing."""
         parts = []
-        if self.ended and self._falls_short():
+        expected = self._expected or 0.0
+        if self.ended and expected - self._end > max(_SHORTFALL_S, 2 * self.clock.step):
             why = f" ({self._broke})" if self._broke else ""
-            parts.append(f"it breaks off at {self._end:.1f} s of {self._expected:.1f} s{why}")
+            parts.append(f"it breaks off at {self._end:.1f} s of {expected:.1f} s{why}")
         elif self._broke:
             parts.append(f"a part could not be read ({self._broke}), the last frame is at {self._end:.1f} s")
         if self.failures:
             noun = "frame or packet was" if self.failures == 1 else "frames or packets were"
             parts.append(f"{self.failures:,} {noun} damaged")
         return ", ".join(parts)
-
-    def _falls_short(self) -> bool:
-        return self._expected is not None and self._expected - self._end > max(_SHORTFALL_S, 2 * self.clock.step)
-
-
-def stamp_of(frame: av.VideoFrame) -> int | None:
-    """Presentation stamp; of a file that has none (AVI), the decoding stamp, which comes in the same order."""
-    return frame.pts if frame.pts is not None else frame.dts
 
 
 def duration_of(frame: av.VideoFrame, usual: float) -> float:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Self
 
 import av
@@ -16,15 +15,15 @@ from av.container import InputContainer
 
 from flipdetect.errors import ConfigError
 from flipdetect.sources.video.container import fail_to_decode, open_container, start_of
-from flipdetect.sources.video.continuing import Numbered, frames_from
 from flipdetect.sources.video.convert import Converter, check_request
 from flipdetect.sources.video.decoder import Decoding
 from flipdetect.sources.video.timestamps import Place, VideoFrame
 
-# Frames that wait to be taken, at least: little enough at full size (4K: 25 MB each).
 AHEAD = 4
-# Of small frames more may wait, of so many bytes in all: while a batch of them is scored, decoding goes on.
-AHEAD_MOST, AHEAD_BYTES = 64, 16_000_000
+"""Frames decoded ahead, at least: little memory even at full size (4K: 25 MB each)."""
+AHEAD_MOST = 64
+AHEAD_BYTES = 16_000_000
+"""More small frames are decoded ahead, up to so many and so many bytes: decoding continues while a batch is scored."""
 # Containers round time stamps, to a millisecond at worst.
 _TIME_TOLERANCE = 0.002
 
@@ -40,23 +39,21 @@ def open_video(
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
 
-    All frames are decoded, for they are predicted from each other; those that are not wanted are not converted.
-    `min_size` saves memory and the resizing that would follow rather than decoding time. CPU time per frame of an
-    H.264 file of 1920 x 1080 pixels and 19 Mbit/s (boxes moving under noise): 11 ms to decode, 12 ms with
-    conversion at full size, 13 ms with `min_size=(256, 256)`, 20 ms at full size and resized after.
-    FFmpeg's short cuts were tried and are not used: to skip the frames that no other needs
-    (`skip_frame=nonref`) loses count of the frames, to skip the loop filter gains a tenth at most and changes
-    pixels, and `lowres` exists for old codecs alone (MPEG-4, MJPEG; not H.264, HEVC, VP9, AV1).
+    All frames are decoded, because they are predicted from each other; only the requested ones are converted.
+    `min_size` saves memory and later resizing rather than decoding time. CPU time per frame of an H.264 file of
+    1920 x 1080 pixels and 19 Mbit/s: 11 ms to decode, 12 ms with conversion at full size, 13 ms with
+    `min_size=(256, 256)`, 20 ms at full size and resized afterwards. FFmpeg's shortcuts are not used: skipping frames
+    (`skip_frame=nonref`) loses the frame count, skipping the loop filter changes pixels and gains a tenth at most, and
+    `lowres` does not exist for H.264.
 
     Args:
         path: the file.
-        stride: every how many frames one is given, from the first.
-        rate_hz: frames per second to give, chosen by their times; at most all there are. Not with `stride`.
-        min_size: (height, width) in pixels, upright, that frames must still cover: larger ones are
-            shrunk, keeping their shape, to the smallest size that does. None: full size.
+        stride: return every so many frames, from the first.
+        rate_hz: frames per second to return, chosen by their times; at most all there are. Not with `stride`.
+        min_size: (height, width) in pixels, upright, that frames still cover: larger ones are shrunk, keeping their
+            shape, to the smallest size that does. None: full size.
         channels: 3 for RGB, 1 for grey.
-        place: begin with this frame, which an earlier reading with the same `stride` or `rate_hz` gave, and choose and
-            number frames as that would have gone on to; None: from the start.
+        place: begin with this frame of an earlier reading with the same `stride` or `rate_hz`; None: from the start.
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
@@ -69,41 +66,59 @@ def open_video(
     if rate_hz is not None and stride != 1:
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
     check_request(min_size, channels)
-    choice = _Choice(stride, rate_hz)
-    if place is not None:
-        choice.go_on(place)
-    return VideoReader(Path(path), choice, min_size, channels, place)
+    return VideoReader(Path(path), _chooser(stride, rate_hz, place), min_size, channels)
+
+
+def _chooser(stride: int, rate_hz: float | None, place: Place | None) -> Callable[[int, float], bool]:
+    """Whether to return the frame of a number and a time; to be asked once for each frame, in order."""
+    start = 0 if place is None else place.index
+    if rate_hz is None:
+        return lambda index, _: index >= start and index % stride == 0
+    first = None if place is None else place.first_s
+    taken = 0 if place is None else int((place.time_s - place.first_s) * rate_hz) - 1
+
+    def wants(index: int, time: float) -> bool:
+        nonlocal first, taken
+        if index < start:
+            return False
+        first = time if first is None else first
+        passed = time - first + _TIME_TOLERANCE
+        if passed < taken / rate_hz:
+            return False
+        # The next frame is due on the grid of the rate, however late this one came.
+        taken = max(taken, int(passed * rate_hz)) + 1
+        return True
+
+    return wants
 
 
 class VideoReader:
     """Frames of a video, once, in presentation order. Close it, or use it in `with`; closing twice is harmless.
 
-    A background thread decodes `AHEAD` frames ahead, up to `AHEAD_MOST` of small ones. It starts with the first frame
-    asked for, and is ended and joined by `close`, by the end of the file, by an error, when the reader is forgotten,
-    and when Python exits. Memory does not grow with the length. One thread at a time may iterate.
+    A background thread decodes `AHEAD` frames ahead, up to `AHEAD_MOST` small ones. It starts with the first frame
+    asked for, and is ended and joined by `close`, at the end of the file, by an error, when the reader is garbage
+    collected, and when Python exits. Memory does not grow with the length. One thread at a time may iterate.
 
-    Times are the file's presentation stamps less `start_s`, so that 0 is where a player starts: where
-    the first of the file's streams does. Pictures that set in after the sound do so at a time above 0.
-    What is wrong with stamps is repaired as `Clock` says.
+    Times are the file's presentation stamps minus `start_s`, so that 0 is where a player starts: at the start of the
+    first stream. Pictures that start after the sound do so at a time above 0. Wrong stamps are repaired, see `Clock`.
 
-    Damage raises nothing as long as one frame can be shown: see `decode_failures` and `lost`.
+    Damage raises no error as long as one frame can be decoded: see `decode_failures` and `lost`.
     """
 
     def __init__(
         self,
         path: Path,
-        choice: _Choice,
+        wants: Callable[[int, float], bool],
         min_size: tuple[int, int] | None,
         channels: int,
-        place: Place | None = None,
     ) -> None:
         """Open a file; called by `open_video`."""
         self.path = path
         container, stream = open_container(path)
         self.start_s = float(start_of(container, stream))
         converter = Converter(str(path), stream, min_size, channels)
-        self._work = _Work(path, container, stream, choice, converter, place)
-        # Called once: by close, when the reader is forgotten, or at exit. The thread knows only the work.
+        self._work = _Work(path, container, Decoding(container, stream), wants, converter)
+        # Called once: by close, when the reader is collected, or at exit. The thread knows only the work.
         self._finish = weakref.finalize(self, self._work.stop)
 
     @property
@@ -113,20 +128,20 @@ class VideoReader:
 
     @property
     def missing_times(self) -> int:
-        """Frames so far without a time stamp, which were put one usual step after the one before."""
+        """Frames so far without a time stamp, which were put one usual step after the previous one."""
         return self._work.decoding.clock.missing
 
     @property
     def repaired_times(self) -> int:
-        """Frames so far whose stamp repeated or fell back, which were put after the one before."""
+        """Frames so far whose stamp repeated or fell back, which were put after the previous one."""
         return self._work.decoding.clock.repeated + self._work.decoding.clock.jumps
 
     @property
     def lost(self) -> str:
-        """What of the file could not be shown, for the user ("it breaks off at 12.3 s of 20.0 s"); "" if nothing.
+        """What could not be decoded, for the user ("it breaks off at 12.3 s of 20.0 s"); "" if nothing.
 
-        Complete once the last frame was given. Some files do not say how long they should be (MPEG-TS, pictures
-        beside longer sound): that such a file was cut is not noticed.
+        Complete after the last frame. It is not noticed that a file was cut if the file does not contain its length
+        (MPEG-TS, pictures with longer sound).
         """
         return self._work.decoding.lost()
 
@@ -161,62 +176,28 @@ class VideoReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class _Choice:
-    """Which frames are wanted: every so many, or so many a second."""
-
-    def __init__(self, stride: int, rate_hz: float | None) -> None:
-        self._stride = stride
-        self._rate = rate_hz
-        self._taken = 0
-        self._first: float | None = None
-
-    def go_on(self, place: Place) -> None:
-        """Want the frame of a place, and then what would have come after it."""
-        self._first = place.first_s
-        # Whatever was taken before it, the frame itself sets when the next one is due; it must only not come too soon.
-        self._taken = int((place.time_s - place.first_s) * self._rate) - 1 if self._rate else 0
-
-    def wants(self, index: int, time: float) -> bool:
-        """Whether to give the frame of this number and time; to be asked once for each, in order."""
-        if self._rate is None:
-            return index % self._stride == 0
-        self._first = time if self._first is None else self._first
-        passed = time - self._first + _TIME_TOLERANCE
-        if passed < self._taken / self._rate:
-            return False
-        # The next frame is due on the grid of the rate, however late this one came.
-        self._taken = max(self._taken, int(passed * self._rate)) + 1
-        return True
-
-
 class _Work:
-    """What the thread does. It must not know the reader, or that would never be forgotten.
+    """The thread's work. It must not know the reader, or the reader would never be collected.
 
-    The two queues are of the kind whose `put` may interrupt itself, for the garbage collector may call
-    `stop` anywhere: even in this thread, in the middle of a `put`.
+    The garbage collector may call `stop` anywhere, even in this thread within a `put`: `SimpleQueue` allows it.
     """
 
     def __init__(
         self,
         path: Path,
         container: InputContainer,
-        stream: av.VideoStream,
-        choice: _Choice,
+        decoding: Decoding,
+        wants: Callable[[int, float], bool],
         converter: Converter,
-        place: Place | None,
     ) -> None:
-        self.decoding = Decoding(container, stream)
+        self.decoding = decoding
         self._path = path
-        self._stream = stream
-        self._place = place
         self._container = container
-        self._choice = choice
+        self._wants = wants
         self._converter = converter
         self._ready: SimpleQueue[VideoFrame | Exception | None] = SimpleQueue()
         # One permit for each frame that may still be put into `_ready`; False ends the work.
@@ -225,11 +206,11 @@ class _Work:
         self._thread: threading.Thread | None = None
 
     def take(self) -> VideoFrame | Exception | None:
-        """The next frame; or what went wrong; or None at the end."""
+        """The next frame; or an error; or None at the end."""
         if self._thread is None:
             for _ in range(AHEAD):
                 self._permits.put(True)
-            # A daemon, for Python waits for others before it calls what would stop this one.
+            # A daemon, because Python waits for other threads before it calls what would stop this one.
             self._thread = threading.Thread(target=self._run, name=f"decode {self._path.name}", daemon=True)
             self._thread.start()
         item = self._ready.get()
@@ -244,24 +225,24 @@ class _Work:
             self._container.close()
         elif self._thread is not threading.current_thread():
             self._thread.join()
-            self._ready = SimpleQueue()  # lets go of the frames that nobody took
+            self._ready = SimpleQueue()  # releases the frames that nobody took
 
     def _run(self) -> None:
         try:
             self._decode()
             self._ready.put(None)
-        except Exception as error:  # it is raised where the frames are taken
+        except Exception as error:  # raised where the frames are taken
             self._ready.put(error)
         finally:
             self._container.close()
 
     def _decode(self) -> None:
-        shown = given = 0
-        for index, time, frame in self._frames():
+        shown = returned = 0
+        for index, time, frame in self.decoding.frames():
             if self._stopped:
                 return
             shown += 1
-            if not self._choice.wants(index, time):
+            if not self._wants(index, time):
                 continue
             try:
                 image = self._converter.pixels(frame)
@@ -270,16 +251,10 @@ class _Work:
                 continue
             if not self._permits.get() or self._stopped:
                 return
-            if not given:
+            if not returned:
                 for _ in range(min(AHEAD_MOST, AHEAD_BYTES // image.nbytes) - AHEAD):
                     self._permits.put(True)
-            given += 1
+            returned += 1
             self._ready.put(VideoFrame(time, index, image))
         if not shown:
             fail_to_decode(self._path)
-
-    def _frames(self) -> Iterator[Numbered]:
-        if self._place is None:
-            return self.decoding.frames()
-        self.decoding, frames = frames_from(self._path, self._container, self._stream, self._place)
-        return frames

@@ -1,4 +1,4 @@
-"""Pick single frames of a video by their times, exactly."""
+"""Read single frames of a video by their times, exactly."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from flipdetect.sources.video.convert import Converter, check_request
 from flipdetect.sources.video.decoder import Decoding, duration_of
 from flipdetect.sources.video.timestamps import NUDGE_S, VideoFrame
 
-# A time written with three decimals still means the frame it was taken from.
-TOLERANCE_S = 0.51 * NUDGE_S
-# How far ahead it is first tried to decode rather than to jump; it grows where jumps lead back.
+# A time rounded to three decimals still means the same frame.
+_TOLERANCE_S = 0.51 * NUDGE_S
+# Up to so far ahead, decoding is tried before jumping; it grows where jumps lead back.
 _REACH_S = 1.0
-# How much earlier to look for a key frame when a jump led too late, as it may in MPEG-TS.
-EARLIER_S = (0.0, 2.0, 12.0)
+# How much earlier to look for a key frame when a jump led too far, as it may in MPEG-TS.
+_EARLIER_S = (0.0, 2.0, 12.0)
 
 _Timed = tuple[float, av.VideoFrame]
 
@@ -28,14 +28,14 @@ _Timed = tuple[float, av.VideoFrame]
 def frame_at(
     path: Path | str, times_s: Sequence[float], *, min_size: tuple[int, int] | None = None, channels: int = 3
 ) -> Iterator[VideoFrame]:
-    """The frames on show at given times, in the order given, decoded as they are asked for.
+    """The frames shown at given times, in the order given, decoded as they are asked for.
 
-    A time that `open_video` gave yields the very frame, also if written with three decimals. Others yield the
-    frame that a player would show; before the first, the first. Ascending times cost least: each jump goes
-    to the last key frame before, and from there the decoder works forward.
+    A time from `open_video` yields the same frame, even rounded to three decimals. Other times yield the frame that a
+    player would show; before the first frame, the first one. Ascending times cost least: each jump goes to the last key
+    frame before the time, and from there the decoder works forward.
 
-    Formats whose stamps may begin anew (MPEG-TS) or be absent (raw H.264) are read from the start
-    where a jump does not lead to a frame of exactly that time.
+    Formats whose stamps may restart (MPEG-TS) or be absent (raw H.264) are read from the start if a jump does not lead
+    to a frame of exactly that time.
 
     Args:
         path: the file.
@@ -47,8 +47,8 @@ def frame_at(
         frames, whose `time_s` is their own and whose `index` is -1.
 
     Raises:
-        ConfigError: if a time is negative or no number, or another argument is impossible. At once.
-        FrameError: as `open_video`, or if a time lies beyond the end. On the way.
+        ConfigError: if a time is negative or no number, or another argument is impossible. Immediately.
+        FrameError: as `open_video`, or if a time is beyond the end. While iterating.
     """
     check_request(min_size, channels)
     wrong = [time for time in times_s if not (math.isfinite(time) and time >= 0)]
@@ -70,7 +70,7 @@ def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None,
         return
     except _UnsureError:
         pass
-    # From the start, and again from the start for each time that lies before the one before it.
+    # From the start, and again for each time that is earlier than the previous one.
     while done < len(times):
         with opened(path) as (container, stream):
             cursor = _Cursor(path, container, stream, jumps=False)
@@ -82,11 +82,11 @@ def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None,
 
 
 class _UnsureError(Exception):
-    """A jump cannot be trusted to have led to the right frame."""
+    """A jump may have led to the wrong frame."""
 
 
 class _Cursor:
-    """A place in a stream: the frame on show and the one that follows it."""
+    """A place in a stream: the frame shown there, and the next one."""
 
     def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, *, jumps: bool = True) -> None:
         self._path = path
@@ -102,15 +102,15 @@ class _Cursor:
         self._frames = self._from_here(sure=True)
 
     def is_ahead(self, time: float) -> bool:
-        """Whether a time can be reached by decoding on."""
-        return self._now is None or time + TOLERANCE_S >= self._now[0]
+        """Whether a time can be reached by decoding forward."""
+        return self._now is None or time + _TOLERANCE_S >= self._now[0]
 
     def move(self, time: float) -> _Timed:
-        """The frame on show at a time.
+        """The frame shown at a time.
 
         Raises:
-            FrameError: if the time lies beyond the end.
-            _UnsureError: if stamps cannot be trusted to name that frame.
+            FrameError: if the time is beyond the end.
+            _UnsureError: if stamps do not identify that frame.
         """
         if not self._placed:
             if self._jumps and time > self._reach:
@@ -123,22 +123,19 @@ class _Cursor:
             place = self._next[0]
             self._jump(time)
             if self._next is not None and self._next[0] <= place:
-                # No key frame lay between: decoding on would have been cheaper.
+                # There was no key frame in between: decoding forward would have been cheaper.
                 self._reach = 2 * (time - place)
         self._placed = True
-        while self._next is not None and self._next[0] <= time + TOLERANCE_S:
+        while self._next is not None and self._next[0] <= time + _TOLERANCE_S:
             self._step()
-        return self._shown(time)
-
-    def _shown(self, time: float) -> _Timed:
         shown = self._now or self._next
         if shown is None:
             fail_to_decode(self._path)
-        if self._must_match and abs(shown[0] - time) > TOLERANCE_S:
+        if self._must_match and abs(shown[0] - time) > _TOLERANCE_S:
             raise _UnsureError
         if self._next is None:
             end = shown[0] + duration_of(shown[1], self._clock.step)
-            if time > end + TOLERANCE_S:
+            if time > end + _TOLERANCE_S:
                 raise FrameError(
                     f"{self._path}: there is no frame at {time:.3f} s, its last one ends at {end:.3f} s; "
                     "ask for times before that"
@@ -150,7 +147,7 @@ class _Cursor:
 
     def _jump(self, time: float) -> None:
         """Go to a key frame at or before `time`."""
-        for earlier in EARLIER_S:
+        for earlier in _EARLIER_S:
             target = max(time - earlier, 0.0)
             try:
                 self._container.seek(self._clock.stamp(target), stream=self._stream, backward=True)
@@ -158,7 +155,7 @@ class _Cursor:
                 raise _UnsureError from error
             self._frames = self._from_here(sure=target == 0.0)
             self._now, self._next = None, next(self._frames, None)
-            if self._next is not None and (self._next[0] <= time + TOLERANCE_S or target == 0.0):
+            if self._next is not None and (self._next[0] <= time + _TOLERANCE_S or target == 0.0):
                 return
         raise _UnsureError
 
@@ -170,20 +167,19 @@ class _Cursor:
 def _frames_from_here(
     container: InputContainer, stream: av.VideoStream, *, sure: bool, strict: bool
 ) -> Iterator[_Timed]:
-    """(seconds, frame) from the container's present place on.
+    """(seconds, frame) from the container's present position on.
 
     Args:
         container: the file.
         stream: its pictures.
-        sure: whether the place is a good one; if not, frames count from the next key frame on. At the start of a
-            trimmed MP4 it is: the key frame that its first frames need is decoded, but not given.
-        strict: whether stamps must need no repair that depends on the frames before.
+        sure: whether frames can be used at once; if not, only from the next key frame on. At the start of a trimmed MP4
+            they can: the key frame that its first frames need is decoded, but not returned.
+        strict: whether stamps must need no repair that depends on earlier frames.
 
     Raises:
         _UnsureError: if they do.
     """
-    # A new account each time, for its clock must know nothing of frames elsewhere.
-    decoding = Decoding(container, stream)
+    decoding = Decoding(container, stream)  # new after each jump: its clock must not know frames elsewhere
     for _, time, frame in decoding.frames():
         if strict and (decoding.clock.missing or decoding.clock.jumps):
             raise _UnsureError

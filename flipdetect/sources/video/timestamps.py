@@ -1,4 +1,4 @@
-"""When a frame is shown: time stamps of a file to seconds of playback, repaired where they cannot be."""
+"""When a frame is shown: time stamps become seconds of playback; impossible ones are repaired."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-# A stamp that lies further back than this begins a new count (files joined end to end); less is a bad stamp.
+# A stamp further back than this starts a new count (files joined end to end); a smaller step back is a bad stamp.
 JUMP_BACK_S = 0.5
-# How far behind the frame before it a frame with a bad stamp is put: less than any real distance, and more than
-# the half millisecond by which a time that was written with three decimals is off.
+# A frame with a bad stamp is put so far behind the previous one: less than any real distance, and more than the
+# rounding error of a time with three decimals.
 NUDGE_S = 0.001
 
 
@@ -22,7 +22,7 @@ class VideoFrame:
     Attributes:
         time_s: seconds from the start of playback; strictly increasing within a video.
         index: number of the frame in the file in presentation order, from 0, damaged frames included;
-            -1 if it was reached by a jump (`frame_at`), which does not count.
+            -1 if it was reached by a jump (`frame_at`).
         image: `(H, W, 3) uint8` RGB, or `(H, W, 1)` grey, upright, contiguous and writable.
     """
 
@@ -47,16 +47,16 @@ class Place:
 
 
 class Clock:
-    """Turns the presentation stamps of successive frames to seconds that only increase.
+    """Converts the presentation stamps of successive frames to strictly increasing seconds.
 
-    Variable frame rates need nothing of this. What is wrong is repaired and counted: a frame without a stamp
-    comes one step after the last; one with a stamp that is not later than the last is put 1 ms after it;
-    where stamps fall back by more than half a second, as where recordings were joined, time runs on.
+    Wrong stamps are repaired and counted: a frame without a stamp is put one step after the last; a frame whose stamp
+    is not later than the last is put 1 ms after it; where stamps fall back by more than half a second, as where
+    recordings were joined, time continues.
 
     Attributes:
         missing: frames without a stamp of their own.
         repeated: frames whose stamp was not later than the one before.
-        jumps: places where the stamps began anew.
+        jumps: places where the stamps restarted.
         last: seconds of the last frame, None before the first.
     """
 
@@ -65,7 +65,7 @@ class Clock:
 
         Args:
             time_base: seconds of one unit of the stamps.
-            start: seconds that playback starts with, in the file's own count.
+            start: stamp in seconds at the start of playback.
             step: usual seconds from a frame to the next.
         """
         self._time_base = time_base
@@ -83,7 +83,7 @@ class Clock:
         return self._step
 
     def seconds(self, stamp: int) -> float:
-        """Seconds of playback that a stamp means, unrepaired."""
+        """Seconds of playback of a stamp, not repaired."""
         return float(stamp * self._time_base - self._start)
 
     def stamp(self, seconds: float) -> int:
@@ -98,14 +98,12 @@ class Clock:
         else:
             time = self.seconds(stamp) + self._shift
             if self.last is not None and time <= self.last:
-                time = self._repair(time, self.last)
+                if self.last - time <= JUMP_BACK_S:
+                    self.repeated += 1
+                    time = self.last + NUDGE_S
+                else:
+                    self.jumps += 1
+                    self._shift += self.last + self._step - time
+                    time = self.last + self._step
         self.last = time
         return time
-
-    def _repair(self, time: float, last: float) -> float:
-        if last - time <= JUMP_BACK_S:
-            self.repeated += 1
-            return last + NUDGE_S
-        self.jumps += 1
-        self._shift += last + self._step - time
-        return last + self._step
