@@ -260,8 +260,7 @@ def write_results(study: optuna.Study, sweep: Sweep) -> str:
     write_csv(sweep.folder / TRIALS_FILE, columns, (["" if v is None else v for v in row] for row in rows))
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     if complete:
-        figure = plot_optimization_history(study, target_name=sweep.metric).get_figure(root=True)
-        assert figure is not None
+        figure: Any = plot_optimization_history(study, target_name=sweep.metric).figure
         figure.savefig(sweep.folder / HISTORY_FILE, dpi=120, bbox_inches="tight")
     complete.sort(key=lambda trial: trial.value or 0.0, reverse=sweep.direction == "maximize")
     shown = [[trial.number, trial.value, *(trial.params[name] for name in sweep.space)] for trial in complete[:10]]

@@ -1,0 +1,103 @@
+"""Fine-tuning across books, the tables of docs/research/synthetic-data.md and the sentence in README.
+
+For each ordered pair of books, each model and each seed, three models are tested on the second book: the pretrained
+one, the pretrained one fine-tuned on the first book, and one trained from scratch on it. Validation videos are taken
+from the first book. Results are kept in a CSV file; a finished run is not repeated.
+
+    python scripts/research/finetune_across_books.py --data frames/ --models efficientnet_lite0 --seeds 0 1 2
+"""
+
+import argparse
+import csv
+import statistics
+import tempfile
+from dataclasses import replace
+from itertools import permutations, product
+from pathlib import Path
+
+from tabulate import tabulate
+
+from flipdetect.cli.lightning_cli import TrainCLI
+from flipdetect.cli.messages import hush_libraries, set_up_logging
+from flipdetect.data.index import index_frames
+from flipdetect.data.split_file import write_split
+from flipdetect.data.splits import split_records
+from flipdetect.records import ClassNames
+from flipdetect.tasks.fit import fit_and_test
+
+CONFIGS = {
+    "efficientnet_lite0": ("finetune.yaml", "efficientnet.yaml"),
+    "tiny_cnn": ("finetune_tiny.yaml", "tiny_cnn.yaml"),
+}
+"""Of fine-tuning, and of training from scratch."""
+STARTS = ("pretrained", "fine-tuned", "scratch")
+METRICS = ("auroc", "f1", "f1_at_0.5", "threshold")
+KEYS = ("model", "start", "train", "test", "seed")
+
+
+def run(key: tuple[str, ...], options: argparse.Namespace) -> list[str]:
+    """Train and test once; returns the metrics."""
+    model, start, train, test, seed = key
+    frames = index_frames(options.data, classes=ClassNames(), check=False).records
+    book = [record for record in frames if record.source == train]
+    held_out = [record for record in frames if record.source == test]
+    with tempfile.TemporaryDirectory() as folder:
+        share = 0.15 if start == "scratch" else 0.2
+        split = split_records(book, classes=ClassNames(), val_fraction=share, test_fraction=0, seed=int(seed))
+        sides = (*split.sides, *["test"] * len(held_out))
+        split = replace(split, records=(*split.records, *held_out), sides=sides)
+        write_split(split, Path(folder) / "splits.csv", options.data)
+        config = Path("configs") / CONFIGS[model][start == "scratch"]
+        cli = TrainCLI([
+            "--config", str(config), f"--seed_everything={seed}", f"--data.root={options.data}",
+            f"--data.split_file={folder}/splits.csv", "--trainer.enable_model_summary=false",
+            '--trainer.logger=[{"class_path": "flipdetect.callbacks.ResumableCSVLogger", '
+            f'"init_args": {{"save_dir": "{folder}", "name": "run"}}}}]',
+            *([f"--{pair}" for pair in options.override] if start == "fine-tuned" else []),
+            *(["--data.mix_in=null"] if start == "pretrained" else []),
+        ])  # fmt: skip
+        if start == "pretrained":
+            found = cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)[0]
+        else:
+            found = fit_and_test(cli.trainer, cli.model, cli.datamodule)
+    return [f"{found[f'test_{name}']:.6f}" for name in METRICS]
+
+
+def main() -> None:
+    """Make all runs that have no result yet, and print means and standard deviations over the seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="frames with a labels.csv that names sources")
+    parser.add_argument("--sources", nargs="+", required=True, help="the books, such as A D")
+    parser.add_argument("--models", nargs="+", choices=tuple(CONFIGS), default=list(CONFIGS))
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--seeds", nargs="+", default=["0", "1", "2"])
+    parser.add_argument("--override", nargs="+", default=[], metavar="KEY=VALUE", help="for fine-tuning")
+    parser.add_argument("--results", type=Path, default=Path("logs/finetune_across_books.csv"))
+    options = parser.parse_args()
+    set_up_logging()
+    hush_libraries()
+    results: dict[tuple[str, ...], list[str]] = {}
+    if options.results.is_file():
+        with options.results.open(newline="") as file:
+            results = {tuple(row[: len(KEYS)]): row[len(KEYS) :] for row in list(csv.reader(file))[1:]}
+    groups: dict[tuple[str, ...], list[list[str]]] = {}
+    for model, start, (train, test), seed in product(
+        options.models, options.starts, permutations(options.sources, 2), options.seeds
+    ):
+        key = (model, start, train, test, seed)
+        if key not in results:
+            results[key] = run(key, options)
+            options.results.parent.mkdir(parents=True, exist_ok=True)
+            with options.results.open("w", newline="") as file:
+                csv.writer(file).writerows([(*KEYS, *METRICS), *((*k, *values) for k, values in results.items())])
+        groups.setdefault((model, start, f"{train} -> {test}"), []).append(results[key])
+    rows = []
+    for key, runs in groups.items():
+        columns = [[float(value) for value in column] for column in zip(*runs, strict=True)]
+        deviations = [statistics.stdev(column) if len(column) > 1 else 0.0 for column in columns]
+        rows.append((*key, *(f"{statistics.mean(c):.3f} ± {d:.3f}" for c, d in zip(columns, deviations, strict=True))))
+    print(tabulate(rows, headers=("model", "start", "books", *METRICS)))
+
+
+if __name__ == "__main__":
+    main()

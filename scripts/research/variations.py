@@ -1,0 +1,95 @@
+"""Train variations of a configuration with several seeds: ablation and seed spread in docs/research/synthetic-data.md.
+
+Finished trainings are not repeated, and an interrupted one continues. AUROC is compared, since it depends on no
+threshold; differences below the spread of the seeds mean nothing. Without --spec, the configuration itself is trained.
+
+    python scripts/research/variations.py --config configs/tiny_cnn.yaml --seeds 0 1 2 --data frames/
+    python scripts/research/variations.py --config configs/tiny_cnn.yaml --seeds 0 --data frames/ \
+        --spec scripts/research/ablation.yaml --override trainer.max_epochs=8
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+from tabulate import tabulate
+
+from flipdetect.cli import train
+from flipdetect.cli.lightning_cli import resolve_config
+from flipdetect.cli.messages import hush_libraries, set_up_logging
+from flipdetect.evaluation.evaluate import evaluate_folder
+from flipdetect.evaluation.study import Training, full_key, override_arguments, run_metrics, run_training, with_values
+from flipdetect.inference.torch_model import load_torch_model
+
+OWN_METRICS = ("val_f1", "test_f1", "val_auroc", "test_auroc")
+RENDER = "data.embedded.render."
+
+
+def without(transforms: list, names: list[str]) -> list:
+    """A list of augmentations without some classes, those inside a OneOf included."""
+    kept = []
+    for entry in transforms:
+        if entry["class_path"].rpartition(".")[2] in names:
+            continue
+        arguments = dict(entry.get("init_args") or {})
+        if arguments.get("transforms"):
+            arguments["transforms"] = without(arguments["transforms"], names)
+            if not arguments["transforms"]:
+                continue
+        kept.append({**entry, "init_args": arguments})
+    return kept
+
+
+def vary(base: dict, name: str, entry: dict) -> dict:
+    """The configuration of a variation: values set, augmentations removed, a data set of its own if it is rendered."""
+    values = {full_key(key, base): value for key, value in (entry.get("set") or {}).items()}
+    if any(key.startswith(RENDER) for key in values):
+        root = f"{base['data']['root']}-{name.replace(' ', '_')}"
+        values |= {"data.root": root, "data.embedded.root": root}
+    config = with_values(base, values)
+    if entry.get("remove"):
+        config["data"]["augment"] = without(config["data"]["augment"], entry["remove"])
+    return config
+
+
+def main() -> None:
+    """Train and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", nargs="+", required=True)
+    parser.add_argument("--override", nargs="+", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--spec", type=Path, help="YAML file of variations")
+    parser.add_argument("--only", nargs="+", help="of the variations")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", type=Path, nargs="+", default=[], help="further labelled frames to evaluate on")
+    parser.add_argument("--study", type=Path, default=Path("runs/variations"))
+    options = parser.parse_args()
+    set_up_logging()
+    hush_libraries()
+    base = resolve_config(override_arguments(options.config, options.override))
+    entries = yaml.safe_load(options.spec.read_text("utf-8"))["variations"] if options.spec else {}
+    configs = {"base": base} | {
+        name: vary(base, name, entry) for name, entry in entries.items() if not options.only or name in options.only
+    }
+    rows, means = [], {}
+    for name, config in configs.items():
+        runs = []
+        for seed in options.seeds:
+            training = Training(f"{name} seed {seed}", with_values(config, {"seed_everything": seed}))
+            run = run_training(training, options.study, train.main)
+            metrics = {key: run_metrics(run).get(key, float("nan")) for key in OWN_METRICS}
+            model = load_torch_model(run / "best.ckpt")
+            for folder in options.data:
+                found = evaluate_folder(model, folder).metrics
+                metrics |= {f"{folder.name}: {key}": found[key] for key in ("f1", "auroc")}
+            runs.append(metrics)
+            rows.append([f"{name}, seed {seed}", *metrics.values()])
+        means[name] = {key: sum(run[key] for run in runs) / len(runs) for key in runs[0]}
+        spread = {key: max(run[key] for run in runs) - min(run[key] for run in runs) for key in runs[0]}
+        change = {key: value - means["base"][key] for key, value in means[name].items()}
+        rows += [[f"{name}, {kind}", *each.values()] for kind, each in
+                 (("mean", means[name]), ("spread", spread), ("less base", change))]  # fmt: skip
+    print(tabulate(rows, headers=["", *means["base"]], floatfmt=".3f"))
+
+
+if __name__ == "__main__":
+    main()
