@@ -212,8 +212,8 @@ def _fit_films(weights: Path) -> None:
             "--checkpoint-path", weights, "--output", scores[-1],
         )  # fmt: skip
     _python(
-        "scripts/evaluate_events.py", "--fit-predictions", *scores, "--fit-truth", *truths, "--predictions", *scores,
-        "--truth", *truths, "--threshold", threshold, "--save-parameters", settings,
+        "scripts/research/evaluate_films.py", "turns", "--fit", *scores, "--fit-truth", *truths,
+        "--predictions", *scores, "--truth", *truths, "--threshold", threshold, "--save", settings,
     )  # fmt: skip
     _adjust(settings)
 

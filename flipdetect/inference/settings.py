@@ -138,7 +138,7 @@ def read_event_settings(path: Path) -> EventSettings:
 
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"{path} has more than {MOST_BYTES} bytes; give a file that evaluate_events.py wrote")
+            raise ConfigError(f"{path} has more than {MOST_BYTES} bytes; give the .events.yaml of a model")
         return EventSettings.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"event settings {path} cannot be read: {error}") from error
