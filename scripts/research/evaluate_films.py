@@ -44,8 +44,8 @@ from flipdetect.metrics.event import event_figures, pooled
 from flipdetect.outputs.predictions import read_predictions
 from flipdetect.sources.video import open_video
 
-Turn = namedtuple("Turn", "start_s peak_s end_s")  # noqa: PYI024 - untyped
-Recording = namedtuple("Recording", "name frames turns")  # noqa: PYI024
+Turn = namedtuple("Turn", "start_s peak_s end_s")
+Recording = namedtuple("Recording", "name frames turns")
 HEADERS = ("true", "found", "count off", "precision", "recall", "F1", "F1 both ends")
 USUAL = {"frame differencing": 8.0, "PySceneDetect content": 27.0, "PySceneDetect adaptive": 3.0}
 PAUSE_S, SCENE_S, LEAST_CONTENT = 0.3, 0.6, 15.0

@@ -62,7 +62,6 @@ def measure(root, frames):
     pools = [(Pool(split.train, "video"), len(split.train))]
     timed("balanced epoch", lambda: list(DrawSampler(places, pools, **alone)))
     timed("paired epoch", lambda: list(PairSampler(places, split.train, epoch_frames=None, **alone)))
-    del index, split
     gc.collect()
     tracemalloc.start()
     kept = index_frames(root, classes=CLASSES, check=False)
