@@ -7,10 +7,9 @@ from flipdetect.callbacks.images import AugmentedBatch, EvaluationCurves, Eviden
 from flipdetect.callbacks.mlflow import MlflowArtifacts
 from flipdetect.callbacks.progress import ProgressBar
 from flipdetect.callbacks.provenance import Provenance
-from flipdetect.callbacks.rehearsal_check import RehearsalCheck
 from flipdetect.callbacks.report import RunReport
 from flipdetect.callbacks.resume import EpochSeed, InterruptCheckpoint, ResumableCSVLogger
-from flipdetect.callbacks.summary import TrainingSummary
+from flipdetect.callbacks.summary import RehearsalCheck, TrainingSummary
 
 __all__ = [
     "AugmentedBatch",

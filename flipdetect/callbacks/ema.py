@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: steadier than the weights of any one step, and what is kept."""
+"""An exponential moving average of the weights (EMA), which is validated and saved instead of the latest weights."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from flipdetect.errors import ConfigError
 class AveragedWeights(WeightAveraging):
     """Averages the weights after every step (Polyak and Juditsky, 1992), batch-norm statistics included.
 
-    Validation judges the average, checkpoints hold it as the model (and, to go on from, the weights of the moment
-    beside it), and it is what remains after training. Early on the average is short, so that it does not drag the
-    first, random weights along: step t decays it by min(decay, (1 + t) / (10 + t)).
+    Validation uses the average, checkpoints store it as the model (and the current weights, to resume from), and it is
+    the model after training. Early averages are short, so that the first, random weights do not stay in them: step t
+    uses the decay min(decay, (1 + t) / (10 + t)).
 
-    Lightning's callback, which this one extends, would average the decision threshold, too, which is chosen anew after
-    each validation and no weight, and would bring back the weights of the moment for a test after training.
+    Lightning's callback, which this one extends, would also average the decision threshold, which is not a weight, and
+    would restore the current weights for a test after training.
 
-    To be listed before callbacks that look at the model in validation.
+    List it before callbacks that use the model in validation.
 
     Args:
-        decay: of the average per step, 0 to below 1. It reaches back about 1 / (1 - decay) steps; a few epochs are
-            right.
+        decay: per step, 0 to below 1: the average spans about 1 / (1 - decay) steps. A few epochs work well.
 
     Raises:
-        ConfigError: if the decay cannot work.
+        ConfigError: if the decay is impossible.
     """
 
     def __init__(self, decay: float = 0.995) -> None:
@@ -40,24 +39,24 @@ class AveragedWeights(WeightAveraging):
         self._swapped = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Bring the average to the module's device, which the module has reached by now."""
+        """Move the average to the module's device, which is known by now."""
         assert self._average_model is not None
         self._average_model.to(pl_module.device)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the average in the module's place."""
+        """Swap the average in."""
         self._share_buffers(pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
         self._swapped = self._average_model is not None
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the weights of the moment back."""
+        """Swap the current weights back."""
         self._share_buffers(pl_module)
         super().on_validation_epoch_end(trainer, pl_module)
         self._swapped = False
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Put the weights of the moment back, before another callback saves them."""
+        """Swap the current weights back, before another callback saves them."""
         if self._swapped:
             self.on_validation_epoch_end(trainer, pl_module)
 
@@ -67,7 +66,7 @@ class AveragedWeights(WeightAveraging):
         super().on_train_end(trainer, pl_module)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Forget the average: a validation or test after the fit is about the weights that it loads."""
+        """Drop the average: a validation or test after the fit uses the weights that it loads."""
         if stage == "fit":
             self._average_model = None
             self._latest_update_step = 0
@@ -75,7 +74,7 @@ class AveragedWeights(WeightAveraging):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Make the average the checkpoint's model, and keep the weights of the moment beside it."""
+        """Store the average as the checkpoint's model, and the current weights separately."""
         if self._average_model is not None:
             self._share_buffers(pl_module)
             super().on_save_checkpoint(trainer, pl_module, checkpoint)
@@ -83,21 +82,21 @@ class AveragedWeights(WeightAveraging):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Restore both if a fit goes on; else the model of the checkpoint, the average, is what is wanted."""
+        """Restore both if a fit is resumed; otherwise the average, the checkpoint's model, is used."""
         if self._average_model is not None:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def _share_buffers(self, pl_module: pl.LightningModule) -> None:
-        """Give the average the module's own buffers, such as the threshold; those of its layers are averaged."""
+        """Copy the module's own buffers, such as the threshold, to the average; those of its layers are averaged."""
         if self._average_model is not None:
             for name, buffer in pl_module.named_buffers(recurse=False):
                 self._average_model.module.get_buffer(name).copy_(buffer)
 
 
 def _decayed(decay: float, average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-    """A step of the average; `steps` were averaged before. Without a loop over the host, which a GPU would wait for."""
+    """One step of the average, after `steps` others. Without a transfer to the host, which a GPU would wait for."""
     if not isinstance(steps, Tensor):
         steps = average.new_tensor(steps)
     kept = ((1 + steps) / (10 + steps)).clamp(max=decay)
-    # In this form what does not change, such as a frozen weight, keeps its value to the bit.
+    # In this form, what does not change (a frozen weight) stays bit-identical.
     return average + (current - average) * (1 - kept)

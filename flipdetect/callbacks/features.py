@@ -1,4 +1,4 @@
-"""Train on what the frozen stages of a backbone make of frames, computed once: see `flipdetect.data.features`."""
+"""Train on cached outputs of the frozen stages of a backbone: see `flipdetect.data.features`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class CachedFeatures(Callback):
-    """Runs the stages that `BackboneFreezing` keeps frozen once over each copy of a frame, and trains on the results.
+    """Runs the stages that `BackboneFreezing` freezes once over each copy of a frame, and trains on their outputs.
 
-    An epoch then costs what the rest of the network costs, seconds for a head. Features are kept in `data.cache_dir`
-    and found again as long as frames, augmentation, seed and frozen weights are the same. Validation during the fit
-    reads features, too; the tests after it run the whole network on frames.
+    An epoch then runs only the rest of the network: seconds for a head. Features are stored in `data.cache_dir` and
+    reused while frames, augmentation, seed and frozen weights stay the same. Validation during the fit uses features,
+    too; the evaluation after it runs the whole network on frames.
 
     Args:
-        copies: of each training frame. An epoch sees one of them, by chance. More copies are more variety and cost as
-            much time and room each.
-        plain: whether the first copy is the frame as it is; the others are augmented. Of rendered frames, better none
-            is: what is learnt from frames as they were rendered holds less for photographs.
+        copies: of each training frame; an epoch uses a random one of them. More copies give more variety, and each
+            takes the same time and disk space.
+        plain: whether the first copy is the frame without augmentation. Better false for rendered frames: what is
+            learnt from frames as rendered transfers less to photographs.
 
     Raises:
         ConfigError: if `copies` is below 1.
@@ -49,7 +49,7 @@ class CachedFeatures(Callback):
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Have the data module hand out features from now on.
+        """Make the data module return features from now on.
 
         Raises:
             ConfigError: if nothing is frozen for the whole training, or several processes train.
@@ -60,7 +60,7 @@ class CachedFeatures(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         stages = _frozen_stages(trainer, module)
         if trainer.world_size > 1:
-            raise ConfigError("CachedFeatures trains in one process, which takes seconds; set trainer.devices to 1")
+            raise ConfigError("CachedFeatures trains in one process, which takes seconds; set trainer.devices: 1")
         folder = data.cache_dir
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="flipdetect-features-")
@@ -72,7 +72,7 @@ class CachedFeatures(Callback):
 
         def encode(frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
             if not training and module.model.mirrored:
-                return frames  # a score is the mean of a frame's and its mirror image's
+                return frames  # a score is the mean over a frame and its mirror image
             return encode_frames(
                 frames,
                 lambda images: _encode(trainer, module, stages, images, exact=not training),
@@ -86,7 +86,7 @@ class CachedFeatures(Callback):
         data.encode = encode
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Have it hand out frames again."""
+        """Make it return frames again."""
         if stage == "fit":
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             data.encode = None
@@ -98,19 +98,19 @@ def _frozen_stages(trainer: pl.Trainer, module: Any) -> int:
     freezing = next((each for each in trainer.callbacks if isinstance(each, BackboneFreezing)), None)  # type: ignore[attr-defined]
     if freezing is None or freezing.unfreeze_at_epoch is not None or freezing.train_batch_norm:
         raise ConfigError(
-            "CachedFeatures needs stages that stay frozen: list flipdetect.callbacks.BackboneFreezing beside it, "
-            "without unfreeze_at_epoch and train_batch_norm. To unfreeze, start from its result without CachedFeatures"
+            "CachedFeatures needs stages that stay frozen: also list flipdetect.callbacks.BackboneFreezing, without "
+            "unfreeze_at_epoch and train_batch_norm. To unfreeze, start from its result without CachedFeatures"
         )
     if module.model.has_maps and not module.model.level_stages:
         raise ConfigError(
             f"CachedFeatures does not know the stages of {type(module.model).__name__}'s backbone, from which maps are "
-            "made; set model.evidence: none, or leave CachedFeatures out"
+            "made; set model.evidence: none, or remove CachedFeatures"
         )
     return freezing.frozen_stages(0, len(module.model.backbone_stages()))
 
 
 def _encode(trainer: pl.Trainer, module: Any, stages: int, images: Tensor, *, exact: bool) -> list[Tensor]:
-    """What the frozen stages make of frames (B, C, H, W); exact: in full precision, as inference runs."""
+    """Outputs of the frozen stages for frames (B, C, H, W); exact: in full precision, as in inference."""
     was_training = module.model.training
     module.model.eval()
     try:
@@ -125,7 +125,7 @@ def _encode(trainer: pl.Trainer, module: Any, stages: int, images: Tensor, *, ex
 
 
 def _digest(model: Any, stages: int) -> str:
-    """Of the weights of the first stages, and of which feature maps they hand on."""
+    """Of the weights of the first stages, and of which feature maps they output."""
     digest = hashlib.blake2b(f"{type(model).__name__} {stages} {model.level_stages}".encode(), digest_size=16)
     for stage in model.backbone_stages()[:stages]:
         for part in stage:

@@ -1,4 +1,4 @@
-"""Transfer learning: keep the backbone, or its first stages, as they are, for ever or for the first epochs."""
+"""Transfer learning: freeze the backbone or its first stages, for the whole training or for the first epochs."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ Part = list[nn.Module]
 
 
 class BackboneFreezing(Callback):
-    """Freezes stages of the backbone before training, and thaws them at their epochs.
+    """Freezes stages of the backbone before training, and unfreezes them at given epochs.
 
-    A frozen stage computes the same in training and afterwards: its weights do not learn, its batch norms normalise by
-    their running statistics and do not update them, dropout and stochastic depth are off. For models with
-    `backbone_stages` (see `flipdetect.models.base.FrameModel`). Layers of the backbone behind the last stage, such as
-    a convolution after the pooling, are frozen and thawed with it.
+    A frozen stage computes the same in training and in evaluation: its weights do not change, its batch norms use
+    their running statistics without updating them, dropout and stochastic depth are off. For models with
+    `backbone_stages` (see `flipdetect.models.base.FrameModel`). Layers of the backbone after the last stage, such as a
+    convolution after the pooling, belong to the last stage.
 
-    What is frozen depends on the epoch alone: a resumed run goes on as an uninterrupted one. The optimiser holds the
-    backbone's parameters from the start, with `backbone_lr`: thawing adds no parameter group, which a learning-rate
+    What is frozen depends on the epoch alone, so that a resumed run equals an uninterrupted one. The optimiser has the
+    backbone's parameters from the start, with `backbone_lr`: unfreezing adds no parameter group, which a learning-rate
     schedule could not follow.
 
     Args:
         stages: how many to freeze, counted from the input, at least 1; null for all.
-        unfreeze_at_epoch: the first epoch in which something thaws, 0 at the earliest; null for never.
-        unfreeze_every: null to thaw everything at that epoch; else the epochs, at least 1, from one stage to the next,
-            from the last frozen one to the first (gradual unfreezing: Howard and Ruder, 2018, arXiv:1801.06146).
-        train_batch_norm: whether the weights of batch norms in frozen stages keep learning.
-        freeze_statistics: whether all batch norms of the backbone, also in stages that learn, normalise by their
-            running statistics and do not update them, as is usual in fine-tuning with small batches. Null: unless
-            `train_batch_norm` is set. If it is off, those in frozen stages do so unless `train_batch_norm` is set.
+        unfreeze_at_epoch: the first epoch in which a stage is unfrozen, at least 0; null for never.
+        unfreeze_every: null to unfreeze all stages at that epoch; else the epochs, at least 1, between one stage and
+            the next, from the last frozen one to the first (gradual unfreezing: Howard and Ruder, 2018,
+            arXiv:1801.06146).
+        train_batch_norm: whether batch norms in frozen stages keep learning.
+        freeze_statistics: whether all batch norms of the backbone, also in stages that learn, use their running
+            statistics without updating them, as is usual in fine-tuning with small batches. Null: the opposite of
+            `train_batch_norm`. If false, it applies to frozen stages unless `train_batch_norm` is set.
 
     Raises:
-        ConfigError: if a value cannot work; when training starts, also if the model has fewer stages.
+        ConfigError: if a value is impossible; when training starts, also if the model has fewer stages.
     """
 
     def __init__(
@@ -53,13 +54,17 @@ class BackboneFreezing(Callback):
         train_batch_norm: bool = False,
         freeze_statistics: bool | None = None,
     ) -> None:
-        _check_at_least(1, "stages", stages)
-        _check_at_least(0, "unfreeze_at_epoch", unfreeze_at_epoch)
-        _check_at_least(1, "unfreeze_every", unfreeze_every)
+        for name, value, lowest in (
+            ("stages", stages, 1),
+            ("unfreeze_at_epoch", unfreeze_at_epoch, 0),
+            ("unfreeze_every", unfreeze_every, 1),
+        ):
+            if value is not None and value < lowest:
+                raise ConfigError(f"BackboneFreezing {name} must be null or at least {lowest}, got {value}")
         if unfreeze_every is not None and unfreeze_at_epoch is None:
             raise ConfigError(
                 f"BackboneFreezing unfreeze_every is {unfreeze_every}, but unfreeze_at_epoch is null; set the epoch in "
-                "which the last stage thaws"
+                "which the last stage is unfrozen"
             )
         self.stages = stages
         self.unfreeze_at_epoch = unfreeze_at_epoch
@@ -67,7 +72,7 @@ class BackboneFreezing(Callback):
         self.train_batch_norm = train_batch_norm
         self.freeze_statistics = not train_batch_norm if freeze_statistics is None else freeze_statistics
         self._frozen: int | None = None
-        self._still: Part = []
+        self._still: Part = []  # modules in evaluation mode
 
     def frozen_stages(self, epoch: int, total: int) -> int:
         """How many of a backbone's `total` stages are frozen in an epoch, counted from the input."""
@@ -86,7 +91,7 @@ class BackboneFreezing(Callback):
         """
         if stage != "fit":
             return
-        parts = backbone_parts(pl_module)
+        parts = _backbone_parts(pl_module)
         if self.stages is not None and self.stages > len(parts):
             name = type(pl_module.model).__name__
             raise ConfigError(
@@ -97,30 +102,19 @@ class BackboneFreezing(Callback):
         self._set_learning(parts, frozen=len(parts))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze as the epoch has it; a resumed run may start in the middle of one."""
-        self._follow_epoch(trainer, pl_module)
+        """Freeze according to the epoch; a resumed run may start in the middle of one."""
+        self.on_train_epoch_start(trainer, pl_module)
         norms = [module for module in self._still if isinstance(module, _BatchNorm)]
         means = [norm.running_mean for norm in norms if norm.running_mean is not None]
         if means and not any(mean.any() for mean in means):
             logger.warning(
                 "BackboneFreezing keeps the statistics of batch norms that have never seen data: they do not normalise "
-                "anything. Start from trained weights, or leave the callback out."
+                "anything. Start from trained weights, or remove the callback."
             )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Thaw what is to thaw in this epoch."""
-        self._follow_epoch(trainer, pl_module)
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """See to it that what is frozen is in evaluation mode, whoever has put the module into training mode."""
-        for module in self._still:
-            if module.training:
-                module.training = False  # not eval(): of the modules inside, some may train
-
-    def _follow_epoch(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        parts = backbone_parts(pl_module)
+        """Unfreeze the stages of this epoch."""
+        parts = _backbone_parts(pl_module)
         frozen = self.frozen_stages(trainer.current_epoch, len(parts))
         if frozen != self._frozen:
             logger.info(
@@ -129,25 +123,35 @@ class BackboneFreezing(Callback):
         self._frozen = frozen
         self._set_modes(parts, frozen)
         if self._set_learning(parts, frozen) and isinstance(trainer.strategy, DDPStrategy):
-            # The wrapper exchanges the gradients of those parameters alone that learnt when it was made.
+            # The wrapper exchanges only the gradients of parameters that were unfrozen when it was created.
             trainer.strategy.model = pl_module
             trainer.strategy.configure_ddp()
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep frozen modules in evaluation mode, even if something has called `train()` on the whole module."""
+        for module in self._still:
+            if module.training:
+                module.training = False  # not eval(): modules inside may be in training mode
+
     def _set_learning(self, parts: list[Part], frozen: int) -> bool:
-        """Freeze and thaw weights; returns whether some learn that did not before."""
-        thawed = False
+        """Freeze and unfreeze weights; returns whether some learn that did not before."""
+        unfrozen = False
         for number, part in enumerate(parts[: self.stages]):
             for module in part:
                 learns = number >= frozen or (self.train_batch_norm and isinstance(module, _BatchNorm))
                 for parameter in module.parameters(recurse=False):
-                    thawed |= learns and not parameter.requires_grad
+                    unfrozen |= learns and not parameter.requires_grad
                     parameter.requires_grad_(learns)
-        return thawed
+        return unfrozen
 
     def _set_modes(self, parts: list[Part], frozen: int) -> None:
         before, self._still = self._still, []
         for number, part in enumerate(parts):
-            self._still += [module for module in part if self._keeps_still(module, number < frozen)]
+            is_frozen = number < frozen
+            norms_still = self.freeze_statistics or (is_frozen and not self.train_batch_norm)
+            self._still += [m for m in part if (norms_still if isinstance(m, _BatchNorm) else is_frozen)]
         still = {id(module) for module in self._still}
         for module in before:
             if id(module) not in still:
@@ -155,23 +159,12 @@ class BackboneFreezing(Callback):
         for module in self._still:
             module.training = False
 
-    def _keeps_still(self, module: nn.Module, frozen: bool) -> bool:
-        """Whether a module is to be in evaluation mode."""
-        if isinstance(module, _BatchNorm):
-            return self.freeze_statistics or (frozen and not self.train_batch_norm)
-        return frozen
 
-
-def backbone_parts(pl_module: pl.LightningModule) -> list[Part]:
-    """All modules of a classifier's backbone by stage; those of no stage are of the last one."""
+def _backbone_parts(pl_module: pl.LightningModule) -> list[Part]:
+    """All modules of a classifier's backbone by stage; those of no stage belong to the last one."""
     model: Any = pl_module.model
     backbone: Any = pl_module.backbone
     parts = [[module for top in stage for module in top.modules()] for stage in model.backbone_stages()]
     placed = {id(module) for part in parts for module in part}
     parts[-1] += [module for module in backbone.modules() if id(module) not in placed]
     return parts
-
-
-def _check_at_least(lowest: int, name: str, value: int | None) -> None:
-    if value is not None and value < lowest:
-        raise ConfigError(f"BackboneFreezing {name} must be null or at least {lowest}, got {value}")

@@ -1,4 +1,4 @@
-"""The progress bar, on standard error; lines now and then where that is no terminal."""
+"""The progress bar on standard error; where that is not a terminal, a line from time to time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Lines(Lines, Tqdm):
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar, which writes to standard output; there it would mix with the table of results in a pipe.
+    """Lightning's bar, but on standard error: in a pipe, it would mix with the table of results.
 
     Args:
         refresh_rate: steps between two updates; 0 for no bar.
@@ -44,7 +44,7 @@ class ProgressBar(TQDMProgressBar):
 
     def _bar(self, of_lightning: Callable[[], Tqdm], description: str, *, leave: bool = True) -> Tqdm:
         if not sys.stderr.isatty():
-            # What comes after every epoch, and leaves no bar, is worth a line only if it takes long.
+            # A bar that disappears when it ends, as that of validation, is only worth a line if it takes long.
             settings = {"disable": self.is_disabled, "leave": leave, "delay": 0 if leave else EVERY_S, "smoothing": 0}
             return _Lines(desc=description, file=sys.stderr, **settings)
         with redirect_stdout(sys.stderr):

@@ -1,4 +1,4 @@
-"""What a training achieved: F1 with its 95% CI, compared with predicting every frame positive, and plain warnings."""
+"""What a training achieved: F1 with its 95% CI and plain warnings; metrics before and after fine-tuning."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from tabulate import tabulate
+from torch.utils.data import DataLoader
 
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback
+from flipdetect.data.dataset import Sample
 from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
+from flipdetect.metrics.frame import FrameMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +25,9 @@ FEW_STEPS = 10
 NO_VIDEOS, FEW_VIDEOS = 5, 10
 """Videos below which metrics say nothing, and little."""
 FROM_SCRATCH = ("none", "imagenet")
+COMPARED = ("auroc", "f1")
+NOTABLE_LOSS = 0.02
+"""Of AUROC on rendered frames: chance differences on a hundred frames are about as large."""
 
 
 class TrainingSummary(ScoreCallback):
@@ -126,3 +135,65 @@ def _with_ci(f1: Estimate) -> str:
 
 def _videos(count: int) -> str:
     return f"{count} video{'s' if count != 1 else ''}"
+
+
+class RehearsalCheck(Callback):
+    """Logs AUROC and F1 on validation frames and on held-out rendered frames, before and after fine-tuning.
+
+    A few frames of one book can make a model better on that book and worse on all others, while validation, on the
+    same book, looks perfect. The rendered frames are those of `data.mix_in` that are held out from training, of other
+    books. Without `data.mix_in` nothing is logged.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[str, dict[str, float]] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Evaluate the initial weights, unless the run is resumed."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        rendered = data.rehearsal_dataloader()
+        if rendered is None or trainer.global_step > 0 or not trainer.is_global_zero:
+            return
+        self._before = {
+            "your validation frames": _evaluate(pl_module, data.val_dataloader()),
+            "rendered frames": _evaluate(pl_module, rendered),
+        }
+
+    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+        """Evaluate the best checkpoint, which is loaded by now, and log both."""
+        if not self._before:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        after = {
+            "your validation frames": {name: results[f"val_{name}"] for name in COMPARED},
+            "rendered frames": _evaluate(trainer.lightning_module, data.rehearsal_dataloader()),
+        }
+        rows = [
+            [where, *(value for name in COMPARED for value in (before[name], after[where][name]))]
+            for where, before in self._before.items()
+        ]
+        table = tabulate(rows, ["", "AUROC before", "after", "F1 before", "after"], floatfmt=".3f", missingval="-")
+        logger.info("Before and after training:\n%s", table)
+        lost = self._before["rendered frames"]["auroc"] - after["rendered frames"]["auroc"]
+        if lost > NOTABLE_LOSS:
+            logger.warning(
+                "The model has become worse on other books: AUROC on rendered frames fell by %.3f. Train for fewer "
+                "epochs or with a lower model.lr, or raise data.mix_in.share.",
+                lost,
+            )
+
+
+def _evaluate(module: pl.LightningModule, loader: DataLoader[Sample]) -> dict[str, float]:
+    """Metrics of all frames of a loader at the module's threshold."""
+    task: Any = module
+    metrics = FrameMetrics().to(module.device)
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode(), torch.autocast(module.device.type, enabled=False):
+            for batch in loader:
+                moved = task.transfer_batch_to_device(batch, module.device, 0)
+                metrics.update(task.batch_logits(moved).sigmoid(), moved["target"].long())
+    finally:
+        module.train(was_training)
+    return metrics.compute(task.decision.own_threshold)

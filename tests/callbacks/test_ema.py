@@ -124,7 +124,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
             assert torch.equal(value, states[1][key][name]), name
 
 
-def test_an_interrupted_validation_leaves_the_weights_of_the_moment() -> None:
+def test_an_interrupted_validation_leaves_the_current_weights() -> None:
     task, callback = TinyCNNClassifier(width=4), AveragedWeights(0.9)
     callback.setup(None, task, "fit")
     with torch.no_grad():
