@@ -1,4 +1,4 @@
-"""The moving average of the weights: what validation uses, what a checkpoint contains, and that a run can be resumed."""
+"""The moving average of the weights: what validation uses, what a checkpoint contains, and resuming."""
 
 import csv
 import json
