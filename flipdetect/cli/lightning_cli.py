@@ -15,6 +15,7 @@ from tabulate import tabulate
 import flipdetect.callbacks
 import flipdetect.tasks
 from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance, TrainingSummary
+from flipdetect.cli.configs import DEFAULTS, config_folder
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import FlipdetectError
@@ -60,8 +61,9 @@ class TrainCLI(LightningCLI):
             seed_everything_default=0,
             parser_class=TrainParser,
             parser_kwargs={
+                "default_config_files": [str(config_folder() / DEFAULTS)],
                 "description": "Train a frame classifier as a YAML file describes it, then test its best checkpoint. "
-                "Example: python train.py --config configs/tiny_cnn.yaml --data.root my_frames/"
+                "Example: python train.py --config configs/tiny_cnn.yaml --data.root my_frames/",
             },
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
