@@ -32,6 +32,7 @@ RULES: dict[str, set[str]] = {
     "evaluation": {"sources", "events", "stills", "data", "models", "metrics", "tasks", "outputs", "inference"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
     "pipeline": {"sources", "events", "stills", "inference", "outputs"},
+    "__main__": {"cli"},
     "cli": {
         "pipeline",
         "sources",
