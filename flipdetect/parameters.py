@@ -1,8 +1,8 @@
-"""Parameters as plain numbers, for YAML: what all classes of them share."""
+"""Base of the settings that can stand in YAML: numbers and strings by name, checked when they are made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, ClassVar, Self
 
@@ -10,7 +10,7 @@ from flipdetect.errors import ConfigError
 
 
 class PlainParameters:
-    """To and from dictionaries of plain numbers; a base of frozen dataclasses.
+    """Base of frozen dataclasses of plain values, to and from dictionaries.
 
     Attributes:
         SECTION: where the parameters stand in YAML, for messages.
@@ -19,19 +19,23 @@ class PlainParameters:
     SECTION: ClassVar[str] = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers and lists of numbers by name, as `from_dict` reads them."""
+        """Values by name, tuples as lists, as `from_dict` reads them."""
         values = asdict(self)  # type: ignore[call-overload]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Parameters from `to_dict`, from YAML or JSON; names left out keep their defaults.
+        """Parameters from `to_dict`, YAML or JSON; names left out keep their defaults.
 
         Raises:
-            ConfigError: if a name is unknown, or a value cannot work.
+            ConfigError: if a name is unknown or a value is invalid.
         """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
-        require(not unknown, cls.SECTION, ", ".join(map(str, unknown)), "not known", "remove it, or correct its name")
+        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        unknown = sorted(set(map(str, values)) - set(known))
+        if unknown:
+            raise ConfigError(
+                f"{cls.SECTION} has no parameter {', '.join(unknown)}; remove it, or choose among {', '.join(known)}"
+            )
         try:
             return cls(**values)
         except (TypeError, ValueError) as error:
@@ -39,12 +43,13 @@ class PlainParameters:
                 f"{cls.SECTION} parameters {dict(values)} cannot be used: {error}; give numbers"
             ) from error
 
+    def check(self, names: str, valid: Callable[[Any], bool], remedy: str) -> None:
+        """Refuse the first of some values, whose names are separated by spaces, that is not `valid`.
 
-def require(valid: bool, section: str, name: str, value: object, remedy: str) -> None:
-    """Refuse a value.
-
-    Raises:
-        ConfigError: if it is not `valid`.
-    """
-    if not valid:
-        raise ConfigError(f"{section}.{name} is {value}; {remedy}")
+        Raises:
+            ConfigError: with the value, and `remedy`.
+        """
+        for name in names.split():
+            value = getattr(self, name)
+            if not valid(value):
+                raise ConfigError(f"{self.SECTION}.{name} is {value}; {remedy}")

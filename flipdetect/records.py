@@ -99,7 +99,7 @@ FrameRecord.path = _PathAsText()  # type: ignore[assignment, misc]
 
 @dataclass(frozen=True, slots=True)
 class FrameQuality:
-    """How good a picture of the pages a frame is, measured at reduced size; see `flipdetect.stills.measure`.
+    """How good a picture of the pages a frame is, measured at reduced size; see `flipdetect.stills.quality.FrameMeter`.
 
     Attributes:
         sharpness: of what lies outside the hands, 0 or more; to be compared within one video alone.

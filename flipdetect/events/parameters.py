@@ -1,4 +1,4 @@
-"""What the event detectors must be told: thresholds, durations, and what a score says. Plain numbers, for YAML."""
+"""Settings of the event detectors, as they stand in YAML under `hmm` and `hysteresis`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from flipdetect.parameters import PlainParameters, require
+from flipdetect.parameters import PlainParameters
 
 SECTION = "events"
 
@@ -38,11 +38,10 @@ class HysteresisParameters(PlainParameters):
     gap_s: float = 2.0
 
     def __post_init__(self) -> None:
-        _require(0 < self.upper <= 1, "upper", self.upper, "choose more than 0 and at most 1")
-        _require(0 < self.lower <= self.upper, "lower", self.lower, "choose more than 0 and at most events.upper")
-        for name in ("smoothing_s", "shortest_s", "shortest_rest_s"):
-            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "choose 0 or more seconds")
-        _require(0 < self.gap_s < math.inf, "gap_s", self.gap_s, "choose more than 0 seconds")
+        self.check("upper", lambda value: 0 < value <= 1, "choose more than 0 and at most 1")
+        self.check("lower", lambda value: 0 < value <= self.upper, "choose more than 0 and at most events.upper")
+        self.check("smoothing_s shortest_s shortest_rest_s", _not_negative, "choose 0 or more seconds")
+        self.check("gap_s", _positive, "choose more than 0 seconds")
 
 
 @dataclass(frozen=True)
@@ -101,30 +100,29 @@ class EventParameters(PlainParameters):
     def __post_init__(self) -> None:
         object.__setattr__(self, "odds", tuple(float(value) for value in self.odds))
         object.__setattr__(self, "evidence", tuple(float(value) for value in self.evidence))
-        for name in (
-            "duration_median_s", "duration_spread", "longest_s", "turns_per_second", "correlation_s",
-            "level_window_s", "gap_s",
-        ):  # fmt: skip
-            _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "choose a number above 0")
-        for name in ("shortest_rest_s", "level_prior_s", "lag_s"):
-            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "choose 0 or more seconds")
-        for name in ("duration_outliers", "level_share", "level_quantile"):
-            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "choose 0 to 1")
-        for name in ("level", "level_offset", "onset_bias"):
-            _require(math.isfinite(getattr(self, name)), name, getattr(self, name), "choose a finite number")
-        longer = self.duration_median_s <= self.longest_s
-        _require(longer, "longest_s", self.longest_s, "choose more than events.duration_median_s")
-        share = self.turns_per_second * self.correlation_s
-        _require(share < 1, "turns_per_second", self.turns_per_second, "choose less than 1 / correlation_s")
-        same = len(self.odds) == len(self.evidence) >= 2
-        _require(same, "evidence", self.evidence, "give as many values as odds, two at least")
-        for name in ("odds", "evidence"):
-            values = getattr(self, name)
-            _require(all(map(math.isfinite, values)), name, values, "give finite numbers")
-        rising = all(low < high for low, high in pairwise(self.odds))
-        _require(rising, "odds", self.odds, "give ascending values")
-        _require(list(self.evidence) == sorted(self.evidence), "evidence", self.evidence, "give ascending values")
+        positive = "duration_median_s duration_spread longest_s turns_per_second correlation_s level_window_s gap_s"
+        self.check(positive, _positive, "choose a number above 0")
+        self.check("shortest_rest_s level_prior_s lag_s", _not_negative, "choose 0 or more seconds")
+        shares = "duration_outliers level_share level_quantile"
+        self.check(shares, lambda value: 0 <= value <= 1, "choose 0 to 1")
+        self.check("level level_offset onset_bias", math.isfinite, "choose a finite number")
+        self.check(
+            "longest_s", lambda value: value >= self.duration_median_s, "choose at least events.duration_median_s"
+        )
+        self.check(
+            "turns_per_second", lambda value: value * self.correlation_s < 1, "choose less than 1 / correlation_s"
+        )
+        self.check(
+            "evidence", lambda value: len(value) == len(self.odds) >= 2, "give as many values as odds, 2 or more"
+        )
+        self.check("odds evidence", lambda values: all(map(math.isfinite, values)), "give finite numbers")
+        self.check("odds", lambda values: all(low < high for low, high in pairwise(values)), "give ascending values")
+        self.check("evidence", lambda values: list(values) == sorted(values), "give ascending values")
 
 
-def _require(valid: bool, name: str, value: object, remedy: str) -> None:
-    require(valid, SECTION, name, value, remedy)
+def _positive(value: float) -> bool:
+    return 0 < value < math.inf
+
+
+def _not_negative(value: float) -> bool:
+    return 0 <= value < math.inf

@@ -12,7 +12,7 @@ from flipdetect.events.score_history import log_odds
 from flipdetect.inference.model import Maps, Model, resize_frame
 from flipdetect.records import FrameQuality, FrameScore
 from flipdetect.sources.streams import Image, StreamFrame
-from flipdetect.stills.measure import FrameMeter
+from flipdetect.stills.quality import FrameMeter
 
 RATE_HZ = 10.0
 """Frames per second of a video that are scored while nothing changes."""

@@ -14,7 +14,8 @@ from flipdetect.inference.video import Scanner, ScanSettings
 from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.pipeline.clips import Clip, Picture
 from flipdetect.records import FrameScore, Still, VideoResult
-from flipdetect.stills.measure import choose_stills, confirm_repeats
+from flipdetect.stills.repeats import find_repeats
+from flipdetect.stills.select import choose_stills
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class Extraction:
             return next(picture for _, picture in clip.pictures([still], COMPARE_SIZE))
 
         try:
-            stills = confirm_repeats(result.stills, fetch, self._settings.stills)
+            stills = find_repeats(result.stills, fetch, self._settings.stills)
         except FlipdetectError as error:
             logger.warning("%s: repeated spreads could not be compared, so all are kept: %s", clip.source, error)
             stills = [replace(still, same_as=None) for still in result.stills]

@@ -25,7 +25,7 @@ from flipdetect.outputs.timeline import draw_timeline
 from flipdetect.pipeline.clips import Clip
 from flipdetect.records import FrameScore, Still, VideoResult
 from flipdetect.sources.folder import name_below
-from flipdetect.stills.measure import kept
+from flipdetect.stills.repeats import kept
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Where in a frame the open pages lie: bright, nearly colourless, one convex piece; remembered from frame to frame."""
+"""Where in a frame the open pages lie: bright, nearly colourless, convex; remembered from frame to frame."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 PAGES_SIDE = 120
-"""Pixels of a frame's long side at which pages are looked for: print melts to grey there."""
+"""Pixels of the long side at which pages are searched: print blurs to grey there."""
 
 CLOSING, OPENING = 9, 5
-"""Sides in pixels of the squares that close pictures and print, and that cut off what is narrow: a sleeve, a cable."""
+"""Sides in pixels of the squares that close pictures and print, and that remove what is narrow: a sleeve, a cable."""
 
 SECOND_PIECE = 0.25
 """Pieces of paper with this share of the largest one's area are pages too: the gutter, or a shadow, may part them."""
 
 LEAST_SHARE = 0.08
-"""Paper that takes less of the frame than this is none; then the whole frame counts as pages."""
+"""If the paper takes less of the frame than this, the whole frame counts as pages."""
 
-NEWS = 0.1
-"""Weight of a frame against those before it in what is known of the pages: hands come and go, the book stays."""
+UPDATE_WEIGHT = 0.1
+"""Weight of a frame against those before it in the estimate of the pages: hands come and go, the book stays."""
 
 
 class PageFinder:
-    """Finds the pages in the frames of one video, each helped by those before it."""
+    """Finds the pages in the frames of one video, using the frames before."""
 
     def __init__(self) -> None:
         self._paper: NDArray[np.float32] | None = None
@@ -34,38 +34,33 @@ class PageFinder:
         """The pages in a frame, parts under hands included.
 
         Args:
-            small: (h, w, 3) uint8 RGB, see `PAGES_SIDE`.
+            small: (h, w, 3) uint8 RGB with a long side of `PAGES_SIDE`.
             hands: (h, w) bool, where hands are in it.
 
         Returns:
             (h, w) bool, convex; all of the frame if no paper was found.
         """
-        now = paper_of(small, ~hands).astype(np.float32)
+        now = _paper_of(small, ~hands).astype(np.float32)
         if self._paper is None or self._paper.shape != now.shape:
             self._paper = now
         else:
-            weight = np.where(hands, np.float32(0), np.float32(NEWS))
+            weight = np.where(hands, np.float32(0), np.float32(UPDATE_WEIGHT))
             self._paper = self._paper + weight * (now - self._paper)
-        return _hull(self._paper > 0.5)
+        paper = self._paper > 0.5
+        pages = np.zeros(paper.shape, np.uint8)
+        points = cv2.findNonZero(paper.astype(np.uint8))
+        if points is not None:
+            cv2.fillConvexPoly(pages, cv2.convexHull(points), 1)
+        return pages > 0 if pages.mean() >= LEAST_SHARE else np.ones(paper.shape, np.bool_)
 
 
-def find_pages(small: NDArray[np.uint8]) -> Mask:
-    """The pages in a single frame (h, w, 3) uint8 RGB: (h, w) bool, see `PageFinder`."""
-    return PageFinder().find(small, np.zeros(small.shape[:2], np.bool_))
+def _paper_of(small: NDArray[np.uint8], seen: Mask) -> Mask:
+    """Where a frame shows paper, among the pixels `seen`; print and pictures are filled in, small pieces left out.
 
-
-def paper_of(small: NDArray[np.uint8], seen: Mask) -> Mask:
-    """Where paper is in a frame: the brighter of the two classes of the darkest colour channel (Otsu, 1979).
-
-    Args:
-        small: (h, w, 3) uint8 RGB.
-        seen: (h, w) bool, where to look.
-
-    Returns:
-        (h, w) bool, without small pieces, pictures and print filled in.
+    Paper is the brighter of the two classes of the darkest colour channel (Otsu, 1979). Skin and wood are dark in blue
+    however bright they are: the darkest channel measures bright and colourless at once.
     """
-    # Skin and wood are dark in blue however bright they are: the darkest channel says bright and colourless at once.
-    darkest = cv2.GaussianBlur(darkest_of(small), (5, 5), 1.0)
+    darkest = cv2.GaussianBlur(small.min(axis=2), (5, 5), 1.0)
     values = darkest[seen] if seen.any() else darkest.ravel()
     threshold, _ = cv2.threshold(values.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     bright = ((darkest > threshold) & seen).astype(np.uint8)
@@ -78,24 +73,17 @@ def paper_of(small: NDArray[np.uint8], seen: Mask) -> Mask:
     return np.asarray(large[pieces])
 
 
-def darkest_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) uint8: the smallest of the three channels of each pixel."""
-    return np.asarray(cv2.min(cv2.min(picture[..., 0], picture[..., 1]), picture[..., 2]))
-
-
 def scaled(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) uint8 with a longer side of `side` pixels."""
+    """A picture (H, W, 3) uint8 resized to a long side of `side` pixels.
+
+    Raises:
+        ValueError: if it is not (H, W, 3) uint8.
+    """
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
+        raise ValueError(f"a frame must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}; give RGB pictures")
     height, width = picture.shape[:2]
     factor = side / max(height, width)
     if factor == 1:
         return picture
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR))
-
-
-def _hull(paper: Mask) -> Mask:
-    pages = np.zeros(paper.shape, np.uint8)
-    points = cv2.findNonZero(paper.astype(np.uint8))
-    if points is not None:
-        cv2.fillConvexPoly(pages, cv2.convexHull(points), 1)
-    return pages > 0 if pages.mean() >= LEAST_SHARE else np.ones(paper.shape, np.bool_)

@@ -1,53 +1,47 @@
-"""What makes a still a good one, and when two spreads count as the same: plain numbers, for YAML."""
+"""Settings of the choice of stills, as they stand in YAML under `stills`."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from flipdetect.errors import ConfigError
-from flipdetect.parameters import PlainParameters, require
+from flipdetect.parameters import PlainParameters
 
 Range = tuple[float, float]
+"""The value at which a frame is faultless, and the value at which it is useless."""
 
 RANGES = ("coverage", "exposure", "sharpness", "own_sharpness", "motion", "odds")
 
 
 @dataclass(frozen=True)
 class StillParameters(PlainParameters):
-    """Settings of `choose_stills` and `confirm_repeats`.
+    """Settings of `choose_stills` and `find_repeats`.
 
-    Each pair of numbers says where a frame is faultless in this respect, and where it is useless; in between its mark
-    falls from 1 to 0 in a straight line. From half way on the still is given the flaw. The marks are multiplied.
+    Each pair of numbers says where a frame is faultless in this respect, and where it is useless; in between its score
+    falls from 1 to 0 in a straight line. Below 0.5 the still gets the flaw. The scores are multiplied.
 
     Attributes:
         coverage: share of the pages under hands, 0 to 1.
         exposure: share of the paper neither black nor burnt out, 0 to 1.
-        sharpness: as a share of the usual sharpness of the video's spreads.
-        own_sharpness: as a share of the best sharpness of the same spread.
-        motion: as a multiple of the video's motion at rest, which counts as `least_motion` at least.
-        least_motion: mean change of brightness between two frames, 0 to 1, that is none.
-        odds: log-odds of a flip above those at which the spread rests, which count as `low_odds` at least.
+        sharpness: relative to the median of the video's spreads.
+        own_sharpness: relative to the best sharpness of the same spread.
+        motion: relative to the video's motion between turns, which counts as `least_motion` at least.
+        least_motion: mean change of brightness between two frames, 0 to 1, below which nothing moves.
+        odds: log-odds of a flip above the spread's low quantile, which counts as `low_odds` at least.
         low_odds: log-odds of a flip that no model need go below.
-        margin_s: seconds before and after a turn in which frames are marked down: hands come and go, paper settles.
-        margin_mark: mark of a frame right at a turn, 0 to 1.
-        shortest_view_s: seconds that a spread must be in view: turns may have been seen where there were none.
-        gap_s: seconds between two frames beyond which one says nothing of motion at the other.
-        repeat_likeness: correlation of the print of two spreads from which they are the same, -1 to 1, in a video of
-            too few spreads to know what all of them show.
-        repeat_excess: in others, by how much it must exceed that of most pairs of spreads, both as Fisher's z;
-        repeat_neighbour_excess: and that of either of them with the spread before or after it;
-        repeat_own_likeness: what it must be without what the other spreads show on the average, -1 to 1;
-        repeat_own_print: and on what share of the pages, 0 to 1, both must have more print than that.
-        repeat_frames: frames of a spread whose prints are averaged.
-        suspect_likeness: correlation of the print of two stills from which `confirm_repeats` compares the pictures.
-        suspects: pictures with which it compares each still at most.
+        margin_s: seconds before and after a turn in which scores are lower: hands come and go, paper settles.
+        margin_mark: score of a frame right at a turn, 0 to 1.
+        shortest_view_s: seconds that a spread must be in view; shorter ones may come from false turns.
+        gap_s: seconds between two frames beyond which one says nothing about motion at the other.
+        suspect_likeness: correlation of two fingerprints, -1 to 1, from which `find_repeats` compares the pictures.
+        suspects: number of earlier pictures with which it compares each still at most.
         confirm_agreement: median correlation of printed blocks from which two pictures show the same pages, 0 to 1;
             three quarters of the blocks must reach half of it.
 
     Raises:
-        ConfigError: if a value cannot work.
+        ConfigError: if a value is invalid.
     """
 
     SECTION: ClassVar[str] = "stills"
@@ -64,12 +58,6 @@ class StillParameters(PlainParameters):
     margin_mark: float = 0.4
     shortest_view_s: float = 0.3
     gap_s: float = 1.0
-    repeat_likeness: float = 0.985
-    repeat_excess: float = 1.1
-    repeat_neighbour_excess: float = 0.5
-    repeat_own_likeness: float = 0.8
-    repeat_own_print: float = 0.05
-    repeat_frames: int = 5
     suspect_likeness: float = 0.6
     suspects: int = 3
     confirm_agreement: float = 0.8
@@ -77,43 +65,22 @@ class StillParameters(PlainParameters):
     def __post_init__(self) -> None:
         for name in RANGES:
             value = getattr(self, name)
-            object.__setattr__(self, name, _pair(name, value))
-        for name in ("coverage", "exposure"):
-            inside = all(0 <= end <= 1 for end in getattr(self, name))
-            _require(inside, name, getattr(self, name), "choose two shares from 0 to 1")
-        for name in ("coverage", "motion", "odds"):
-            good, useless = getattr(self, name)
-            _require(good < useless, name, (good, useless), "give the faultless value first; the useless one is larger")
-        for name in ("exposure", "sharpness", "own_sharpness"):
-            good, useless = getattr(self, name)
-            _require(
-                good > useless >= 0, name, (good, useless), "give the faultless value first; the useless one is smaller"
-            )
-        for name in ("least_motion", "gap_s"):
-            _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "choose a number above 0")
-        for name in ("margin_s", "shortest_view_s"):
-            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "choose 0 or more seconds")
-        _require(math.isfinite(self.low_odds), "low_odds", self.low_odds, "choose a finite number")
-        _require(0 <= self.margin_mark <= 1, "margin_mark", self.margin_mark, "choose 0 to 1")
-        for name in ("repeat_likeness", "repeat_own_likeness", "suspect_likeness"):
-            _require(-1 <= getattr(self, name) <= 1, name, getattr(self, name), "choose -1 to 1; 1 finds no repeats")
-        for name in ("repeat_excess", "repeat_neighbour_excess"):
-            _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "choose a number above 0")
-        _require(0 <= self.repeat_own_print <= 1, "repeat_own_print", self.repeat_own_print, "choose 0 to 1")
-        _require(0 < self.confirm_agreement <= 1, "confirm_agreement", self.confirm_agreement, "choose 0 to 1, not 0")
-        for name in ("repeat_frames", "suspects"):
-            whole = isinstance(getattr(self, name), int) and getattr(self, name) >= 1
-            _require(whole, name, getattr(self, name), "choose an integer from 1")
-
-
-def _pair(name: str, value: Any) -> Range:
-    try:
-        good, useless = (float(end) for end in value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"stills.{name} is {value!r}; give two numbers, the faultless and the useless one") from error
-    _require(math.isfinite(good) and math.isfinite(useless), name, value, "give two finite numbers")
-    return good, useless
-
-
-def _require(valid: bool, name: str, value: object, remedy: str) -> None:
-    require(valid, StillParameters.SECTION, name, value, remedy)
+            try:
+                good, useless = (float(end) for end in value)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"stills.{name} is {value!r}; give two numbers, the faultless and the useless one"
+                ) from error
+            object.__setattr__(self, name, (good, useless))
+        self.check(" ".join(RANGES), lambda pair: all(map(math.isfinite, pair)), "give two finite numbers")
+        self.check("coverage exposure", lambda pair: min(pair) >= 0 and max(pair) <= 1, "give two shares from 0 to 1")
+        order = "give the faultless value first; the useless one is"
+        self.check("coverage motion odds", lambda pair: pair[0] < pair[1], f"{order} larger")
+        self.check("exposure sharpness own_sharpness", lambda pair: pair[0] > pair[1] >= 0, f"{order} smaller")
+        self.check("least_motion gap_s", lambda value: 0 < value < math.inf, "choose a number above 0")
+        self.check("margin_s shortest_view_s", lambda value: 0 <= value < math.inf, "choose 0 or more seconds")
+        self.check("low_odds", math.isfinite, "choose a finite number")
+        self.check("margin_mark", lambda value: 0 <= value <= 1, "choose 0 to 1")
+        self.check("suspect_likeness", lambda value: -1 <= value <= 1, "choose -1 to 1")
+        self.check("confirm_agreement", lambda value: 0 < value <= 1, "choose more than 0 and at most 1")
+        self.check("suspects", lambda value: isinstance(value, int) and value >= 1, "choose an integer from 1")

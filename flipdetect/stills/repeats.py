@@ -1,161 +1,245 @@
-"""Spreads that show the same pages: turned back to, or never left, as when a hand was taken for a turn."""
+"""Spreads that show the same pages: turned back to, or never left, as when a hand was taken for a turn.
+
+Fingerprints name the suspects; their pictures are aligned, and compared print by print.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
 
+import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from flipdetect.records import Still
-from flipdetect.stills.fingerprint import likeness, print_spread
+from flipdetect.stills.fingerprint import decode_print, likeness, mean_levels
+from flipdetect.stills.page_finder import PAGES_SIDE, Mask, PageFinder, scaled
 from flipdetect.stills.parameters import StillParameters
 
-OTHERS = 3
-"""Other spreads that are needed to know what all of them show: margins, the gutter, what lies around the book."""
+Floats = NDArray[np.float32]
 
-OWN_STEP = 0.5
-"""Steps of print density by which a cell must exceed the mean of the other spreads to be a spread's own print."""
+MANY = 5
+"""Spreads from which on their mean shows what all pages have: margins, the gutter, what lies around the book."""
 
-MUCH_PRINT = 1.0
-"""Spread of the steps from which print makes up most of it; margins and the gutter of a blank page reach 0.85."""
+OWN_LIKENESS = 0.3
+"""Correlation of two fingerprints without that mean, from which the spreads are suspects."""
 
-UNLIKE_SHARE = 0.5
-"""Quantile of the likeness of all pairs of spreads that is usual for different pages of the book."""
+SIDE = 960
+"""Pixels of the long side at which pictures are compared: words can be told apart, if not read."""
 
-MOST_ALIKE = 0.9999
+LIGHT_BLUR = 6.0
+"""Standard deviation in pixels of the blur that is subtracted: light and the edges of shadows go, print stays."""
 
+FEATURES, LEAST_MATCHES, REPROJECTION = 2000, 20, 4.0
+"""ORB features of a picture, matches that must agree on one homography, and pixels by which they may miss it."""
 
-class Prints:
-    """The prints of the spreads of one video, compared with each other.
+LARGEST_ZOOM = 1.5
+"""A homography that enlarges or shrinks the pages by more has matched something else."""
 
-    Args:
-        steps: (N, n, n) steps of the fingerprint of each spread, NaN where not seen.
-    """
+LEAST_RESPONSE = 0.05
+"""Of a phase correlation that found something: of other pages it reaches 0.03, of moved ones 0.4."""
 
-    def __init__(self, steps: NDArray[np.float32]) -> None:
-        self._steps = steps
-        seen = np.isfinite(steps)
-        self._count, self._sum = seen.sum(axis=0), np.nansum(steps, axis=0)
-        self.alike = likeness(steps, steps)
-        self._alike_z = _fisher(self.alike)
-        pairs = self._alike_z[np.triu_indices(len(steps), 1)]
-        known = pairs[np.isfinite(pairs)]
-        self._usual = float(np.quantile(known, UNLIKE_SHARE)) if known.size else 0.0
+BLOCK, SEARCH = 40, 4
+"""Side in pixels of the blocks that are compared, and pixels by which paper may lie differently."""
 
-    @property
-    def many(self) -> bool:
-        """Whether there are enough spreads to know what all of them show."""
-        return len(self._steps) >= OTHERS + 2
+LEAST_PRINT, PRINT_NOISE = 0.006, 3.0
+"""Standard deviation of brightness, relative to the paper's, from which a block has print; and in units of noise."""
 
-    def excess(self, first: int, second: int) -> float:
-        """Likeness of two spreads beyond that of most pairs, both as Fisher's z; NaN if nothing can be said."""
-        return float(self._alike_z[first, second] - self._usual)
+LEAST_CROSSING, CROSSING_NOISE = 0.0012, 1.6
+"""The same for the mean slope per pixel in its weaker direction: a straight edge, as of a page, is no print."""
 
-    def neighbour_excess(self, first: int, second: int) -> float:
-        """Likeness of two spreads beyond that of either with the spread before or after it, as Fisher's z.
+NOISE_QUANTILE = 0.25
+"""Quantile, over the pages, of the second derivative's size that is noise: there is always some bare paper."""
 
-        A turn lies between those: they show what different pages of the book are like, as filmed at that time.
-        """
-        beside = {tuple(sorted((place, place + step))) for place in (first, second) for step in (-1, 1)}
-        known = [
-            float(self._alike_z[pair])
-            for pair in beside
-            if pair[0] >= 0 and pair[1] < len(self._steps) and pair != (min(first, second), max(first, second))
-        ]
-        turned = [value for value in known if np.isfinite(value)]
-        return float(self._alike_z[first, second]) - max(turned) if turned else float("nan")
+LEAST_BLOCKS = 12
+"""Printed blocks that a comparison needs: a page number is in the same place on every page."""
 
-    def spread(self, first: int, second: int) -> float:
-        """The smaller one of the spreads of two spreads' steps."""
-        return min(print_spread(self._steps[first]), print_spread(self._steps[second]))
-
-    def own(self, first: int, second: int) -> tuple[float, float]:
-        """What two spreads have in common that the others do not show on the average.
-
-        Returns:
-            Their likeness without that average, NaN if nothing can be said; and the share of cells in which both have
-            more print than it. Two blank pages are alike in the lack of print alone: that share is 0.
-        """
-        pair = self._steps[[first, second]]
-        seen = np.isfinite(pair)
-        count = self._count - seen.sum(axis=0)
-        rest = self._sum - np.nansum(pair, axis=0)
-        common = np.where(count > 0, rest / np.maximum(count, 1), np.nan).astype(np.float32)
-        ours, theirs = pair - common
-        known = np.isfinite(ours) & np.isfinite(theirs)
-        more = np.minimum(ours[known], theirs[known]) > OWN_STEP
-        return float(likeness(ours[None], theirs[None])[0, 0]), float(more.mean()) if more.size else 0.0
+CACHED = 24
+"""Pictures kept ready for the next comparison."""
 
 
-def first_alike(prints: Sequence[NDArray[np.float32] | None], parameters: StillParameters) -> list[int | None]:
-    """For each spread the first one that shows the same pages, None if there is none before it.
+def find_repeats(
+    stills: Sequence[Still],
+    fetch: Callable[[Still], NDArray[np.uint8]],
+    parameters: StillParameters | None = None,
+) -> list[Still]:
+    """Stills that name in `same_as` the first spread with the same pages, if there is one before theirs.
 
-    All spreads of a book are alike: they have one layout, one gutter, one desk. So two must be more alike than most
-    pairs of the video are, and than either is with its neighbours in time; they must agree in what sets them off from
-    the others; and that must be print, not the lack of it. Where too little is seen or printed to tell, spreads count
-    as different: to keep a page twice is better than to lose one. In a video of few spreads, only a very high
-    likeness of pages full of print will do.
+    The picture of each still is compared with those before it whose fingerprints are most like its own. Where none
+    has enough print, the spreads count as different: a page kept twice is better than a page lost.
 
     Args:
-        prints: (n, n) mean steps of the fingerprints of each spread, None for a spread without frames.
-        parameters: see `StillParameters`.
+        stills: of one video, in order, as `choose_stills` returned them.
+        fetch: gives the picture of a still, (H, W, 3) uint8 RGB; called for suspects alone, more than once for some
+            in a long video, and from several threads.
+        parameters: see `StillParameters`; None for the defaults.
+
+    Raises:
+        ValueError: if a picture is not (H, W, 3) uint8.
     """
-    found = [place for place, steps in enumerate(prints) if steps is not None]
-    known = [steps for steps in prints if steps is not None]
-    first: list[int | None] = [None] * len(prints)
-    if not known:
-        return first
-    compared = Prints(np.stack(known))
-    for late in range(len(found)):
-        same = [early for early in range(late) if _is_same(compared, early, late, parameters)]
-        if same:
-            nearest = found[max(same, key=lambda early: float(compared.alike[early, late]))]
-            root = first[nearest]
-            first[found[late]] = nearest if root is None else root
-    return first
+    settings = parameters or StillParameters()
+    by_number = {still.spread: still for still in stills}
+
+    @lru_cache(maxsize=CACHED)
+    def printed(number: int) -> _Print:
+        return _Print.of(fetch(by_number[number]))
+
+    def first_same(number: int, suspects: list[int]) -> int | None:
+        least = settings.confirm_agreement
+        return next((each for each in suspects if _agree(printed(each), printed(number), least)), None)
+
+    suspects = _suspects(stills, settings)
+    # OpenCV and FFmpeg work outside of Python's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = dict(zip(suspects, pool.map(first_same, suspects.keys(), suspects.values()), strict=True))
+    first: dict[int, int] = {}
+    for number, same in sorted(found.items()):
+        if same is not None:
+            first[number] = first.get(same, same)
+    return [replace(still, same_as=first.get(still.spread)) for still in stills]
 
 
-def _is_same(prints: Prints, early: int, late: int, parameters: StillParameters) -> bool:
-    if not prints.many:
-        return bool(
-            prints.alike[early, late] >= parameters.repeat_likeness and prints.spread(early, late) >= MUCH_PRINT
-        )
-    if not prints.excess(early, late) >= parameters.repeat_excess:
-        return False
-    if not prints.neighbour_excess(early, late) >= parameters.repeat_neighbour_excess:
-        return False
-    alike, more = prints.own(early, late)
-    return alike >= parameters.repeat_own_likeness and more >= parameters.repeat_own_print
-
-
-def _fisher(correlation: ArrayLike) -> NDArray[np.float64]:
-    """Fisher's z of correlations: differences mean the same close to 1 as far from it (R. A. Fisher, 1915)."""
-    return np.asarray(np.arctanh(np.clip(correlation, -MOST_ALIKE, MOST_ALIKE)))
+def _suspects(stills: Sequence[Still], parameters: StillParameters) -> dict[int, list[int]]:
+    """The spreads that may show the same pages as an earlier one, each with the earlier ones, the likeliest first."""
+    measured = [still for still in stills if still.measured is not None]
+    if not measured:
+        return {}
+    levels = np.stack([decode_print(still.measured.fingerprint) for still in measured if still.measured is not None])
+    alike = likeness(levels)
+    suspicious = alike >= parameters.suspect_likeness
+    if len(levels) >= MANY:
+        suspicious &= likeness(levels - mean_levels(levels)) >= OWN_LIKENESS
+    found = {}
+    for late, still in enumerate(measured):
+        early = np.flatnonzero(suspicious[:late, late])
+        early = early[np.argsort(-alike[early, late], kind="stable")][: parameters.suspects]
+        if early.size:
+            found[still.spread] = [measured[place].spread for place in early.tolist()]
+    return found
 
 
 def kept(stills: Sequence[Still]) -> list[Still]:
     """Of spreads that show the same pages, the best still; in the order in which pages were first seen.
 
-    Every spread is stood for by one still. Where none of its group has a frame, that is one without: it says that
-    pages are missing.
+    One still stands for every spread. Where none of its group has a frame, that is one without: pages are missing.
 
     Args:
-        stills: of one video, as `choose_stills` or `confirm_repeats` returned them.
+        stills: of one video, as `choose_stills` or `find_repeats` returned them.
     """
     groups: dict[int, list[Still]] = {}
     for still in stills:
         groups.setdefault(still.spread if still.same_as is None else still.same_as, []).append(still)
     return [
-        max(groups[spread], key=lambda still: -1.0 if still.quality is None else still.quality)
-        for spread in sorted(groups)
+        max(groups[number], key=lambda still: -1.0 if still.quality is None else still.quality)
+        for number in sorted(groups)
     ]
 
 
-def with_repeats(stills: Sequence[Still], first: Sequence[int | None]) -> list[Still]:
-    """Stills with `same_as` for the place, among them, of the first one with the same pages."""
-    return [
-        replace(still, same_as=None if place is None else stills[place].spread)
-        for still, place in zip(stills, first, strict=True)
+@dataclass(frozen=True, eq=False)
+class _Print:
+    """A picture without its light: (h, w) float32 about 0, where pages are, (h, w) bool, and the noise of its paper."""
+
+    ink: Floats
+    pages: Mask
+    noise: float
+
+    @classmethod
+    def of(cls, picture: NDArray[np.uint8]) -> _Print:
+        picture = scaled(picture, SIDE)
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        light = cv2.GaussianBlur(grey, (0, 0), LIGHT_BLUR)
+        ink = np.asarray((cv2.GaussianBlur(grey, (0, 0), 1.0) - light) / (light + 8), np.float32)
+        small = scaled(picture, PAGES_SIDE)
+        found = PageFinder().find(small, np.zeros(small.shape[:2], np.bool_)).astype(np.uint8)
+        pages = cv2.resize(found, ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+        rough = np.abs(cv2.Laplacian(ink, cv2.CV_32F))[pages]
+        return cls(ink, np.asarray(pages), float(np.quantile(rough, NOISE_QUANTILE)))
+
+    @cached_property
+    def features(self) -> tuple[Any, Any]:
+        """ORB key points on the pages, and their descriptors."""
+        levels = np.clip(self.ink * 400 + 128, 0, 255).astype(np.uint8)
+        return cv2.ORB.create(nfeatures=FEATURES).detectAndCompute(levels, self.pages.astype(np.uint8))
+
+    def blocks(self, noise: float) -> Mask:
+        """(rows, columns) bool: whether a block has print, with slopes in both directions (Shi and Tomasi, 1994)."""
+        crossing, most = max(LEAST_CROSSING, CROSSING_NOISE * noise), max(LEAST_PRINT, PRINT_NOISE * noise)
+        weaker = _at_blocks(cv2.cornerMinEigenVal(self.ink, BLOCK, ksize=3) / 4)
+        mean, square = (_at_blocks(cv2.blur(values, (BLOCK, BLOCK))) for values in (self.ink, self.ink * self.ink))
+        return np.asarray((weaker >= crossing**2) & (square - mean**2 >= most**2))
+
+    def seen_through(self, matrix: NDArray[np.float64]) -> _Print:
+        """The picture where the pixels of another are, from which the homography (3, 3) leads here; 0 outside."""
+        size, inverse = self.ink.shape[::-1], cv2.WARP_INVERSE_MAP
+        ink = cv2.warpPerspective(self.ink, matrix, size, flags=cv2.INTER_LINEAR | inverse)
+        pages = cv2.warpPerspective(self.pages.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST | inverse)
+        return _Print(np.asarray(ink, np.float32), np.asarray(pages > 0), self.noise)
+
+
+def _at_blocks(values: NDArray[Any]) -> NDArray[Any]:
+    """Values (h, w) of a filter of `BLOCK` pixels at the centres of the blocks: (rows, columns)."""
+    rows, columns = (max(0, size - 2 * SEARCH) // BLOCK * BLOCK for size in values.shape)
+    half = SEARCH + BLOCK // 2
+    return values[half : half + rows : BLOCK, half : half + columns : BLOCK]
+
+
+def _agree(first: _Print, second: _Print, least: float) -> bool:
+    """Whether two pictures show the same pages under one of the alignments, of which the costly ones come last.
+
+    Printed blocks are compared by normalised correlation, each at the best place within a few pixels, as paper is not
+    flat.
+    """
+    if first.ink.shape != second.ink.shape:
+        return False
+    noise = max(first.noise, second.noise)
+    for matrix in _alignments(first, second):
+        there = second if matrix is None else second.seen_through(matrix)
+        # Blocks at least a quarter of their side inside the pages of both.
+        inside = cv2.erode((first.pages & there.pages).astype(np.uint8), np.ones((BLOCK * 3 // 2,) * 2), borderValue=0)
+        places = np.argwhere((_at_blocks(inside) > 0) & (first.blocks(noise) | there.blocks(noise))) * BLOCK
+        if len(places) < LEAST_BLOCKS:
+            continue
+        found: list[float] = []
+        for top, left in places.tolist():
+            around = there.ink[top : top + BLOCK + 2 * SEARCH, left : left + BLOCK + 2 * SEARCH]
+            block = first.ink[top + SEARCH : top + SEARCH + BLOCK, left + SEARCH : left + SEARCH + BLOCK]
+            found.append(float(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED).max()))
+            if 2 * sum(value < least for value in found) > len(places):
+                break  # the median cannot reach `least` any more
+        else:
+            if np.median(found) >= least and np.quantile(found, 0.25) >= least / 2:
+                return True
+    return False
+
+
+def _alignments(first: _Print, second: _Print) -> Iterator[NDArray[np.float64] | None]:
+    """Homographies (3, 3) from the first picture to the second that are worth trying; None for none at all."""
+    yield None
+    # At half size noise is less, and a pixel's error is within `SEARCH`.
+    half = [
+        cv2.resize(np.where(each.pages, each.ink, np.float32(0)), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        for each in (first, second)
     ]
+    (right, down), response = cv2.phaseCorrelate(half[0], half[1])
+    if response >= LEAST_RESPONSE and max(abs(right), abs(down)) > 0.25:
+        yield np.array([[1, 0, 2 * right], [0, 1, 2 * down], [0, 0, 1]], np.float64)
+    # ORB features (Rublee et al., ICCV 2011) and RANSAC.
+    points, descriptors = zip(first.features, second.features, strict=True)
+    if any(len(each) < LEAST_MATCHES for each in points):
+        return
+    matches = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(*descriptors)
+    if len(matches) < LEAST_MATCHES:
+        return
+    ours = np.array([points[0][match.queryIdx].pt for match in matches])
+    theirs = np.array([points[1][match.trainIdx].pt for match in matches])
+    matrix, inliers = cv2.findHomography(ours, theirs, cv2.RANSAC, REPROJECTION)
+    if matrix is None or int(inliers.sum()) < LEAST_MATCHES:
+        return
+    zoom = abs(float(np.linalg.det(matrix[:2, :2]))) ** 0.5
+    if 1 / LARGEST_ZOOM < zoom < LARGEST_ZOOM:
+        yield np.asarray(matrix, np.float64)

@@ -1,4 +1,4 @@
-"""The spreads of a recording: what lies between one turn and the next, and how good each frame of it is."""
+"""The spreads of a video: what lies open between one turn and the next, and how good each frame of it is."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from flipdetect.errors import DataError
 from flipdetect.events.score_history import log_odds
 from flipdetect.records import FlipEvent, FrameQuality, FrameScore
-from flipdetect.stills.fingerprint import LEAST_SPREAD, mean_print, print_spread
+from flipdetect.stills.fingerprint import is_blank
 from flipdetect.stills.parameters import Range, StillParameters
 
 Floats = NDArray[np.float64]
 
-LOWEST_MARK = 0.01
+LOWEST_SCORE = 0.01
 """A frame that is useless in two respects is still worse than one that is in one."""
 
-AT_REST = 0.3
+REST_QUANTILE = 0.3
 """Quantile of the motion in spreads that is the video's motion at rest: hands move in many frames, not in all."""
 
 LOW_ODDS_SHARE = 0.25
-"""Quantile of a spread's log-odds at which it rests."""
+"""Quantile of a spread's log-odds that stands for its frames at rest."""
 
-USUAL_SHARPNESS = 0.9
+BEST_SHARPNESS = 0.9
 """Quantile of a spread's sharpness that counts as its best: one frame may be an outlier."""
 
 
@@ -56,7 +56,7 @@ class Spread:
     Attributes:
         start_s, end_s: seconds between which it is in view.
         frames: its frames in order of time.
-        after_turn, before_turn: whether a turn comes before it, and after it; else the recording begins, or ends.
+        after_turn, before_turn: whether a turn comes before it, and after it; else the video begins, or ends.
     """
 
     start_s: float
@@ -67,7 +67,7 @@ class Spread:
 
     @property
     def at_edge(self) -> bool:
-        """Whether the recording begins or ends with it."""
+        """Whether the video begins or ends with it."""
         return not (self.after_turn and self.before_turn)
 
     @property
@@ -82,17 +82,17 @@ class Spread:
 
     @property
     def blank(self) -> bool:
-        """Whether there is so little print that nothing tells how sharp it is."""
-        return print_spread(mean_print([frame.quality.fingerprint for frame in self.frames])) < LEAST_SPREAD
+        """Whether there is too little print to tell how sharp it is."""
+        return is_blank([frame.quality.fingerprint for frame in self.frames])
 
 
 @dataclass(frozen=True)
-class Usual:
-    """What is usual in a video.
+class VideoStatistics:
+    """What the frames of one video are compared with.
 
     Attributes:
         motion: of frames at rest.
-        sharpness: of spreads, None if all are blank.
+        sharpness: median of the spreads' best, None if all are blank.
     """
 
     motion: float
@@ -100,8 +100,8 @@ class Usual:
 
 
 @dataclass(frozen=True)
-class Marks:
-    """How good the frames of a spread are in each respect: (N,) each, 0 for useless to 1 for faultless."""
+class QualityScores:
+    """How good the frames of a spread are in each respect: (N,) each, from 0 (useless) to 1 (faultless)."""
 
     coverage: Floats
     exposure: Floats
@@ -111,18 +111,18 @@ class Marks:
 
     @property
     def quality(self) -> Floats:
-        """(N,) all of them together."""
+        """(N,) the product of all."""
         every = (self.coverage, self.exposure, self.sharpness, self.rest, self.margin)
-        return np.asarray(np.prod([np.maximum(mark, LOWEST_MARK) for mark in every], axis=0))
+        return np.asarray(np.prod([np.maximum(scores, LOWEST_SCORE) for scores in every], axis=0))
 
 
-def cut(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap_s: float) -> list[Spread]:
+def split_spreads(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap_s: float) -> list[Spread]:
     """The spreads before, between and after some turns: one more than turns, those without frames included.
 
     Args:
         frames: of one video, in order of time; those that were not measured are left out.
         events: its turns, in order of time.
-        gap_s: seconds between two frames beyond which one says nothing of motion at the other.
+        gap_s: seconds between two frames beyond which one says nothing about motion at the other.
 
     Raises:
         DataError: if a measured frame has no time, or frames or events are not in order.
@@ -147,82 +147,74 @@ def cut(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap_s: float)
 
 
 def _measured(frames: Sequence[FrameScore], gap_s: float) -> list[MeasuredFrame]:
-    times: list[float] = []
-    kept: list[FrameScore] = []
+    kept: list[tuple[float, FrameScore, FrameQuality]] = []
     for frame in frames:
         if frame.quality is None:
             continue
         if frame.time_s is None:
             raise DataError(f"frame {frame.path or frame.frame} has no time; stills are chosen from timed frames alone")
-        if times and frame.time_s < times[-1]:
+        if kept and frame.time_s < kept[-1][0]:
             raise DataError(
-                f"a frame at {frame.time_s:g} s comes after one at {times[-1]:g} s; give frames in the order of time"
+                f"a frame at {frame.time_s:g} s comes after one at {kept[-1][0]:g} s; give frames in order of time"
             )
-        times.append(frame.time_s)
-        kept.append(frame)
-    odds = log_odds([np.nan if frame.probability is None else frame.probability for frame in kept])
-    qualities = [frame.quality for frame in kept if frame.quality is not None]
-    before = [0.0 if quality.motion is None else quality.motion for quality in qualities]
-    near = [place > 0 and times[place] - times[place - 1] <= gap_s for place in range(len(times))]
-    moved = [motion if close else 0.0 for motion, close in zip(before, near, strict=True)] + [0.0]
+        kept.append((frame.time_s, frame, frame.quality))
+    odds = log_odds([np.nan if frame.probability is None else frame.probability for _, frame, _ in kept])
+    moved = [0.0] * (len(kept) + 1)  # before each frame, and after the last
+    for place, (before, after) in enumerate(pairwise(kept), 1):
+        if after[0] - before[0] <= gap_s:
+            moved[place] = after[2].motion or 0.0
     return [
-        MeasuredFrame(times[place], frame.frame, float(odds[place]), quality, max(moved[place], moved[place + 1]))
-        for place, (frame, quality) in enumerate(zip(kept, qualities, strict=True))
+        MeasuredFrame(time_s, frame.frame, float(odds[place]), quality, max(moved[place], moved[place + 1]))
+        for place, (time_s, frame, quality) in enumerate(kept)
     ]
 
 
-def usual(spreads: Sequence[Spread], parameters: StillParameters) -> Usual:
-    """What is usual in the video of some spreads."""
+def video_statistics(spreads: Sequence[Spread], parameters: StillParameters) -> VideoStatistics:
+    """The statistics of the video that these spreads make up."""
     motion = [frame.motion for spread in spreads for frame in spread.frames]
-    rest = float(np.quantile(motion, AT_REST)) if motion else 0.0
+    rest = float(np.quantile(motion, REST_QUANTILE)) if motion else 0.0
     sharp = [
-        np.quantile(spread.values("sharpness"), USUAL_SHARPNESS)
+        np.quantile(spread.values("sharpness"), BEST_SHARPNESS)
         for spread in spreads
         if spread.frames and not spread.blank
     ]
-    return Usual(max(rest, parameters.least_motion), float(np.median(sharp)) if sharp else None)
+    return VideoStatistics(max(rest, parameters.least_motion), float(np.median(sharp)) if sharp else None)
 
 
-def judge(spread: Spread, normal: Usual, parameters: StillParameters) -> Marks:
+def quality_scores(spread: Spread, video: VideoStatistics, parameters: StillParameters) -> QualityScores:
     """How good each frame of a spread with frames is."""
-    count = len(spread.frames)
-    coverage, exposure, sharpness = (spread.values(name) for name in ("coverage", "exposure", "sharpness"))
-    sharp = np.ones(count)
-    if normal.sharpness is not None and not spread.blank:
-        best = float(np.quantile(sharpness, USUAL_SHARPNESS))
+    sharp = np.ones(len(spread.frames))
+    if video.sharpness is not None and not spread.blank:
+        sharpness = spread.values("sharpness")
+        best = float(np.quantile(sharpness, BEST_SHARPNESS))
         sharp = np.minimum(
-            mark(sharpness / max(best, 1e-9), parameters.own_sharpness),
-            mark(sharpness / max(normal.sharpness, 1e-9), parameters.sharpness),
+            _score(sharpness / max(best, 1e-9), parameters.own_sharpness),
+            _score(sharpness / max(video.sharpness, 1e-9), parameters.sharpness),
         )
-    times = np.array([frame.time_s for frame in spread.frames])
-    return Marks(
-        coverage=mark(np.nan_to_num(coverage, nan=0.0), parameters.coverage),
-        exposure=mark(exposure, parameters.exposure),
+    odds = np.array([frame.odds for frame in spread.frames])
+    known, unlike_turn = np.isfinite(odds), np.ones(len(odds))
+    if known.any():
+        low = max(float(np.quantile(odds[known], LOW_ODDS_SHARE)), parameters.low_odds)
+        unlike_turn[known] = _score(odds[known] - low, parameters.odds)
+    motion = np.array([frame.motion for frame in spread.frames]) / video.motion
+    return QualityScores(
+        coverage=_score(np.nan_to_num(spread.values("coverage"), nan=0.0), parameters.coverage),
+        exposure=_score(spread.values("exposure"), parameters.exposure),
         sharpness=sharp,
-        rest=_rest(spread, normal, parameters),
-        margin=_margin(times, spread, parameters),
+        rest=_score(motion, parameters.motion) * unlike_turn,
+        margin=_margin(spread, parameters),
     )
 
 
-def mark(values: Floats, ends: Range) -> Floats:
+def _score(values: Floats, ends: Range) -> Floats:
     """1 from the first of two ends on, 0 from the second on, a straight line in between."""
     good, useless = ends
     return np.asarray(np.clip((values - useless) / (good - useless), 0.0, 1.0))
 
 
-def _rest(spread: Spread, normal: Usual, parameters: StillParameters) -> Floats:
-    motion = np.array([frame.motion for frame in spread.frames]) / normal.motion
-    odds = np.array([frame.odds for frame in spread.frames])
-    turning = np.ones(len(odds))
-    known = np.isfinite(odds)
-    if known.any():
-        level = max(float(np.quantile(odds[known], LOW_ODDS_SHARE)), parameters.low_odds)
-        turning[known] = mark(odds[known] - level, parameters.odds)
-    return mark(motion, parameters.motion) * turning
-
-
-def _margin(times: Floats, spread: Spread, parameters: StillParameters) -> Floats:
-    """Lower close to a turn, as which the beginning and the end of the recording do not count."""
+def _margin(spread: Spread, parameters: StillParameters) -> Floats:
+    """Lower close to a turn; the beginning and the end of the video are none."""
+    times = np.array([frame.time_s for frame in spread.frames])
     if parameters.margin_s == 0:
         return np.ones(len(times))
     since = times - spread.start_s if spread.after_turn else np.inf

@@ -12,6 +12,7 @@ from flipdetect.synth.recording.recording import (
     RecordingTruth,
     TurnEvent,
     recording_events,
+    recording_map,
     recording_truth,
     render_recording_frame,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "frame_truth",
     "is_current",
     "recording_events",
+    "recording_map",
     "recording_sheet",
     "recording_truth",
     "render_clip",

@@ -8,7 +8,7 @@ import pytest
 
 from flipdetect.records import FrameQuality
 from flipdetect.stills.fingerprint import decode_print, likeness
-from flipdetect.stills.measure import FrameMeter
+from flipdetect.stills.quality import FrameMeter
 from tests.inference.drawn_pages import Picture, draw_spread, shifted, with_hand, with_noise
 
 
@@ -17,8 +17,7 @@ def measure(picture: Picture, hands: object = None) -> FrameQuality:
 
 
 def alike(first: FrameQuality, second: FrameQuality) -> float:
-    steps = [decode_print(quality.fingerprint)[None] for quality in (first, second)]
-    return float(likeness(steps[0], steps[1])[0, 0])
+    return float(likeness(np.stack([decode_print(quality.fingerprint) for quality in (first, second)]))[0, 1])
 
 
 def bits_apart(first: FrameQuality, second: FrameQuality) -> float:

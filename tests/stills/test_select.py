@@ -13,7 +13,8 @@ import yaml
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import FlipEvent, FrameQuality, FrameScore, Still
 from flipdetect.stills.fingerprint import GRID, encode_print
-from flipdetect.stills.measure import StillParameters, choose_stills, kept
+from flipdetect.stills.parameters import StillParameters
+from flipdetect.stills.select import choose_stills
 
 
 def printed(spread: int, noise: float = 0.0, seed: int = 0) -> str:
@@ -69,7 +70,7 @@ def test_turns_cut_a_recording_in_one_spread_more() -> None:
     assert all(still.quality is not None and still.quality > 0.9 for still in stills)
 
 
-def test_a_recording_without_turns_is_one_opening() -> None:
+def test_a_recording_without_turns_is_one_spread() -> None:
     assert len(chosen(recording([1])[0], [])) == 1
     assert chosen([], []) == []
 
@@ -132,7 +133,7 @@ def test_what_is_not_known_costs_nothing() -> None:
     assert all(still.quality is not None and still.quality > 0.9 for still in chosen(unscored, events))
 
 
-def test_an_spread_without_frames_is_kept_between_turns_and_left_out_at_the_ends() -> None:
+def test_a_spread_without_frames_is_kept_between_turns_and_left_out_at_the_ends() -> None:
     frames, _ = recording([1, 2])
     events = [turn(1, -1.0, -0.5), turn(2, 3.0, 3.3), turn(3, 3.35, 3.9), turn(4, 7.0, 8.0)]
     stills = chosen(frames, events)
@@ -152,53 +153,6 @@ def test_a_glimpse_is_kept_between_turns_and_at_the_ends_only_if_it_is_good() ->
     assert [(still.start_s, still.flaw) for still in blurred] == [(1.0, brief), (3.9, ""), (6.7, brief)]
 
 
-def test_a_page_seen_twice_is_kept_once_and_at_its_best() -> None:
-    frames, events = recording([1, 2, 1, 3, 2, 4, 5])
-    stills = chosen(spoilt(frames, -1.0, 3.0, coverage=0.1), events)
-    assert [still.same_as for still in stills] == [None, None, 1, None, 2, None, None]
-    assert kept(stills)[0].spread == 3
-    assert len(kept(stills)) == 5
-
-
-def test_the_first_of_a_chain_is_named() -> None:
-    stills = chosen(*recording([1, 2, 1, 3, 1, 4, 5]))
-    assert [still.same_as for still in stills] == [None, None, 1, None, 1, None, None]
-
-
-def test_a_turn_that_was_none_is_healed() -> None:
-    frames, events = recording([1, 1])
-    assert [still.same_as for still in chosen(frames, events)] == [None, 1]
-
-
-@pytest.mark.parametrize("spreads", [[0, 0], [1, 0, 2, 0, 3, 4]])
-def test_blank_spreads_are_never_the_same(spreads: list[int]) -> None:
-    assert all(still.same_as is None for still in chosen(*recording(spreads)))
-
-
-def test_spreads_that_lack_the_same_print_are_not_the_same() -> None:
-    """Pages of one layout, two of them blank but for what is on all pages: the gutter."""
-
-    def page(number: int) -> str:
-        slopes = np.full((GRID, GRID), 0.01)
-        slopes[:, 11:13] = 0.2
-        if number:
-            slopes[4:20, 2:10] = np.random.default_rng(number).uniform(0.05, 0.3, (16, 8))
-        return encode_print(slopes.astype(np.float32), np.ones((GRID, GRID), np.float32))
-
-    frames, events = recording([1, 2, 3, 4, 5, 6])
-    pages = [1, 0, 2, 3, 0, 4]
-    alike = [
-        replace(score, quality=replace(score.quality or GOOD, fingerprint=page(pages[int((score.time_s or 0) // 4)])))
-        for score in frames
-    ]
-    assert all(still.same_as is None for still in chosen(alike, events))
-
-
-def test_a_group_without_any_frame_is_not_hidden() -> None:
-    still = Still(1, "v", 0.0, 1.0, None, None, None, "no frame of it could be measured")
-    assert kept([still]) == [still]
-
-
 def test_frames_that_were_not_measured_are_passed_over() -> None:
     frames, events = recording([1, 2])
     unread = [replace(score, quality=None, time_s=None) if place % 3 else score for place, score in enumerate(frames)]
@@ -216,7 +170,7 @@ def test_frames_and_turns_must_be_in_order() -> None:
 
 
 def test_parameters_go_through_yaml() -> None:
-    parameters = StillParameters(coverage=(0.1, 0.5), repeat_frames=3)
+    parameters = StillParameters(coverage=(0.1, 0.5), suspects=2)
     assert StillParameters.from_dict(yaml.safe_load(yaml.safe_dump(parameters.to_dict()))) == parameters
     assert StillParameters.from_dict({}) == StillParameters()
 
@@ -234,11 +188,8 @@ def test_parameters_go_through_yaml() -> None:
         {"margin_s": -1},
         {"margin_mark": 2},
         {"low_odds": math.nan},
-        {"repeat_likeness": 2},
-        {"repeat_own_print": -0.1},
-        {"repeat_excess": 0},
-        {"repeat_frames": 0},
         {"suspects": 1.5},
+        {"suspect_likeness": 2},
         {"confirm_agreement": 0},
         {"gap_s": "long"},
     ],

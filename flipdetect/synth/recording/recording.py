@@ -21,6 +21,8 @@ from flipdetect.synth.render.renderer import RenderedFrame, expose_clip
 from flipdetect.synth.scene.scene import sample_source
 from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth, sheet_displacements, shows_motion
 from flipdetect.synth.truth.label_rule import sheet_at
+from flipdetect.synth.truth.maps import draw_map
+from flipdetect.synth.truth.silhouette import Mask
 
 RECORDING_STREAM = 9
 MINUTE = 60.0
@@ -126,6 +128,16 @@ def render_recording_frame(config: RecordingConfig, time_s: float) -> RenderedFr
     recording, index = _locate(config, time_s)
     image, quality = expose_clip(config.synth, recording.clips[index], time_s)
     return RenderedFrame(image, quality, recording_truth(config, time_s))
+
+
+def recording_map(config: RecordingConfig, time_s: float) -> Mask:
+    """The map (h, w, 3) uint8 of the frame at `time_s` seconds, as `maps.draw_map` makes it.
+
+    Raises:
+        ConfigError: if the recording has no such time.
+    """
+    recording, index = _locate(config, time_s)
+    return draw_map(config.synth, recording.clips[index], time_s)
 
 
 def _locate(config: RecordingConfig, time_s: float) -> tuple[_Recording, int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,17 +10,18 @@ import pytest
 from numpy.typing import NDArray
 
 from flipdetect.records import FlipEvent, FrameScore, Still
-from flipdetect.stills.measure import FrameMeter, choose_stills, confirm_repeats, kept
+from flipdetect.stills.quality import FrameMeter
+from flipdetect.stills.repeats import find_repeats, kept
+from flipdetect.stills.select import choose_stills
 from flipdetect.synth import (
     RecordingConfig,
     RecordingTruth,
     TurnEvent,
-    recording,
     recording_events,
+    recording_map,
     recording_truth,
     render_recording_frame,
 )
-from flipdetect.synth.truth.maps import draw_map
 
 SECONDS, FPS, HEIGHT = 14.0, 5.0, 288
 COVERED = 0.08
@@ -66,8 +65,7 @@ def clear_visits(config: RecordingConfig) -> bool:
 
 def hands_map(config: RecordingConfig, time_s: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Hands as a network sees them: coarse, soft, and not quite certain."""
-    script, place = recording._locate(config, time_s)
-    fine = draw_map(config.synth, script.clips[place], time_s)[..., 2].astype(np.float32) / 255
+    fine = recording_map(config, time_s)[..., 2].astype(np.float32) / 255
     factor = 24 / max(fine.shape)
     size = (round(fine.shape[1] * factor), round(fine.shape[0] * factor))
     coarse = cv2.GaussianBlur(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), (0, 0), 0.7)
@@ -131,30 +129,10 @@ def test_a_still_is_as_sharp_as_its_spread_allows(filmed: Filmed, stills: list[S
 
 
 def test_a_page_turned_back_to_is_found(filmed: Filmed, stills: list[Still]) -> None:
+    found = find_repeats(stills, lambda still: filmed.pictures[(still.frame or 0) - 1])
     numbers = {still.spread: truth_of(filmed, still).spread for still in stills}
-    for still in stills:
-        assert still.same_as is None or numbers[still.same_as] == numbers[still.spread]
-    assert any(still.same_as is not None for still in stills)
-    saved = [numbers[still.spread] for still in kept(stills)]
-    assert set(saved) == set(filmed.lying)
-
-
-def test_pictures_confirm_what_fingerprints_say(filmed: Filmed, stills: list[Still]) -> None:
-    confirmed = confirm_repeats(stills, lambda still: filmed.pictures[(still.frame or 0) - 1])
-    numbers = {still.spread: truth_of(filmed, still).spread for still in stills}
-    assert all(still.same_as is None or numbers[still.same_as] == numbers[still.spread] for still in confirmed)
-    saved = [numbers[still.spread] for still in kept(confirmed)]
-    assert sorted(saved) == sorted(set(filmed.lying))
-
-
-def test_pictures_refuse_what_is_not_the_same(filmed: Filmed, stills: list[Still]) -> None:
-    numbers = {still.spread: truth_of(filmed, still).spread for still in stills}
-    accused = [
-        replace(still, same_as=1 if still.spread > 1 and numbers[still.spread] != numbers[1] else None)
-        for still in stills
-    ]
-    for still in confirm_repeats(accused, lambda still: filmed.pictures[(still.frame or 0) - 1]):
-        assert still.same_as is None or numbers[still.same_as] == numbers[still.spread]
+    assert all(still.same_as is None or numbers[still.same_as] == numbers[still.spread] for still in found)
+    assert sorted(numbers[still.spread] for still in kept(found)) == sorted(set(filmed.lying))
 
 
 def test_coverage_follows_the_truth(filmed: Filmed) -> None:
@@ -169,8 +147,3 @@ def test_motion_tells_turns_from_rest(filmed: Filmed) -> None:
     motion = np.array([score.quality.motion or 0.0 for score in filmed.scores if score.quality is not None])
     turning = np.array([truth.label == "flip" for truth in filmed.truths])
     assert np.median(motion[turning]) > 3 * np.median(motion[~turning])
-
-
-def test_stills_start_without_torch() -> None:
-    script = "import sys; import flipdetect.stills.measure; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
