@@ -101,9 +101,9 @@ def _write_picture(found: FullAudit, pairs: Sequence[Finding], path: Path) -> No
     from flipdetect.outputs.plots import PicturePair, plot_pairs, save_figure
     from flipdetect.sources.image import decode_frame
 
-    def caption(record: FrameRecord, side: str) -> tuple[str, ...]:
+    def caption(record: FrameRecord, name: str) -> tuple[str, ...]:
         source = (f"source {record.source}",) if record.source else ()
-        return (f"{side}, {record.label}", *source, f"video {record.video}", record.path.name)
+        return (f"{name}, {record.label}", *source, f"video {record.video}", record.path.name)
 
     shown = [
         PicturePair(
@@ -111,7 +111,7 @@ def _write_picture(found: FullAudit, pairs: Sequence[Finding], path: Path) -> No
                 decode_frame(pair.first.path, min_size=PICTURE_SIZE),
                 decode_frame(pair.second.path, min_size=PICTURE_SIZE),
             ),
-            captions=(caption(pair.first, pair.sides[0]), caption(pair.second, pair.sides[1])),
+            captions=(caption(pair.first, pair.splits[0]), caption(pair.second, pair.splits[1])),
             title=f"{pair.kind}: differ by {pair.difference:.1f} grey levels",
             colour=COLOURS[pair.kind],
         )

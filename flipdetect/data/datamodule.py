@@ -34,7 +34,7 @@ from flipdetect.data.samplers import (
     twin_positions,
 )
 from flipdetect.data.split_file import read_split, write_split
-from flipdetect.data.splits import SIDES, GroupChoice, Split, split_records
+from flipdetect.data.splits import SPLITS, GroupChoice, Split, split_records
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.naming import NamePattern
@@ -218,7 +218,7 @@ class FrameDataModule(pl.LightningDataModule):
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must know of the data: class names, preprocessing, naming, split; plain JSON types."""
         return {
-            "split": {side: sorted({record.video for record in self.split.side(side)}) for side in SIDES},
+            "split": {name: sorted({record.video for record in self.split.of(name)}) for name in SPLITS},
             "classes": asdict(self.classes),
             "preprocess": self.preprocess.to_dict(),
             "naming": None if self.naming is None else asdict(self.naming),
@@ -227,7 +227,7 @@ class FrameDataModule(pl.LightningDataModule):
         }
 
     def val_videos(self) -> int:
-        """Videos of the validation side, of the class that has fewer of them."""
+        """Number of validation videos of the class that has fewer of them."""
         videos = {(record.label, record.video) for record in self.split.val}
         return min(sum(label == name for label, _ in videos) for name in self.classes.names)
 

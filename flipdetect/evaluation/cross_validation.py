@@ -175,7 +175,7 @@ def write_plan(
         OSError: if a file cannot be written.
     """
     frames = [
-        [name_below(record.path, index.root), record.label, *(split.sides[place] for split in splits.values())]
+        [name_below(record.path, index.root), record.label, *(split.assigned[place] for split in splits.values())]
         for place, record in enumerate(index.records)
     ]
     digest = hashlib.sha256(json.dumps(frames).encode()).hexdigest()[:16]

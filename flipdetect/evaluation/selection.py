@@ -48,7 +48,7 @@ def select_frames(
             f"the {side} side of {root} was asked for, and there is no split file {split_file or ''}; name the "
             f"{SPLIT_FILE} of the training run with --split-file"
         )
-    records = read_split(split_file, index.records, index.root, classes).side(side)
+    records = read_split(split_file, index.records, index.root, classes).of(side)
     if not records:
         raise DataError(f"{split_file} puts no frame of {root} on the {side} side; choose another side or file")
     return replace(index, records=records)

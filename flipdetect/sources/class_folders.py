@@ -1,4 +1,4 @@
-"""Which folder holds what: MonReader's `training|testing/flip|notflip`, or just `flip|notflip`."""
+"""Class folders of a data set: MonReader's `training|testing/flip|notflip`, or just `flip|notflip`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SPLIT_FOLDERS = {
     "testing": "test",
     "test": "test",
 }
-# Archives wrap their data in a folder or two; deeper than this, class folders are somebody else's.
+# Archives wrap their data in a folder or two; deeper folders with these names are something else.
 _MAX_WRAPPING = 4
 
 
 @dataclass(frozen=True, slots=True)
 class FolderRole:
-    """What a folder of frames is, by its place in the data set.
+    """The meaning of a folder of frames, by its place in the data set.
 
     Attributes:
         label: the class.
         supplied_split: "train" or "test"; None if the data set is not split in folders.
-        subfolder: what lies between the class folder and the frames, with `/`; "" if nothing does.
+        subfolder: path from the class folder to the frames, with `/`; "" if they are in the class folder itself.
     """
 
     label: str
@@ -42,7 +42,7 @@ class FolderRole:
 
 
 def folder_role(parts: tuple[str, ...], classes: ClassNames) -> FolderRole | None:
-    """Role of a folder by its path relative to the data set; None if it is in no class folder."""
+    """Role of a folder by its path relative to the data set; None if it is not in a class folder."""
     split = supplied_split(parts)
     if split is not None:
         parts = parts[1:]
@@ -51,12 +51,12 @@ def folder_role(parts: tuple[str, ...], classes: ClassNames) -> FolderRole | Non
 
 
 def supplied_split(parts: tuple[str, ...]) -> str | None:
-    """Side of the split that a path relative to the data set names by its first folder, if it does."""
+    """The split ("train" or "test") that a path relative to the data set names by its first folder; None if none."""
     return SPLIT_FOLDERS.get(parts[0].casefold()) if parts else None
 
 
 def class_of_folder(name: str, classes: ClassNames) -> str | None:
-    """Class that a folder name means, whatever its case and Unicode form; None if it means none."""
+    """Class of a folder name, ignoring case and Unicode form; None if it is of neither class."""
     if name in classes.names:
         return name
     for label in classes.names:
@@ -68,8 +68,8 @@ def class_of_folder(name: str, classes: ClassNames) -> str | None:
 def find_data_root(folder: Path, classes: ClassNames) -> Path | None:
     """The folder at or below `folder` that holds class folders, split folders with them, or a manifest.
 
-    Archives like to wrap their contents (`images/training/flip`). The outermost such folder counts, the first
-    in natural order if there are several. None if there is none.
+    Archives often wrap their contents (`images/training/flip`). The outermost such folder counts, the first one in
+    natural order if there are several; None if there is none.
     """
     waiting = deque([(folder, 0)])
     while waiting:

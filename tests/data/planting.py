@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from flipdetect.data.index import index_frames
-from flipdetect.data.splits import SIDES, split_records
+from flipdetect.data.splits import SPLITS, split_records
 from flipdetect.records import ClassNames
 
 
@@ -33,7 +33,7 @@ def plant(root: Path, *, each: int = 2, seed: int = 0) -> Planted:
     rng = np.random.default_rng(seed)
     records = index_frames(root, classes=classes, check=False).records
     split = split_records(records, classes=classes, group_by="source", seed=0)
-    side_of = {record.path.relative_to(root).as_posix(): side for record, side in zip(records, split.sides)}  # noqa: B905
+    side_of = {record.path.relative_to(root).as_posix(): side for record, side in zip(records, split.assigned)}  # noqa: B905
     rows = list(csv.DictReader((root / "labels.csv").open(encoding="utf-8")))
     training = [row for row in rows if side_of[row["path"]] == "train"]
     order = [training[i] for i in rng.permutation(len(training))]
@@ -55,7 +55,7 @@ def plant(root: Path, *, each: int = 2, seed: int = 0) -> Planted:
         (root / name).write_bytes(data)
         label = row["label"] if kind != "relabelled" else classes.names[1 - classes.target(row["label"])]
         new_rows.append({**row, "path": name, "label": label, "video": f"new-{number}", "source": f"new-{number}"})
-        side_of[name] = "train" if kind == "relabelled" else SIDES[1 + number % 2]
+        side_of[name] = "train" if kind == "relabelled" else SPLITS[1 + number % 2]
         getattr(found, kind).append(name)
     _write(found.manifest, [*rows, *new_rows])
     _write(found.split_file, [{"path": path, "split": side} for path, side in side_of.items()])

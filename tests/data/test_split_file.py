@@ -69,10 +69,10 @@ def test_a_hand_made_file_may_leak_and_use_other_words(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (ROWS[:2], "the val side of the split has no frame of 'notflip'"),
-        (ROWS[2:], "the train side"),
-        (ROWS[:3], "the val side of the split has no frame of 'notflip'"),
-        ([*ROWS[:3], "notflip/1_000000001.jpg,test"], "the val side"),
+        (ROWS[:2], "the val split has no frame of 'notflip'"),
+        (ROWS[2:], "the train split"),
+        (ROWS[:3], "the val split has no frame of 'notflip'"),
+        ([*ROWS[:3], "notflip/1_000000001.jpg,test"], "the val split"),
         (["flip/9.jpg,train"], "none of the 1 files"),
         ([*ROWS, "flip/1_000000000.jpg,holdout"], "1 rows whose split is none of train, val, test.*line 6: 'holdout'"),
     ],

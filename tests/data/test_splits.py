@@ -49,14 +49,14 @@ def data_sets(draw, min_pairs=3):
 
 def groups_by_side(split, key="video"):
     sides = defaultdict(set)
-    for record, side in zip(split.records, split.sides, strict=True):
+    for record, side in zip(split.records, split.assigned, strict=True):
         sides[side].add(getattr(record, key))
     return sides
 
 
 def assignment(split):
     """Side of each (video, frame): independent of order and root."""
-    return {(r.video, r.frame): side for r, side in zip(split.records, split.sides, strict=True)}
+    return {(r.video, r.frame): side for r, side in zip(split.records, split.assigned, strict=True)}
 
 
 fractions = st.sampled_from([0.05, 0.1, 0.15, 0.3, 0.45])
@@ -161,7 +161,7 @@ def test_auto_groups_by_video_where_books_are_unknown_or_too_few(sources):
     sides = groups_by_side(split)
     assert split.group_by == "video"
     assert sum(len(videos) for videos in sides.values()) == 10
-    assert all({record.label for record in split.side(side)} == {"flip", "notflip"} for side in sides)
+    assert all({record.label for record in split.of(side)} == {"flip", "notflip"} for side in sides)
 
 
 def test_two_books_suffice_without_a_test_side():
@@ -200,7 +200,7 @@ def test_the_supplied_test_set_must_exist():
 
 def test_the_supplied_test_set_must_have_both_classes():
     records = clips(6) + clip("flip", "x", 3, split="test")
-    with pytest.raises(DataError, match=r"the test side of the split has no frame of 'notflip' \(it has 3 of flip\)"):
+    with pytest.raises(DataError, match=r"the test split has no frame of 'notflip' \(it has 3 of flip\)"):
         split_records(records, classes=CLASSES, use_supplied_test=True)
 
 
@@ -239,13 +239,13 @@ def test_impossible_fractions(val, test):
 def test_folds():
     with pytest.raises(ConfigError, match="at least 2"):
         kfold_records(clips(), 1, classes=CLASSES)
-    with pytest.raises(DataError, match="each of the 4 sides of the folds"):
+    with pytest.raises(DataError, match="each of the 4 folds"):
         kfold_records(clips(3), 4, classes=CLASSES)
 
 
 def test_smallest_possible_set():
     split = split_records(clips(3, frames=1), classes=CLASSES)
-    assert [len(split.side(side)) for side in ("train", "val", "test")] == [2, 2, 2]
+    assert [len(split.of(side)) for side in ("train", "val", "test")] == [2, 2, 2]
 
 
 def test_paths_play_no_part():

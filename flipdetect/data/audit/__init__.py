@@ -1,1 +1,1 @@
-"""What leaks between the sides of a split."""
+"""Leaks between the training, validation and test splits."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from flipdetect.data.audit.duplicates import find_copies, read_thumbnails
 from flipdetect.data.audit.split_table import SPOKEN, AuditReport, audit_split, some
-from flipdetect.data.splits import SIDES, Split
+from flipdetect.data.splits import SPLITS, Split
 from flipdetect.records import FrameRecord
 
 Kind = Literal["conflict", "copy", "twice"]
@@ -32,14 +32,14 @@ class Finding:
     Attributes:
         kind: a key of `KINDS`.
         first, second: the frames, in the order train, val, test.
-        sides: the split of each.
+        splits: the split of each.
         difference: grey levels (0 to 255) where the two differ most.
     """
 
     kind: Kind
     first: FrameRecord
     second: FrameRecord
-    sides: tuple[str, str]
+    splits: tuple[str, str]
     difference: float
 
 
@@ -76,7 +76,7 @@ class FullAudit:
 
     def known_test_frames(self) -> int:
         """Test frames whose picture is also a training frame."""
-        return len({finding.second.path for finding in self.findings if finding.sides == ("train", "test")})
+        return len({finding.second.path for finding in self.findings if finding.splits == ("train", "test")})
 
     def warnings(self) -> list[str]:
         """What is wrong with the split; empty if nothing is."""
@@ -87,14 +87,14 @@ class FullAudit:
                 f"{len(found):,} pairs of frames show the same picture and have opposite labels ({pairs}): one label "
                 "of each pair is wrong. Remedy: look at them and correct the label, or remove one frame."
             )
-        for sides in combinations(SIDES, 2):
-            found = [finding for finding in self.of_kind("copy") if finding.sides == sides]
+        for splits in combinations(SPLITS, 2):
+            found = [finding for finding in self.of_kind("copy") if finding.splits == splits]
             if not found:
                 continue
             frames = {finding.second.path for finding in found}
             others = {finding.second.path for finding in found if finding.first.video != finding.second.video}
             lines.append(
-                f"{len(frames):,} {SPOKEN[sides[1]]} frames show the same picture as a {SPOKEN[sides[0]]} frame "
+                f"{len(frames):,} {SPOKEN[splits[1]]} frames show the same picture as a {SPOKEN[splits[0]]} frame "
                 f"({len(others):,} of them under the name of another video; "
                 f"{some(tuple(sorted(path.name for path in frames)))}): the score rewards memory. Remedy: remove the "
                 "copies, or give all frames of one film the same video."
@@ -134,20 +134,22 @@ def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | 
     records = split.records
     thumbnails = read_thumbnails([record.path for record in records], cache_dir, workers)
     # Frames of one video that show no motion are alike, which is no fault if they have the same label and split.
-    keys = [(record.video, record.label, side) for record, side in zip(records, split.sides, strict=True)]
+    keys = [(record.video, record.label, name) for record, name in zip(records, split.assigned, strict=True)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     found = []
     for copy in find_copies(thumbnails, np.array([numbers[key] for key in keys], np.int64)):
-        first, second = sorted((copy.first, copy.second), key=lambda place: (SIDES.index(split.sides[place]), place))
-        one, other, sides = records[first], records[second], (split.sides[first], split.sides[second])
+        first, second = sorted(
+            (copy.first, copy.second), key=lambda place: (SPLITS.index(split.assigned[place]), place)
+        )
+        one, other, splits = records[first], records[second], (split.assigned[first], split.assigned[second])
         if one.path != other.path:  # a file in two splits is a finding of the table
-            kind: Kind = "conflict" if one.label != other.label else "copy" if sides[0] != sides[1] else "twice"
-            found.append(Finding(kind, one, other, sides, copy.difference))
+            kind: Kind = "conflict" if one.label != other.label else "copy" if splits[0] != splits[1] else "twice"
+            found.append(Finding(kind, one, other, splits, copy.difference))
     order = list(KINDS)
     by_source: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for record, side in zip(records, split.sides, strict=True):
+    for record, name in zip(records, split.assigned, strict=True):
         if record.source is not None:
-            by_source[record.source, side][split.classes.target(record.label)] += 1
+            by_source[record.source, name][split.classes.target(record.label)] += 1
     frames_of = Counter(record.video for record in records)
     return FullAudit(
         quick=audit_split(split),
@@ -156,5 +158,5 @@ def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | 
         balance_of_sources={key: (counts[0], counts[1]) for key, counts in sorted(by_source.items())},
         unread={records[position].path: reason for position, reason in thumbnails.failures.items()},
         flat=int((~thumbnails.comparable).sum()) - len(thumbnails.failures),
-        videos=dict(Counter((side, record.video) for record, side in zip(records, split.sides, strict=True))),
+        videos=dict(Counter((name, record.video) for record, name in zip(records, split.assigned, strict=True))),
     )

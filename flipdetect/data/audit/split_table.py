@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-from flipdetect.data.splits import SIDES, Split
+from flipdetect.data.splits import SPLITS, Split
 from flipdetect.records import FrameRecord
 
 _NAMES_SHOWN = 3
@@ -99,10 +99,10 @@ class AuditReport:
         lines = [] if self.leaks else [NO_SHARED_VIDEO]
         lines += [_about_sources(shared) for shared in self.sources if shared.first == "train"]
         negative, positive = self.class_names
-        for side, (negatives, positives) in self.balance.items():
+        for name, (negatives, positives) in self.balance.items():
             total = negatives + positives
             lines.append(
-                f"{SPOKEN[side].capitalize()}: {total:,} frames, {positives:,} {positive} "
+                f"{SPOKEN[name].capitalize()}: {total:,} frames, {positives:,} {positive} "
                 f"({positives / total:.0%}) and {negatives:,} {negative}."
             )
         return [*lines, *(f"{note}." for note in self.notes)]
@@ -110,15 +110,15 @@ class AuditReport:
 
 def audit_split(split: Split) -> AuditReport:
     """Look for videos, sources and files in two splits. Reads no file."""
-    by_side = {side: records for side in SIDES if (records := split.side(side))}
+    by_split = {name: records for name in SPLITS if (records := split.of(name))}
     return AuditReport(
-        videos=_shared(by_side, lambda record: record.video),
-        sources=_shared(by_side, lambda record: record.source),
-        files=_shared(by_side, lambda record: os.path.normpath(record.file)),
-        neighbours=_neighbours(by_side.get("train", ()), by_side.get("test", ())),
+        videos=_shared(by_split, lambda record: record.video),
+        sources=_shared(by_split, lambda record: record.source),
+        files=_shared(by_split, lambda record: os.path.normpath(record.file)),
+        neighbours=_neighbours(by_split.get("train", ()), by_split.get("test", ())),
         balance={
-            side: (len(records) - positives, positives)
-            for side, records in by_side.items()
+            name: (len(records) - positives, positives)
+            for name, records in by_split.items()
             for positives in [sum(record.label == split.classes.positive for record in records)]
         },
         class_names=split.classes.names,
@@ -127,18 +127,18 @@ def audit_split(split: Split) -> AuditReport:
 
 
 def _shared(
-    by_side: dict[str, tuple[FrameRecord, ...]], name_of: Callable[[FrameRecord], str | None]
+    by_split: dict[str, tuple[FrameRecord, ...]], name_of: Callable[[FrameRecord], str | None]
 ) -> tuple[Shared, ...]:
     counts = {
-        side: Counter(name for record in records if (name := name_of(record)) is not None)
-        for side, records in by_side.items()
+        split: Counter(name for record in records if (name := name_of(record)) is not None)
+        for split, records in by_split.items()
     }
     found = []
-    for first, second in combinations(by_side, 2):
+    for first, second in combinations(by_split, 2):
         names = tuple(sorted(counts[first].keys() & counts[second].keys()))
         if names:
             frames = sum(counts[second][name] for name in names)
-            found.append(Shared(first, second, names, frames, len(by_side[second])))
+            found.append(Shared(first, second, names, frames, len(by_split[second])))
     return tuple(found)
 
 

@@ -29,20 +29,20 @@ def audit_text(audit: FullAudit) -> str:
     sentences = "\n".join(f"{'! ' if line in warnings else '- '}{line}" for line in audit.sentences())
     negative, positive = audit.quick.class_names
     splits = []
-    for side, (negatives, positives) in audit.quick.balance.items():
-        videos = sum(one == side for one, _ in audit.videos)
+    for name, (negatives, positives) in audit.quick.balance.items():
+        videos = sum(one == name for one, _ in audit.videos)
         total = negatives + positives
-        splits.append((side, videos, total, positives, negatives, f"{positives / total:.0%}"))
+        splits.append((name, videos, total, positives, negatives, f"{positives / total:.0%}"))
     balance = audit.balance_of_sources
     uneven = sorted(balance, key=lambda key: -abs(balance[key][1] / sum(balance[key]) - 0.5))
-    sources = [(source, side, sum(balance[source, side]), *balance[source, side][::-1]) for source, side in uneven]
+    sources = [(source, name, sum(balance[source, name]), *balance[source, name][::-1]) for source, name in uneven]
     findings = []
     for kind, meaning in KINDS.items():
         found = audit.of_kind(kind)
         worst = ""
         if found:
             one, other = found[0].first.path.name, found[0].second.path.name
-            worst = f"{one} ({found[0].sides[0]}), {other} ({found[0].sides[1]})"
+            worst = f"{one} ({found[0].splits[0]}), {other} ({found[0].splits[1]})"
         findings.append((meaning, "fault" if kind in FAULTS else "", len(found), worst))
     parts = [
         sentences,
@@ -67,16 +67,16 @@ def write_audit_json(audit: FullAudit, path: Path, root: Path) -> None:
         "sentences": audit.sentences(),
         "classes": list(quick.class_names),
         "splits": {
-            side: {
+            name: {
                 "frames": sum(counts),
-                "videos": sum(one == side for one, _ in audit.videos),
+                "videos": sum(one == name for one, _ in audit.videos),
                 "by_class": by_class(counts),
             }
-            for side, counts in quick.balance.items()
+            for name, counts in quick.balance.items()
         },
         "sources": [
-            {"source": source, "split": side, "by_class": by_class(counts)}
-            for (source, side), counts in audit.balance_of_sources.items()
+            {"source": source, "split": name, "by_class": by_class(counts)}
+            for (source, name), counts in audit.balance_of_sources.items()
         ],
         "shared": {
             "videos": [_shared(shared) for shared in quick.videos],
@@ -113,7 +113,7 @@ def write_audit_csv(audit: FullAudit, path: Path, root: Path) -> None:
 def _row(finding: Finding, root: Path) -> tuple[Any, ...]:
     first, second = finding.first, finding.second
     return (
-        finding.kind, name_below(first.path, root), name_below(second.path, root), *finding.sides, first.label,
+        finding.kind, name_below(first.path, root), name_below(second.path, root), *finding.splits, first.label,
         second.label, first.video, second.video, first.source, second.source, finding.difference,
     )  # fmt: skip
 
