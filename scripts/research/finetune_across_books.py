@@ -44,8 +44,8 @@ def run(key: tuple[str, ...], options: argparse.Namespace) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         share = 0.15 if start == "scratch" else 0.2
         split = split_records(book, classes=ClassNames(), val_fraction=share, test_fraction=0, seed=int(seed))
-        sides = (*split.sides, *["test"] * len(held_out))
-        split = replace(split, records=(*split.records, *held_out), sides=sides)
+        sides = (*split.assigned, *["test"] * len(held_out))
+        split = replace(split, records=(*split.records, *held_out), assigned=sides)
         write_split(split, Path(folder) / "splits.csv", options.data)
         config = Path("configs") / CONFIGS[model][start == "scratch"]
         cli = TrainCLI([
