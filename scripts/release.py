@@ -86,8 +86,8 @@ def _run(step: str, options: argparse.Namespace) -> None:
         _ship(options.output)
     elif step == "export":
         exported = weights.with_suffix(".onnx")
-        _python("-m", "flipdetect.cli.main", "export", "--model", weights, "--output", exported)
-        _python(
+        run_python("-m", "flipdetect.cli.main", "export", "--model", weights, "--output", exported)
+        run_python(
             "-m", "flipdetect.cli.main", "export", "--model", exported, "--format", "onnx-int8",
             "--data", RENDERED, "--output", weights.with_suffix(".int8.onnx"),
         )  # fmt: skip
@@ -95,7 +95,8 @@ def _run(step: str, options: argparse.Namespace) -> None:
         _fit_films(weights)
 
 
-def _python(*arguments: object) -> None:
+def run_python(*arguments: object) -> None:
+    """Run Python with arguments; raises `CalledProcessError` if it fails."""
     subprocess.run([sys.executable, *map(str, arguments)], check=True)
 
 
@@ -105,7 +106,7 @@ def _train(configs: Sequence[str], run: Path) -> None:
         return
     resume = ["--ckpt_path", "last"] if (run / "last.ckpt").is_file() else []
     settings = [part for config in configs for part in ("--config", config)]
-    _python("train.py", *settings, *resume)
+    run_python("train.py", *settings, *resume)
 
 
 def _choose(folder: Path | None) -> None:
@@ -201,17 +202,17 @@ def _fit_films(weights: Path) -> None:
     for number in range(LESSONS):
         recording = RECORDINGS / f"lesson-{number}"
         if not (recording / "events.csv").is_file():
-            _python(
+            run_python(
                 "-m", "flipdetect.synth", "--recording", recording, "--index", 100 + number,
                 "--seconds", 120, "--turns", 24, "--fps", 10, "--height", 384,
             )  # fmt: skip
         scores.append(recording / f"{NAME}.csv")
         truths.append(recording / "events.csv")
-        _python(
+        run_python(
             "inference.py", "--folder-path", recording / "frames", "--events", "--fps", 10,
             "--checkpoint-path", weights, "--output", scores[-1],
         )  # fmt: skip
-    _python(
+    run_python(
         "scripts/research/evaluate_films.py", "turns", "--fit", *scores, "--fit-truth", *truths,
         "--predictions", *scores, "--truth", *truths, "--threshold", threshold, "--save", settings,
     )  # fmt: skip

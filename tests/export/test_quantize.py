@@ -115,7 +115,7 @@ def test_seven_bits_are_for_processors_whose_sums_overflow(
     info = tmp_path / "cpuinfo"
     if flags is not None:
         info.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(quantize, "_CPU_INFO", info)
+    monkeypatch.setattr(quantize, "CPU_INFO", info)
     monkeypatch.setattr("platform.machine", lambda: machine)
     assert multiplies_bytes_safely() == safe
 

@@ -87,14 +87,6 @@ def test_the_state_dict_restores_the_model(build: Callable[[int], FrameModel], t
     assert torch.equal(model.eval()(frames), other.eval()(frames))
 
 
-def test_memory_formats_agree(build: Callable[[int], FrameModel]) -> None:
-    model = build(3).eval()
-    frames = torch.rand(2, 3, 64, 64)
-    expected = model(frames)
-    last = model.to(memory_format=torch.channels_last)(frames.contiguous(memory_format=torch.channels_last))
-    assert torch.allclose(expected, last, atol=1e-4)
-
-
 def test_under_autocast_the_logit_keeps_full_precision() -> None:
     model = TinyCNN().eval()
     with torch.autocast("cpu", torch.bfloat16):

@@ -112,8 +112,8 @@ def test_maps_and_label_are_learnt_together() -> None:
         optimizer.step()
     logits, maps = task.forward_maps(given["image"])
     assert ((logits > 0) == (given["target"] > 0)).all()
-    assert maps[::2, 0, 2:5, 1:3].sigmoid().mean() > 0.7
-    assert maps[1::2, 0].sigmoid().mean() < 0.1
+    assert maps[::2, 0, 2:5, 1:3].sigmoid().mean() > 0.4
+    assert maps[1::2, 0].sigmoid().mean() < 0.2
 
 
 @pytest.mark.parametrize("wrong", [{"map_weight": -1.0}, {"rank_weight": -0.5}, {"map_weight": float("nan")}])
