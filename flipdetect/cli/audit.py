@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from flipdetect.cli.options import Data, NegativeClass, OptionalOutput, PositiveClass
+from flipdetect.cli.options import Data, NamePatternText, NegativeClass, OneFilm, OptionalOutput, PositiveClass
 from flipdetect.records import ClassNames, FrameRecord
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def audit(
     val_fraction: Fraction = 0.15,
     test_fraction: Fraction = 0.15,
     split_seed: Annotated[int, typer.Option(help="Seed of a split drawn here.")] = 0,
+    name_pattern: NamePatternText = None,
+    one_film: OneFilm = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there is a fault.")] = False,
     positive: PositiveClass = "flip",
     negative: NegativeClass = "notflip",
@@ -70,9 +72,11 @@ def audit(
     from flipdetect.data.index import index_frames
     from flipdetect.data.split_file import read_split
     from flipdetect.data.splits import split_records
+    from flipdetect.sources.naming import NamePattern
 
     classes = ClassNames(negative, positive)
-    index = index_frames(data, classes=classes, manifest=manifest, check=False)
+    naming = NamePattern(name_pattern, one_film=one_film) if name_pattern or one_film else None
+    index = index_frames(data, classes=classes, pattern=naming, manifest=manifest, check=False)
     logger.info("%s", index.summary())
     if split_file is not None:
         split = read_split(split_file, index.records, index.root, classes)

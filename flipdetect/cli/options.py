@@ -91,4 +91,16 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything ran
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run of the same command.")]
 PositiveClass = Annotated[str, typer.Option("--positive", metavar="NAME", help="The positive class and its folder.")]
+NamePatternText = Annotated[
+    str | None,
+    typer.Option(
+        "--name-pattern",
+        metavar="REGEX",
+        help="Regular expression for file names, with the groups video, frame, label, source.",
+    ),
+]
+OneFilm = Annotated[
+    bool,
+    typer.Option("--one-film", help="All frames are of one film: contiguous blocks of it count as videos."),
+]
 NegativeClass = Annotated[str, typer.Option("--negative", metavar="NAME", help="The other class and its folder.")]

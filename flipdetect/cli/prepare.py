@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flipdetect.cli.options import NegativeClass, PositiveClass
+from flipdetect.cli.options import NamePatternText, NegativeClass, OneFilm, PositiveClass
 
 
 def prepare(
@@ -18,12 +18,8 @@ def prepare(
     positive: PositiveClass = "flip",
     negative: NegativeClass = "notflip",
     rate: Annotated[float, typer.Option(help="Frames per second to take from videos.")] = 10.0,
-    name_pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX", help="Regular expression for file names, with the groups video, frame, label, source."
-        ),
-    ] = None,
+    name_pattern: NamePatternText = None,
+    one_film: OneFilm = False,
     labels: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,7 +44,7 @@ def prepare(
     classes_of = dict(pair.split("=", 1) for pair in labels or ())
     how = Preparation(
         classes=ClassNames(negative=negative, positive=positive),
-        pattern=NamePattern(name_pattern, classes_of or None) if name_pattern else None,
+        pattern=NamePattern(name_pattern, classes_of or None, one_film) if name_pattern or one_film else None,
         rate=rate,
     )
     index = prepare_data(source, target, how, overwrite=overwrite)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flipdetect.cli.main import main
-from tests.frame_sets import make_eye_set, make_monreader_set
+from tests.frame_sets import make_eye_set, make_monreader_set, page_frame, write_frame
 
 
 def test_a_folder_becomes_a_data_set_with_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,6 +21,14 @@ def test_an_error_is_a_message_on_standard_error(tmp_path: Path, capsys: pytest.
     assert main(["prepare", str(tmp_path / "absent"), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().out == ""
     assert main(["prepare", str(tmp_path), str(tmp_path / "out"), "--label", "closed"]) == 2
+
+
+def test_one_film_becomes_several_videos(tmp_path: Path) -> None:
+    for number in range(40):
+        write_frame(tmp_path / "in" / ("notflip" if number % 3 else "flip") / f"IMG_{number}.jpg", page_frame(True, 1))
+    assert main(["prepare", str(tmp_path / "in"), str(tmp_path / "out"), "--one-film"]) == 0
+    videos = {line.split(",")[2] for line in (tmp_path / "out" / "labels.csv").read_text().splitlines()[1:]}
+    assert len(videos) == 10
 
 
 def test_classes_and_labels_from_the_command_line(tmp_path: Path) -> None:

@@ -1,14 +1,11 @@
-"""Turn labelled videos (`flip/*.mp4`, `notflip/*.mp4`) into frame files in MonReader's layout."""
+"""Extract frame files in MonReader's layout from labelled videos (`flip/*.mp4`, `notflip/*.mp4`)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from flipdetect.errors import FrameError
@@ -18,40 +15,13 @@ from flipdetect.sources.class_folders import FolderRole, folder_role
 from flipdetect.sources.folder import VIDEO_SUFFIXES, Problem, find_files
 from flipdetect.sources.video import open_video
 
-# High enough that what a model sees is the video's compression, not ours.
 JPEG_QUALITY = 95
+"""High enough that a model sees the compression of the video, not of the frame files."""
 
-
-@dataclass(frozen=True, slots=True)
-class LabelledVideo:
-    """A video file in a class folder, all of whose frames have the folder's label."""
-
-    path: Path
-    role: FolderRole
-
-    @property
-    def source(self) -> str:
-        """The folder below the class folder if there is one (`flip/book A/1.mp4`), else the video's own name."""
-        return self.role.subfolder or self.path.stem
-
-
-@dataclass(slots=True)
-class ClipLoss:
-    """What of a video could not be read."""
-
-    what: str = ""
-
-    def words(self) -> str:
-        """In plain words; empty if nothing was lost."""
-        return self.what
-
-
-@dataclass(slots=True)
-class ClipFrames:
-    """The frames written, as rows for a manifest, and the videos that were not read in full."""
-
-    rows: list[tuple[str, str, str, int, str, str]] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+LabelledVideo = tuple[Path, FolderRole]
+"""A video in a class folder, all of whose frames have the folder's label."""
+Row = tuple[str, str, str, int, str, str]
+"""path, label, video, frame, source, original."""
 
 
 def find_clips(root: Path, classes: ClassNames) -> list[LabelledVideo]:
@@ -60,61 +30,54 @@ def find_clips(root: Path, classes: ClassNames) -> list[LabelledVideo]:
     Raises:
         DataError: if `root` is no folder.
     """
-    clips = []
-    for path in find_files(root, VIDEO_SUFFIXES).files:
-        role = folder_role(path.parent.relative_to(root).parts, classes)
-        if role is not None:
-            clips.append(LabelledVideo(path, role))
-    return clips
+    found = [
+        (path, folder_role(path.parent.relative_to(root).parts, classes))
+        for path in find_files(root, VIDEO_SUFFIXES).files
+    ]
+    return [(path, role) for path, role in found if role is not None]
 
 
-def write_clips(clips: list[LabelledVideo], root: Path, target: Path, rate: float) -> ClipFrames:
+def write_clips(
+    clips: Sequence[LabelledVideo], root: Path, target: Path, rate: float
+) -> tuple[list[Row], list[Problem]]:
     """Write frames of all videos as `[training|testing/]label/VideoID_FrameNumber.jpg`.
 
-    Videos are numbered per label in the order given; the frame number counts the video's own frames from 1.
+    Videos are numbered per label in the order given; the frame number counts all frames of the video, from 1. The
+    source of a video is its folder below the class folder if there is one (`flip/book A/1.mp4`), else its own name.
+    Damaged videos give the frames that can be read, and are reported.
 
     Args:
         clips: the videos.
-        root: the folder that the videos' paths are to be written down relative to.
+        root: the folder that the videos' paths are written relative to.
         target: the folder to write to.
         rate: frames per second to keep, at most all there are.
+
+    Returns:
+        Rows for a manifest, one per frame; and the videos that were not read in full.
     """
-    result = ClipFrames()
+    rows: list[Row] = []
+    problems: list[Problem] = []
     numbers: Counter[str] = Counter()
-    for clip in progress_bar(clips, desc="reading videos", unit="video", delay=2, leave=False):
-        label = clip.role.label
-        numbers[label] += 1
-        clip_id = f"{numbers[label]:04d}"
-        side = {"train": "training", "test": "testing"}.get(clip.role.supplied_split or "", "")
-        folder = target / side / label
+    for path, role in progress_bar(clips, desc="reading videos", unit="video", delay=2, leave=False):
+        numbers[role.label] += 1
+        clip_id = f"{numbers[role.label]:04d}"
+        folder = target / {"train": "training", "test": "testing"}.get(role.supplied_split or "", "") / role.label
         folder.mkdir(parents=True, exist_ok=True)
-        original = clip.path.relative_to(root).as_posix()
-        loss = ClipLoss()
-        kept = 0
-        for number, pixels in sampled_frames(clip.path, rate, loss):
-            path = folder / f"{clip_id}_{number:09d}.jpg"
-            Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
-            relative = path.relative_to(target).as_posix()
-            result.rows.append((relative, label, f"{label}/{clip_id}", number, clip.source, original))
-            kept += 1
-        if loss.words() or not kept:
-            kept_words = f"used with {kept:,} frames" if kept else "no frame could be read"
-            result.problems.append(Problem(Path(original), f"{kept_words}: {loss.words() or 'it has none'}"))
-    return result
-
-
-def sampled_frames(path: Path, rate: float, loss: ClipLoss) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Frames of a video at `rate` frames per second, upright.
-
-    Damage ends or thins the frames and is noted in `loss`; it raises nothing.
-
-    Yields:
-        the frame's number in the video, from 1, and its pixels, `(H, W, 3) uint8` RGB.
-    """
-    try:
-        with open_video(path, rate_hz=rate) as video:
-            for frame in video:
-                yield frame.index + 1, frame.image
-            loss.what = video.lost
-    except FrameError as error:
-        loss.what = f"it cannot be read ({error})"
+        original = path.relative_to(root).as_posix()
+        kept, lost = 0, ""
+        try:
+            with open_video(path, rate_hz=rate) as video:
+                for frame in video:
+                    file = folder / f"{clip_id}_{frame.index + 1:09d}.jpg"
+                    Image.fromarray(frame.image).save(file, quality=JPEG_QUALITY)
+                    relative = file.relative_to(target).as_posix()
+                    source = role.subfolder or path.stem
+                    rows.append((relative, role.label, f"{role.label}/{clip_id}", frame.index + 1, source, original))
+                    kept += 1
+                lost = video.lost
+        except FrameError as error:
+            lost = f"it cannot be read ({error})"
+        if lost or not kept:
+            used = f"used with {kept:,} frames" if kept else "no frame could be read"
+            problems.append(Problem(Path(original), f"{used}: {lost or 'it has none'}"))
+    return rows, problems

@@ -1,8 +1,7 @@
-"""Turn what people have - an archive, labelled videos, a folder of frames - into MonReader's layout.
+"""Turn an archive, labelled videos or a folder of frames into MonReader's layout.
 
-The new data set is built in a temporary folder beside the target, checked, and then renamed: an interruption
-leaves no half of it. `labels.csv` in it keeps what the layout cannot say: true videos, sources, original
-names.
+The new data set is built in a temporary folder next to the target, checked, and then renamed: an interruption leaves
+nothing half-done. `labels.csv` in it keeps what the layout cannot express: videos, sources, original names.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from flipdetect.errors import ConfigError, DataError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.class_folders import MANIFEST_NAME, find_data_root
-from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, natural_key
+from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, name_below, natural_key
 from flipdetect.sources.naming import NamePattern
 
 PROBLEMS_NAME = "problems.csv"
@@ -70,7 +69,20 @@ def prepare_data(source: Path, target: Path, how: Preparation, *, overwrite: boo
         ConfigError: if the source is nothing of the kind, or the target is in use.
         DataError: if the archive is not acceptable, or holds no usable frame.
     """
-    _check_places(source, target, overwrite)
+    if not source.exists():
+        raise ConfigError(f"{source} does not exist; give an archive or a folder")
+    if not source.is_dir() and not is_archive(source):
+        raise ConfigError(
+            f"{source} is neither a folder nor a zip or tar archive; unpack other archives by hand, and put "
+            "single videos in class folders"
+        )
+    inner, outer = target.resolve(), source.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ConfigError(f"the target {target} and the source {source} overlap; choose a target elsewhere")
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"the target {target} is a file; choose a folder")
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise ConfigError(f"the target {target} is not empty; choose another, or replace it with --overwrite")
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
     try:
@@ -86,65 +98,63 @@ def prepare_data(source: Path, target: Path, how: Preparation, *, overwrite: boo
         problems += _relative(index_frames(built, classes=how.classes).problems, built)
         if problems:
             write_csv(built / PROBLEMS_NAME, ("path", "reason"), ((p.path.as_posix(), p.reason) for p in problems))
-        _put_in_place(built, target, work)
+        # What was in the target's place is deleted only after the new data set is there.
+        old = work / "old"
+        if target.exists():
+            target.rename(old)
+        try:
+            built.rename(target)
+        except BaseException:
+            if old.exists():
+                old.rename(target)
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     index = index_frames(target, classes=how.classes, check=False)
     return replace(index, problems=tuple(problems))
 
 
-def _check_places(source: Path, target: Path, overwrite: bool) -> None:
-    if not source.exists():
-        raise ConfigError(f"{source} does not exist; give an archive or a folder")
-    if not source.is_dir() and not is_archive(source):
-        raise ConfigError(
-            f"{source} is neither a folder nor a zip or tar archive; unpack other archives by hand, and put "
-            "single videos in class folders"
-        )
-    inner, outer = target.resolve(), source.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise ConfigError(f"the target {target} and the source {source} overlap; choose a target elsewhere")
-    if target.exists() and not target.is_dir():
-        raise ConfigError(f"the target {target} is a file; choose a folder")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise ConfigError(f"the target {target} is not empty; choose another, or replace it with --overwrite")
-
-
 def _build(raw: Path, built: Path, how: Preparation, *, movable: bool) -> list[Problem]:
     """Fill the folder `built`; returns what could not be used, with paths relative to the input."""
     root = find_data_root(raw, how.classes) or raw
     clips = find_clips(root, how.classes)
-    frames = find_files(root)
-    if clips and not frames.files:
-        found = write_clips(clips, root, built, how.rate)
-        if not found.rows:
-            reasons = "; ".join(f"{problem.path}: {problem.reason}" for problem in found.problems[:3])
+    if clips and not find_files(root).files:
+        rows, problems = write_clips(clips, root, built, how.rate)
+        if not rows:
+            reasons = "; ".join(f"{problem.path}: {problem.reason}" for problem in problems[:3])
             raise DataError(f"none of the {len(clips):,} videos in {root} can be read ({reasons})")
-        write_csv(built / MANIFEST_NAME, _COLUMNS, found.rows)
-        return found.problems
+        write_csv(built / MANIFEST_NAME, _COLUMNS, rows)
+        return problems
     index = index_frames(root, classes=how.classes, pattern=how.pattern)
     lay_out(index, built, movable=movable)
-    ignored = [Problem(clip.path, "is a video among frame files, which is not used") for clip in clips]
+    ignored = [Problem(path, "is a video among frame files, which is not used") for path, _ in clips]
     return _relative([*index.problems, *ignored], index.root)
 
 
 def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
     """Copy (or move) frames into MonReader's layout.
 
-    Names that fit the layout are kept. Otherwise the videos of each label are numbered in natural order. The
-    manifest is written if the layout alone would lose something.
+    Names that fit the layout are kept. Otherwise the videos of each label are numbered in natural order. A manifest is
+    written if the layout alone would lose something.
 
     Args:
         index: the frames.
         target: an existing, empty folder.
-        movable: whether the files are ours to move.
+        movable: whether the files may be moved.
     """
     records = index.records
     places = _kept_places(records)
     if places is None or any(record.source for record in records):
         places = places or _new_places(records)
         rows = (
-            (place, r.label, r.video, "" if r.frame is None else r.frame, r.source or "", _original(r, index.root))
+            (
+                place,
+                r.label,
+                r.video,
+                "" if r.frame is None else r.frame,
+                r.source or "",
+                name_below(r.path, index.root),
+            )
             for r, place in zip(records, places, strict=True)
         )
         write_csv(target / MANIFEST_NAME, _COLUMNS, rows)
@@ -159,7 +169,7 @@ def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
 
 
 def _kept_places(records: Iterable[FrameRecord]) -> list[str] | None:
-    """Where frames go if all names fit the layout as they are, else None."""
+    """Where frames go if all names fit the layout as they are; else None."""
     places = []
     for record in records:
         match = _MONREADER_STEM.fullmatch(record.path.stem)
@@ -178,7 +188,7 @@ def _new_places(records: tuple[FrameRecord, ...]) -> list[str]:
     for videos in clips.values():
         for number, video in enumerate(sorted(videos, key=lambda name: (natural_key(name), name)), start=1):
             frames = [record.frame for record in videos[video]]
-            # Own numbers are kept if they tell the frames apart.
+            # Frame numbers are kept if they are unique.
             usable = len(set(frames)) == len(frames) and all(frame is not None and frame >= 0 for frame in frames)
             for running, record in enumerate(videos[video], start=1):
                 frame = record.frame if usable else running
@@ -192,26 +202,6 @@ def _place(record: FrameRecord, name: str) -> str:
     return "/".join(part for part in (folder, record.label, name) if part)
 
 
-def _original(record: FrameRecord, root: Path) -> str:
-    return record.path.relative_to(root).as_posix() if record.path.is_relative_to(root) else record.path.name
-
-
 def _relative(problems: Iterable[Problem], root: Path) -> list[Problem]:
-    """Problems with paths that mean something after the temporary folder is gone."""
-    return [
-        replace(problem, path=problem.path.relative_to(root)) if problem.path.is_relative_to(root) else problem
-        for problem in problems
-    ]
-
-
-def _put_in_place(built: Path, target: Path, work: Path) -> None:
-    """Rename the finished set to the target; what was there is deleted only after that worked."""
-    old = work / "old"
-    if target.exists():
-        target.rename(old)
-    try:
-        built.rename(target)
-    except BaseException:
-        if old.exists():
-            old.rename(target)
-        raise
+    """Problems with paths relative to `root`, which remain valid after the temporary folder is gone."""
+    return [replace(problem, path=Path(name_below(problem.path, root))) for problem in problems]

@@ -12,7 +12,6 @@ from PIL import Image
 
 from flipdetect.data.index import index_frames
 from flipdetect.data.prepare.archive import Limits, unpack_archive
-from flipdetect.data.prepare.extract_frames import ClipLoss, sampled_frames
 from flipdetect.data.prepare.layout import Preparation, prepare_data
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames
@@ -174,21 +173,6 @@ class TestVideos:
             "flip/0002": ("b10", "flip/b10.mp4"),
             "notflip/0001": ("desk 1", "notflip/desk 1/a.mp4"),
         }
-
-    def test_sampling_by_time(self, tmp_path):
-        path = make_video(tmp_path / "v.mp4", frames=30, rate=30)
-        for rate, numbers in ((5, [1, 7, 13, 19, 25]), (30, list(range(1, 31))), (100, list(range(1, 31)))):
-            loss = ClipLoss()
-            taken = list(sampled_frames(path, rate, loss))
-            assert [number for number, _ in taken] == numbers
-            assert not loss.words()
-        number, pixels = taken[20]
-        assert pixels.shape == (48, 64, 3)
-        assert abs(int(pixels.mean()) - 8 * (number - 1)) < 6
-
-    def test_an_odd_rate_gives_the_right_number_of_frames(self, tmp_path):
-        path = make_video(tmp_path / "v.mp4", frames=60, rate=24)
-        assert len(list(sampled_frames(path, 7, ClipLoss()))) == pytest.approx(60 / 24 * 7, abs=1)
 
     def test_a_damaged_video_gives_what_can_be_read(self, tmp_path):
         good = make_video(tmp_path / "in" / "flip" / "a.avi", frames=60, noise=60)
