@@ -143,12 +143,13 @@ def recording_map(config: RecordingConfig, time_s: float) -> Mask:
 def _locate(config: RecordingConfig, time_s: float) -> tuple[_Recording, int]:
     if not 0 <= time_s <= config.seconds:
         raise ConfigError(f"time_s is {time_s}; choose 0 to {config.seconds:g} seconds")
-    recording = _script(config)
+    recording = recording_script(config)
     return recording, recording.at(time_s)
 
 
 @lru_cache(maxsize=8)
-def _script(config: RecordingConfig) -> _Recording:
+def recording_script(config: RecordingConfig) -> _Recording:
+    """Sample everything that happens in a recording; the last ones are cached."""
     rng = config.synth.stream(RECORDING_STREAM, config.index)
     source = sample_source(config.synth, config.source)
     stretches = plan_stretches(config, rng)
@@ -238,7 +239,7 @@ def _wander(places: list[Move]) -> tuple[Move, ...]:
 @lru_cache(maxsize=8)
 def _events(config: RecordingConfig) -> tuple[TurnEvent | None, ...]:
     """The event of each stretch of a recording, None where no sheet is visibly turned."""
-    recording, number = _script(config), 0
+    recording, number = recording_script(config), 0
     events: list[TurnEvent | None] = []
     for stretch, clip in zip(recording.stretches, recording.clips, strict=True):
         crossings = _crossings(config, clip) if stretch.kind == TURN else None

@@ -59,7 +59,7 @@ def encode_map(picture: Mask) -> bytes:
     return bytes(data.tobytes())
 
 
-def _lying_heights(source: Source, clip: Clip) -> tuple[Floats, Floats]:
+def lying_heights(source: Source, clip: Clip) -> tuple[Floats, Floats]:
     """Where pages lie across the book: x from left to right, and their height there. Thick books bow."""
     x, z = [], []
     for at in (1.0, 0.0):
@@ -79,7 +79,7 @@ def _draw_sheets(config: SynthConfig, clip: Clip, time: float, sheet: Mask, edge
     view = view.warped(np.diag([width / size[0], height / size[1], 1.0]))
     thick = max(1, round(EDGE_WIDTH * max(height, width) / 384))
     heights = np.linspace(-0.4995, 0.4995, EDGE_POINTS) * source.book.height
-    lying = _lying_heights(source, clip)
+    lying = lying_heights(source, clip)
     for _, progress in clip.layers(time):
         paper = sheet_at(source, clip.style, progress)
         points = paper.points()

@@ -16,7 +16,7 @@ from flipdetect.synth.animation.scenario import frame_numbers, sample_clip
 from flipdetect.synth.config import FRAME_RATE
 from flipdetect.synth.scene.scene import sample_source
 from flipdetect.synth.truth.label_rule import sheet_at
-from flipdetect.synth.truth.maps import LIFTED, _lying_heights, draw_map
+from flipdetect.synth.truth.maps import LIFTED, draw_map, lying_heights
 
 CONFIG = SynthConfig(seed=3, sources=6, clips_per_source=4, frames_per_clip=2, height=192)
 
@@ -77,7 +77,7 @@ def test_a_page_at_rest_is_not_in_the_air_however_it_bows() -> None:
     for index in range(0, CONFIG.clips, 2):
         clip = sample_clip(CONFIG, index)
         source = sample_source(CONFIG, clip.source)
-        lying = _lying_heights(source, clip)
+        lying = lying_heights(source, clip)
         for progress in (0.0, 1.0):
             points = sheet_at(source, clip.style, progress).points().mean(axis=1)
             assert np.max(points[:, 2] - np.interp(points[:, 0], *lying)) < LIFTED / 2
