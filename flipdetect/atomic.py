@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from flipdetect.errors import DataError
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or write to another disk",
+    errno.EDQUOT: "the quota is used up: delete files, or write to another disk",
+    errno.EACCES: "write to a folder that is yours, or change its permissions",
+    errno.EPERM: "write to a folder that is yours, or change its permissions",
+    errno.EROFS: "write to another disk",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: choose another path",
+    errno.EEXIST: "a part of the path is a file, not a folder: choose another path",
+    errno.EISDIR: "there is a folder of that name: choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 @contextmanager
@@ -26,6 +41,23 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """`replacing`, with errors that a user can act on.
+
+    Raises:
+        DataError: in place of the block's OSError (disk full, not writable, ...); names the file, the reason and what
+            to do.
+    """
+    try:
+        with replacing(path) as part:
+            yield part
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        remedy = _REMEDIES.get(error.errno or 0, "choose another path")
+        raise DataError(f"{path} cannot be written: {reason}; {remedy}") from error
 
 
 def write_text(path: Path, text: str) -> None:

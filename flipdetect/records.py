@@ -219,6 +219,7 @@ class VideoResult:
         threshold: probability from which a frame counts as a flip.
         problems: what went wrong, for the user: lost parts, unreadable frames.
         complete: whether it was read to its end.
+        scores: of its frames, in order of time; empty if the result was read from flips.json.
     """
 
     video: str
@@ -231,3 +232,4 @@ class VideoResult:
     threshold: float | None = None
     problems: tuple[str, ...] = ()
     complete: bool = True
+    scores: tuple[FrameScore, ...] = field(default=(), repr=False, compare=False)

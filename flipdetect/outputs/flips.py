@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from flipdetect.errors import DataError
-from flipdetect.outputs.flips_reading import as_results
-from flipdetect.outputs.writing import writing
+from flipdetect.atomic import writing
+from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import FlipEvent, FrameQuality, Still, VideoResult
 
 SCHEMA = "flipdetect.flips"
@@ -33,6 +33,13 @@ COLUMNS = (
     "still_quality",
     "still_flaw",
 )
+VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "model", "threshold", "complete")
+EVENT_FRAMES = ("start_frame", "peak_frame", "end_frame")
+EVENT_TIMES = ("start_s", "peak_s", "end_s")
+EVENT_PROBABILITIES = ("mean_probability", "peak_probability")
+EVENT_FIELDS = (*EVENT_FRAMES, *EVENT_TIMES, *EVENT_PROBABILITIES)
+STILL_FIELDS = ("spread", "start_s", "end_s", "time_s", "frame", "quality", "flaw", "same_as")
+QUALITY_FIELDS = ("sharpness", "exposure", "coverage", "motion", "fingerprint")
 DECIMALS = 6  # of seconds and shares, in both files
 
 StillPaths = Mapping[tuple[str, int], str]
@@ -55,25 +62,21 @@ def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPath
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for result in results:
-            table.writerows(_rows(result, paths or {}))
-
-
-def _rows(result: VideoResult, paths: StillPaths) -> Iterator[list[object]]:
-    stills = {still.spread: still for still in result.stills}
-    for event in result.events:
-        still = stills.get(event.number + 1)
-        yield [
-            result.video,
-            event.number,
-            *("" if frame is None else frame for frame in (event.start_frame, event.peak_frame, event.end_frame)),
-            *(_cell(time) for time in (event.start_s, event.peak_s, event.end_s, event.duration_s)),
-            _cell(event.mean_probability),
-            _cell(event.peak_probability),
-            paths.get((result.video, event.number + 1), ""),
-            _cell(still.time_s if still else None),
-            _cell(still.quality if still else None),
-            still.flaw if still else "",
-        ]
+            stills = {still.spread: still for still in result.stills}
+            for event in result.events:
+                still = stills.get(event.number + 1)
+                table.writerow(
+                    (
+                        result.video,
+                        event.number,
+                        *("" if (frame := getattr(event, name)) is None else frame for name in EVENT_FRAMES),
+                        *(_cell(getattr(event, name)) for name in (*EVENT_TIMES, "duration_s", *EVENT_PROBABILITIES)),
+                        (paths or {}).get((result.video, event.number + 1), ""),
+                        _cell(still.time_s if still else None),
+                        _cell(still.quality if still else None),
+                        still.flaw if still else "",
+                    )
+                )
 
 
 def _cell(value: float | None) -> str:
@@ -92,7 +95,29 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
         DataError: if the file cannot be written.
         ValueError: if a number is not finite.
     """
-    videos = [_video(result, paths or {}) for result in results]
+    videos = [
+        {
+            **{name: _plain(getattr(result, name)) for name in VIDEO_FIELDS},
+            "problems": list(result.problems),
+            "events": [
+                {"event": event.number, **{name: _plain(getattr(event, name)) for name in EVENT_FIELDS}}
+                for event in result.events
+            ],
+            "spreads": [
+                {
+                    **{name: _plain(getattr(still, name)) for name in STILL_FIELDS},
+                    "file": (paths or {}).get((result.video, still.spread)),
+                    "measured": still.measured
+                    and {
+                        "sharpness": float(f"{still.measured.sharpness:.6g}"),
+                        **{name: _plain(getattr(still.measured, name)) for name in QUALITY_FIELDS[1:]},
+                    },
+                }
+                for still in result.stills
+            ],
+        }
+        for result in results
+    ]
     document = {"schema": SCHEMA, "version": VERSION, "videos": videos}
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # Bytes of a file name that are no UTF-8: JSON can hold them escaped only.
@@ -102,16 +127,21 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
 
 
 def read_flips_json(path: Path) -> list[VideoResult]:
-    """Read what `write_flips_json` wrote, names of files excepted; fields it does not know are passed over.
+    """Read what `write_flips_json` wrote, checked by its JSON Schema; file names and unknown fields are passed over.
 
     Turns and stills come back with the name of their video, numbers with six decimals.
 
     Raises:
-        DataError: if the file is missing, is no such file, is of another version, or a field is missing or
-            cannot be understood; the message names the file and the field.
+        DataError: if the file is missing, is no such file, is of another version, or a field is missing or wrong; the
+            message names the file and the field.
+        ConfigError: if jsonschema is not installed.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        import jsonschema
+    except ImportError as error:
+        raise ConfigError("reading a flips.json needs jsonschema; install it: pip install jsonschema") from error
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -121,64 +151,40 @@ def read_flips_json(path: Path) -> list[VideoResult]:
     if document.get("version") != VERSION:
         raise DataError(
             f"{path} is of version {document.get('version')!r}, this program reads version {VERSION}; "
-            f"read it with the program that wrote it, or make it anew"
+            "read it with the program that wrote it, or create it again"
         )
-    return as_results(document, str(path))
+    schema = json.loads(resources.files("flipdetect.outputs").joinpath("flips.schema.json").read_text(encoding="utf-8"))
+    wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
+    if wrong is not None:
+        raise DataError(f"{path}: {wrong.json_path.removeprefix('$.')}: {wrong.message:.200}")
+    return [_result_of(video) for video in document["videos"]]
 
 
-def _video(result: VideoResult, paths: StillPaths) -> dict[str, Any]:
-    return {
-        "video": result.video,
-        "source": result.source,
-        "duration_s": _round(result.duration_s),
-        "frames": result.frames,
-        "model": result.model,
-        "threshold": _round(result.threshold),
-        "complete": result.complete,
-        "problems": list(result.problems),
-        "events": [_event(event) for event in result.events],
-        "spreads": [_spread(still, paths.get((result.video, still.spread))) for still in result.stills],
-    }
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
-def _event(event: FlipEvent) -> dict[str, Any]:
-    return {
-        "event": event.number,
-        "start_frame": event.start_frame,
-        "peak_frame": event.peak_frame,
-        "end_frame": event.end_frame,
-        "start_s": _round(event.start_s),
-        "peak_s": _round(event.peak_s),
-        "end_s": _round(event.end_s),
-        "mean_probability": _round(event.mean_probability),
-        "peak_probability": _round(event.peak_probability),
-    }
+def _result_of(video: dict[str, Any]) -> VideoResult:
+    def fields(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        return {name: values[name] for name in names}
+
+    name = video["video"]
+    return VideoResult(
+        **fields(video, VIDEO_FIELDS),
+        problems=tuple(video["problems"]),
+        events=tuple(
+            FlipEvent(number=event["event"], video=name, **fields(event, EVENT_FIELDS)) for event in video["events"]
+        ),
+        stills=tuple(
+            Still(
+                video=name,
+                **fields(still, STILL_FIELDS),
+                measured=still["measured"] and FrameQuality(**fields(still["measured"], QUALITY_FIELDS)),
+            )
+            for still in video["spreads"]
+        ),
+    )
 
 
-def _spread(still: Still, file: str | None) -> dict[str, Any]:
-    return {
-        "spread": still.spread,
-        "start_s": _round(still.start_s),
-        "end_s": _round(still.end_s),
-        "time_s": _round(still.time_s),
-        "frame": still.frame,
-        "quality": _round(still.quality),
-        "flaw": still.flaw,
-        "same_as": still.same_as,
-        "file": file,
-        "measured": None if still.measured is None else _measured(still.measured),
-    }
-
-
-def _measured(quality: FrameQuality) -> dict[str, Any]:
-    return {
-        "sharpness": float(f"{quality.sharpness:.6g}"),
-        "exposure": _round(quality.exposure),
-        "coverage": _round(quality.coverage),
-        "motion": _round(quality.motion),
-        "fingerprint": quality.fingerprint,
-    }
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(float(value), DECIMALS)
+def _plain(value: Any) -> Any:
+    return round(value, DECIMALS) if isinstance(value, float) else value

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flipdetect.atomic import writing
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.outputs.writing import writing
 
 LONG_SIDE_PT = 297 / 25.4 * 72
 """Points of a page's longer side: that of A4, so that pages print at a size one can read, whatever the camera."""

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from flipdetect.atomic import writing
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.outputs.clock import clock
 from flipdetect.outputs.still_files import check_picture
-from flipdetect.outputs.writing import writing
+from flipdetect.outputs.text import clock
 
 MAX_HEIGHT, GIF_HEIGHT = 480, 320
 GIF_FRAMES = 300

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipdetect.errors import ConfigError
-from flipdetect.outputs.writing import writing
 from flipdetect.records import Still
 
-FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 QUALITY = 95
 SHORTEST_NUMBER = 3  # digits
 # Bytes of a file name may be 255; the number, the time and the temporary name's ending need some of them.
 LONGEST_VIDEO_NAME = 120
 
 
-def still_name(still: Still, position: int, total: int, video: str = "", suffix: str = ".jpg") -> str:
+def still_name(still: Still, position: int, total: int, video: str = "") -> str:
     """A file name such as `003_00m12.40s.jpg`: the place in the reading order, then the time of the frame.
 
     Args:
@@ -29,13 +26,10 @@ def still_name(still: Still, position: int, total: int, video: str = "", suffix:
         position: its place among those that are saved, from 1.
         total: how many are saved; numbers get as many digits, 3 at least.
         video: put in front, with what is not fit for a file name replaced; empty leaves it out.
-        suffix: `.jpg` or `.png`.
 
     Raises:
         ValueError: if the still has no frame, or `position` is not from 1 to `total`.
-        ConfigError: if there is no such format.
     """
-    _check_suffix(suffix)
     if still.time_s is None:
         raise ValueError(f"spread {still.spread} of {still.video!r} has no frame that could be named")
     if not 1 <= position <= total:
@@ -44,7 +38,7 @@ def still_name(still: Still, position: int, total: int, video: str = "", suffix:
     centiseconds = round(max(still.time_s, 0.0) * 100)
     minutes, rest = divmod(centiseconds, 6000)
     prefix = f"{file_stem(video)}_" if video else ""
-    return f"{prefix}{position:0{digits}d}_{minutes:02d}m{rest / 100:05.2f}s{suffix}"
+    return f"{prefix}{position:0{digits}d}_{minutes:02d}m{rest / 100:05.2f}s.jpg"
 
 
 def file_stem(video: str) -> str:
@@ -60,44 +54,20 @@ def file_stem(video: str) -> str:
     return f"{safe}-{hashlib.sha256(video.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
-def save_still(folder: Path, name: str, image: NDArray[np.uint8], quality: int = QUALITY) -> Path:
-    """Write a frame as JPEG, or PNG by its suffix, whole or not at all; nothing but the pixels gets into the file.
-
-    Args:
-        folder: made if need be.
-        name: a file name, as `still_name` makes it.
-        image: (H, W, 3) uint8 RGB.
-        quality: of a JPEG, 1 to 100; colours are kept at full resolution, for coloured print.
-
-    Returns:
-        The path of the file.
+def encode_still(image: NDArray[np.uint8]) -> bytes:
+    """A frame (H, W, 3) uint8 RGB as a JPEG with colours at full resolution, and without metadata.
 
     Raises:
-        ConfigError: if the suffix names no known format, or the quality is not from 1 to 100.
-        DataError: if the disk is full or the folder cannot be written to.
-        ValueError: if `image` is no such array, or `name` names a folder.
+        ValueError: if `image` is no such array.
     """
     check_picture(image)
-    kind = _check_suffix(Path(name).suffix)
-    if Path(name).name != name:
-        raise ValueError(f"a file name is needed, got {name!r}")
-    if not 1 <= quality <= 100:
-        raise ConfigError(f"the quality of a JPEG is from 1 to 100, got {quality}")
-    settings = {"quality": quality, "subsampling": 0, "optimize": True} if kind == "JPEG" else {"compress_level": 6}
-    path = folder / name
-    with writing(path) as part:
-        Image.fromarray(np.ascontiguousarray(image)).save(part, format=kind, **settings)
-    return path
+    buffer = io.BytesIO()
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.save(buffer, format="JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    return buffer.getvalue()
 
 
 def check_picture(image: NDArray[np.uint8]) -> None:
     """Raises ValueError if `image` is not (H, W, 3) uint8 with at least one pixel."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(f"an (H, W, 3) uint8 RGB picture is needed, got {image.shape} {image.dtype}")
-
-
-def _check_suffix(suffix: str) -> str:
-    kind = FORMATS.get(suffix.lower())
-    if kind is None:
-        raise ConfigError(f"pictures are written as .jpg or .png, got {suffix!r}")
-    return kind

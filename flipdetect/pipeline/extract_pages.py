@@ -1,147 +1,178 @@
-"""From clips to turns and stills: score, find, choose. What is done survives an interruption."""
+"""The job: from the frames of a film to page turns and one still per spread."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from flipdetect.errors import FlipdetectError, FrameError
+from flipdetect.errors import ConfigError, FlipdetectError, FrameError
 from flipdetect.events.score_history import ScoredFrame
+from flipdetect.inference.folder import BATCH
 from flipdetect.inference.model import Model
-from flipdetect.inference.settings import EventSettings
-from flipdetect.inference.video import Scanner, ScanSettings
-from flipdetect.outputs.predictions import PredictionWriter
-from flipdetect.pipeline.clips import Clip, Picture
+from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
+from flipdetect.inference.video import score_video
+from flipdetect.pipeline.page_images import COMPARE_SIZE, PageImages
 from flipdetect.records import FrameScore, Still, VideoResult
+from flipdetect.sources.streams import FrameStream, Image
 from flipdetect.stills.repeats import find_repeats
 from flipdetect.stills.select import choose_stills
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[list[FrameScore]], None]
 
-COMPARE_SIZE = (960, 540)
-"""Height and width that pictures still cover when repeats are confirmed: text is legible, and little is decoded."""
-
-SAME_TIME_S = 1e-4
-"""Seconds by which a time that was written and read may be off."""
-
-
-class Extraction:
-    """A job over clips that keeps what it has found.
+@dataclass(frozen=True)
+class ExtractSettings:
+    """How pages are extracted.
 
     Attributes:
-        scores: of each clip so far, in order of time.
-        problems: of each clip so far, for the user.
-        finished: clips that were read to their end.
-
-    Args:
-        model: that scores; None if all scores are given.
-        settings: how turns and stills are found.
-        threshold: probability from which a frame counts as a flip.
-        model_name: for the tables.
-        batch_size: frames scored at a time.
+        threshold: a frame with at least this probability counts as a flip; None: the model's own.
+        events: how turns are detected and stills are chosen; for the threshold above.
+        batch_size: frames scored at a time; None: what suits the engine.
+        model_name: for the tables; empty: the stem of the model's file.
     """
 
-    def __init__(
-        self,
-        model: Model | None,
-        settings: EventSettings,
-        threshold: float | None,
-        model_name: str = "",
-        batch_size: int = 8,
-    ) -> None:
-        self._model = model
-        self._settings = settings
-        self._threshold = threshold
-        self._model_name = model_name
-        self._batch_size = batch_size
-        self.scores: dict[str, list[FrameScore]] = {}
-        self.problems: dict[str, tuple[str, ...]] = {}
-        self.finished: set[str] = set()
+    threshold: float | None = None
+    events: EventSettings = field(default_factory=EventSettings)
+    batch_size: int | None = None
+    model_name: str = ""
 
-    def resume(self, scores: Iterable[FrameScore]) -> None:
-        """Take over what an earlier run has scored, clip after clip; all but the last of them are finished."""
-        for score in scores:
-            self.scores.setdefault(score.video, []).append(score)
-        self.finished.update(list(self.scores)[:-1])
+    @classmethod
+    def of_model(
+        cls, path: Path, threshold: float | None = None, events: Path | None = None, batch_size: int | None = None
+    ) -> ExtractSettings:
+        """The settings of a model's file, or of a YAML file `events`, moved to another threshold if one is given.
 
-    def score(self, clip: Clip, writer: PredictionWriter, progress: Progress | None = None) -> None:
-        """Score a clip, or what is left of it, writing rows as they come.
-
-        A clip that cannot be read at all has that as its problem; the job goes on.
+        Raises:
+            ConfigError: if a file cannot be used, or a number is impossible.
         """
-        assert self._model is not None
-        assert self._threshold is not None
-        if clip.video in self.finished:
-            return
-        known = self.scores.setdefault(clip.video, [])
-        scan = ScanSettings(refine=clip.refine, batch_size=self._batch_size)
-        scanner = Scanner(self._model, self._threshold, clip.video, scan)
-        try:
-            with clip.shots(known) as shots:
-                done = max((score.time_s or 0.0 for score in known), default=-1.0) + SAME_TIME_S
-                for scores in scanner.scan(shots):
-                    # Where a run goes on, the first frames are those that the earlier one ended with.
-                    found = [score for score in scores if score.time_s is None or score.time_s > done]
-                    writer.write(found)
-                    known += found
-                    if progress is not None:
-                        progress(found)
-                self.problems[clip.video] = shots.problems
-            self.finished.add(clip.video)
-        except FrameError as error:
-            self.problems[clip.video] = (str(error),)
-        for problem in self.problems[clip.video]:
-            logger.warning("%s: %s", clip.source, problem)
-
-    def result(self, clip: Clip | None, video: str, source: str = "") -> VideoResult:
-        """Turns and stills of a clip, from what was scored so far.
-
-        Args:
-            clip: to look at pictures again, where spreads seem to repeat; None if there are none.
-            video: the clip's name.
-            source: the file or folder, if there is no clip.
-        """
-        scores = [score for score in self.scores.get(video, []) if score.time_s is not None]
-        frames = [ScoredFrame(score.time_s or 0.0, score.probability, score.frame) for score in scores]
-        events = self._settings.find(frames, video)
-        measured = [score for score in scores if score.quality is not None]
-        stills = choose_stills(measured, events, self._settings.stills, video) if measured else []
-        unread = sum(score.probability is None for score in self.scores.get(video, []))
-        lost = (f"{unread} frames could not be read; predictions say why",) if unread else ()
-        result = VideoResult(
-            video=video,
-            source=clip.source if clip is not None else source,
-            duration_s=frames[-1].time_s - frames[0].time_s if frames else 0.0,
-            frames=len(self.scores.get(video, [])),
-            events=tuple(events),
-            stills=tuple(stills),
-            model=self._model_name,
-            threshold=self._threshold,
-            problems=(*self.problems.get(video, ()), *lost),
-            complete=video in self.finished,
-        )
-        return result if clip is None else self._confirmed(result, clip)
-
-    def _confirmed(self, result: VideoResult, clip: Clip) -> VideoResult:
-        """Repeats looked at closely, in the pictures; where they cannot be, both spreads stay."""
-
-        def fetch(still: Still) -> Picture:
-            return next(picture for _, picture in clip.pictures([still], COMPARE_SIZE))
-
-        try:
-            stills = find_repeats(result.stills, fetch, self._settings.stills)
-        except FlipdetectError as error:
-            logger.warning("%s: repeated spreads could not be compared, so all are kept: %s", clip.source, error)
-            stills = [replace(still, same_as=None) for still in result.stills]
-        return replace(result, stills=tuple(stills))
+        found = settings_of(path) if events is None else read_event_settings(events)
+        if threshold is not None:
+            found = found.at_threshold(threshold)
+        if batch_size is not None and batch_size < 1:
+            raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
+        return cls(threshold, found, batch_size, path.stem)
 
 
-def by_video(scores: Sequence[FrameScore]) -> dict[str, list[FrameScore]]:
-    """Scores of each clip in order of time, clips in the order in which they first appear."""
-    found: dict[str, list[FrameScore]] = {}
-    for score in scores:
-        found.setdefault(score.video, []).append(score)
-    return {video: sorted(own, key=lambda score: score.time_s or 0.0) for video, own in found.items()}
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during `extract_pages`; `result` holds what was found until then."""
+
+    def __init__(self, result: VideoResult) -> None:
+        super().__init__()
+        self.result = result
+
+
+def extract_pages(
+    stream: FrameStream,
+    model: Model,
+    settings: ExtractSettings | None = None,
+    *,
+    on_scores: Callable[[Sequence[FrameScore]], None] = lambda scores: None,
+    images: PageImages | None = None,
+) -> VideoResult:
+    """Detect the page turns of a film, and choose one still per spread.
+
+    Damage to the source becomes a problem in the result, with what could be read; so does a source that cannot be read
+    at all, with `complete` false.
+
+    Args:
+        stream: the frames.
+        model: to score them with.
+        settings: see `ExtractSettings`; None for those of the model.
+        on_scores: called with the scores as they come, in order.
+        images: takes the images of the stills; None if only their times are wanted.
+
+    Raises:
+        Interrupted: on Ctrl-C; with what was found until then, without images.
+        DataError: if frames of an iterable are not in order of time.
+        ConfigError: if a setting is impossible.
+    """
+    settings = settings or ExtractSettings.of_model(model.path)
+    threshold = model.threshold if settings.threshold is None else settings.threshold
+    settings = replace(settings, threshold=threshold, model_name=settings.model_name or model.path.stem)
+    scores: list[FrameScore] = []
+    problems: tuple[str, ...] = ()
+    complete = True
+    batches = score_video(
+        stream, model, threshold, video=stream.video, refine=stream.refine, batch_size=settings.batch_size or BATCH
+    )
+    try:
+        for batch in batches:
+            scores += batch
+            on_scores(batch)
+    except FrameError as error:
+        problems, complete = (str(error),), False
+    except KeyboardInterrupt:
+        raise Interrupted(find_pages(scores, None, settings, stream.video, stream.source, complete=False)) from None
+    problems += stream.problems
+    for problem in problems:
+        logger.warning("%s: %s", stream.source, problem)
+    return find_pages(
+        scores, stream, settings, stream.video, stream.source, problems=problems, complete=complete, images=images
+    )
+
+
+def find_pages(
+    scores: Sequence[FrameScore],
+    stream: FrameStream | None,
+    settings: ExtractSettings,
+    video: str,
+    source: str,
+    *,
+    problems: Iterable[str] = (),
+    complete: bool = True,
+    images: PageImages | None = None,
+) -> VideoResult:
+    """The second half of `extract_pages`: turns and stills from the scores of a film, without scoring it again.
+
+    Args:
+        scores: of one film, in order of time.
+        stream: to compare the images of spreads that may repeat; None: no repeats are marked.
+        settings: see `ExtractSettings`.
+        video, source: the film's name, and its file or folder.
+        problems: for the result.
+        complete: whether the film was read to its end.
+        images: takes the images of the stills.
+    """
+    timed = [score for score in scores if score.time_s is not None]
+    frames = [ScoredFrame(score.time_s or 0.0, score.probability, score.frame) for score in timed]
+    events = settings.events.find(frames, video)
+    measured = [score for score in timed if score.quality is not None and score.quality.fingerprint]
+    stills = choose_stills(measured, events, settings.events.stills, video) if measured else []
+    if stream is not None and stream.can_reread:
+        if images is not None:
+            images.load(stills)
+        stills = _mark_repeats(stills, stream, settings, images)
+    unread = sum(score.probability is None for score in scores)
+    return VideoResult(
+        video=video,
+        source=source,
+        duration_s=frames[-1].time_s - frames[0].time_s if frames else 0.0,
+        frames=len(scores),
+        events=tuple(events),
+        stills=tuple(stills),
+        model=settings.model_name,
+        threshold=settings.threshold,
+        problems=(*problems, *([f"{unread} frames could not be read; predictions.csv says why"] if unread else [])),
+        complete=complete,
+        scores=tuple(timed),
+    )
+
+
+def _mark_repeats(
+    stills: list[Still], stream: FrameStream, settings: ExtractSettings, images: PageImages | None
+) -> list[Still]:
+    """Compare the images of spreads that may repeat; if they cannot be read, all spreads are kept."""
+
+    def fetch(still: Still) -> Image:
+        if images is not None:
+            return images.reduced(still)
+        assert still.time_s is not None
+        return next(stream.fetch([still.time_s], COMPARE_SIZE))
+
+    try:
+        return find_repeats(stills, fetch, settings.events.stills)
+    except FlipdetectError as error:
+        logger.warning("%s: repeated spreads could not be compared, so all are kept: %s", stream.source, error)
+        return stills

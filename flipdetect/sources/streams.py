@@ -1,44 +1,55 @@
-"""Where frames come from: a video file, ordered frame files, arrays or a camera. All become `StreamFrame`s."""
+"""`FrameStream`: where the frames of a film come from - a video file, ordered frame files, arrays or a camera.
+
+The Python API and the commands share these. A stream gives reduced frames in order of time, to score and measure them;
+a stream of files also gives chosen frames again in full size, and all of them at a lower rate for a preview.
+"""
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
-from flipdetect.sources.folder import name_below
+from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, name_below, natural_key
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.naming import NamePattern, unlabelled_video
-from flipdetect.sources.video import Place, VideoFrame, open_video
+from flipdetect.sources.video import VideoFrame, frame_at, open_video, probe_video
 
 Image = npt.NDArray[np.uint8]
+Size = tuple[int, int]
 
-LEAST_SIZE = (384, 216)
-"""Height and width that reduced frames still cover: enough to measure them as pictures."""
+LEAST_SIZE: Size = (384, 216)
+"""Height and width that reduced frames still cover: enough to measure how sharp they are."""
 FPS = 30.0
 """Frames per second of sequences that do not say, as phones film."""
+RATE_HZ = 10.0
+"""Frames per second of a video that are scored while nothing changes."""
+REFINE = 3
+"""Factor by which more frames are scored where scores change."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamFrame:
-    """A frame of a sequence, decoded or not.
+    """A frame of a stream.
 
     Attributes:
-        path: as it is to be written in a table.
+        path: its file, as it is to be written in a table; empty if there is none.
         time_s: second at which it is shown; ascending.
         frame: its number; None if unknown.
-        image: (H, W, 3) uint8 RGB, reduced perhaps; None if it could not be read.
+        image: (H, W, 3) uint8 RGB, perhaps reduced; None if it could not be read.
         error: why there is no image.
     """
 
@@ -49,114 +60,417 @@ class StreamFrame:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceFile:
-    """A frame file in a sequence.
+class FrameStream(ABC):
+    """The frames of one film in order of time.
 
     Attributes:
-        path: the file.
-        shown: its path as it is to be written in a table.
-        video: the clip it belongs to.
-        frame: its number; None if its name has none.
-        time_s: second of the clip at which it was taken.
+        video: the film's name in tables.
+        source: the file or folder, for the user.
+        refine: every so many frames one is scored at first; the frames between where scores change.
+        problems: what was lost or repaired, for the user; complete after the last frame.
+        can_reread: whether `fetch` and `resample` work.
     """
+
+    video: str = ""
+    source: str = ""
+    refine: int = 1
+    problems: tuple[str, ...] = ()
+    can_reread: bool = False
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[StreamFrame]:
+        """All frames, reduced; raises FrameError or DataError if the source cannot be read at all."""
+
+    @property
+    def expected_frames(self) -> int | None:
+        """About how many frames there are; None if unknown."""
+        return None
+
+    def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
+        """The frames at given times again, (H, W, 3) uint8 RGB each; ascending times cost least.
+
+        Args:
+            times_s: `time_s` of frames of this stream.
+            min_size: (height, width) that reduced frames must still cover; None: full size.
+
+        Raises:
+            FrameError: if a frame cannot be read.
+        """
+        raise FrameError(f"{self.source or 'this source'} cannot be read a second time")
+
+    def resample(self, rate_hz: float, min_size: Size) -> Iterator[tuple[float, Image]]:
+        """Seconds and reduced images of the whole film again, at most `rate_hz` per second; raises as `fetch`."""
+        raise FrameError(f"{self.source or 'this source'} cannot be read a second time")
+
+
+class VideoStream(FrameStream):
+    """The frames of a video file.
+
+    Args:
+        path: the file.
+        video: the film's name in tables; the file's stem by default.
+        rate_hz: frames per second that are scored at first.
+        refine: factor by which more frames are given, to be scored where scores change.
+        stride: instead of the rate: give every so many frames, and score all of them.
+
+    Raises:
+        ConfigError: if a number is impossible.
+    """
+
+    can_reread = True
+
+    def __init__(
+        self, path: Path, video: str = "", *, rate_hz: float = RATE_HZ, refine: int = REFINE, stride: int | None = None
+    ) -> None:
+        if not 0 < rate_hz < math.inf:
+            raise ConfigError(f"rate_hz must be more than 0 frames per second, got {rate_hz}")
+        if refine < 1 or (stride is not None and stride < 1):
+            raise ConfigError(f"refine and stride must be 1 or more, got {refine} and {stride}")
+        self.path = path
+        self.video = video or path.stem
+        self.source = str(path)
+        self.refine = refine if stride is None else 1
+        self._choice: dict[str, Any] = {"rate_hz": rate_hz * refine} if stride is None else {"stride": stride}
+
+    def __iter__(self) -> Iterator[StreamFrame]:
+        shown = self.path.as_posix()
+        with open_video(self.path, min_size=LEAST_SIZE, **self._choice) as reader:
+            try:
+                for frame in reader:
+                    yield StreamFrame(shown, frame.time_s, frame.index, frame.image)
+            finally:
+                repaired = reader.missing_times + reader.repaired_times
+                found = (
+                    reader.lost,
+                    f"{reader.decode_failures} packets or frames could not be decoded"
+                    if reader.decode_failures
+                    else "",
+                    f"the times of {repaired} frames were missing or wrong, and were repaired" if repaired else "",
+                )
+                self.problems = tuple(text for text in found if text)
+
+    @property
+    def expected_frames(self) -> int | None:
+        """See `FrameStream`; raises FrameError if the file is no video that can be read."""
+        return probe_video(self.path).frames_estimate
+
+    def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
+        """See `FrameStream`."""
+        return (frame.image for frame in frame_at(self.path, times_s, min_size=min_size))
+
+    def resample(self, rate_hz: float, min_size: Size) -> Iterator[tuple[float, Image]]:
+        """See `FrameStream`."""
+        with open_video(self.path, rate_hz=rate_hz, min_size=min_size) as reader:
+            for frame in reader:
+                yield frame.time_s, frame.image
+
+
+class FrameFile(NamedTuple):
+    """A frame file of a film: its path, its path as written in tables, its number if known, its second in the film."""
 
     path: Path
     shown: str
-    video: str
     frame: int | None
     time_s: float
 
 
-class VideoShots:
-    """The frames of a video file, reduced; close it, or use it in `with`.
+class FolderStream(FrameStream):
+    """Ordered frame files of one film, decoded a few ahead in threads; one that cannot be read has its error.
 
     Args:
-        path: the file.
-        shown: its path as it is to be written in a table.
-        rate_hz: frames per second to give; None with `stride`.
-        stride: every how many frames one is given; 1 with `rate_hz`.
-        place: the frame to begin with, of an earlier reading at the same rate or stride; None for the start.
-
-    Raises:
-        FrameError: if the file is no video that can be read.
-        ConfigError: if an argument is impossible.
+        video: the film's name in tables.
+        source: their folder, for the user.
+        files: in order of time.
+        workers: threads that decode; None: one per core.
     """
 
-    def __init__(
-        self, path: Path, shown: str, *, rate_hz: float | None = None, stride: int = 1, place: Place | None = None
-    ) -> None:
-        self.reader = open_video(path, stride=stride, rate_hz=rate_hz, min_size=LEAST_SIZE, place=place)
-        self._shown = shown
+    can_reread = True
+
+    def __init__(self, video: str, source: Path, files: Sequence[FrameFile], workers: int | None = None) -> None:
+        self.video = video
+        self.source = str(source)
+        self._files = files
+        self._workers = workers or os.cpu_count() or 1
 
     def __iter__(self) -> Iterator[StreamFrame]:
-        for frame in self.reader:
-            yield StreamFrame(self._shown, frame.time_s, frame.index, frame.image)
+        with ThreadPoolExecutor(self._workers) as pool:
+            ahead: deque[tuple[FrameFile, Future[Image]]] = deque()
+            try:
+                for file in self._files:
+                    ahead.append((file, pool.submit(decode_frame, file.path, min_size=LEAST_SIZE)))
+                    if len(ahead) > 2 * self._workers:
+                        yield self._frame(*ahead.popleft())
+                while ahead:
+                    yield self._frame(*ahead.popleft())
+            finally:
+                for _, future in ahead:
+                    future.cancel()
 
-    def __enter__(self) -> VideoShots:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.reader.close()
+    def _frame(self, file: FrameFile, future: Future[Image]) -> StreamFrame:
+        try:
+            return StreamFrame(file.shown, file.time_s, file.frame, future.result())
+        except FrameError as error:
+            return StreamFrame(file.shown, file.time_s, file.frame, None, str(error))
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """What of the file was lost or repaired, for the user; complete after the last frame."""
-        reader = self.reader
-        found = [reader.lost]
-        if reader.decode_failures:
-            found.append(f"{reader.decode_failures} packets or frames could not be decoded")
-        if reader.missing_times or reader.repaired_times:
-            count = reader.missing_times + reader.repaired_times
-            found.append(f"the times of {count} frames were missing or wrong, and were put after the frame before")
-        return tuple(text for text in found if text)
+    def expected_frames(self) -> int:
+        """How many files there are."""
+        return len(self._files)
+
+    def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
+        """See `FrameStream`."""
+        # Times that were read from a table have six decimals.
+        paths = {round(file.time_s * 1000): file.path for file in self._files}
+        for second in times_s:
+            path = paths.get(round(second * 1000))
+            if path is None:
+                raise FrameError(f"{self.source} has no frame at {second:.3f} s of {self.video}; was it changed?")
+            yield decode_frame(path, min_size=min_size)
+
+    def resample(self, rate_hz: float, min_size: Size) -> Iterator[tuple[float, Image]]:
+        """See `FrameStream`; files that cannot be read are left out."""
+        due = 0.0
+        for file in self._files:
+            if file.time_s + 1e-6 < due:
+                continue
+            due = file.time_s + 1 / rate_hz
+            try:
+                yield file.time_s, decode_frame(file.path, min_size=min_size)
+            except FrameError:
+                continue
 
 
-def sequence_files(
+class ArrayStream(FrameStream):
+    """Frames that are decoded already.
+
+    Args:
+        frames: arrays (H, W, 3) uint8 RGB, `fps` per second; or pairs (second, array); or `VideoFrame`s. Iterating
+            raises FrameError if a frame is none of these, DataError if a time is no number or goes back.
+        fps: frames per second of bare arrays.
+
+    Raises:
+        ConfigError: if `fps` is no positive number.
+    """
+
+    def __init__(self, frames: Iterable[Any], fps: float = FPS) -> None:
+        _check_fps(fps)
+        self._frames = frames
+        self._fps = fps
+
+    def __iter__(self) -> Iterator[StreamFrame]:
+        last = -math.inf
+        for number, item in enumerate(self._frames):
+            if isinstance(item, VideoFrame):
+                time_s, image = item.time_s, item.image
+            elif isinstance(item, tuple) and len(item) == 2:
+                time_s, image = item
+            else:
+                time_s, image = number / self._fps, item
+            if not math.isfinite(time_s) or time_s < last:
+                raise DataError(f"frame {number} has the time {time_s}, after {last}; give seconds that do not go back")
+            last = time_s
+            if not (
+                isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+            ):
+                got = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+                raise FrameError(
+                    f"frame {number} must be a uint8 array (height, width, 3) in RGB, got {got}; convert it"
+                )
+            if 0 in image.shape:
+                raise FrameError(f"frame {number} has no pixels, its shape is {image.shape}; leave it out")
+            yield StreamFrame("", float(time_s), number, image)
+
+
+class CameraStream(FrameStream):
+    """Frames of a camera as they come, with the seconds since the first. The driver drops frames that come too fast.
+
+    Args:
+        index: number of the camera. Iterating raises DataError if it cannot be opened, or gives no more frames.
+        seconds: when to stop; None: never.
+    """
+
+    def __init__(self, index: int, seconds: float | None = None) -> None:
+        self._index = index
+        self._seconds = seconds
+        self.source = f"camera {index}"
+
+    def __iter__(self) -> Iterator[StreamFrame]:
+        import cv2
+
+        camera = cv2.VideoCapture(self._index)
+        try:
+            if not camera.isOpened():
+                raise DataError(f"{self.source} cannot be opened; check that it is connected and not in use")
+            start = time.monotonic()
+            number = 0
+            while self._seconds is None or time.monotonic() - start < self._seconds:
+                ok, image = camera.read()
+                if not ok:
+                    raise DataError(f"{self.source} gives no more frames; check that it is connected")
+                yield StreamFrame("", time.monotonic() - start, number, np.ascontiguousarray(image[:, :, ::-1]))
+                number += 1
+        finally:
+            camera.release()
+
+
+def open_stream(
+    source: str | os.PathLike[str] | int | Iterable[Any],
+    *,
+    rate_hz: float = RATE_HZ,
+    refine: int = REFINE,
+    fps: float = FPS,
+    seconds: float | None = None,
+) -> FrameStream:
+    """The stream of one film.
+
+    Args:
+        source: path of a video, or of a folder with the frames of one film; an iterable as for `ArrayStream`; or the
+            number of a camera.
+        rate_hz, refine: of a video, as for `VideoStream`.
+        fps: frames per second of the film that frame files or arrays come from.
+        seconds: how long to watch a camera; None: without end.
+
+    Raises:
+        DataError: if the folder does not exist, or does not hold the frames of exactly one film.
+        ConfigError: if a number is impossible.
+    """
+    if isinstance(source, int):
+        return CameraStream(source, seconds)
+    if not isinstance(source, str | os.PathLike):
+        return ArrayStream(source, fps)
+    path = Path(source).expanduser()
+    if not path.is_dir():
+        return VideoStream(path, rate_hz=rate_hz, refine=refine)
+    streams = folder_streams(find_files(path).files, path, fps)
+    if len(streams) != 1:
+        held = f"frames of {len(streams)} films" if streams else "no frames"
+        raise DataError(f"the folder {path} holds {held}; give one with the frames of one film")
+    return streams[0]
+
+
+def folder_streams(
     paths: Iterable[Path], root: Path, fps: float = FPS, naming: NamePattern | None = None
-) -> dict[str, list[SequenceFile]]:
-    """Frame files by clip, each clip in order of its frames, with the times that frame numbers mean.
+) -> list[FolderStream]:
+    """A stream per film of ordered frame files, with the times that frame numbers mean.
 
-    Frame numbers count frames of a film, from the clip's first; where a name has no number or two names the same
-    one, all of that clip are counted in natural order instead. Names that say neither clip nor frame make one clip of
-    their folder.
+    Frame numbers count frames of a film from its first; where a name has no number or two names have the same, all
+    files of that film are counted in natural order instead. Names that say neither film nor number make their folder
+    one film.
 
     Args:
         paths: in natural order.
-        root: files and clips are named relative to this folder.
+        root: files and films are named relative to this folder.
         fps: frames per second of the film.
-        naming: how file names are read; None for the usual way.
+        naming: how file names are read; None for the default.
 
     Raises:
         ConfigError: if `fps` is no positive number.
     """
     _check_fps(fps)
-    clips: dict[str, list[tuple[int | None, Path]]] = {}
+    films: dict[str, list[tuple[int | None, Path]]] = {}
     for path in paths:
         video, frame = unlabelled_video(path, root, naming)
-        if frame is None:  # a name that says nothing: the folder is the film
+        if frame is None:
             folder = name_below(path.parent, root)
             video = folder if folder != "." else root.resolve().name or "frames"
-        clips.setdefault(video, []).append((frame, path))
-    found = {}
-    for video, members in clips.items():
-        numbers = [frame for frame, _ in members]
-        known = [number for number in numbers if number is not None]
+        films.setdefault(video, []).append((frame, path))
+    streams = []
+    for video, members in films.items():
+        known = [frame for frame, _ in members if frame is not None]
         if len(set(known)) == len(members):
             first = min(known)
             ordered = sorted(((frame or 0, frame, path) for frame, path in members), key=lambda each: each[0])
         else:
             first = 0
             ordered = [(place, frame, path) for place, (frame, path) in enumerate(members)]
-        found[video] = [
-            SequenceFile(path, name_below(path, root), video, frame, (place - first) / fps)
-            for place, frame, path in ordered
+        files = [
+            FrameFile(path, name_below(path, root), frame, (place - first) / fps) for place, frame, path in ordered
         ]
-    return found
+        streams.append(FolderStream(video, root, files))
+    return streams
+
+
+def video_streams(
+    paths: Sequence[Path], *, rate_hz: float = RATE_HZ, refine: int = REFINE, stride: int | None = None
+) -> list[VideoStream]:
+    """A stream per video file, named by its stem, or by its path where two stems are the same."""
+    stems = [path.stem for path in paths]
+    return [
+        VideoStream(
+            path,
+            path.stem if stems.count(path.stem) == 1 else path.as_posix(),
+            rate_hz=rate_hz,
+            refine=refine,
+            stride=stride,
+        )
+        for path in paths
+    ]
+
+
+class FoundInputs(NamedTuple):
+    """What a user's inputs are.
+
+    Attributes:
+        videos: video files, each once.
+        frames: frame files, each once; broken links with a frame's name included.
+        root: tables name frame files relative to this folder.
+        problems: files and folders that cannot be used.
+    """
+
+    videos: list[Path]
+    frames: list[Path]
+    root: Path
+    problems: list[Problem]
+
+
+def find_inputs(inputs: Sequence[str | Path]) -> FoundInputs:
+    """Find the videos and frames that files, folders and patterns such as `films/**/*.mp4` name, in natural order.
+
+    Folders are searched with their subfolders. A file that is named itself counts as a video unless it has
+    the suffix of a picture.
+
+    Raises:
+        DataError: if an input does not exist, matches nothing, or all of them hold neither videos nor frames.
+    """
+    videos: dict[Path, None] = {}
+    frames: dict[Path, None] = {}
+    problems: list[Problem] = []
+    suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES
+    for given in inputs:
+        path = Path(given).expanduser()
+        matches = [path]
+        is_pattern = glob.has_magic(str(given)) and not path.exists()
+        if is_pattern:
+            matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
+            matches.sort(key=lambda match: (natural_key(str(match)), str(match)))
+            if not matches:
+                raise DataError(f"nothing matches the pattern {given}; correct it")
+        for match in matches:
+            if match.is_dir():
+                found = find_files(match, suffixes)
+                problems += found.problems
+                # A broken link with a frame's name gets a row like any other unreadable file.
+                broken = [each.path for each in found.problems if each.path.suffix.lower() in FRAME_SUFFIXES]
+                members: Sequence[Path] = [*found.files, *broken]
+            elif is_pattern and match.suffix.lower() not in suffixes:
+                continue
+            elif match.exists() or match.is_symlink():
+                members = [match]
+            else:
+                raise DataError(f"there is no file or folder {given}; it does not exist: correct the path")
+            for member in members:
+                (frames if member.suffix.lower() in FRAME_SUFFIXES else videos)[member] = None
+    if not videos and not frames:
+        raise DataError(
+            f"no frames and no videos in {', '.join(map(str, inputs))}; give videos, or pictures with one of the "
+            f"suffixes {', '.join(sorted(FRAME_SUFFIXES))}"
+        )
+    only = Path(inputs[0]).expanduser()
+    return FoundInputs(list(videos), list(frames), only if len(inputs) == 1 and only.is_dir() else Path(), problems)
 
 
 def frame_times(scores: Iterable[FrameScore], fps: float = FPS) -> list[FrameScore]:
-    """Scores with times: where a table has none, those that frame numbers mean, counted from each clip's first frame.
+    """Scores with times: where a table has none, those that frame numbers mean, counted from each film's first frame.
 
     Raises:
         DataError: if a score has neither time nor frame number.
@@ -175,92 +489,6 @@ def frame_times(scores: Iterable[FrameScore], fps: float = FPS) -> list[FrameSco
     ]
 
 
-def file_shots(files: Sequence[SequenceFile], workers: int | None = None) -> Generator[StreamFrame, None, None]:
-    """Read frame files in order, decoding a few ahead in threads; one that cannot be read has its error."""
-    workers = workers or os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[tuple[SequenceFile, Future[Any]]] = deque()
-        queue = iter(files)
-        try:
-            for file in queue:
-                ahead.append((file, pool.submit(decode_frame, file.path, min_size=LEAST_SIZE)))
-                if len(ahead) > 2 * workers:
-                    yield _shot(*ahead.popleft())
-            while ahead:
-                yield _shot(*ahead.popleft())
-        finally:
-            for _, future in ahead:
-                future.cancel()
-
-
-def _shot(file: SequenceFile, future: Future[Any]) -> StreamFrame:
-    try:
-        return StreamFrame(file.shown, file.time_s, file.frame, future.result())
-    except FrameError as error:
-        return StreamFrame(file.shown, file.time_s, file.frame, None, str(error))
-
-
-def array_shots(frames: Iterable[Any], fps: float = FPS) -> Iterator[StreamFrame]:
-    """Frames that are decoded already.
-
-    Args:
-        frames: arrays (H, W, 3) uint8 RGB, taken to be `fps` a second; or pairs (second, array); or `VideoFrame`s.
-        fps: frames per second of bare arrays.
-
-    Raises:
-        FrameError: if a frame is none of these.
-        DataError: if a time is no number, or goes back.
-    """
-    _check_fps(fps)
-    last = -math.inf
-    for number, item in enumerate(frames):
-        if isinstance(item, VideoFrame):
-            time_s, image = item.time_s, item.image
-        elif isinstance(item, tuple) and len(item) == 2:
-            time_s, image = item
-        else:
-            time_s, image = number / fps, item
-        if not math.isfinite(time_s) or time_s < last:
-            raise DataError(f"frame {number} has the time {time_s}, after {last}; give seconds that do not go back")
-        last = time_s
-        yield StreamFrame("", float(time_s), number, _checked(image, number))
-
-
-def camera_shots(index: int, seconds: float | None = None) -> Iterator[StreamFrame]:
-    """Frames of a camera as they come, with the seconds since the first; ends after `seconds`, if given.
-
-    Frames that come while the last one is being scored are left out by the driver.
-
-    Raises:
-        DataError: if there is no such camera, or it stops giving frames.
-    """
-    import cv2
-
-    camera = cv2.VideoCapture(index)
-    try:
-        if not camera.isOpened():
-            raise DataError(f"camera {index} cannot be opened; check that it is connected and not in use")
-        start = time.monotonic()
-        number = 0
-        while seconds is None or time.monotonic() - start < seconds:
-            ok, image = camera.read()
-            if not ok:
-                raise DataError(f"camera {index} gives no more frames; check that it is connected")
-            yield StreamFrame("", time.monotonic() - start, number, np.ascontiguousarray(image[:, :, ::-1]))
-            number += 1
-    finally:
-        camera.release()
-
-
 def _check_fps(fps: float) -> None:
     if not (fps > 0 and math.isfinite(fps)):
         raise ConfigError(f"fps must be more than 0 frames per second, got {fps}")
-
-
-def _checked(image: Any, number: int) -> npt.NDArray[np.uint8]:
-    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3):
-        got = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise FrameError(f"frame {number}: a uint8 array (height, width, 3) in RGB is needed, got {got}; convert it")
-    if 0 in image.shape:
-        raise FrameError(f"frame {number} has no pixels, its shape is {image.shape}; leave it out")
-    return image

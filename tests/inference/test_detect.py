@@ -10,6 +10,7 @@ import flipdetect
 from flipdetect.errors import DataError, FrameError, ModelError
 from flipdetect.inference import detect
 from flipdetect.inference.settings import EventSettings
+from flipdetect.sources.streams import ArrayStream
 from tests.frame_sets import write_frame
 from tests.inference.looking import RednessModel, flat
 from tests.sources.films import write
@@ -54,7 +55,7 @@ def test_a_folder_of_one_clip(tmp_path: Path) -> None:
         write_frame(tmp_path / f"0001_{number:09d}.png", frame)
     check(flipdetect.detect_flips(tmp_path, "tiny_cnn", fps=RATE))
     write_frame(tmp_path / "0002_000000001.png", flat(0.1))
-    with pytest.raises(DataError, match="2 clips"):
+    with pytest.raises(DataError, match="2 films"):
         flipdetect.detect_flips(tmp_path, "tiny_cnn")
 
 
@@ -87,11 +88,12 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_the_camera_is_the_number_given(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def camera(index: int, seconds: float | None) -> Iterator[detect.StreamFrame]:
-        asked.append((index, seconds))
-        yield from detect.array_shots(frames(), RATE)
+    class Camera(ArrayStream):
+        def __init__(self, index: int, seconds: float | None) -> None:
+            asked.append((index, seconds))
+            super().__init__(frames(), RATE)
 
-    monkeypatch.setattr(detect, "camera_shots", camera)
+    monkeypatch.setattr("flipdetect.sources.streams.CameraStream", Camera)
     check(flipdetect.detect_flips(2, "tiny_cnn", seconds=3))
     check(list(flipdetect.stream_flips(2, "tiny_cnn")))
     assert asked == [(2, 3), (2, None)]

@@ -52,11 +52,11 @@ def test_golden_table() -> None:
     )
     assert "not shown" not in format_video_table(summaries)
     assert format_video_table(summaries, max_rows=2, positive="like", clip_threshold=0.98) == (
-        "video      frames    like    errors    mean p    max p    a like in it\n"
-        "-------  --------  ------  --------  --------  -------  --------------\n"
-        "0001           12       3         0     0.250    0.980             yes\n"
-        "0002            4       0         4         -        -               -\n"
-        "all 3          17       3         4         -        -               1\n"
+        "video      frames    like    errors    mean p    max p    contains_like\n"
+        "-------  --------  ------  --------  --------  -------  ---------------\n"
+        "0001           12       3         0     0.250    0.980              yes\n"
+        "0002            4       0         4         -        -                -\n"
+        "all 3          17       3         4         -        -                1\n"
         "(1 more videos not shown)"
     )
     assert "all 0" in format_video_table([])

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipdetect.errors import DataError
-from flipdetect.outputs.clock import clock
-from flipdetect.outputs.curve import decimated, probability_curve
 from flipdetect.outputs.plots.thumbnails import GAP, spread
 from flipdetect.outputs.plots.timeline import plot_timeline
-from flipdetect.outputs.timeline import draw_timeline
+from flipdetect.outputs.text import clock
+from flipdetect.outputs.timeline import decimated, draw_timeline, probability_curve
 from flipdetect.records import FrameScore
 from tests.outputs.made_up import made_up_picture, made_up_result, made_up_scores
 from tests.outputs.test_plots import nothing_is_cut_off, texts
@@ -30,10 +28,9 @@ def near(image: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int 
     return int((np.abs(image.astype(int) - colour).max(axis=2) <= tolerance).sum())
 
 
-def test_shades_curve_pictures_and_flaws_are_there(tmp_path: Path) -> None:
+def test_shades_curve_pictures_and_flaws_are_there() -> None:
     pictures = {spread: made_up_picture(GREEN) for spread in (1, 2, 4)}
-    draw_timeline(tmp_path / "new" / "line.png", RESULT, made_up_scores(RESULT), pictures)
-    with Image.open(tmp_path / "new" / "line.png") as file:
+    with Image.open(io.BytesIO(draw_timeline(replace(RESULT, scores=made_up_scores(RESULT)), pictures))) as file:
         assert file.format == "PNG"
         assert file.width == 2100
         image = np.asarray(file.convert("RGB"))
@@ -139,9 +136,3 @@ def test_scores_without_times_are_spread_over_the_video() -> None:
 )  # fmt: skip
 def test_clock(seconds: float, decimals: int, text: str) -> None:
     assert clock(seconds, decimals) == text
-
-
-def test_a_timeline_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match=r"line\.png cannot be written"):
-        draw_timeline(tmp_path / "file" / "line.png", RESULT, [])

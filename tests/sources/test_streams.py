@@ -8,8 +8,18 @@ import pytest
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
 from flipdetect.sources.folder import find_files
-from flipdetect.sources.streams import VideoShots, array_shots, camera_shots, file_shots, frame_times, sequence_files
-from flipdetect.sources.video import Place, VideoFrame
+from flipdetect.sources.streams import (
+    ArrayStream,
+    CameraStream,
+    FolderStream,
+    VideoStream,
+    find_inputs,
+    folder_streams,
+    frame_times,
+    open_stream,
+    video_streams,
+)
+from flipdetect.sources.video import VideoFrame
 from tests.frame_sets import write_frame
 from tests.inference.looking import flat
 from tests.sources.films import write
@@ -21,9 +31,15 @@ def folder(root: Path, *names: str) -> Path:
     return root
 
 
-def times(root: Path, fps: float = 10.0) -> dict[str, list[tuple[str, float]]]:
-    clips = sequence_files(find_files(root).files, root, fps)
-    return {video: [(file.shown, pytest.approx(file.time_s)) for file in files] for video, files in clips.items()}
+def streams(root: Path, fps: float = 10.0) -> dict[str, FolderStream]:
+    return {stream.video: stream for stream in folder_streams(find_files(root).files, root, fps)}
+
+
+def times(root: Path) -> dict[str, list[tuple[str, float]]]:
+    return {
+        video: [(frame.path, pytest.approx(frame.time_s)) for frame in stream]
+        for video, stream in streams(root).items()
+    }
 
 
 def test_frame_numbers_are_times_from_the_first_frame_of_each_clip(tmp_path: Path) -> None:
@@ -46,8 +62,9 @@ def test_files_are_read_in_order_and_a_torn_one_has_its_reason(tmp_path: Path) -
     names = [f"0001_{number:09d}.png" for number in range(1, 30)]
     folder(tmp_path, *names)
     (tmp_path / names[7]).write_bytes(b"torn")
-    (clip,) = sequence_files(find_files(tmp_path).files, tmp_path, 10.0).values()
-    shots = list(file_shots(clip, workers=3))
+    (stream,) = streams(tmp_path).values()
+    assert stream.expected_frames == 29
+    shots = list(stream)
     assert [shot.path for shot in shots] == names
     assert [shot.path for shot in shots if shot.image is None] == [names[7]]
     assert names[7] in shots[7].error
@@ -57,8 +74,8 @@ def test_files_are_read_in_order_and_a_torn_one_has_its_reason(tmp_path: Path) -
 
 def test_reading_may_stop_early(tmp_path: Path) -> None:
     folder(tmp_path, *(f"0001_{number:09d}.png" for number in range(1, 20)))
-    (clip,) = sequence_files(find_files(tmp_path).files, tmp_path).values()
-    shots = file_shots(clip, workers=2)
+    (stream,) = streams(tmp_path).values()
+    shots = iter(stream)
     next(shots)
     shots.close()  # type: ignore[attr-defined]
 
@@ -66,16 +83,16 @@ def test_reading_may_stop_early(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
 def test_an_impossible_rate_is_refused(fps: float) -> None:
     with pytest.raises(ConfigError, match="fps"):
-        sequence_files([], Path(), fps)
+        folder_streams([], Path(), fps)
     with pytest.raises(ConfigError, match="fps"):
-        next(array_shots([flat(0.1)], fps))
+        ArrayStream([flat(0.1)], fps)
 
 
 def test_arrays_have_the_times_of_their_rate_or_their_own() -> None:
     frame = flat(0.2)
-    assert [shot.time_s for shot in array_shots([frame] * 3, 10)] == pytest.approx([0, 0.1, 0.2])
-    assert [shot.time_s for shot in array_shots([(0.5, frame), (0.9, frame)])] == [0.5, 0.9]
-    assert [shot.time_s for shot in array_shots([VideoFrame(1.5, 3, frame)])] == [1.5]
+    assert [shot.time_s for shot in ArrayStream([frame] * 3, 10)] == pytest.approx([0, 0.1, 0.2])
+    assert [shot.time_s for shot in ArrayStream([(0.5, frame), (0.9, frame)])] == [0.5, 0.9]
+    assert [shot.time_s for shot in ArrayStream([VideoFrame(1.5, 3, frame)])] == [1.5]
 
 
 @pytest.mark.parametrize(
@@ -91,33 +108,60 @@ def test_arrays_have_the_times_of_their_rate_or_their_own() -> None:
 )
 def test_what_is_no_frame_is_refused(frames: list, kind: type[Exception], said: str) -> None:
     with pytest.raises(kind, match=said):
-        list(array_shots(frames))
+        list(ArrayStream(frames))
 
 
-def test_a_video_goes_on_at_a_frame(tmp_path: Path) -> None:
-    path = write(tmp_path / "film.mp4", [flat(0.5, 48, 64)] * 50, rate=25)
-    with VideoShots(path, "film.mp4", rate_hz=5.0) as shots:
-        whole = [shot.time_s for shot in shots]
-        assert shots.problems == ()
-    assert whole == pytest.approx([place / 5 for place in range(10)])
-    with VideoShots(path, "film.mp4", rate_hz=5.0, place=Place(whole[4], 20, 0.0)) as shots:
-        rest = [(shot.time_s, shot.frame) for shot in shots]
-    assert [time for time, _ in rest] == whole[4:]
-    assert [frame for _, frame in rest] == [20, 25, 30, 35, 40, 45]
+def test_a_video_is_read_at_a_rate_or_by_a_stride_and_frames_are_read_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "film.mp4", [flat(place / 50, 480, 270) for place in range(50)], rate=25)
+    stream = VideoStream(path, rate_hz=2.5, refine=2)
+    found = list(stream)
+    assert (stream.video, stream.refine, stream.expected_frames, stream.problems) == ("film", 2, 50, ())
+    assert [frame.time_s for frame in found] == pytest.approx([place / 5 for place in range(10)])
+    assert [frame.frame for frame in VideoStream(path, stride=20)] == [0, 20, 40]
+    (image,) = stream.fetch([found[4].time_s])
+    assert image.shape == (480, 270, 3)
+    assert float(image[:, :, 0].mean()) == pytest.approx(255 * 20 / 50, abs=4)
+    assert next(stream.fetch([0.4], (48, 27))).shape == (48, 27, 3)
+    assert len(list(stream.resample(5.0, (48, 27)))) == 10
+
+
+@pytest.mark.parametrize("wrong", [{"rate_hz": 0}, {"rate_hz": float("nan")}, {"refine": 0}, {"stride": 0}])
+def test_impossible_rates_and_strides_are_refused(wrong: dict) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        VideoStream(Path("film.mp4"), **wrong)
+
+
+def test_frames_of_a_folder_are_read_again_by_their_times(tmp_path: Path) -> None:
+    for number in (1, 2, 5):
+        write_frame(tmp_path / f"0001_{number:09d}.png", flat(number / 10))
+    (stream,) = streams(tmp_path).values()
+    images = list(stream.fetch([0.1, 0.4]))
+    assert [float(image[:, :, 0].mean()) for image in images] == pytest.approx([51, 128], abs=1)
+    with pytest.raises(FrameError, match=r"no frame at 0\.200 s"):
+        next(stream.fetch([0.2]))
+    (tmp_path / "0001_000000002.png").write_bytes(b"torn")
+    assert [time for time, _ in stream.resample(10, (16, 9))] == pytest.approx([0.0, 0.4])
+
+
+def test_arrays_cannot_be_read_a_second_time() -> None:
+    stream = open_stream([flat(0.1)])
+    assert not stream.can_reread
+    with pytest.raises(FrameError, match="a second time"):
+        stream.fetch([0.0])
 
 
 def test_a_video_that_breaks_off_says_so(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = write(tmp_path / "film.avi", [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(60)], codec="mpeg4")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with VideoShots(path, "film.avi", stride=1) as shots:
-        assert list(shots)
-        assert shots.problems
+    stream = VideoStream(path, stride=1)
+    assert list(stream)
+    assert stream.problems
 
 
 def test_a_camera_that_is_not_there_is_refused() -> None:
     with pytest.raises(DataError, match="camera 97"):
-        next(camera_shots(97))
+        next(iter(CameraStream(97)))
 
 
 def score(video: str, frame: int | None, time_s: float | None = None) -> FrameScore:
@@ -132,3 +176,38 @@ def test_scores_without_times_get_those_of_their_frame_numbers() -> None:
 def test_a_score_with_neither_time_nor_number_is_refused() -> None:
     with pytest.raises(DataError, match=r"a/None\.png"):
         frame_times([score("a", None)])
+
+
+def test_inputs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "frames", "b/2.png", "b/10.png", "a.png")
+    for name in ("films/a.mp4", "films/b.mov", "films/notes.txt", "odd.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "frames" / "gone.png").symlink_to("nowhere.png")
+    found = find_inputs(["films"])
+    assert ([path.name for path in found.videos], found.frames) == (["a.mp4", "b.mov"], [])
+    found = find_inputs(["frames"])
+    assert [path.name for path in found.frames] == ["a.png", "2.png", "10.png", "gone.png"]
+    assert found.root == Path("frames")
+    assert [problem.path.name for problem in found.problems] == ["gone.png"]
+    found = find_inputs(["films/*", "odd.bin", "frames/a.png", "frames"])
+    assert [path.name for path in found.videos] == ["a.mp4", "b.mov", "odd.bin"]
+    assert len(found.frames) == 4
+    assert found.root == Path()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"), [(["no.mp4"], "does not exist"), (["*.mp4"], "matches"), (["."], "no frames")]
+)
+def test_inputs_that_are_not_there_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=words):
+        find_inputs(inputs)
+
+
+def test_videos_of_one_name_go_by_their_paths() -> None:
+    names = [stream.video for stream in video_streams([Path("a/x.mp4"), Path("b/x.mp4"), Path("b/y.mp4")])]
+    assert names == ["a/x.mp4", "b/x.mp4", "y"]

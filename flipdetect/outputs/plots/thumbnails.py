@@ -13,8 +13,8 @@ from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipdetect.outputs.clock import clock
 from flipdetect.outputs.plots.canvas import ELLIPSIS, FAINT, INK, shorten
+from flipdetect.outputs.text import clock
 from flipdetect.records import Still
 
 # Inches.

@@ -12,10 +12,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
-from flipdetect.outputs.clock import clock
-from flipdetect.outputs.curve import Curve, decimated, time_range
 from flipdetect.outputs.plots.canvas import FAINT, INK, POSITIVE_COLOUR, SERIES_COLOURS, clean, shorten
 from flipdetect.outputs.plots.thumbnails import CAPTION, Thumbnails, flaw_colour, spread
+from flipdetect.outputs.text import clock
+from flipdetect.outputs.timeline import Curve, decimated, time_range
 from flipdetect.records import FlipEvent, Still, VideoResult
 
 # Inches.

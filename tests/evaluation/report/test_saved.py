@@ -95,7 +95,7 @@ def test_damaged_descriptions_are_named(tmp_path: Path, change: dict[str, object
 def test_absent_files_say_what_writes_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"evaluate\.py --report"):
         read_judged(tmp_path)
-    with pytest.raises(DataError, match=r"evaluate\.py --report"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_scored(tmp_path / PREDICTIONS, ClassNames())
     assert read_pictured(tmp_path) == []
     (tmp_path / JUDGED).write_text("{")

@@ -1,0 +1,203 @@
+"""`flipdetect predict`: predictions.csv for frames; page turns and stills for films."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from flipdetect.cli.messages import INTERRUPTED
+from flipdetect.cli.options import BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
+from flipdetect.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flipdetect.pipeline.jobs import FilmJob
+    from flipdetect.records import FrameScore
+    from flipdetect.sources.streams import FoundInputs, FrameStream
+
+logger = logging.getLogger(__name__)
+
+
+def predict(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUTS...", help="Videos, pictures, folders, or patterns like 'films/*.mp4'."),
+    ] = None,
+    model: Model = None,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Table with a row per frame; - for standard output."),
+    ] = Path("predictions.csv"),
+    stills: Annotated[
+        Path | None,
+        typer.Option("--stills", metavar="FOLDER", help="The best image of each spread, full size."),
+    ] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="These images as one document.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="HTML", help="Turns and spreads in one HTML file."),
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", metavar="FILE", help="The film, small and annotated; .mp4 or .gif."),
+    ] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Draw timeline.png beside the table.")] = False,
+    threshold: Threshold = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="The pictures are ordered frames of films: detect turns.")
+    ] = False,
+    fps: Annotated[float, typer.Option("--fps", help="Frames per second of such films.")] = 30.0,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", help="Frames of a video scored per second; three times as many where a page is turned."),
+    ] = 10.0,
+    stride: Annotated[
+        int | None, typer.Option("--stride", min=1, help="Instead of --rate: score every so many frames of a video.")
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", metavar="CSV", help="Re-detect turns from a predictions.csv, without scoring again."),
+    ] = None,
+    event_settings: Annotated[
+        Path | None,
+        typer.Option("--event-settings", metavar="YAML", help="How turns are detected. Default: as the model says."),
+    ] = None,
+    engine: Engine = EngineName.AUTO,
+    device: Device = DeviceName.AUTO,
+    batch_size: BatchSize = None,
+    resume: Resume = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if a file could not be read.")] = False,
+) -> None:
+    """Find page turns in films, or score single frames.
+
+    A video gives flips.csv and flips.json, beside the table of frames; a folder of pictures gives the table of frames,
+    and flips per video are printed.
+
+    Examples: flipdetect predict book.mp4 --pdf book.pdf --stills pages/; flipdetect predict frames/
+    """
+    is_stream = str(output) == "-"
+    if not is_stream and output.is_dir():
+        output /= "predictions.csv"
+    if bool(inputs) == (scores is not None):
+        raise typer.BadParameter("give films, pictures or folders; or --scores, one of the two")
+    if preview is not None and preview.suffix.lower() not in (".mp4", ".gif"):
+        raise ConfigError(f"a preview is written as .mp4 or .gif, got --preview {preview}")
+    if resume and (is_stream or scores is not None):
+        raise ConfigError("--resume continues a file: give --output a name, and no --scores")
+
+    from flipdetect.inference.load import resolve_model
+    from flipdetect.pipeline.extract_pages import ExtractSettings
+    from flipdetect.pipeline.jobs import FilmJob
+    from flipdetect.pipeline.write_outputs import Outputs
+    from flipdetect.sources.streams import find_inputs
+
+    found = None if inputs is None else find_inputs(inputs)
+    for problem in found.problems if found else ():
+        logger.warning("%s: %s", problem.path, problem.reason)
+    if found is not None and not found.videos and not events:
+        for name, value in {"--stills": stills, "--pdf": pdf, "--report": report, "--preview": preview}.items():
+            if value is not None:
+                raise ConfigError(f"{name} needs films; if the pictures are ordered frames of films, add --events")
+    path = resolve_model(model)
+    settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
+    outputs = Outputs(Path() if is_stream else output.parent, stills, pdf, report, preview, timeline)
+    stream = sys.stderr if is_stream else sys.stdout  # rows on standard output must not mix with tables
+    with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
+        job = FilmJob(settings, outputs, Path(folder))
+        if found is None:
+            assert scores is not None
+            job.run_on_scores(scores, fps)
+            raise typer.Exit(_finish_films(job, stream, strict=False))
+        status = _score(found, job, path, output, engine, device, rate, stride, fps, events, resume, strict, stream)
+    raise typer.Exit(status)
+
+
+def _score(
+    found: FoundInputs,
+    job: FilmJob,
+    path: Path,
+    output: Path,
+    engine: EngineName,
+    device: DeviceName,
+    rate: float,
+    stride: int | None,
+    fps: float,
+    events: bool,
+    resume: bool,
+    strict: bool,
+    stream: TextIO,
+) -> int:
+    """Score films and frames, write what was found, and print the tables; returns the exit status."""
+    from flipdetect.inference.folder import Predictor
+    from flipdetect.inference.load import load_model
+    from flipdetect.inference.onnx_model import file_digest
+    from flipdetect.outputs.predictions import PredictionWriter
+    from flipdetect.outputs.tables import flips_per_video, format_video_table
+    from flipdetect.pipeline.jobs import score_frames
+    from flipdetect.sources.streams import folder_streams, video_streams
+
+    pictures = [] if events else found.frames
+    has_films = bool(found.videos) or events
+    # Threads that both decode and score keep all cores busy with single frames; films take the 8-bit model.
+    model = load_model(path, engine.value, device.value, fast=True) if has_films else None
+    frame_model = load_model(path, engine.value, device.value, threads=1) if pictures else None
+    chosen = model or frame_model
+    assert chosen is not None
+    threshold = chosen.threshold if job.settings.threshold is None else job.settings.threshold
+    logger.info("Model: %s (threshold %.3f, %s)", chosen.path, threshold, chosen.runs_on)
+    streams: list[FrameStream] = [*video_streams(found.videos, rate_hz=rate, stride=stride)]
+    if events:
+        streams += folder_streams(found.frames, found.root, fps, chosen.naming)
+    run = {
+        "model": file_digest(chosen.path) if chosen.path.is_file() else chosen.path,
+        "--threshold": f"{threshold:.9g}",
+        "--rate": rate,
+        "--stride": stride,
+        "--fps": fps,
+    }
+    writer = PredictionWriter(output, sys.stdout, resume=resume, run=run)
+    scores: list[FrameScore] = []
+    interrupted = False
+    try:
+        with writer:
+            if model is not None:
+                job.run(streams, model, writer)
+                if job.interrupted:
+                    raise KeyboardInterrupt
+            if frame_model is not None:
+                predictor = Predictor(frame_model, threshold, job.settings.batch_size)
+                score_frames(predictor, pictures, found.root, writer, scores)
+    except KeyboardInterrupt:
+        interrupted = True
+        where = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
+        count = f" after {len(scores)} of {len(pictures)} frames" if pictures else ""
+        logger.warning("Interrupted%s. What was found so far is written.%s", count, where)
+    status = _finish_films(job, stream, strict=strict) if job.results else 0
+    if frame_model is not None and not interrupted:
+        positive = frame_model.classes.positive
+        summaries = flips_per_video(scores, positive)
+        clip_threshold = job.settings.events.clip_threshold
+        print(format_video_table(summaries, positive=positive, clip_threshold=clip_threshold), file=stream, flush=True)
+        failed = sum(score.probability is None for score in scores)
+        if failed:
+            logger.warning("%d of %d files could not be read; the column error says why", failed, len(scores))
+            status = max(status, int(strict))
+    if writer.output is not None and not interrupted:
+        logger.info("Predictions are in %s", writer.output)
+    return INTERRUPTED if interrupted else status
+
+
+def _finish_films(job: FilmJob, stream: TextIO, *, strict: bool) -> int:
+    """Write the outputs of films and print their table; returns the exit status."""
+    from flipdetect.outputs.tables import format_turn_table
+
+    written = job.write()
+    print(format_turn_table(job.results), file=stream, flush=True)
+    if written.paths:
+        logger.info("Written: %s", ", ".join(map(str, written.paths)))
+    unread = any(not result.frames for result in job.results)
+    return int(bool(written.failures) or unread or (strict and any(result.problems for result in job.results)))

@@ -1,0 +1,285 @@
+"""`flipdetect predict` on videos, ordered frames and saved scores: what is written, interruption, refusals."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flipdetect.cli.inference import main as inference
+from flipdetect.cli.main import main
+from flipdetect.errors import FrameError
+from flipdetect.inference.settings import EventSettings
+from flipdetect.outputs.predictions import read_predictions
+from flipdetect.sources.streams import FolderStream, VideoStream
+from tests.frame_sets import write_frame
+from tests.inference.looking import RATE, RednessModel, film, flat
+from tests.sources.films import write
+
+PAGES = (1, 2, 3, 4)
+
+
+@pytest.fixture(autouse=True)
+def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A model that takes red frames for flips and sees no hands, with event settings of its own."""
+    monkeypatch.setattr("flipdetect.pipeline.extract_pages.settings_of", lambda path: EventSettings())
+    monkeypatch.setattr("flipdetect.inference.load.load_model", lambda *_, **__: RednessModel(hands=0.0))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four spreads and three turns."""
+    return write(tmp_path_factory.mktemp("films") / "book.mp4", film(PAGES), rate=RATE)
+
+
+@pytest.fixture(scope="module")
+def back(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that is turned, turned back, and turned again."""
+    return write(tmp_path_factory.mktemp("films") / "back.mp4", film((5, 6, 5, 6, 7)), rate=RATE)
+
+
+def run(*args: object) -> int:
+    return main(["predict", *map(str, args)])
+
+
+def rows(path: str = "flips.csv") -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(path).read_text("utf-8").splitlines()))
+
+
+def test_a_video_gives_tables_and_a_timeline(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(book, "--timeline") == 0
+    turns = rows()
+    assert [row["event"] for row in turns] == ["1", "2", "3"]
+    for number, row in enumerate(turns):
+        begins = 2.0 + number * 2.8
+        assert float(row["start_s"]) == pytest.approx(begins, abs=0.2)
+        assert float(row["end_s"]) == pytest.approx(begins + 0.75, abs=0.2)
+        assert int(row["start_frame"]) == round(float(row["start_s"]) * RATE)
+    (video,) = json.loads(Path("flips.json").read_text())["videos"]
+    assert (video["video"], video["complete"], len(video["spreads"])) == ("book", True, 4)
+    assert Image.open("timeline.png").width > 400
+    assert all(score.time_s is not None for score in read_predictions(Path("predictions.csv")))
+    assert "book" in capsys.readouterr().out
+
+
+def test_stills_pdf_report_and_preview(book: Path, tmp_path: Path) -> None:
+    wanted = ("--stills", "pages", "--pdf", "book.pdf", "--report", "book.html", "--preview", "book.gif")
+    assert run(book, *wanted) == 0
+    names = sorted(path.name for path in (tmp_path / "pages").iterdir())
+    assert [name[:3] for name in names] == ["001", "002", "003", "004"]
+    assert all(Image.open(tmp_path / "pages" / name).size == (216, 384) for name in names)
+    assert Path("book.pdf").read_bytes().startswith(b"%PDF")
+    assert Path("book.html").read_text("utf-8").count("data:image/jpeg") >= 4
+    assert getattr(Image.open("book.gif"), "n_frames", 1) > 20
+    assert [row["still"] for row in rows()] == [f"pages/{name}" for name in names[1:]]
+
+
+def test_a_page_seen_twice_is_kept_once(back: Path, tmp_path: Path) -> None:
+    assert run(back, "--stills", "pages") == 0
+    (video,) = json.loads(Path("flips.json").read_text())["videos"]
+    assert [spread["same_as"] for spread in video["spreads"]] == [None, None, 1, 2, None]
+    assert len(list((tmp_path / "pages").iterdir())) == 3
+
+
+def test_ordered_frames_give_the_same(tmp_path: Path) -> None:
+    for number, frame in enumerate(film(PAGES)):
+        write_frame(tmp_path / "frames" / f"book_{number:06d}.jpg", frame)
+    assert run("frames", "--events", "--fps", RATE, "--stills", "pages") == 0
+    assert len(rows()) == 3
+    assert len(list((tmp_path / "pages").iterdir())) == 4
+
+
+def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(book) == 0
+    before = rows()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is to be loaded")
+
+    monkeypatch.setattr("flipdetect.inference.load.load_model", refuse)
+    assert run("--scores", "predictions.csv", "--output", "again/predictions.csv") == 0
+    assert rows("again/flips.csv") == before
+    assert run("--scores", "predictions.csv", "--threshold", "0.9999", "--output", "none/predictions.csv") == 0
+    assert rows("none/flips.csv") == []
+    assert run("--scores", "predictions.csv", "--stills", "pages") == 0
+    assert len(list(Path("pages").iterdir())) == 4
+
+
+def test_several_videos_each_have_their_turns(book: Path, back: Path, tmp_path: Path) -> None:
+    assert run(book.parent, back, "--stills", "pages", "--timeline") == 0
+    assert [row["video"] for row in rows()] == ["book"] * 3 + ["back"] * 4
+    assert (tmp_path / "timeline_book.png").is_file()
+    assert (tmp_path / "timeline_back.png").is_file()
+    assert sum(path.name.startswith("book_") for path in (tmp_path / "pages").iterdir()) == 4
+
+
+def test_a_film_that_cannot_be_read_does_not_stop_the_others(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.mp4").write_bytes(b"no film")
+    (tmp_path / "films" / "b.mp4").write_bytes(book.read_bytes())
+    assert run("films") == 1
+    assert len(rows()) == 3
+    assert "a.mp4" in capsys.readouterr().err
+
+
+def test_the_options_of_the_first_release_still_work(book: Path, tmp_path: Path) -> None:
+    assert inference(["--video", str(book), str(book), "--save-stills=pages", "--pdf", "book.pdf"]) == 0
+    assert len(rows()) == 3
+    assert Path("timeline.png").is_file()
+    assert len(list(Path("pages").iterdir())) == 4
+    assert inference(["--scores", "predictions.csv", "--output", "again/predictions.csv"]) == 0
+    assert rows("again/flips.csv")[0]["start_s"] == rows()[0]["start_s"]
+
+
+def test_what_cannot_be_written_is_said_and_does_not_lose_the_rest(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert run(book, "--pdf", "file/book.pdf", "--report", "book.html") == 1
+    assert "book.pdf cannot be written" in capsys.readouterr().err
+    assert Path("book.html").is_file()
+    assert len(rows()) == 3
+    film = Path(shutil.copy(book, "film.mp4"))
+    assert run(film) == 0
+    film.unlink()
+    assert run("--scores", "predictions.csv", "--pdf", "book.pdf") == 1
+    assert "there are no images of it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a command that is interrupted when the model has seen some batches of a film."""
+    from flipdetect.pipeline import extract_pages
+
+    score = extract_pages.score_video
+
+    def run_in_part(*args: object, video: str, batches: int = 3) -> None:
+        def interrupted(*others: object, **more: object) -> object:
+            for count, scores in enumerate(score(*others, **more)):  # type: ignore[arg-type]
+                if count == batches and more["video"] == video:
+                    raise KeyboardInterrupt
+                yield scores
+
+        with monkeypatch.context() as patch:
+            patch.setattr(extract_pages, "score_video", interrupted)
+            assert run(*args) == 130
+
+    return run_in_part
+
+
+def test_an_interrupted_run_writes_what_it_found_and_skips_finished_films(
+    book: Path, back: Path, tmp_path: Path, interrupt: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = (book, back, "--stills", "pages", "--batch-size", 16)
+    assert run(*command, "--output", "whole/predictions.csv") == 0
+    interrupt(*command, video="back", batches=2)
+    assert [video["complete"] for video in json.loads(Path("flips.json").read_text())["videos"]] == [True, False]
+    assert [row["video"] for row in rows()][:3] == ["book"] * 3
+    assert not (tmp_path / "predictions.csv").exists()
+    capsys.readouterr()
+    assert run(*command, "--resume") == 0
+    assert "book.mp4: scored before" in capsys.readouterr().err
+    assert rows() == rows("whole/flips.csv")
+    assert Path("predictions.csv").read_bytes() == Path("whole/predictions.csv").read_bytes()
+    assert Path("predictions.fingerprints").read_bytes() == Path("whole/predictions.fingerprints").read_bytes()
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_run_is_resumed_only_with_its_model_and_options(
+    book: Path, back: Path, interrupt: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt(book, back, video="back")
+    before = Path("predictions.csv.part").read_bytes()
+    for option, value in (("--threshold", 0.7), ("--rate", 5), ("--stride", 2)):
+        assert run(book, back, "--resume", option, value) == 1
+        assert f"different {option}" in capsys.readouterr().err
+    Path("red.onnx").write_text("another")
+    assert run(book, back, "--resume") == 1
+    assert "different model" in capsys.readouterr().err
+    assert Path("predictions.csv.part").read_bytes() == before
+    assert run(book, back) == 0
+
+
+def test_to_resume_without_an_earlier_run_is_to_begin(book: Path) -> None:
+    assert run(book, "--resume") == 0
+    assert len(rows()) == 3
+
+
+def test_an_unreadable_frame_has_a_row_and_strict_fails(tmp_path: Path) -> None:
+    for number in range(40):
+        write_frame(tmp_path / "frames" / f"book_{number:06d}.png", flat(0.02))
+    (tmp_path / "frames" / "book_000007.png").write_bytes(b"torn")
+    command = ("frames", "--events", "--fps", 10)
+    assert run(*command) == 0
+    assert [score.frame for score in read_predictions(Path("predictions.csv")) if score.error] == [7]
+    assert run(*command, "--strict") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("frames", "--stills", "pages"),
+        ("--scores", "predictions.csv", "--resume"),
+        ("book.mp4", "--resume", "--output", "-"),
+        ("nothing.mp4",),
+        ("book.mp4", "--preview", "book.avi"),
+        ("--scores", "nothing.csv"),
+        ("frames", "--event-settings", "nothing.yaml"),
+        ("frames", "--events", "--fps", "0"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    write_frame(Path("frames") / "1.png", flat(0.1))
+    assert run(*options) == 1
+    error = capsys.readouterr().err
+    assert "error" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("options", [(), ("book.mp4", "--scores", "predictions.csv"), ("book.mp4", "--stride", "0")])
+def test_wrong_usage_has_status_2(options: tuple[str, ...]) -> None:
+    assert run(*options) == 2
+
+
+def test_a_picture_that_has_gone_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, frame in enumerate(film(PAGES)):
+        write_frame(tmp_path / "frames" / f"book_{number:06d}.jpg", frame)
+    fetch = FolderStream.fetch
+    failed: list[float] = []
+
+    def fetch_but_one(self: FolderStream, times: list[float], min_size: object = None) -> object:
+        for time in times:
+            if 3 < time < 5:
+                failed.append(time)
+                raise FrameError("it was removed")
+            yield from fetch(self, [time], min_size)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FolderStream, "fetch", fetch_but_one)
+    assert run("frames", "--events", "--fps", RATE, "--stills", "pages") == 1
+    assert len(failed) == 1
+    assert [path.name[:3] for path in sorted((tmp_path / "pages").iterdir())] == ["001", "003", "004"]
+    assert "spread 2: it was removed" in capsys.readouterr().err
+
+
+def test_a_chosen_frame_is_decoded_twice_at_most(
+    book: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[float] = []
+    fetch = VideoStream.fetch
+
+    def counted(self: VideoStream, times: list[float], min_size: object = None) -> object:
+        asked.extend(times)
+        return fetch(self, times, min_size)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(VideoStream, "fetch", counted)
+    wanted = ("--stills", "pages", "--pdf", "book.pdf", "--report", "book.html", "--timeline")
+    assert run(book, *wanted) == 0
+    assert len(asked) == len(set(asked)) == 4
