@@ -104,13 +104,10 @@ class EvaluationCurves(ScoreCallback):
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
-        super().__init__()
-        self.every_n_epochs = every_n_epochs
+        super().__init__(every_n_epochs)
 
     def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
         """Draw both; those of the test run are also written as PNG files to the run's folder."""
-        if scores.stage == "val" and trainer.current_epoch % self.every_n_epochs:
-            return
         classes = trainer.datamodule.classes  # type: ignore[attr-defined]
         values = (scores.probabilities, scores.targets, scores.threshold)
         _show(trainer, scores.stage, "pr_curve", plot_pr_curve(*values))
@@ -126,14 +123,11 @@ class WorstMistakes(ScoreCallback):
     """
 
     def __init__(self, count: int = 12, every_n_epochs: int = 1) -> None:
-        super().__init__()
+        super().__init__(every_n_epochs)
         self.count = count
-        self.every_n_epochs = every_n_epochs
 
     def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
         """Draw the worst mistakes; those of the test run are also written to `test_mistakes.png` and `.csv`."""
-        if scores.stage == "val" and trainer.current_epoch % self.every_n_epochs:
-            return
         wrong = np.flatnonzero((scores.probabilities >= scores.threshold) != (scores.targets == 1))
         error = np.abs(scores.probabilities - scores.targets)[wrong]
         worst = wrong[np.argsort(-error, kind="stable")][: self.count]

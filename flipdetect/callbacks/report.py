@@ -1,4 +1,4 @@
-"""The report of a run's test beside its checkpoint, made from the scores of the test that runs anyway."""
+"""A report of the test in the run's folder, from the scores of the test at the end of each training."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 
 class RunReport(ScoreCallback):
-    """Leaves a report of the best checkpoint in the run's folder: of its test side, or of validation without one.
+    """Writes a report of the best checkpoint on the test split (without one, on validation) to the run's folder.
 
-    The page is the one of `evaluate.py --report`.
+    It is the report of `flipdetect evaluate --report`.
 
     Args:
         folder: below the run's folder.
         mistakes: how many of the most confident mistakes are shown.
-        explain: whether Grad-CAM pictures are made, if the library is there.
+        explain: whether Grad-CAM images are made, if the library is installed.
     """
 
     def __init__(self, folder: str = "report", mistakes: int = 24, explain: bool = True) -> None:
@@ -37,16 +37,12 @@ class RunReport(ScoreCallback):
         self.folder = folder
         self.mistakes = mistakes
         self.explain = explain
-        self._scores: dict[str, EpochScores] = {}
-
-    def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
-        """Keep the last scores of each side."""
-        self._scores[scores.stage] = scores
 
     def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
-        """Make the report, once the run's files are written."""
-        run, data, checkpoint = run_folder(trainer), _data(trainer), trainer.checkpoint_callback
-        scores = self._scores.get("test") or self._scores.get("val")
+        """Write the report, once the run's other files are written."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        run, checkpoint = run_folder(trainer), trainer.checkpoint_callback
+        scores = self.last_scores.get("test") or self.last_scores.get("val")
         best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
         if run is None or scores is None or not best:
             return
@@ -75,7 +71,3 @@ def _evaluation(data: Any, scores: EpochScores) -> Evaluation:
         for record, p in zip(records, scores.probabilities, strict=True)
     ]  # fmt: skip
     return judge(FrameIndex(records, (), data.root), judged, scores.threshold, data.classes)
-
-
-def _data(trainer: pl.Trainer) -> Any:
-    return trainer.datamodule  # type: ignore[attr-defined]

@@ -34,14 +34,22 @@ class EpochScores:
 
 
 class ScoreCallback(Callback):
-    """Base class: passes the scores of each complete validation and test run to `on_scores`, in the main process."""
+    """Base class: collects the scores of each complete validation and test run, in the main process.
 
-    def __init__(self) -> None:
+    Args:
+        every_n_epochs: validation epochs between two calls of `on_scores`.
+
+    Attributes:
+        last_scores: of the last run over each split, "val" and "test".
+    """
+
+    def __init__(self, every_n_epochs: int = 1) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.last_scores: dict[str, EpochScores] = {}
         self._batches: list[dict[str, torch.Tensor]] = []
 
     def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
-        """Use the scores of a run."""
-        raise NotImplementedError
+        """Use the scores of a run; a subclass overrides this."""
 
     def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
         """Keep the scores of a batch."""
@@ -72,7 +80,9 @@ class ScoreCallback(Callback):
         # Only now: the temperature is chosen at the end of the run.
         probabilities = calibrated(found["probability"].astype(np.float64), temperature)
         targets = found["target"].astype(np.int64)
-        self.on_scores(trainer, pl_module, EpochScores(stage, found["index"], probabilities, targets, threshold))
+        scores = self.last_scores[stage] = EpochScores(stage, found["index"], probabilities, targets, threshold)
+        if stage == "test" or trainer.current_epoch % self.every_n_epochs == 0:
+            self.on_scores(trainer, pl_module, scores)
 
 
 def _gather(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.data.dataset import Sample
-from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
+from flipdetect.metrics.bootstrap import bootstrap_ci
 from flipdetect.metrics.frame import FrameMetrics
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,6 @@ class TrainingSummary(ScoreCallback):
     def __init__(self) -> None:
         super().__init__()
         self.text = ""
-        self._scores: dict[str, EpochScores] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Recommend fine-tuning where there are few frames and the weights are not those of a page-turn detector."""
@@ -57,14 +56,10 @@ class TrainingSummary(ScoreCallback):
                 steps,
             )
 
-    def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
-        """Keep the last scores of each split."""
-        self._scores[scores.stage] = scores
-
     def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
         """Write `text` and log the warnings."""
-        stage = "test" if "test" in self._scores else "val"
-        scores = self._scores.get(stage)
+        stage = "test" if "test" in self.last_scores else "val"
+        scores = self.last_scores.get(stage)
         if scores is None or np.isnan(scores.probabilities).any():
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -89,8 +84,9 @@ def summarise(scores: EpochScores, videos: Sequence[str], *, split: str, positiv
     f1, auroc = found["f1"], found["auroc"].value
     positives, frames, count = int(scores.targets.sum()), len(scores.targets), f1.videos
     baseline = 2 * positives / (positives + frames)
+    ci = f"95% CI {f1.low:.3f} to {f1.high:.3f}" if f1.is_bounded else "no 95% CI"
     text = (
-        f"{split} F1 {_with_ci(f1)}, on {_videos(count)} ({positives} of {frames} frames are {positive}). "
+        f"{split} F1 {f1.value:.3f} ({ci}), on {_videos(count)} ({positives} of {frames} frames are {positive}). "
         f"Predicting {positive} for every frame: F1 {baseline:.3f}."
     )
     warnings = []
@@ -127,10 +123,6 @@ def summarise(scores: EpochScores, videos: Sequence[str], *, split: str, positiv
             f"{FEW_VIDEOS} {split.lower()} videos, or use flipdetect cross-validate"
         )
     return text, warnings
-
-
-def _with_ci(f1: Estimate) -> str:
-    return f"{f1.value:.3f}" + (f" (95% CI {f1.low:.3f} to {f1.high:.3f})" if f1.is_bounded else " (no 95% CI)")
 
 
 def _videos(count: int) -> str:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Difference:
+class ModelDifference:
     """How much the outputs of two models differ.
 
     Attributes:
@@ -36,7 +36,7 @@ class Difference:
     flipped: int
 
 
-def compare_models(one: Model, other: Model, frames: Inputs, batch_size: int = BATCH) -> Difference:
+def compare_models(one: Model, other: Model, frames: Inputs, batch_size: int = BATCH) -> ModelDifference:
     """Compare two models with the same preprocessing on frames.
 
     Args:
@@ -61,7 +61,7 @@ def compare_models(one: Model, other: Model, frames: Inputs, batch_size: int = B
             of_hands.append(np.abs(left_hands - right_hands).max())
     difference = np.concatenate(differences)
     hands = float(np.max(of_hands)) if of_hands else None
-    return Difference(len(frames), float(difference.mean()), float(difference.max()), hands, flipped)
+    return ModelDifference(len(frames), float(difference.mean()), float(difference.max()), hands, flipped)
 
 
 def sample_frames(folder: Path, spec: PreprocessSpec, most: int) -> Inputs:

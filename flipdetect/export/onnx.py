@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import flipdetect
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
-from flipdetect.export.check import Difference, compare_models
+from flipdetect.export.check import ModelDifference, compare_models
 from flipdetect.export.onnx_writer import check_packages, store_float16, write_model
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, file_digest, load_onnx
@@ -106,7 +106,9 @@ def export_onnx(model: TorchModel, path: Path, *, precision: Precision = "float3
     return path
 
 
-def export_checked(model: TorchModel, path: Path, frames: Inputs, *, precision: Precision = "float32") -> Difference:
+def export_checked(
+    model: TorchModel, path: Path, frames: Inputs, *, precision: Precision = "float32"
+) -> ModelDifference:
     """Export a model, and keep the file only if its probabilities equal the model's.
 
     Args:

@@ -19,7 +19,7 @@ import numpy as np
 
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
-from flipdetect.export.check import Difference, compare_models
+from flipdetect.export.check import ModelDifference, compare_models
 from flipdetect.export.onnx_writer import read_float32, shrink_graph, write_model
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.onnx_model import INPUT, load_onnx
@@ -71,7 +71,7 @@ def quantize_int8(source: Path, frames: Inputs, path: Path, *, reduce_range: boo
 
 def quantize_checked(
     source: Path, calibration: Inputs, others: Inputs, path: Path, *, reduce_range: bool | None = None
-) -> Difference:
+) -> ModelDifference:
     """Quantise a model, and keep the file only if its probabilities on other frames are nearly the same.
 
     Args:

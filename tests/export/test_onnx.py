@@ -13,7 +13,7 @@ import torch
 import flipdetect
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
-from flipdetect.export.check import Difference, compare_models
+from flipdetect.export.check import ModelDifference, compare_models
 from flipdetect.export.onnx import LIMITS, OPSET, export_checked, export_onnx
 from flipdetect.export.onnx_writer import IR_VERSION
 from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
@@ -182,7 +182,7 @@ def test_differences_are_counted(tmp_path: Path) -> None:
     assert changes.any()
     differences = np.abs(scores[0] - scores[1])
     mean, largest = (pytest.approx(value, rel=1e-5) for value in (differences.mean(), differences.max()))
-    assert compare_models(low, high, frames) == Difference(20, mean, largest, None, int(changes.sum()))
+    assert compare_models(low, high, frames) == ModelDifference(20, mean, largest, None, int(changes.sum()))
     with pytest.raises(ModelError, match="without a frame"):
         compare_models(low, high, frames[:0])
 
