@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,7 @@ from flipdetect.records import ClassNames, FrameRecord
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flipdetect.data.audit.audit import Finding, FullAudit
-    from flipdetect.data.splits import GroupChoice
+    from flipdetect.data.audit.audit import Duplicate, FullAudit
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ def audit(
             classes=classes,
             val_fraction=val_fraction,
             test_fraction=test_fraction,
-            group_by=cast("GroupChoice", group_by.value),
+            group_by=group_by.value,
             seed=split_seed,
             use_supplied_test=use_supplied_test,
         )
@@ -101,7 +100,7 @@ def audit(
         raise typer.Exit(1)
 
 
-def _write_picture(found: FullAudit, pairs: Sequence[Finding], path: Path) -> None:
+def _write_picture(found: FullAudit, pairs: Sequence[Duplicate], path: Path) -> None:
     from flipdetect.outputs.plots import PicturePair, plot_pairs, save_figure
     from flipdetect.sources.image import decode_frame
 

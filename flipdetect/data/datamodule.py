@@ -191,7 +191,19 @@ class FrameDataModule(pl.LightningDataModule):
         self._own, self._rendered = self._read()
         self.index = self._own.index
         logger.log(logging.WARNING if self.index.warning else logging.INFO, "%s", self.index.summary())
-        self._split = self._make_split(self.index.records)
+        records = self.index.records
+        if self.split_file is not None:
+            self._split = read_split(self.split_file, records, root=self.root, classes=self.classes)
+        else:
+            self._split = split_records(
+                records,
+                classes=self.classes,
+                val_fraction=self.val_fraction,
+                test_fraction=self.test_fraction,
+                group_by=self.group_by,
+                seed=self.split_seed,
+                use_supplied_test=self.use_supplied_test,
+            )
         audit = (
             audit_frames(self._split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(self._split)
         )
@@ -306,8 +318,18 @@ class FrameDataModule(pl.LightningDataModule):
         """Draws from `dataset`: the own training frames, followed by the rendered ones."""
         ranks, rank = self._ranks()
         shared: dict[str, Any] = {"num_replicas": ranks, "rank": rank, "seed": self.seed}
-        if self.pairs and self._can_pair(own):
-            return PairSampler(dataset, own, epoch_frames=self.epoch_frames, **shared)
+        if self.pairs:
+            twins = len(twin_positions(own))
+            if self.mix_in is not None:
+                reason = "data.mix_in is set"
+            elif self.balance != "none":
+                reason = f"data.balance is {self.balance}"
+            elif not twins:
+                reason = "no two training frames are twins"
+            else:
+                logger.info("Drawn in pairs of twins: %d of %d training frames.", 2 * twins, len(own))
+                return PairSampler(dataset, own, epoch_frames=self.epoch_frames, **shared)
+            logger.info("data.pairs is ignored: %s.", reason)
         if self.mix_in is None and self.epoch_frames is None and self.balance == "none":
             return EpochSampler(dataset, **shared)
         share = 0.0 if self.mix_in is None else self.mix_in.share
@@ -319,19 +341,6 @@ class FrameDataModule(pl.LightningDataModule):
         if self._rendered is not None:
             pools.append((Pool(self.rehearsal.train, self.balance, first=len(own)), counts[1]))
         return DrawSampler(dataset, pools, **shared)
-
-    def _can_pair(self, own: Sequence[FrameRecord]) -> bool:
-        """Whether twins can be drawn together; logs why not, or how many there are."""
-        twins = len(twin_positions(own))
-        if self.mix_in is not None or self.balance != "none":
-            reason = "data.mix_in is set" if self.mix_in is not None else f"data.balance is {self.balance}"
-        elif not twins:
-            reason = "no two training frames are twins"
-        else:
-            logger.info("Drawn in pairs of twins: %d of %d training frames.", 2 * twins, len(own))
-            return True
-        logger.info("data.pairs is ignored: %s.", reason)
-        return False
 
     def _loader(self, dataset: Dataset[Any], batch_size: int, **kwargs: Any) -> DataLoader[Sample]:
         return _LateLoader(dataset, batch_size=batch_size, worker_init_fn=start_worker, **self._loading(), **kwargs)
@@ -348,19 +357,6 @@ class FrameDataModule(pl.LightningDataModule):
             return own, None
         index = index_frames(Path(self.mix_in.embedded.root), classes=RENDERED_CLASSES, check=False)
         return own, read_set(index, self.preprocess, RENDERED_CLASSES, self._cache)
-
-    def _make_split(self, records: Sequence[FrameRecord]) -> Split:
-        if self.split_file is not None:
-            return read_split(self.split_file, records, root=self.root, classes=self.classes)
-        return split_records(
-            records,
-            classes=self.classes,
-            val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction,
-            group_by=self.group_by,
-            seed=self.split_seed,
-            use_supplied_test=self.use_supplied_test,
-        )
 
 
 class _LateLoader(DataLoader[Sample]):

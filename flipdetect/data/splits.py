@@ -17,7 +17,7 @@ from typing import Literal
 
 from natsort import natsorted
 
-from flipdetect.data.stratified_groups import Group, assign_groups, can_assign
+from flipdetect.data.stratified_groups import FrameGroup, assign_groups, can_assign
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 
@@ -244,11 +244,11 @@ def _auto(records: Sequence[FrameRecord], classes: ClassNames, splits: int) -> G
     return "video"
 
 
-def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> list[Group]:
+def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> list[FrameGroup]:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for record in records:
         counts[_group_of(record, group_by)][classes.target(record.label)] += 1
-    return [Group(name, *frames) for name, frames in counts.items()]
+    return [FrameGroup(name, *frames) for name, frames in counts.items()]
 
 
 def _group_of(record: FrameRecord, group_by: GroupBy) -> str:

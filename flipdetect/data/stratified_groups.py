@@ -18,7 +18,7 @@ _MAX_WORK = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FrameGroup:
     """Frames that must stay together, by class."""
 
     name: str
@@ -31,7 +31,7 @@ class Group:
         return (self.negatives, self.positives)
 
 
-def can_assign(groups: Sequence[Group], splits: int) -> bool:
+def can_assign(groups: Sequence[FrameGroup], splits: int) -> bool:
     """Whether each split can have both classes: it needs one group with both, or one group of each."""
     mixed = sum(group.negatives > 0 and group.positives > 0 for group in groups)
     negative = sum(group.positives == 0 for group in groups)
@@ -39,7 +39,7 @@ def can_assign(groups: Sequence[Group], splits: int) -> bool:
     return mixed + min(negative, positive) >= splits
 
 
-def assign_groups(groups: Sequence[Group], shares: Sequence[Fraction], seed: int) -> dict[str, int] | None:
+def assign_groups(groups: Sequence[FrameGroup], shares: Sequence[Fraction], seed: int) -> dict[str, int] | None:
     """Index into `shares` for each group's name; None if not every split can have both classes.
 
     Args:
@@ -69,13 +69,13 @@ def assign_groups(groups: Sequence[Group], shares: Sequence[Fraction], seed: int
 
 
 def _assign_in_order(
-    ordered: Sequence[Group], wanted: Sequence[tuple[int, int]], unit: int
+    ordered: Sequence[FrameGroup], wanted: Sequence[tuple[int, int]], unit: int
 ) -> tuple[dict[str, int], int]:
     """The split of each group, and the squared error of frames times `unit`, summed over splits and classes."""
     given = [[0, 0] for _ in wanted]
     assigned: dict[str, int] = {}
 
-    def assign(group: Group, split: int) -> None:
+    def assign(group: FrameGroup, split: int) -> None:
         assigned[group.name] = split
         given[split][0] += group.negatives * unit
         given[split][1] += group.positives * unit

@@ -1,8 +1,8 @@
-"""Read one frame: the only place where the program turns an image file into pixels.
+"""Decode an image file: the only place where the program does so.
 
-Training, evaluation, inference and the apps all call `decode_frame`, so that a model never meets pixels that
-were read another way. Colours are taken as stored: embedded colour profiles are not applied. Of an animation
-or a multi-picture file the first picture is read.
+Training, evaluation and inference all call `decode_frame`, so that a model never sees pixels that were decoded another
+way. Colours are used as stored: embedded colour profiles are not applied. Of an animation or a multi-picture file the
+first picture is decoded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-# Importing a plugin registers it. Done once here, so that no thread does it while another opens an image.
+# Importing a plugin registers it: here, so that no thread does so while another one opens an image.
 from PIL import (  # noqa: F401
     BmpImagePlugin,
     Image,
@@ -33,8 +33,8 @@ from PIL import (  # noqa: F401
 from flipdetect.errors import ConfigError, FrameError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-# A page filmed at 8K has 33 million pixels. Far more in a small file is an accident or an attack on memory.
-# It is the decoded size that counts: a larger JPEG that is scaled down while it is decoded is welcome.
+# A page filmed at 8K has 33 million pixels. Far more in a small file is an error or an attack on memory. The decoded
+# size counts: a larger JPEG may be scaled down while it is decoded.
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
@@ -53,7 +53,7 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """What the first bytes of an image file promise; `width` and `height` in pixels as stored."""
+    """Facts from the header of an image file; `width` and `height` in pixels as stored."""
 
     format: str
     width: int
@@ -65,14 +65,13 @@ def decode_frame(
 ) -> NDArray[np.uint8]:
     """Decode an image file, or its bytes, to upright pixels. Safe to call from several threads.
 
-    A JPEG is scaled by 1/2, 1/4 or 1/8 while it is decoded (in the domain of its cosine transform), which
-    costs a fraction of a full decode and resize. Transparent pixels are laid on white, the colour of paper.
-    16-bit samples are scaled to 8 bits.
+    A JPEG is scaled by 1/2, 1/4 or 1/8 while it is decoded (in the domain of its cosine transform), which costs a
+    fraction of a full decode and resize. Transparent pixels are laid on white. 16-bit samples are scaled to 8 bits.
 
     Args:
         source: the file, or its contents.
-        min_size: (height, width) in pixels, upright, that the result must still cover; an image that is
-            smaller keeps its size. None: the full size.
+        min_size: (height, width) in pixels, upright, that the result must still cover; a smaller image keeps its size.
+            None: the full size.
         channels: 3 for RGB, 1 for grey.
 
     Returns:
@@ -108,9 +107,9 @@ def decode_frame(
 
 
 def probe_frame(path: Path) -> FrameHeader:
-    """Read only the header of an image file: enough to tell a text file or an empty one from a picture.
+    """Read only the header of an image file, which distinguishes pictures from other files.
 
-    A file that passes may still be damaged further on, which `decode_frame` finds out.
+    A file that passes may still be damaged further on, which `decode_frame` finds.
 
     Raises:
         FrameError: as `decode_frame`, for what the header shows.
@@ -143,7 +142,7 @@ def _damage_is_an_error_of(name: str) -> Iterator[None]:
 
 
 def _size(path: Path) -> int:
-    """Bytes in a file that can be read as a frame as far as the file system knows."""
+    """Size in bytes of a file, which must be a regular one."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -213,8 +212,8 @@ def _convert(image: Image.Image, channels: int) -> Image.Image:
 def _jpeg_ends(data: bytes) -> bool:
     """Whether an end marker follows the start of the picture.
 
-    A decoder fills what is missing with grey when zeros follow the cut, as unfinished downloads leave them.
-    The marker cannot occur within compressed data, but does end a thumbnail in the header: hence the walk.
+    When zeros follow the cut, as in unfinished downloads, a decoder fills the missing part with grey. The marker cannot
+    occur within compressed data, but it does end a thumbnail in the header: hence the walk through the segments.
     """
     position = 2
     while data[position : position + 1] == b"\xff" and position + 1 < len(data):

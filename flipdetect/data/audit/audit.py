@@ -26,7 +26,7 @@ FAULTS: tuple[Kind, ...] = ("conflict", "copy")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Duplicate:
     """Two frames that show the same picture.
 
     Attributes:
@@ -58,7 +58,7 @@ class FullAudit:
     """
 
     quick: AuditReport
-    findings: tuple[Finding, ...]
+    findings: tuple[Duplicate, ...]
     single_frame_videos: tuple[str, ...]
     balance_of_sources: dict[tuple[str, str], tuple[int, int]]
     unread: dict[Path, str]
@@ -70,7 +70,7 @@ class FullAudit:
         """Whether a video, a file or a picture is in two splits, or a picture has two labels."""
         return self.quick.leaks or any(finding.kind in FAULTS for finding in self.findings)
 
-    def of_kind(self, kind: Kind) -> list[Finding]:
+    def of_kind(self, kind: Kind) -> list[Duplicate]:
         """The findings of one kind."""
         return [finding for finding in self.findings if finding.kind == kind]
 
@@ -144,7 +144,7 @@ def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | 
         one, other, splits = records[first], records[second], (split.assigned[first], split.assigned[second])
         if one.path != other.path:  # a file in two splits is a finding of the table
             kind: Kind = "conflict" if one.label != other.label else "copy" if splits[0] != splits[1] else "twice"
-            found.append(Finding(kind, one, other, splits, copy.difference))
+            found.append(Duplicate(kind, one, other, splits, copy.difference))
     order = list(KINDS)
     by_source: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for record, name in zip(records, split.assigned, strict=True):

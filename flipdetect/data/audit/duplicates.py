@@ -76,7 +76,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Thumbnails:
+class FrameThumbnails:
     """Frames at a size at which thousands of them can be compared.
 
     Attributes:
@@ -92,7 +92,7 @@ class Thumbnails:
     @property
     def comparable(self) -> npt.NDArray[np.bool_]:
         """(N,) bool: whether there is enough in the picture to compare it by."""
-        return self.grey.std(axis=(1, 2), dtype=np.float32) >= FLAT
+        return np.asarray(self.grey.std(axis=(1, 2), dtype=np.float32) >= FLAT)
 
     def decoded_larger(self, position: int) -> Grey:
         """(SIDE, SIDE) uint8 of a file decoded at several times that size: slower, and more exact.
@@ -104,7 +104,9 @@ class Thumbnails:
         return np.asarray(cv2.cvtColor(_SPEC.resize(frame), cv2.COLOR_RGB2GRAY))
 
 
-def read_thumbnails(paths: Sequence[Path], cache_dir: Path | None = None, workers: int | None = None) -> Thumbnails:
+def read_thumbnails(
+    paths: Sequence[Path], cache_dir: Path | None = None, workers: int | None = None
+) -> FrameThumbnails:
     """Decode all files at thumbnail size, in threads, with a progress bar.
 
     Args:
@@ -119,10 +121,10 @@ def read_thumbnails(paths: Sequence[Path], cache_dir: Path | None = None, worker
         for position in range(len(paths)):
             if position not in frames.failures:
                 grey[position] = cv2.cvtColor(frames[position], cv2.COLOR_RGB2GRAY)
-    return Thumbnails(tuple(paths), grey, frames.failures)
+    return FrameThumbnails(tuple(paths), grey, frames.failures)
 
 
-def find_copies(thumbnails: Thumbnails, groups: npt.NDArray[np.int64]) -> list[Copy]:
+def find_copies(thumbnails: FrameThumbnails, groups: npt.NDArray[np.int64]) -> list[Copy]:
     """Pairs of frames of different groups that show the same picture, the most similar first.
 
     Args:

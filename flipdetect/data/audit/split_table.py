@@ -16,6 +16,11 @@ _NAMES_SHOWN = 3
 NO_SHARED_VIDEO = "No video is in two splits."
 SPOKEN = {"train": "training", "val": "validation", "test": "test"}
 """The splits, as sentences name them."""
+CONSEQUENCES = {
+    ("train", "test"): "the test score measures memory, not skill",
+    ("train", "val"): "the best epoch and the threshold are chosen by memory, not by skill",
+    ("val", "test"): "the threshold is tuned on test videos, so the test score is too high",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +84,39 @@ class AuditReport:
         """Share (0 to 1) of the test frames that are at most one frame away from a training frame."""
         return self.neighbours / self.test_frames if self.test_frames else 0.0
 
-    def sentences(self) -> list[str]:
-        """The findings in sentences, worst first, the composition of the splits last."""
-        return [*self.warnings(), *self._composition()]
-
     def warnings(self) -> list[str]:
         """What is wrong with the split; empty if nothing leaks."""
-        lines = [_about_files(shared) for shared in self.files]
-        lines += [_about_videos(shared) for shared in self.videos]
+        lines = [
+            f"{len(shared.names):,} files are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
+            f"({some(shared.names)}): scores on them mean nothing. Remedy: name each file once in the split file."
+            for shared in self.files
+        ]
+        lines += [
+            f"{shared.frames:,} of {shared.of_frames:,} {SPOKEN[shared.second]} frames come from videos that are also "
+            f"in {SPOKEN[shared.first]} ({len(shared.names):,} videos: {some(shared.names)}): "
+            f"{CONSEQUENCES[shared.first, shared.second]}. Remedy: let the split be drawn by video "
+            "(data.use_supplied_test=false, no split file), or move each video to one split."
+            for shared in self.videos
+        ]
         if self.neighbours:
             lines.append(
-                f"{self.neighbours:,} of {self.test_frames:,} test frames ({self.neighbour_share:.0%}) are "
-                "at most one frame number away from a training frame of the same video: near-copies of "
-                "training frames."
+                f"{self.neighbours:,} of {self.test_frames:,} test frames ({self.neighbour_share:.0%}) are at most one "
+                "frame number away from a training frame of the same video: near-copies of training frames."
             )
         return lines
 
-    def _composition(self) -> list[str]:
-        lines = [] if self.leaks else [NO_SHARED_VIDEO]
-        lines += [_about_sources(shared) for shared in self.sources if shared.first == "train"]
+    def sentences(self) -> list[str]:
+        """The findings in sentences, worst first, the composition of the splits last."""
+        lines = self.warnings()
+        if not self.leaks:
+            lines.append(NO_SHARED_VIDEO)
+        lines += [
+            f"{len(shared.names):,} sources are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
+            f"({some(shared.names)}): the score is for new clips of known sources, not for unknown sources. To measure "
+            "the latter, set data.group_by=source."
+            for shared in self.sources
+            if shared.first == "train"
+        ]
         negative, positive = self.class_names
         for name, (negatives, positives) in self.balance.items():
             total = negatives + positives
@@ -157,36 +176,6 @@ def _neighbours(train: Iterable[FrameRecord], test: Iterable[FrameRecord]) -> in
             place = bisect_left(known, record.frame - 1)
             near += place < len(known) and known[place] <= record.frame + 1
     return near
-
-
-def _about_videos(shared: Shared) -> str:
-    first, second = SPOKEN[shared.first], SPOKEN[shared.second]
-    meaning = {
-        ("train", "test"): "the test score measures memory, not skill",
-        ("train", "val"): "the best epoch and the threshold are chosen by memory, not by skill",
-        ("val", "test"): "the threshold is tuned on test videos, so the test score is too high",
-    }[(shared.first, shared.second)]
-    return (
-        f"{shared.frames:,} of {shared.of_frames:,} {second} frames come from videos that are also in "
-        f"{first} ({len(shared.names):,} videos: {some(shared.names)}): {meaning}. Remedy: let the split be "
-        "drawn by video (data.use_supplied_test=false, no split file), or move each video to one split."
-    )
-
-
-def _about_files(shared: Shared) -> str:
-    return (
-        f"{len(shared.names):,} files are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
-        f"({some(shared.names)}): scores on them mean nothing. Remedy: name each file once in the split "
-        "file."
-    )
-
-
-def _about_sources(shared: Shared) -> str:
-    return (
-        f"{len(shared.names):,} sources are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
-        f"({some(shared.names)}): the score is for new clips of known sources, not for unknown "
-        "sources. To measure the latter, set data.group_by=source."
-    )
 
 
 def some(names: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from flipdetect.atomic import write_csv, write_text
-from flipdetect.data.audit.audit import FAULTS, KINDS, Finding, FullAudit
+from flipdetect.data.audit.audit import FAULTS, KINDS, Duplicate, FullAudit
 from flipdetect.data.audit.split_table import Shared
 from flipdetect.sources.folder import name_below
 
@@ -60,7 +60,10 @@ def audit_text(audit: FullAudit) -> str:
 def write_audit_json(audit: FullAudit, path: Path, root: Path) -> None:
     """Write everything that was found as JSON; paths are relative to `root` where they are below it."""
     quick = audit.quick
-    by_class = lambda counts: dict(zip(quick.class_names, counts, strict=True))  # noqa: E731
+
+    def by_class(counts: tuple[int, int]) -> dict[str, int]:
+        return dict(zip(quick.class_names, counts, strict=True))
+
     content = {
         "schema_version": SCHEMA_VERSION,
         "faults": audit.faults,
@@ -110,7 +113,7 @@ def write_audit_csv(audit: FullAudit, path: Path, root: Path) -> None:
     write_csv(path, COLUMNS, rows)
 
 
-def _row(finding: Finding, root: Path) -> tuple[Any, ...]:
+def _row(finding: Duplicate, root: Path) -> tuple[Any, ...]:
     first, second = finding.first, finding.second
     return (
         finding.kind, name_below(first.path, root), name_below(second.path, root), *finding.splits, first.label,
@@ -118,16 +121,16 @@ def _row(finding: Finding, root: Path) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def worst_pairs(findings: Sequence[Finding], count: int) -> list[Finding]:
+def worst_pairs(findings: Sequence[Duplicate], count: int) -> list[Duplicate]:
     """The first finding of each kind, then the second of each, ...; at most one for each kind and two videos."""
-    queues: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
+    queues: dict[str, list[Duplicate]] = {kind: [] for kind in KINDS}
     seen = set()
     for finding in findings:
         key = (finding.kind, frozenset((finding.first.video, finding.second.video)))
         if key not in seen:
             seen.add(key)
             queues[finding.kind].append(finding)
-    chosen: list[Finding] = []
+    chosen: list[Duplicate] = []
     while len(chosen) < count and any(queues.values()):
         chosen += [queue.pop(0) for queue in queues.values() if queue]
     order = list(KINDS)

@@ -47,8 +47,6 @@ class Decoding:
                 self.failures += 1
                 continue
             for frame in frames:
-                if not isinstance(frame, av.VideoFrame):
-                    continue
                 # A file without presentation stamps (AVI) has decoding stamps, which come in the same order.
                 time = self.clock.tick(frame.pts if frame.pts is not None else frame.dts)
                 self._end = time + duration_of(frame, self.clock.step)

@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from flipdetect.data.audit.duplicates import MOST, SIDE, Thumbnails, aligned_difference, find_copies, perceptual_hashes
+from flipdetect.data.audit.duplicates import (
+    MOST,
+    SIDE,
+    FrameThumbnails,
+    aligned_difference,
+    find_copies,
+    perceptual_hashes,
+)
 from tests.data.drawn_books import drawn_frame
 
 
@@ -14,8 +21,8 @@ def thumbnail(frame: np.ndarray) -> np.ndarray:
     return cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def of(grey: np.ndarray) -> Thumbnails:
-    return Thumbnails((Path("absent.jpg"),) * len(grey), grey, {})
+def of(grey: np.ndarray) -> FrameThumbnails:
+    return FrameThumbnails((Path("absent.jpg"),) * len(grey), grey, {})
 
 
 def encoded(frame: np.ndarray, quality: int, scale: float) -> np.ndarray:
