@@ -1,70 +1,172 @@
-"""Make the pictures in docs/images and the tables of README and docs from the results files in docs/results.
+"""Make the pictures in docs/images, and the tables of README and docs, from docs/results and the pretrained models.
 
-docs/results/published.yaml lists what is made of what. A table stands in the README between the lines
-<!-- figures:NAME --> and <!-- /figures -->; other text is left as it is. The same results make the same files.
+A table is placed between the lines <!-- figures:NAME --> and <!-- /figures -->; other text is left as it is. The same
+results make the same files. The first two pictures are rendered and scored, which takes a minute.
 
 Examples:
     python scripts/make_figures.py            # or: make figures
-    python scripts/make_figures.py --check    # changes nothing; status 1 if a table would
+    python scripts/make_figures.py --check    # change nothing; status 1 if a table is not up to date
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import csv
+import json
+import re
+import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from flipdetect.atomic import write_text
-from flipdetect.cli.messages import set_up_logging
-from flipdetect.errors import DataError, FlipdetectError
+import numpy as np
+from matplotlib.figure import Figure
+from tabulate import tabulate
+
+from flipdetect.atomic import replacing, write_text
+from flipdetect.outputs.plots import plot_flip_strip, save_figure
+from flipdetect.outputs.plots.comparison import ComparedModel, plot_comparison
+from flipdetect.outputs.plots.curves import plot_matrices, plot_training_curves
+from flipdetect.records import ClassNames
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+RESULTS, IMAGES = REPOSITORY / "docs" / "results", REPOSITORY / "docs" / "images"
+PAGES = ("README.md", "docs/research/evaluation.md")
+MARKED = re.compile(r"(<!-- figures:([\w-]+) -->\n)(.*?)(<!-- /figures -->)", re.DOTALL)
+MODELS = {"EfficientNet-Lite0": "efficientnet_lite0", "TinyCNN": "tiny_cnn", "MobileNetV2": "mobilenet_v2"}
+DATA_SETS = {"rendered books, unseen": "rendered", "photographs, four sources": "photographs"}
+UNSEEN_SEED = 1000
+"""Books of this seed are in no training set."""
 
-logger = logging.getLogger("flipdetect")
+
+def flip_strip() -> Figure:
+    """Ten frames of a rendered turn, as JPEGs, with the probability that the TinyCNN gives each."""
+    from flipdetect.inference.load import load_model
+    from flipdetect.synth import SynthConfig, encode_frame, render_clip
+
+    model = load_model("tiny_cnn")
+    frames = render_clip(SynthConfig(seed=UNSEEN_SEED), 16, np.linspace(0.1, 0.9, 10).tolist())
+    scores = model.probabilities(np.stack([model.preprocess.load(encode_frame(frame)) for frame in frames]))
+    truths = [model.classes.target(frame.truth.label) for frame in frames]
+    return plot_flip_strip([frame.image for frame in frames], scores, model.threshold, truths, model.classes)
+
+
+def timeline(path: Path) -> None:
+    """The timeline of a rendered recording, as `flipdetect predict` draws it."""
+    render = ("--index", "1", "--seconds", "40", "--turns", "8", "--fps", "10", "--height", "384")
+    with tempfile.TemporaryDirectory() as folder:
+        _python("-m", "flipdetect.synth", "--recording", f"{folder}/film", *render)
+        frames = ("--folder-path", f"{folder}/film/frames", "--events", "--fps", "10", "--model", "tiny_cnn")
+        _python(str(REPOSITORY / "inference.py"), *frames, "--output", f"{folder}/predictions.csv")
+        with replacing(path) as part:
+            part.write_bytes((Path(folder) / "timeline.png").read_bytes())
+
+
+def _python(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def training() -> Figure:
+    """Losses, metrics and learning rates of the last stage of the TinyCNN's training."""
+    return plot_training_curves(_rows("training_tiny_cnn.csv"))
+
+
+def confusion() -> Figure:
+    """Decisions of the TinyCNN on rendered books that no model was trained on: frames, and videos by their highest."""
+    found = _json("rendered_tiny_cnn.json")
+    videos = next(each for each in found["clips"] if each["how"] == "max")
+    titles = [
+        f"{name}, F1 {metrics['f1']['value']:.3f}"
+        for name, metrics in (("frames", found["figures"]), ("videos", videos["figures"]))
+    ]
+    counts = [_matrix(each) for each in (found["frames_decided"], videos["decided"])]
+    return plot_matrices(counts, titles, ClassNames(**found["judged"]["classes"]))
+
+
+def comparison() -> Figure:
+    """F1 of the configurations that start from scratch, against the latency of a frame."""
+    return plot_comparison([
+        ComparedModel(
+            row["model"], *(float(row[name] or "nan") for name in ("f1", "f1_low", "f1_high")), int(row["parameters"]),
+            float(row["latency_ms"]),
+        )
+        for row in _rows("comparison.csv")
+    ])  # fmt: skip
+
+
+def shipped_table() -> str:
+    """F1 and AUROC of the pretrained models on both data sets."""
+    cells = []
+    for title, name in DATA_SETS.items():
+        found = [_json(f"{name}_{model}.json") for model in MODELS.values()]
+        if len({(each["frames"], each["judged"]["set_hash"]) for each in found}) > 1:
+            raise ValueError(f"the models were not evaluated on the same frames of {title!r}")
+        bounds = [_bounds(each["figures"][metric]) for each in found for metric in ("f1", "auroc")]
+        cells.append([title, f"{found[0]['frames']:,}", f"{found[0]['videos']:,}", *bounds])
+    names = [f"{model}: {metric}" for model in MODELS for metric in ("F1", "AUROC")]
+    return tabulate(cells, ["tested on", "frames", "videos", *names], tablefmt="github", disable_numparse=True)
+
+
+def comparison_table() -> str:
+    """What the configurations that start from scratch cost, and what they are worth."""
+    cells = []
+    for row in _rows("comparison.csv"):
+        bounds = [
+            _bounds({"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]})
+            for name in ("f1", "auroc")
+        ]
+        cells.append([
+            row["model"], *bounds, f"{int(row['parameters']) / 1e6:.2f} M", f"{int(row['file_bytes']) / 1e6:.1f} MB",
+            f"{int(row['memory_bytes']) / 1e6:.0f} MB", f"{float(row['latency_ms']):.1f} ms",
+            f"{float(row['training_seconds']) / 60:.0f} min",
+        ])  # fmt: skip
+    headers = ["model", "F1", "AUROC", "parameters", "file", "memory", "one frame", "training"]
+    return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
+
+
+TABLES = {"shipped": shipped_table, "comparison": comparison_table}
+
+
+def _json(name: str) -> Any:
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (RESULTS / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _matrix(counts: Mapping[str, int]) -> list[list[int]]:
+    names = (("true_negatives", "false_positives"), ("false_negatives", "true_positives"))
+    return [[counts[name] for name in row] for row in names]
+
+
+def _bounds(estimate: Mapping[str, Any]) -> str:
+    value, low, high = (float(estimate[name]) for name in ("value", "low", "high"))
+    return f"{value:.3f} ({low:.2f} to {high:.2f})"
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Make what the command line says; returns the exit status."""
-    set_up_logging()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=REPOSITORY, help="of the repository")
-    parser.add_argument("--list", type=Path, default=Path("docs/results/published.yaml"), help="below it")
-    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="below it")
     parser.add_argument("--check", action="store_true", help="change nothing; status 1 if a table is not up to date")
     options = parser.parse_args(args)
-    try:
-        return _make(options)
-    except (FlipdetectError, OSError) as error:
-        logger.error("%s", error)
-        return 1
-
-
-def _make(options: argparse.Namespace) -> int:
-    from flipdetect.evaluation.published import draw, fill, read_list
-    from flipdetect.outputs.plots import save_figure
-
-    published = read_list(options.root / options.list)
-    readme = options.root / options.readme
-    old = readme.read_text(encoding="utf-8")
-    try:
-        new, placed = fill(old, published)
-    except DataError as error:
-        raise DataError(f"{readme}: {error}") from error
-    for name in published.tables:
-        if name not in placed:
-            logger.warning("%s has no marker <!-- figures:%s -->: that table stands nowhere", readme, name)
-    if options.check:
+    stale = []
+    for page in PAGES:
+        old = (REPOSITORY / page).read_text(encoding="utf-8")
+        new = MARKED.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[4]}", old)
         if new != old:
-            logger.error("the tables of %s are not those of %s; run make figures", readme, options.list)
-        return int(new != old)
-    for name in published.pictures:
-        save_figure(draw(published, name), options.root / name)
-        logger.info("Made %s", name)
-    if new != old:
-        write_text(readme, new)
-        logger.info("Made the tables of %s", readme)
+            stale.append(page)
+            if not options.check:
+                write_text(REPOSITORY / page, new)
+    if options.check:
+        print(f"Not up to date: {', '.join(stale)}; run make figures" if stale else "All tables are up to date")
+        return int(bool(stale))
+    for draw in (training, confusion, comparison, flip_strip):
+        save_figure(draw(), IMAGES / f"{draw.__name__}.png")
+    timeline(IMAGES / "timeline.png")
     return 0
 
 
