@@ -4,7 +4,7 @@ Nothing but the moving sheet reveals the label: both classes share books, desks,
 chances of everything that hands do. No torch is needed.
 """
 
-from flipdetect.synth.config import RENDER_VERSION, SynthConfig
+from flipdetect.synth.config import RENDER_VERSION, RecordingConfig, SynthConfig
 from flipdetect.synth.contact_sheet import contact_sheet, recording_sheet
 from flipdetect.synth.dataset_writer import is_current, render_dataset
 from flipdetect.synth.output_folder import RenderReport
@@ -16,7 +16,6 @@ from flipdetect.synth.recording.recording import (
     recording_truth,
     render_recording_frame,
 )
-from flipdetect.synth.recording.recording_config import RecordingConfig
 from flipdetect.synth.recording.recording_writer import render_recording
 from flipdetect.synth.render.renderer import RenderedFrame, encode_frame, frame_truth, render_clip, render_frame
 from flipdetect.synth.truth.frame_truth import FrameTruth

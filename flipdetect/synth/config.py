@@ -1,13 +1,14 @@
-"""What a rendered data set is made of: its settings and its version."""
+"""Settings of rendered data sets and recordings, and the version of the renderer."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from flipdetect.errors import ConfigError
+from flipdetect.parameters import PlainParameters
 
 RENDER_VERSION: int = 6
 """Raised whenever the same settings give other pictures; a set of another version is stale."""
@@ -33,8 +34,20 @@ MAX_CLIPS_PER_LABEL = 9999
 """Video ids have four digits."""
 
 
+PACES = ("slow", "normal", "fast", "mixed")
+
+FIRST_SOURCE = 1_000_000
+"""Recordings take their books from here on: none of them is in a data set."""
+
+SHORTEST = 1.5
+"""Seconds that a turn needs, with the hand's coming and going, on the average."""
+
+MARGIN = 1.0
+"""Seconds of a recording in which nothing happens, half of them at either end."""
+
+
 @dataclass(frozen=True)
-class SynthConfig:
+class SynthConfig(PlainParameters):
     """Settings of a rendered data set; equal settings (and version) give equal pictures.
 
     Attributes:
@@ -59,6 +72,8 @@ class SynthConfig:
         ConfigError: if a value cannot be rendered.
     """
 
+    SECTION: ClassVar[str] = "synth"
+
     seed: int = 0
     sources: int = 40
     clips_per_source: int = 16
@@ -71,35 +86,20 @@ class SynthConfig:
     spacing: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.seed >= 0, "seed", self.seed, "choose an integer from 0")
-        _require(self.sources >= 1, "sources", self.sources, "choose at least 1")
-        _require(
-            self.clips_per_source >= 2 and self.clips_per_source % 2 == 0,
-            "clips_per_source",
-            self.clips_per_source,
-            "choose an even number from 2: half of a source's clips are flips",
-        )
-        _require(
-            self.clips // 2 <= MAX_CLIPS_PER_LABEL,
-            "sources x clips_per_source",
-            self.clips,
-            f"choose at most {2 * MAX_CLIPS_PER_LABEL} clips: video ids have four digits",
-        )
-        _require(
-            1 <= self.frames_per_clip <= MAX_FRAMES_PER_CLIP,
-            "frames_per_clip",
-            self.frames_per_clip,
-            f"choose 1 to {MAX_FRAMES_PER_CLIP}: a turn shows no more different frames",
-        )
-        _require(64 <= self.height <= 1920, "height", self.height, "choose 64 to 1920 pixels")
-        _require(self.orientation in ORIENTATIONS, "orientation", self.orientation, f"choose {', '.join(ORIENTATIONS)}")
-        unknown = [part for part in self.parts_left_out if part not in PARTS]
-        _require(not unknown, "without", self.without, f"choose among {', '.join(PARTS)}")
-        _require(0.16 <= self.margin <= 0.6, "margin", self.margin, "choose 0.16 to 0.6 page widths")
-        _require(
-            0 <= self.spacing <= MAX_SPACING, "spacing", self.spacing, f"choose 0, or 1 to {MAX_SPACING} frames apart"
-        )
-        _require(0.4 <= self.aspect <= 1, "aspect", self.aspect, "choose 0.4 to 1: short side over long side")
+        self.check("seed", lambda value: value >= 0, "choose an integer from 0")
+        self.check("sources", lambda value: value >= 1, "choose at least 1")
+        even = "choose an even number from 2: half of a source's clips are flips"
+        self.check("clips_per_source", lambda value: value >= 2 and value % 2 == 0, even)
+        most = f"choose fewer sources or clips: {2 * MAX_CLIPS_PER_LABEL} clips at most, as video ids have four digits"
+        self.check("clips", lambda value: value // 2 <= MAX_CLIPS_PER_LABEL, most)
+        fits = f"choose 1 to {MAX_FRAMES_PER_CLIP}: a turn shows no more different frames"
+        self.check("frames_per_clip", lambda value: 1 <= value <= MAX_FRAMES_PER_CLIP, fits)
+        self.check("height", lambda value: 64 <= value <= 1920, "choose 64 to 1920 pixels")
+        self.check("orientation", lambda value: value in ORIENTATIONS, f"choose {', '.join(ORIENTATIONS)}")
+        self.check("without", lambda _: set(self.parts_left_out) <= set(PARTS), f"choose among {', '.join(PARTS)}")
+        self.check("margin", lambda value: 0.16 <= value <= 0.6, "choose 0.16 to 0.6 page widths")
+        self.check("spacing", lambda value: 0 <= value <= MAX_SPACING, f"choose 0, or 1 to {MAX_SPACING} frames apart")
+        self.check("aspect", lambda value: 0.4 <= value <= 1, "choose 0.4 to 1: short side over long side")
 
     @property
     def width(self) -> int:
@@ -140,6 +140,64 @@ class SynthConfig:
         return np.random.default_rng([RENDER_VERSION, self.seed, *key])
 
 
-def _require(valid: bool, name: str, value: object, remedy: str) -> None:
-    if not valid:
-        raise ConfigError(f"synth {name} is {value}; {remedy}")
+@dataclass(frozen=True)
+class RecordingConfig(PlainParameters):
+    """Minutes of one book being leafed through; equal settings (and version) give equal pictures.
+
+    Attributes:
+        seed: of everything random; any integer from 0.
+        index: of the recording: each has its own book, desk, light, phone and person.
+        seconds: how long it is.
+        turns: completed turns in it; attempts that are given up come on top.
+        height: of a portrait frame, in pixels: the long side of any frame.
+        orientation: "portrait", "landscape", or "mixed": either, by recording.
+        aspect: short side over long side, 0.4 to 1.
+        fps: frames per second.
+        pace: of the reader: "slow", "normal", "fast", or "mixed", which changes from turn to turn.
+
+    Raises:
+        ConfigError: if a value cannot be rendered.
+    """
+
+    SECTION: ClassVar[str] = "recording"
+
+    seed: int = 0
+    index: int = 0
+    seconds: float = 180.0
+    turns: int = 30
+    height: int = 384
+    orientation: str = "portrait"
+    aspect: float = 9 / 16
+    fps: float = 10.0
+    pace: str = "normal"
+
+    def __post_init__(self) -> None:
+        SynthConfig(seed=self.seed, height=self.height, orientation=self.orientation, aspect=self.aspect)
+        self.check("index", lambda value: 0 <= value <= 9999, "choose 0 to 9999")
+        self.check("turns", lambda value: value >= 0, "choose an integer from 0")
+        self.check("seconds", lambda value: MARGIN < value < math.inf, "choose more than 1")
+        most = int((self.seconds - MARGIN) / SHORTEST)
+        self.check(
+            "turns", lambda value: value <= most, f"choose at most {most} in {self.seconds:g} seconds, or more seconds"
+        )
+        self.check("fps", lambda value: 0 < value <= 240, "choose more than 0 and at most 240")
+        self.check("pace", lambda value: value in PACES, f"choose {', '.join(PACES)}")
+
+    @property
+    def frames(self) -> int:
+        """Number of frames: the first at 0 s, the last before the end."""
+        return math.ceil(self.seconds * self.fps - 1e-9)
+
+    @property
+    def source(self) -> int:
+        """Index of its source, which no data set has."""
+        return FIRST_SOURCE + self.index
+
+    @property
+    def synth(self) -> SynthConfig:
+        """Settings with which its pictures are drawn."""
+        return SynthConfig(seed=self.seed, height=self.height, orientation=self.orientation, aspect=self.aspect)
+
+    def time(self, frame: int) -> float:
+        """Second at which frame `frame` (from 1) is taken."""
+        return (frame - 1) / self.fps

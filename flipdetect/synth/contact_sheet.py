@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flipdetect.errors import DataError
 from flipdetect.synth.animation.poses import CLASSES
-from flipdetect.synth.config import SynthConfig
+from flipdetect.synth.config import RecordingConfig, SynthConfig
 from flipdetect.synth.recording.recording import recording_truth, render_recording_frame
-from flipdetect.synth.recording.recording_config import RecordingConfig
 from flipdetect.synth.render.renderer import RenderedFrame, render_frame
 
 FLIP_COLOUR, OTHER_COLOUR = (0, 190, 60), (210, 40, 40)
@@ -60,3 +62,15 @@ def _tile(frame: RenderedFrame, text: str) -> NDArray[np.uint8]:
     tile[height:] = FLIP_COLOUR if frame.truth.label == CLASSES.positive else OTHER_COLOUR
     cv2.putText(tile, text, (4, height + CAPTION - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
     return tile
+
+
+def write_sheet(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a contact sheet (h, w, 3) uint8 RGB as a PNG file.
+
+    Raises:
+        DataError: if it cannot be encoded.
+    """
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise DataError(f"{path} could not be encoded; choose fewer frames with --count")
+    path.write_bytes(data.tobytes())

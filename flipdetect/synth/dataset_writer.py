@@ -1,23 +1,18 @@
-"""Writing a rendered data set: in parallel, resumable, and never half a file."""
+"""Writing a rendered data set: a folder of clips with the table of their labels."""
 
 from __future__ import annotations
 
 import csv
-import os
-import time
 from functools import partial
 from pathlib import Path
 
-from flipdetect.errors import ConfigError
-from flipdetect.progress import progress_bar
 from flipdetect.synth.animation.poses import CLASSES
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.output_folder import RenderedFolder, RenderReport, map_path
 from flipdetect.synth.render.renderer import encode_frame, frame_map, frame_truth, render_frame
-from flipdetect.synth.truth.frame_truth import FrameTruth
+from flipdetect.synth.truth.frame_truth import FrameTruth, truth_table
 from flipdetect.synth.truth.maps import encode_map
-from flipdetect.synth.truth.truth_table import truth_table
-from flipdetect.synth.workers import Count, run_jobs
+from flipdetect.synth.workers import worker_count
 
 COMPLETE, LABELS = "dataset.json", "labels.csv"
 
@@ -49,54 +44,36 @@ def render_dataset(
         ConfigError: if `workers` is below 1.
         DataError: if `root` is a file or holds files that were not rendered by this module.
     """
-    count = worker_count(workers)
-    started, folder = time.monotonic(), _folder(root, config)
-    before = folder.prepare()
     # A worker takes all clips of a source, so that each source is painted once.
-    step = config.clips_per_source if config.sources >= count else -(-config.clips_per_source // count)
-    clips = range(config.clips)
-    jobs = [clips[first : first + step] for first in range(0, config.clips, step)]
-    with progress_bar(total=config.frames, desc="rendering", unit="frame", disable=not progress) as bar:
-        truths = run_jobs(partial(_render_clip_files, folder, config), jobs, count, bar)
-    counts = {"frames": config.frames, **{name: sum(t.label == name for t in truths) for name in CLASSES.names}}
-    expected = {truth.path for truth in truths}
-    folder.finish({LABELS: _labels(truths, config)}, before, expected, counts)
-    kept = len(before & expected)
-    return RenderReport(root, config.frames, config.frames - kept, kept, time.monotonic() - started)
-
-
-def _labels(truths: list[FrameTruth], config: SynthConfig) -> str:
-    """The table of the frames, with the path of each frame's map and the name it shares with its twin's frame.
-
-    The clips of a pair are drawn alike but for the sheet, and the n-th frame of one belongs to the n-th of the other.
-    """
-    twins = {truth.path: f"{truth.video.split('/')[1]}-{i % config.frames_per_clip}" for i, truth in enumerate(truths)}
-    return truth_table(truths, {"mask": lambda truth: map_path(truth.path), "twin": lambda truth: twins[truth.path]})
-
-
-def worker_count(workers: int | None) -> int:
-    """The number of processes asked for, one per CPU if None.
-
-    Raises:
-        ConfigError: if it is below 1.
-    """
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers is {workers}; choose at least 1, or none for one per CPU")
-    return workers or os.cpu_count() or 1
+    count, step = worker_count(workers), config.clips_per_source
+    if config.sources < count:
+        step = -(-step // count)
+    jobs = [range(config.clips)[first : first + step] for first in range(0, config.clips, step)]
+    folder = _folder(root, config)
+    return folder.fill(jobs, partial(_render_clip, folder, config), partial(_tables, config), workers, progress)
 
 
 def _folder(root: Path, config: SynthConfig) -> RenderedFolder:
     return RenderedFolder(root, config.identity(), COMPLETE, (LABELS,), CLASSES.names)
 
 
-def _render_clip_files(folder: RenderedFolder, config: SynthConfig, clip: int, count: Count) -> list[FrameTruth]:
-    truths = []
-    for frame in range(config.frames_per_clip):
-        truth = frame_truth(config, clip, frame)
-        if not (folder.root / map_path(truth.path)).is_file():
-            folder.write(map_path(truth.path), encode_map(frame_map(config, clip, frame)))
-        if not (folder.root / truth.path).is_file():
-            folder.write(truth.path, encode_frame(render_frame(config, clip, frame)))
-        truths.append(truth)
-        count(1)
+def _render_clip(folder: RenderedFolder, config: SynthConfig, clip: int) -> list[FrameTruth]:
+    truths = [frame_truth(config, clip, frame) for frame in range(config.frames_per_clip)]
+    for frame, truth in enumerate(truths):
+        folder.add(map_path(truth.path), lambda frame=frame: encode_map(frame_map(config, clip, frame)))
+        folder.add(truth.path, lambda frame=frame: encode_frame(render_frame(config, clip, frame)))
     return truths
+
+
+def _tables(config: SynthConfig, truths: list[FrameTruth]) -> tuple[dict[str, str], dict[str, int]]:
+    """labels.csv, with the path of each frame's map and the name it shares with its twin's frame; and the counts.
+
+    The clips of a pair are drawn alike but for the sheet, and the n-th frame of one belongs to the n-th of the other.
+    """
+    further = {
+        truth.path: {"mask": map_path(truth.path), "twin": f"{truth.video.split('/')[1]}-{i % config.frames_per_clip}"}
+        for i, truth in enumerate(truths)
+    }
+    counts = {name: sum(truth.label == name for truth in truths) for name in CLASSES.names}
+    table = truth_table(sorted(truths, key=lambda truth: truth.path), ("mask", "twin"), lambda each: further[each.path])
+    return {LABELS: table}, counts

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flipdetect.errors import DataError
+from flipdetect.progress import progress_bar
 from flipdetect.synth.config import RENDER_VERSION
+from flipdetect.synth.truth.frame_truth import FrameTruth
+from flipdetect.synth.workers import run_jobs, worker_count
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +27,8 @@ MAPS = ".maps"
 """Folder of the maps, below it one folder each as for the frames. Its dot keeps them from being taken for frames."""
 PART = ".part"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+Truth = TypeVar("Truth", bound=FrameTruth)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class RenderReport:
     rendered: int
     kept: int
     seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.root}: {self.frames} frames, {self.rendered} rendered in {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class RenderedFolder:
         """Refuse what is not ours, clear what is old, mark the rendering as begun.
 
         Returns:
-            Paths of frames that are there already, whole, relative to the folder.
+            Paths of whole frames that are there already, relative to the folder; half-written ones are removed.
 
         Raises:
             DataError: if `root` is a file or holds files that were not rendered by this package.
@@ -95,24 +105,59 @@ class RenderedFolder:
         self._write_json(STARTED, self._description())
         # From here on the rendering counts as incomplete until everything is checked again.
         (root / self.complete).unlink(missing_ok=True)
-        return {path.as_posix() for path in self._complete_frames()}
+        whole = set()
+        for path in self._files():
+            if path.name.endswith(PART):
+                (root / path).unlink()
+            elif path.suffix == ".jpg":
+                data = (root / path).read_bytes()
+                if data.startswith(JPEG_START) and data.endswith(JPEG_END):
+                    whole.add(path.as_posix())
+                else:
+                    (root / path).unlink()
+        return whole
 
-    def finish(self, tables: dict[str, str], before: set[str], expected: set[str], counts: dict[str, int]) -> None:
-        """Write the tables and the marker, and remove frames that do not belong to the rendering.
+    def fill(
+        self,
+        jobs: Sequence[Sequence[int]],
+        render: Callable[[int], list[Truth]],
+        tables_of: Callable[[list[Truth]], tuple[dict[str, str], dict[str, int]]],
+        workers: int | None,
+        progress: bool,
+    ) -> RenderReport:
+        """Render what is missing, write the tables, and last the marker; frames of no truth are removed.
 
         Args:
-            tables: text by name.
-            before: frames found by `prepare`.
-            expected: all frames of the rendering.
-            counts: noted in the marker.
+            jobs: items that one process renders one after the other.
+            render: writes the frames of an item that are missing, and returns the truth of each; picklable.
+            tables_of: from all truths to the text of each table, and the counts that the marker notes.
+            workers: processes; None for one per CPU.
+            progress: whether to show a bar on standard error.
+
+        Raises:
+            ConfigError: if `workers` is below 1.
+            DataError: as `prepare` does.
         """
+        count, started = worker_count(workers), time.monotonic()
+        before = self.prepare()
+        with progress_bar(desc="rendering", unit="frame", disable=not progress) as bar:
+            truths = run_jobs(render, jobs, count, bar)
+        expected = {truth.path for truth in truths}
+        tables, counts = tables_of(truths)
         for name, text in tables.items():
             self.write(name, text.encode())
         for stray in before - expected:
             (self.root / stray).unlink()
             (self.root / map_path(stray)).unlink(missing_ok=True)
-        self._write_json(self.complete, {**self._description(), "counts": counts})
+        self._write_json(self.complete, {**self._description(), "counts": {"frames": len(truths), **counts}})
         (self.root / STARTED).unlink(missing_ok=True)
+        kept = len(before & expected)
+        return RenderReport(self.root, len(truths), len(truths) - kept, kept, time.monotonic() - started)
+
+    def add(self, path: str, make: Callable[[], bytes]) -> None:
+        """Write a file unless it is there."""
+        if not (self.root / path).is_file():
+            self.write(path, make())
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file so that it is either there as a whole or not at all."""
@@ -148,20 +193,6 @@ class RenderedFolder:
         own_map = len(path.parts) == 3 and path.parts[0] == MAPS and bool(OWN_MAP.fullmatch(path.name))
         own_frame = len(path.parts) == 2 and bool(OWN_FRAME.fullmatch(path.name))
         return (own_map or own_frame) and path.parts[-2] in self.folders
-
-    def _complete_frames(self) -> list[Path]:
-        """Frames that are whole JPEG files; half-written ones are removed."""
-        whole = []
-        for path in self._files():
-            if path.name.endswith(PART):
-                (self.root / path).unlink()
-            elif path.suffix == ".jpg":
-                data = (self.root / path).read_bytes()
-                if data.startswith(JPEG_START) and data.endswith(JPEG_END):
-                    whole.append(path)
-                else:
-                    (self.root / path).unlink()
-        return whole
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         self.write(name, (json.dumps(content, indent=2) + "\n").encode())

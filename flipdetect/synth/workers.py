@@ -1,23 +1,34 @@
-"""Rendering in several processes: jobs in order, a bar that moves, and an end without a mess on Ctrl-C."""
+"""Rendering in several processes: results in order, a progress bar, and a clean end on Ctrl-C."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import cv2
 from tqdm import tqdm
 
-POLL_SECONDS = 0.2
+from flipdetect.errors import ConfigError
 
 Result = TypeVar("Result")
-Count = Callable[[int], object]
-Task = Callable[[int, Count], list[Result]]
-"""Does the work of one item, reports how many frames are done, and returns what it found out."""
+Task = Callable[[int], list[Result]]
+"""Does the work of one item, and returns a result per frame."""
+
+
+def worker_count(workers: int | None) -> int:
+    """The number of processes asked for, one per CPU if None.
+
+    Raises:
+        ConfigError: if it is below 1.
+    """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers is {workers}; choose at least 1, or none for one per CPU")
+    return workers or os.cpu_count() or 1
 
 
 def run_jobs(task: Task[Result], jobs: Sequence[Sequence[int]], workers: int, bar: tqdm[Any]) -> list[Result]:
@@ -27,31 +38,44 @@ def run_jobs(task: Task[Result], jobs: Sequence[Sequence[int]], workers: int, ba
         task: done for each item; it must be picklable if there are several workers.
         jobs: items that one process does one after the other.
         workers: processes; 1 works in this one.
-        bar: moved by every frame that a task reports.
+        bar: advanced by the results of each item, or of each job if there are several processes.
     """
     if workers == 1:
-        with _single_threaded():
-            return [result for job in jobs for item in job for result in task(item, bar.update)]
+        return _run_here(task, [item for job in jobs for item in job], bar)
     context = multiprocessing.get_context("spawn")
-    stop, done = context.Event(), context.Value("q", 0)
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_start_worker, initargs=(stop, done)
-    ) as pool:
+    stop = context.Event()
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (stop,)) as pool:
         with _interrupt_postponed():
             futures = [pool.submit(_work, task, list(job)) for job in jobs]
         try:
-            _watch(futures, done, bar)
-            return [result for future in futures for result in future.result()]
+            for future in as_completed(futures):
+                bar.update(len(future.result()))
         except BaseException:
-            # Also on Ctrl-C: workers finish the item they are at, and the folder stays resumable.
+            # Also on Ctrl-C: workers finish the item they are at, so that the folder stays resumable.
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+    return [result for future in futures for result in future.result()]
+
+
+def _run_here(task: Task[Result], items: list[int], bar: tqdm[Any]) -> list[Result]:
+    """All items in this process, without threads of OpenCV: they cost more than they gain on small pictures."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        results: list[Result] = []
+        for item in items:
+            found = task(item)
+            bar.update(len(found))
+            results += found
+        return results
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @contextmanager
 def _interrupt_postponed() -> Iterator[None]:
-    """Keep Ctrl-C for the end of the block: workers that are just starting would die of it with a traceback.
+    """Delay Ctrl-C until the end of the block: workers that are just starting would die of it with a traceback.
 
     They inherit the mask, so it never reaches them. Where the system has no masks, they only ignore it later.
     """
@@ -65,46 +89,22 @@ def _interrupt_postponed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _watch(futures: list[Future[list[Result]]], done: Any, bar: tqdm[Any]) -> None:
-    """Move the bar until all futures are done or one has failed."""
-    pending = set(futures)
-    while pending:
-        finished, pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        bar.update(done.value - bar.n)
-        for future in finished:
-            future.result()
+_stop: Any = None
+"""In a worker process: the event that asks it to stop."""
 
 
-_worker: dict[str, Any] = {}
-"""In a worker process: the event that asks it to stop and the shared count of frames done."""
-
-
-def _start_worker(stop: Any, done: Any) -> None:
+def _start_worker(stop: Any) -> None:
+    global _stop
     # Ctrl-C reaches the whole process group; the parent alone decides, and asks through `stop`.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    _worker.update(stop=stop, done=done)
+    _stop = stop
 
 
 def _work(task: Task[Result], items: list[int]) -> list[Result]:
-    def count(frames: int) -> None:
-        with _worker["done"].get_lock():
-            _worker["done"].value += frames
-
     results: list[Result] = []
     for item in items:
-        if _worker["stop"].is_set():
+        if _stop.is_set():
             break
-        results += task(item, count)
+        results += task(item)
     return results
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """OpenCV without threads of its own: small pictures only lose by them."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

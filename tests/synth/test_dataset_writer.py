@@ -192,7 +192,7 @@ def test_ctrl_c_stops_all_workers_and_leaves_a_folder_to_go_on_from(rendered: Pa
     os.killpg(process.pid, signal.SIGINT)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from here" in messages
+    assert "run the same command again to continue" in messages
     assert "Traceback" not in messages
     report = render_dataset(tmp_path, CONFIG, workers=1, progress=False)
     assert report.kept >= 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flipdetect.synth.animation.turn import BEHAVIOURS, Turn, shape_turn
+from flipdetect.synth.config import MARGIN, RecordingConfig
 from flipdetect.synth.hands.gestures import APPROACH
-from flipdetect.synth.recording.recording_config import MARGIN, RecordingConfig
 
 TURN, FALSE_START, PAUSE, VISIT, NUDGE = "turn", "false start", "pause", "visit", "nudge"
 

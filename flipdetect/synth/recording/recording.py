@@ -14,8 +14,8 @@ from flipdetect.synth.animation.scenario import sample_style
 from flipdetect.synth.animation.sheet import TurnStyle
 from flipdetect.synth.camera.motion import Capture, Move, sample_camera_move, sample_capture, sample_refocus
 from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.config import RecordingConfig
 from flipdetect.synth.recording.plan import NUDGE, TURN, Stretch, plan_stretches
-from flipdetect.synth.recording.recording_config import RecordingConfig
 from flipdetect.synth.recording.recording_hands import hand_tracks, sample_arms, stay_of
 from flipdetect.synth.render.renderer import RenderedFrame, expose_clip
 from flipdetect.synth.scene.scene import sample_source

@@ -1,8 +1,12 @@
-"""What is known of a frame without looking at it."""
+"""What is known of a frame without rendering it, and the table of it."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,10 +17,16 @@ from flipdetect.synth.scene.scene import sample_source
 from flipdetect.synth.truth.label_rule import MOVED, displacements
 from flipdetect.synth.truth.silhouette import Box, box_of, covered_share, draw_outlines, page_points
 
+COLUMNS = (
+    "path", "label", "source", "video", "frame", "phase", "displacement",
+    "event", "behaviour", "book_box", "page_box", "hand_boxes", "sharpness", "occlusion",
+)  # fmt: skip
+"""A box is "x0 y0 x1 y1" in pixels, empty if out of view; those of two hands are separated by ";"."""
+
 
 @dataclass(frozen=True)
 class FrameTruth:
-    """What is known of a frame without looking at it.
+    """What is known of a frame without rendering it.
 
     Boxes hold what is in the frame; book and page count as seen where hands cover them.
 
@@ -105,3 +115,36 @@ def sharpness_of(config: SynthConfig, clip: Clip, time: float) -> float:
     smear = float(np.linalg.norm(ends[1] - ends[0], axis=1).mean()) * 384 / config.height
     lens = np.hypot(source.phone.defocus, clip.capture.blur(time))
     return float(1 / (1 + np.sqrt(lens**2 + smear**2 / 12)))
+
+
+Truth = TypeVar("Truth", bound=FrameTruth)
+
+
+def truth_table(truths: Iterable[Truth], further: Sequence[str], of: Callable[[Truth], Mapping[str, object]]) -> str:
+    """The truth about frames as a CSV table, a row each, with `further` columns whose values `of` gives."""
+
+    def row(truth: Truth) -> list[object]:
+        values = vars(truth) | {"path": truth.path, "book_box": _box(truth.book), "page_box": _box(truth.page)}
+        values["hand_boxes"] = ";".join(_box(box) for box in truth.hands)
+        return [values[name] for name in COLUMNS] + [of(truth)[name] for name in further]
+
+    return csv_text([*COLUMNS, *further], map(row, truths))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A CSV table: numbers to four decimals (seconds to the tenth of a millisecond), nothing for None."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _box(box: Box | None) -> str:
+    return "" if box is None else " ".join(str(edge) for edge in box)

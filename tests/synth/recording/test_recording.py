@@ -16,7 +16,6 @@ from flipdetect.synth import (
     render_recording,
     render_recording_frame,
 )
-from flipdetect.synth.__main__ import main
 from flipdetect.synth.scene.scene import sample_source
 
 LONG = RecordingConfig(seed=4, seconds=120, turns=30, height=128, pace="mixed")
@@ -173,15 +172,6 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match="choose an empty or new folder"):
         render_recording(tmp_path, SHORT, progress=False)
-
-
-def test_one_command_renders_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--seconds=2", "--turns=0", "--fps=1", "--height=96", "--workers=1", "--count=2"]
-    folder, sheet = tmp_path / "recording", tmp_path / "sheet.png"
-    assert main([*options, "--recording", str(folder), "--recording-sheet", str(sheet)]) == 0
-    assert "2 frames, 2 rendered" in capsys.readouterr().out
-    assert sheet.stat().st_size > 1000
-    assert (folder / "events.csv").read_text().count("\n") == 1
 
 
 def test_a_strip_shows_frames_in_rows() -> None:

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import cv2
+import pytest
+
+from flipdetect.cli.main import main
+from flipdetect.cli.render import render
+from flipdetect.synth import RecordingConfig, SynthConfig, is_current
+
+SMALL = ["--sources=1", "--clips-per-source=2", "--frames-per-clip=1", "--height=96", "--seed=4", "--workers=1"]
+
+
+def test_one_command_renders_a_set_and_a_contact_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = ["--output", str(tmp_path / "set"), "--sheet", str(tmp_path / "sheet.png"), "--count=2"]
+    assert main(["render", *SMALL, *jobs]) == 0
+    assert is_current(tmp_path / "set", SynthConfig(4, 1, 2, 1, 96))
+    assert "2 frames, 2 rendered" in capsys.readouterr().out
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] == 96 + 16
+
+
+def test_one_command_renders_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--seconds=2", "--turns=0", "--fps=1", "--height=96", "--workers=1", "--count=2"]
+    folder, sheet = tmp_path / "recording", tmp_path / "sheet.png"
+    assert main(["render", *options, "--recording", str(folder), "--recording-sheet", str(sheet)]) == 0
+    assert "2 frames, 2 rendered" in capsys.readouterr().out
+    assert sheet.stat().st_size > 1000
+    assert (folder / "events.csv").read_text().count("\n") == 1
+
+
+def test_a_mistake_ends_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "--sheet=x.png", "--clips-per-source=3"]) == 1
+    assert "choose an even number" in capsys.readouterr().err
+    assert main(["render"]) == 2
+    assert "nothing to render" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [SynthConfig, RecordingConfig])
+def test_every_setting_is_an_option_with_its_default(config: type[SynthConfig | RecordingConfig]) -> None:
+    options = inspect.signature(render).parameters
+    assert {field.name: options[field.name].default for field in fields(config)} == {
+        field.name: field.default for field in fields(config)
+    }
