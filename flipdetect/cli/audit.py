@@ -67,7 +67,7 @@ def audit(
     once, scaled down. --output FOLDER writes audit.json, pairs.csv and pairs.png, a picture of the worst pairs.
     """
     from flipdetect.data.audit.audit import audit_frames
-    from flipdetect.data.audit.tables import audit_text, worst_pairs, write_audit_csv, write_audit_json
+    from flipdetect.data.audit.audit_tables import audit_text, worst_pairs, write_audit_csv, write_audit_json
     from flipdetect.data.index import index_frames
     from flipdetect.data.split_file import read_split
     from flipdetect.data.splits import split_records

@@ -7,10 +7,9 @@ header. Times are seconds from the start of playback, as a player shows them.
 from flipdetect.sources.video.container import VideoInfo, probe_video
 from flipdetect.sources.video.reader import VideoReader, open_video
 from flipdetect.sources.video.seek import frame_at
-from flipdetect.sources.video.timestamps import Place, VideoFrame
+from flipdetect.sources.video.timestamps import VideoFrame
 
 __all__ = [
-    "Place",
     "VideoFrame",
     "VideoInfo",
     "VideoReader",

@@ -17,7 +17,7 @@ from flipdetect.errors import ConfigError
 from flipdetect.sources.video.container import fail_to_decode, open_container, start_of
 from flipdetect.sources.video.convert import Converter, check_request
 from flipdetect.sources.video.decoder import Decoding
-from flipdetect.sources.video.timestamps import Place, VideoFrame
+from flipdetect.sources.video.timestamps import VideoFrame
 
 AHEAD = 4
 """Frames decoded ahead, at least: little memory even at full size (4K: 25 MB each)."""
@@ -35,7 +35,6 @@ def open_video(
     rate_hz: float | None = None,
     min_size: tuple[int, int] | None = None,
     channels: int = 3,
-    place: Place | None = None,
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
 
@@ -53,7 +52,6 @@ def open_video(
         min_size: (height, width) in pixels, upright, that frames still cover: larger ones are shrunk, keeping their
             shape, to the smallest size that does. None: full size.
         channels: 3 for RGB, 1 for grey.
-        place: begin with this frame of an earlier reading with the same `stride` or `rate_hz`; None: from the start.
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
@@ -66,21 +64,18 @@ def open_video(
     if rate_hz is not None and stride != 1:
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
     check_request(min_size, channels)
-    return VideoReader(Path(path), _chooser(stride, rate_hz, place), min_size, channels)
+    return VideoReader(Path(path), _chooser(stride, rate_hz), min_size, channels)
 
 
-def _chooser(stride: int, rate_hz: float | None, place: Place | None) -> Callable[[int, float], bool]:
+def _chooser(stride: int, rate_hz: float | None) -> Callable[[int, float], bool]:
     """Whether to return the frame of a number and a time; to be asked once for each frame, in order."""
-    start = 0 if place is None else place.index
     if rate_hz is None:
-        return lambda index, _: index >= start and index % stride == 0
-    first = None if place is None else place.first_s
-    taken = 0 if place is None else int((place.time_s - place.first_s) * rate_hz) - 1
+        return lambda index, _: index % stride == 0
+    first: float | None = None
+    taken = 0
 
     def wants(index: int, time: float) -> bool:
         nonlocal first, taken
-        if index < start:
-            return False
         first = time if first is None else first
         passed = time - first + _TIME_TOLERANCE
         if passed < taken / rate_hz:

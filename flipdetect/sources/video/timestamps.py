@@ -31,21 +31,6 @@ class VideoFrame:
     image: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A frame of a video at which an earlier reading stopped.
-
-    Attributes:
-        time_s: its seconds from the start of playback, as that reading gave them, to a millisecond at least.
-        index: its number in the file.
-        first_s: seconds of the first frame that reading gave: a rate counts from there.
-    """
-
-    time_s: float
-    index: int
-    first_s: float
-
-
 class Clock:
     """Converts the presentation stamps of successive frames to strictly increasing seconds.
 
