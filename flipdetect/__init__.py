@@ -1,4 +1,4 @@
-"""Tell from a single frame whether a page of a book is being turned.
+"""Detect page turns in photos and videos of books, and extract one clean image per spread.
 
 >>> import numpy as np
 >>> import flipdetect
@@ -11,15 +11,22 @@
 >>> model.predict([frame, frame[:640]]).shape  # several, of different sizes
 (2,)
 
-When pages were turned, in a video, a folder of frames, an iterator of frames, or before a camera:
+Page turns in a video, a folder of frames, an iterable of frames, or before a camera:
 
 >>> still = np.full((256, 144, 3), 200, np.uint8)
 >>> flipdetect.detect_flips([still] * 30, "tiny_cnn", fps=10, device="cpu")  # three seconds without a turn
 []
+
+With the still to keep of each spread; `extract_pages("book.mp4", stills="pages/")` writes them as JPEG files:
+
+>>> result = flipdetect.extract_pages([still] * 30, "tiny_cnn", fps=10, device="cpu")
+>>> len(result.events), len(result.stills)
+(0, 1)
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,10 +35,18 @@ if TYPE_CHECKING:
 
     from flipdetect.inference.detect import detect_flips, stream_flips
     from flipdetect.inference.model import Model
+    from flipdetect.pipeline.api import extract_pages
 
     __version__: str
 
-__all__ = ["__version__", "detect_flips", "load", "stream_flips"]
+__all__ = ["__version__", "detect_flips", "extract_pages", "load", "stream_flips"]
+
+_HOMES = {
+    "detect_flips": "flipdetect.inference.detect",
+    "stream_flips": "flipdetect.inference.detect",
+    "extract_pages": "flipdetect.pipeline.api",
+}
+"""Where the public functions are defined; they are imported when they are first used, as NumPy and OpenCV are slow."""
 
 
 def load(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Model:
@@ -54,20 +69,14 @@ def load(model: str | os.PathLike[str] | None = None, device: str = "auto") -> M
 
 
 def __getattr__(name: str) -> Any:
-    """`detect_flips`, `stream_flips` and the version, found when they are first asked for."""
-    if name in ("detect_flips", "stream_flips"):
-        from flipdetect.inference import detect
+    """The public functions and the version, found when they are first used."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
 
-        return getattr(detect, name)
-    if name == "__version__":  # the package that knows it is half of what `--help` would import
-        return _version()
+        try:
+            return version("flipdetect")
+        except PackageNotFoundError:  # run from a source tree that was never installed
+            return "0+unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("flipdetect")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0+unknown"

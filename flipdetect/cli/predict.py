@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -17,7 +18,7 @@ from flipdetect.errors import ConfigError
 if TYPE_CHECKING:
     from flipdetect.pipeline.jobs import FilmJob
     from flipdetect.records import FrameScore
-    from flipdetect.sources.streams import FoundInputs, FrameStream
+    from flipdetect.sources.streams import FrameStream
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +90,14 @@ def predict(
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores")
 
-    from flipdetect.inference.load import resolve_model
+    from flipdetect.inference.folder import Predictor
+    from flipdetect.inference.load import load_model, resolve_model
+    from flipdetect.inference.onnx_model import file_digest
+    from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.pipeline.extract_pages import ExtractSettings
-    from flipdetect.pipeline.jobs import FilmJob
+    from flipdetect.pipeline.jobs import FilmJob, score_frames
     from flipdetect.pipeline.write_outputs import Outputs
-    from flipdetect.sources.streams import find_inputs
+    from flipdetect.sources.streams import find_inputs, folder_streams, video_streams
 
     found = None if inputs is None else find_inputs(inputs)
     for problem in found.problems if found else ():
@@ -105,98 +109,77 @@ def predict(
     path = resolve_model(model)
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
     outputs = Outputs(Path() if is_stream else output.parent, stills, pdf, report, preview, timeline)
-    stream = sys.stderr if is_stream else sys.stdout  # rows on standard output must not mix with tables
-    with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
-        job = FilmJob(settings, outputs, Path(folder))
+    tables = sys.stderr if is_stream else sys.stdout  # they must not mix with rows on standard output
+    with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare:
+        job = FilmJob(settings, outputs, Path(spare))
         if found is None:
             assert scores is not None
             job.run_on_scores(scores, fps)
-            raise typer.Exit(_finish_films(job, stream, strict=False))
-        status = _score(found, job, path, output, engine, device, rate, stride, fps, events, resume, strict, stream)
+            raise typer.Exit(_finish_films(job, tables))
+
+        pictures = [] if events else found.frames
+        # Films take the 8-bit model. Single frames take threads that decode and score: that keeps all cores busy.
+        load = partial(load_model, path, engine.value, device.value)
+        film_model = load(fast=True) if found.videos or events else None
+        frame_model = load(threads=1) if pictures else None
+        chosen = film_model or frame_model
+        assert chosen is not None
+        limit = chosen.threshold if threshold is None else threshold
+        logger.info("Model: %s (threshold %.3f, %s)", chosen.path, limit, chosen.runs_on)
+        run = {
+            "model": file_digest(chosen.path) if chosen.path.is_file() else chosen.path,
+            "--threshold": f"{limit:.9g}",
+            "--rate": rate,
+            "--stride": stride,
+            "--fps": fps,
+        }
+        writer = PredictionWriter(output, sys.stdout, resume=resume, run=run)
+        frame_scores: list[FrameScore] = []
+        interrupted = False
+        try:
+            with writer:
+                if film_model is not None:
+                    streams: list[FrameStream] = [*video_streams(found.videos, rate_hz=rate, stride=stride)]
+                    if events:
+                        streams += folder_streams(found.frames, found.root, fps, film_model.naming)
+                    job.run(streams, film_model, writer)
+                if frame_model is not None:
+                    score_frames(Predictor(frame_model, limit, batch_size), pictures, found.root, writer, frame_scores)
+        except KeyboardInterrupt:
+            interrupted = True
+            count = f" after {len(frame_scores)} of {len(pictures)} frames" if pictures else ""
+            rows = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
+            logger.warning("Interrupted%s. What was found so far is written.%s", count, rows)
+        status = _finish_films(job, tables, strict=strict) if job.results else 0
+        if interrupted:
+            raise typer.Exit(INTERRUPTED)
+        if frame_model is not None:
+            failed = _print_frames(frame_scores, frame_model.classes.positive, settings.events.clip_threshold, tables)
+            status = max(status, int(strict and failed))
+        if writer.output is not None:
+            logger.info("Predictions are in %s", writer.output)
     raise typer.Exit(status)
 
 
-def _score(
-    found: FoundInputs,
-    job: FilmJob,
-    path: Path,
-    output: Path,
-    engine: EngineName,
-    device: DeviceName,
-    rate: float,
-    stride: int | None,
-    fps: float,
-    events: bool,
-    resume: bool,
-    strict: bool,
-    stream: TextIO,
-) -> int:
-    """Score films and frames, write what was found, and print the tables; returns the exit status."""
-    from flipdetect.inference.folder import Predictor
-    from flipdetect.inference.load import load_model
-    from flipdetect.inference.onnx_model import file_digest
-    from flipdetect.outputs.predictions import PredictionWriter
+def _print_frames(scores: list[FrameScore], positive: str, clip_threshold: float | None, tables: TextIO) -> bool:
+    """Print flips per video; returns whether a file could not be read."""
     from flipdetect.outputs.tables import flips_per_video, format_video_table
-    from flipdetect.pipeline.jobs import score_frames
-    from flipdetect.sources.streams import folder_streams, video_streams
 
-    pictures = [] if events else found.frames
-    has_films = bool(found.videos) or events
-    # Threads that both decode and score keep all cores busy with single frames; films take the 8-bit model.
-    model = load_model(path, engine.value, device.value, fast=True) if has_films else None
-    frame_model = load_model(path, engine.value, device.value, threads=1) if pictures else None
-    chosen = model or frame_model
-    assert chosen is not None
-    threshold = chosen.threshold if job.settings.threshold is None else job.settings.threshold
-    logger.info("Model: %s (threshold %.3f, %s)", chosen.path, threshold, chosen.runs_on)
-    streams: list[FrameStream] = [*video_streams(found.videos, rate_hz=rate, stride=stride)]
-    if events:
-        streams += folder_streams(found.frames, found.root, fps, chosen.naming)
-    run = {
-        "model": file_digest(chosen.path) if chosen.path.is_file() else chosen.path,
-        "--threshold": f"{threshold:.9g}",
-        "--rate": rate,
-        "--stride": stride,
-        "--fps": fps,
-    }
-    writer = PredictionWriter(output, sys.stdout, resume=resume, run=run)
-    scores: list[FrameScore] = []
-    interrupted = False
-    try:
-        with writer:
-            if model is not None:
-                job.run(streams, model, writer)
-                if job.interrupted:
-                    raise KeyboardInterrupt
-            if frame_model is not None:
-                predictor = Predictor(frame_model, threshold, job.settings.batch_size)
-                score_frames(predictor, pictures, found.root, writer, scores)
-    except KeyboardInterrupt:
-        interrupted = True
-        where = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
-        count = f" after {len(scores)} of {len(pictures)} frames" if pictures else ""
-        logger.warning("Interrupted%s. What was found so far is written.%s", count, where)
-    status = _finish_films(job, stream, strict=strict) if job.results else 0
-    if frame_model is not None and not interrupted:
-        positive = frame_model.classes.positive
-        summaries = flips_per_video(scores, positive)
-        clip_threshold = job.settings.events.clip_threshold
-        print(format_video_table(summaries, positive=positive, clip_threshold=clip_threshold), file=stream, flush=True)
-        failed = sum(score.probability is None for score in scores)
-        if failed:
-            logger.warning("%d of %d files could not be read; the column error says why", failed, len(scores))
-            status = max(status, int(strict))
-    if writer.output is not None and not interrupted:
-        logger.info("Predictions are in %s", writer.output)
-    return INTERRUPTED if interrupted else status
+    summaries = flips_per_video(scores, positive)
+    table = format_video_table(summaries, positive=positive, clip_threshold=clip_threshold)
+    print(table, file=tables, flush=True)
+    failed = sum(score.probability is None for score in scores)
+    if failed:
+        logger.warning("%d of %d files could not be read; the column error says why", failed, len(scores))
+    return failed > 0
 
 
-def _finish_films(job: FilmJob, stream: TextIO, *, strict: bool) -> int:
+def _finish_films(job: FilmJob, tables: TextIO, *, strict: bool = False) -> int:
     """Write the outputs of films and print their table; returns the exit status."""
     from flipdetect.outputs.tables import format_turn_table
 
     written = job.write()
-    print(format_turn_table(job.results), file=stream, flush=True)
+    print(format_turn_table(job.results), file=tables, flush=True)
     if written.paths:
         logger.info("Written: %s", ", ".join(map(str, written.paths)))
     unread = any(not result.frames for result in job.results)

@@ -145,10 +145,12 @@ class PredictionWriter:
     def _write_rows(self, rows: Iterable[Sequence[str]]) -> None:
         if self._file is None:
             raise ValueError("a PredictionWriter writes only inside its with block")
+        minimal = csv.writer(self._file, lineterminator="\n")
+        always = csv.writer(self._file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         for row in rows:
             # Before Python 3.13 the csv module leaves a bare carriage return unquoted, and reads it as a row's end.
-            quoting = csv.QUOTE_ALL if any("\r" in cell for cell in row) else csv.QUOTE_MINIMAL
-            csv.writer(self._file, quoting=quoting, lineterminator="\n").writerow(row)
+            writer = always if any("\r" in cell for cell in row) else minimal
+            writer.writerow(row)
         self._file.flush()
 
 

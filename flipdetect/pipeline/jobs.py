@@ -31,21 +31,20 @@ class FilmJob:
         outputs: what to write.
         folder: an empty folder for temporary files.
         results: one per film, in order.
-        interrupted: whether Ctrl-C ended the job early.
     """
 
     settings: ExtractSettings
     outputs: Outputs
     folder: Path
     results: list[VideoResult] = field(default_factory=list)
-    interrupted: bool = False
     _images: dict[str, PageImages] = field(default_factory=dict)
     _streams: dict[str, FrameStream] = field(default_factory=dict)
 
     def run(self, streams: Sequence[FrameStream], model: Model, writer: PredictionWriter) -> None:
         """Score films, writing their rows; films that the writer resumes are not scored again.
 
-        After Ctrl-C the film that was interrupted has a result of what was scored until then, and `interrupted` is set.
+        Raises:
+            KeyboardInterrupt: on Ctrl-C; the film that was interrupted has a result of what was scored until then.
         """
         known = _by_video(writer.resumed)
         for stream in streams:
@@ -56,9 +55,8 @@ class FilmJob:
             try:
                 self._score(stream, model, writer)
             except Interrupted as error:
-                self.interrupted = True
                 self._add(error.result.scores, stream, complete=False)
-                return
+                raise
 
     def run_on_scores(self, table: Path, fps: float = FPS) -> None:
         """Detect turns and choose stills again from a predictions.csv, without scoring; images are read if wanted.

@@ -37,7 +37,7 @@ class Outputs:
     """What to write besides predictions.csv.
 
     Attributes:
-        folder: where flips.csv, flips.json and timelines go.
+        folder: where flips.csv, flips.json and timelines go; None writes no tables and no timelines.
         stills: folder for one JPEG per spread; None for none.
         pdf: a document of these images; None for none.
         report: an HTML file; None for none.
@@ -45,7 +45,7 @@ class Outputs:
         timeline: whether to draw timeline.png.
     """
 
-    folder: Path
+    folder: Path | None = None
     stills: Path | None = None
     pdf: Path | None = None
     report: Path | None = None
@@ -126,15 +126,16 @@ def write_outputs(
             title = ", ".join(Path(result.source).stem for result in results[:3])
             written.attempt(outputs.pdf, lambda path: write_pdf(path, files, title=title))
     finally:
-        written.attempt(outputs.folder / "flips.csv", lambda path: write_flips_csv(path, results, names))
-        written.attempt(outputs.folder / "flips.json", lambda path: write_flips_json(path, results, names))
+        if outputs.folder is not None:
+            written.attempt(outputs.folder / "flips.csv", lambda path: write_flips_csv(path, results, names))
+            written.attempt(outputs.folder / "flips.json", lambda path: write_flips_json(path, results, names))
     thumbnails = {
         (result.video, still.spread): small
         for result in results
         for still in result.stills
         if result.video in images and (small := images[result.video].thumbnail(still.spread)) is not None
     }
-    for result in results if outputs.timeline else ():
+    for result in results if outputs.timeline and outputs.folder is not None else ():
         name = f"timeline_{file_stem(result.video)}.png" if several else "timeline.png"
         own = {number: small for (video, number), small in thumbnails.items() if video == result.video}
         written.attempt(outputs.folder / name, partial(_write_bytes, content=draw_timeline(result, own)))
@@ -173,7 +174,7 @@ def _write_stills(
             path = outputs.stills / still_name(still, place, len(chosen), result.video if several else "")
             try:
                 _write_bytes(path, image.read_bytes())
-                names[result.video, still.spread] = name_below(path, outputs.folder)
+                names[result.video, still.spread] = name_below(path, outputs.folder or Path())
             except (FlipdetectError, OSError) as error:
                 written.fail(str(error))
     return files

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from flipdetect.cli.inference import main
+from flipdetect.cli.main import main as run
 from flipdetect.inference.folder import Predictor
 from flipdetect.outputs.predictions import COLUMNS
 from flipdetect.zoo import DEFAULT
 from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame, write_frame
+from tests.sources.films import write
 
 
 @pytest.fixture
@@ -151,7 +153,7 @@ def test_no_frames_and_no_folder_are_told_apart(
     assert not (tmp_path / "predictions.csv").exists()
 
 
-def test_interrupted_run_keeps_its_rows(
+def test_an_interrupted_run_keeps_its_rows_and_can_be_resumed(
     trained: Path,
     monreader_set: Path,
     tmp_path: Path,
@@ -171,6 +173,21 @@ def test_interrupted_run_keeps_its_rows(
     assert not (tmp_path / "out.csv").exists()
     assert len(rows(tmp_path / "out.csv.part")) == 8
     assert "8 of 32" in capfd.readouterr().err
+    monkeypatch.setattr(Predictor, "predict", original)
+    assert predict(trained, monreader_set, tmp_path / "out.csv", "--resume") == 0
+    assert predict(trained, monreader_set, tmp_path / "whole.csv") == 0
+    assert rows(tmp_path / "out.csv") == rows(tmp_path / "whole.csv")
+    assert not (tmp_path / "out.csv.part").exists()
+
+
+def test_films_and_pictures_share_a_table(trained: Path, monreader_set: Path, tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", [page_frame(False, 1, 384)] * 20, rate=10)
+    command = ["predict", str(film), str(monreader_set), "--model", str(trained), "--output", str(tmp_path)]
+    assert run([*command, "--device", "cpu"]) == 0
+    found = rows(tmp_path / "predictions.csv")
+    assert {row["video"] for row in found if row["time_s"]} == {"film"}
+    assert sum(not row["time_s"] for row in found) == 32
+    assert (tmp_path / "flips.csv").is_file()
 
 
 @pytest.mark.slow

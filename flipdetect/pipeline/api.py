@@ -1,0 +1,74 @@
+"""`flipdetect.extract_pages`: the pages of a film in one call."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from flipdetect.errors import DataError
+from flipdetect.inference.detect import Source
+from flipdetect.inference.load import load_model, resolve_model
+from flipdetect.pipeline.extract_pages import ExtractSettings
+from flipdetect.pipeline.extract_pages import extract_pages as extract
+from flipdetect.pipeline.page_images import PageImages
+from flipdetect.pipeline.write_outputs import Outputs, write_outputs
+from flipdetect.records import VideoResult
+from flipdetect.sources.streams import FPS, RATE_HZ, open_stream
+
+
+def extract_pages(
+    source: Source,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    stills: str | os.PathLike[str] | None = None,
+    pdf: str | os.PathLike[str] | None = None,
+    threshold: float | None = None,
+    rate_hz: float = RATE_HZ,
+    fps: float = FPS,
+    device: str = "auto",
+) -> VideoResult:
+    """Detect the page turns of a film, and choose one still per spread.
+
+    Args:
+        source: path of a video or of a folder with the frames of one film; or an iterable of frames, each (H, W, 3)
+            uint8 RGB, or pairs (second, frame), of which no images can be written.
+        model: a pretrained model's name, a model file, a run's folder, or "last"; None for the default.
+        stills: folder for the images of the stills, JPEG in full size; None writes none. Spreads that were seen before
+            have no image of their own.
+        pdf: file for a document of these images; None writes none.
+        threshold: a frame with at least this probability counts as a flip; None: the model's own.
+        rate_hz: frames per second of a video that are scored at first; three times as many where scores change.
+        fps: frames per second of the film that frame files or arrays come from.
+        device: "auto" (a GPU if there is one and PyTorch runs the model), "cpu" or "cuda".
+
+    Returns:
+        Turns, stills and scores, in order of time, in seconds from the start. What was lost of a damaged file is in
+        `problems`; `complete` is false if it could not be read at all.
+
+    Raises:
+        DataError: if there is no such folder, it does not hold the frames of exactly one film, or an output cannot be
+            written.
+        ModelError: if the model cannot be loaded.
+        ConfigError: if a number is impossible.
+    """
+    if isinstance(source, int):
+        raise DataError(f"pages are taken from films, got camera {source}; use stream_flips for a camera")
+    path = resolve_model(model)
+    stream = open_stream(source, rate_hz=rate_hz, fps=fps)
+    settings = ExtractSettings.of_model(path, threshold)
+    loaded = load_model(path, device=device, fast=True)
+    if stills is None and pdf is None:
+        return extract(stream, loaded, settings)
+    if not stream.can_reread:
+        raise DataError("images can be written of files only; give the path of a video or a folder")
+    with ExitStack() as stack:
+        images = PageImages(stream, Path(stack.enter_context(tempfile.TemporaryDirectory())), full=True)
+        result = extract(stream, loaded, settings, images=images)
+        folder, document = (None if each is None else Path(each) for each in (stills, pdf))
+        outputs = Outputs(stills=folder, pdf=document)
+        written = write_outputs([result], outputs, {result.video: images})
+    if written.failures:
+        raise DataError("; ".join(written.failures))
+    return result
