@@ -92,6 +92,8 @@ def _gather(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     parts: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(parts, own)
     parts = [part for part in parts if part]
-    every = {key: np.concatenate([part[key] for part in parts]) for key in (parts[0] if parts else ())}
-    order = np.argsort(every["index"], kind="stable") if every else []
+    if not parts:
+        return {}
+    every = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    order = np.argsort(every["index"], kind="stable")
     return {key: values[order] for key, values in every.items()}

@@ -85,11 +85,11 @@ def export(
         return
     require_extra("train", "torch", "timm", "pytorch_lightning")
     from flipdetect.export.check import sample_frames
-    from flipdetect.export.onnx import LIMITS, export_checked
+    from flipdetect.export.onnx import LIMITS, Precision, export_checked
     from flipdetect.inference.torch_model import load_torch_model
     from flipdetect.zoo import find_model
 
-    precision = "float16" if format is Format.FLOAT16 else "float32"
+    precision: Precision = "float16" if format is Format.FLOAT16 else "float32"
     trained = load_torch_model(find_model(model), "cpu")
     frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
     difference = export_checked(trained, output, frames, precision=precision)
