@@ -1,14 +1,14 @@
-"""Make the EfficientNet-Lite0 that ships, from nothing: render, train, choose, ship, export, fit it to films.
+"""Make the pretrained EfficientNet-Lite0: render, train, choose, ship, export, and fit the detection of turns.
 
-Trainings and renderings that are finished are not repeated and interrupted ones go on, with the same command. Steps:
+The same command skips finished trainings and renderings, and resumes interrupted ones. Steps:
 
-    head      what follows the frozen ImageNet backbone (renders 1,800 books first; about 40 minutes on two cores)
-    gentle    the later half of the backbone, from that head (about 45 minutes)
-    choose    among checkpoints and the mean of head and checkpoint, with threshold and temperature, by labelled frames
-              of real books (--choose-on): the mean AUROC over its parts (source and first folder), the best F1
-    ship      flipdetect/weights/efficientnet_lite0.safetensors and its card
-    export    efficientnet_lite0.onnx, and .int8.onnx calibrated on rendered frames
-    films     how turns are found in films, learnt on rendered recordings (renders them; about 15 minutes)
+    head      train what follows the frozen ImageNet backbone (renders 1,800 books first; 40 minutes on two cores)
+    gentle    fine-tune the later half of the backbone, from that head (45 minutes)
+    choose    a checkpoint, or the mean of head and checkpoint, by labelled frames of real books (--choose-on): the
+              highest mean AUROC over the parts (source and first folder); threshold (best F1) and temperature
+    ship      write flipdetect/weights/efficientnet_lite0.safetensors and its card
+    export    write efficientnet_lite0.onnx, and .int8.onnx, calibrated on rendered frames
+    films     fit the detection of turns on rendered recordings (renders them; 15 minutes)
 
 Example: python scripts/release.py --choose-on frames/
 """
@@ -39,27 +39,31 @@ CHOICE = GENTLE_RUN / "choice.json"
 RENDERED = Path("data/release")
 RECORDINGS = Path("data/release-recordings")
 LESSONS = 6
-"""Recordings that the detector of turns learns from, two minutes each."""
+"""Recordings of two minutes each on which the detection of turns is fitted."""
 LEVEL = {"level_prior_s": 1.0, "level_quantile": 0.5, "shortest_rest_s": 1.0}
-"""Chosen on the lessons and on a film of real frames (a sweeping hand, one turn, a rest): the film's own resting level
-counts from its first second on, and a page rests for longer between two turns than the shortest rest of the lessons.
-That film has one turn so, instead of one over its whole length; F1 on the lessons is 0.971 instead of 0.952."""
+"""Chosen on these recordings and on a film of real frames (a sweeping hand, one turn, a rest): a film's own level of a
+page at rest counts from its first second on, and rests between turns are longer than the shortest one of the
+recordings. That film then has one turn, instead of one over its whole length; F1 on the recordings rises from 0.952 to
+0.971."""
 CLIP_THRESHOLD = 0.68
-"""Of a clip's highest frame. Rendered clips alone would have it at 0.576 (F1 0.979; 0.91 here); a hand that sweeps over
-a real page at rest reaches 0.669, and real turns lie above 0.87."""
+"""For a clip's highest frame. On rendered clips alone it would be 0.576 (F1 0.979; 0.91 here), but a hand that sweeps
+over a real page at rest reaches 0.669, and real turns exceed 0.87."""
+COMMAND = ("-m", "flipdetect.cli.main")
 STEPS = ("head", "gentle", "choose", "ship", "export", "films")
 
 logger = logging.getLogger("flipdetect")
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Make the release as the command line says; returns the exit status."""
+    """Run the steps; returns the exit status."""
     set_up_logging()
     hush_libraries()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--choose-on", type=Path, metavar="FOLDER", help="labelled frames that nothing is trained on")
+    parser.add_argument(
+        "--choose-on", type=Path, metavar="FOLDER", help="labelled frames of real books"
+    )
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="only these (default: all)")
-    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the shipped weights")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pretrained weights")
     options = parser.parse_args(args)
     try:
         for step in (step for step in STEPS if step in options.steps):
@@ -76,19 +80,18 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(step: str, options: argparse.Namespace) -> None:
     weights = shipped_path(NAME, options.output)
-    if step == "head":
-        _train(HEAD, HEAD_RUN / "version_0")
-    elif step == "gentle":
-        _train(GENTLE, GENTLE_RUN / "version_0")
+    if step in ("head", "gentle"):
+        configs, run = (HEAD, HEAD_RUN) if step == "head" else (GENTLE, GENTLE_RUN)
+        _train(configs, run / "version_0")
     elif step == "choose":
         _choose(options.choose_on)
     elif step == "ship":
         _ship(options.output)
     elif step == "export":
         exported = weights.with_suffix(".onnx")
-        run_python("-m", "flipdetect.cli.main", "export", "--model", weights, "--output", exported)
+        run_python(*COMMAND, "export", "--model", weights, "--output", exported)
         run_python(
-            "-m", "flipdetect.cli.main", "export", "--model", exported, "--format", "onnx-int8",
+            *COMMAND, "export", "--model", exported, "--format", "onnx-int8",
             "--data", RENDERED, "--output", weights.with_suffix(".int8.onnx"),
         )  # fmt: skip
     else:
@@ -110,7 +113,7 @@ def _train(configs: Sequence[str], run: Path) -> None:
 
 
 def _choose(folder: Path | None) -> None:
-    """Write which checkpoints ship, as their mean, and with which decision."""
+    """Write choice.json: the checkpoints whose mean is shipped, threshold and temperature."""
     from flipdetect.atomic import write_text
     from flipdetect.tasks.decision import choose_decision
 
@@ -121,7 +124,7 @@ def _choose(folder: Path | None) -> None:
     candidates = [[head], *([epoch] for epoch in epochs), *([epoch, head] for epoch in epochs)]
     best: dict[str, Any] = {"score": -1.0}
     for checkpoints in candidates:
-        found = _judge(checkpoints, folder)
+        found = _evaluate(checkpoints, folder)
         parts = ", ".join(f"{name} {value:.3f}" for name, value in found["parts"].items())
         logger.info("%s: mean AUROC of the parts %.4f (%s)", " + ".join(map(str, checkpoints)), found["score"], parts)
         best = max(best, found, key=lambda one: float(one["score"]))
@@ -131,8 +134,8 @@ def _choose(folder: Path | None) -> None:
     logger.info("Chosen: %s", choice)
 
 
-def _judge(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
-    """AUROC of each part of a labelled set, and their mean; a part without flips is set against those of all others."""
+def _evaluate(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """AUROC of each part of a labelled set, and their mean; a part without flips is compared with all flips."""
     import numpy as np
 
     from flipdetect.evaluation.evaluate import evaluate_folder
@@ -165,9 +168,9 @@ def _averaged(checkpoints: Sequence[Path]) -> TorchModel:
 
     from flipdetect.inference.torch_model import load_torch_model, read_model
 
-    bundle = load_torch_model(checkpoints[0], "cpu")
-    bundle.task.load_state_dict(mean_tensors([read_model(path)[1] for path in checkpoints]))
-    return replace(bundle, temperature=1.0)
+    model = load_torch_model(checkpoints[0], "cpu")
+    model.task.load_state_dict(mean_tensors([read_model(path)[1] for path in checkpoints]))
+    return replace(model, temperature=1.0)
 
 
 def _ship(output: Path) -> None:
@@ -195,9 +198,15 @@ def _ship(output: Path) -> None:
 
 
 def _fit_films(weights: Path) -> None:
-    """Learn how turns are found in films from rendered recordings of books that no model was trained on."""
+    """Fit the detection of turns on rendered recordings of books that no model was trained on."""
+    from dataclasses import replace
+
+    import yaml
+
+    from flipdetect.atomic import write_text
+    from flipdetect.inference.settings import read_event_settings
+
     settings = weights.with_suffix(".events.yaml")
-    threshold = json.loads(CHOICE.read_text("utf-8"))["threshold"]
     scores, truths = [], []
     for number in range(LESSONS):
         recording = RECORDINGS / f"lesson-{number}"
@@ -209,28 +218,18 @@ def _fit_films(weights: Path) -> None:
         scores.append(recording / f"{NAME}.csv")
         truths.append(recording / "events.csv")
         run_python(
-            "inference.py", "--folder-path", recording / "frames", "--events", "--fps", 10,
-            "--checkpoint-path", weights, "--output", scores[-1],
+            *COMMAND, "predict", recording / "frames", "--events", "--fps", 10, "--model", weights,
+            "--output", scores[-1],
         )  # fmt: skip
     run_python(
         "scripts/research/evaluate_films.py", "turns", "--fit", *scores, "--fit-truth", *truths,
-        "--predictions", *scores, "--truth", *truths, "--threshold", threshold, "--save", settings,
+        "--predictions", *scores, "--truth", *truths,
+        "--threshold", json.loads(CHOICE.read_text("utf-8"))["threshold"], "--save", settings,
     )  # fmt: skip
-    _adjust(settings)
-
-
-def _adjust(path: Path) -> None:
-    """Set what real frames ask for and rendered recordings do not tell."""
-    from dataclasses import replace
-
-    import yaml
-
-    from flipdetect.atomic import write_text
-    from flipdetect.inference.settings import read_event_settings
-
-    learnt = read_event_settings(path)
-    adjusted = replace(learnt, hmm=replace(learnt.hmm, **LEVEL), clip_threshold=CLIP_THRESHOLD)
-    write_text(path, yaml.safe_dump(adjusted.to_dict(), sort_keys=False))
+    # What real frames need and rendered recordings do not show.
+    fitted = read_event_settings(settings)
+    adjusted = replace(fitted, hmm=replace(fitted.hmm, **LEVEL), clip_threshold=CLIP_THRESHOLD)
+    write_text(settings, yaml.safe_dump(adjusted.to_dict(), sort_keys=False))
 
 
 if __name__ == "__main__":

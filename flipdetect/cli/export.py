@@ -42,7 +42,8 @@ def export(
             "--model",
             "-m",
             metavar="NAME|PATH",
-            help="A pretrained model's name, or a .ckpt or .safetensors file; for onnx-int8 also an exported .onnx.",
+            help="A pretrained model's name, a .ckpt or .safetensors file, a run's folder, or `last` for the newest "
+            "run; for onnx-int8 also an exported .onnx.",
         ),
     ],
     output: Output,
@@ -86,11 +87,11 @@ def export(
     require_extra("train", "torch", "timm", "pytorch_lightning")
     from flipdetect.export.check import sample_frames
     from flipdetect.export.onnx import LIMITS, Precision, export_checked
+    from flipdetect.inference.load import resolve_model
     from flipdetect.inference.torch_model import load_torch_model
-    from flipdetect.zoo import find_model
 
     precision: Precision = "float16" if format is Format.FLOAT16 else "float32"
-    trained = load_torch_model(find_model(model), "cpu")
+    trained = load_torch_model(resolve_model(model), "cpu")
     frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
     difference = export_checked(trained, output, frames, precision=precision)
     print(f"{output}: {output.stat().st_size:,} bytes")
@@ -108,10 +109,11 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
     from flipdetect.errors import DataError
     from flipdetect.export.check import sample_frames
     from flipdetect.export.quantize import quantize_checked
+    from flipdetect.inference.load import resolve_model
     from flipdetect.inference.onnx_model import SUFFIX, load_onnx
-    from flipdetect.zoo import SHIPPED, find_model
+    from flipdetect.zoo import SHIPPED
 
-    source = find_model(model)
+    source = resolve_model(model)
     if model in SHIPPED:
         source = source.with_suffix(SUFFIX)
     with tempfile.TemporaryDirectory() as folder:
