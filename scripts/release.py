@@ -59,9 +59,7 @@ def main(args: Sequence[str] | None = None) -> int:
     set_up_logging()
     hush_libraries()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--choose-on", type=Path, metavar="FOLDER", help="labelled frames of real books"
-    )
+    parser.add_argument("--choose-on", type=Path, metavar="FOLDER", help="labelled frames of real books")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="only these (default: all)")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pretrained weights")
     options = parser.parse_args(args)
