@@ -91,7 +91,7 @@ TESTED = [example for example in EXAMPLES if example.tested]
 def test_an_example_runs(example: Example, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     if example.language == "python":
-        exec(compile(example.text, example.page, "exec"), {})
+        exec(compile(example.text, example.page, "exec"), {"frames": [page_frame(True, 1), page_frame(False, 2)]})
     for words in example.commands():
         assert main(words) == 0, f"{example.page}: flipdetect {shlex.join(words)}"
 
