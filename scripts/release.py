@@ -138,7 +138,7 @@ def _evaluate(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
 
     from flipdetect.evaluation.evaluate import evaluate_folder
 
-    judged = evaluate_folder(_averaged(checkpoints), folder).judged
+    judged = evaluate_folder(_averaged(checkpoints), folder).scored
     targets = np.array([one.record.label == "flip" for one in judged])
     probabilities = np.array([one.probability for one in judged])
     of_part = np.array([f"{one.record.path.relative_to(folder).parts[0]} {one.record.source}" for one in judged])

@@ -69,7 +69,6 @@ LIGHT = [
     "data.splits",
     "data.audit",
     "metrics.event",
-    "metrics.clip",
     "metrics.bootstrap",
     "metrics.threshold",
     "inference.folder",

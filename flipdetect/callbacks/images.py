@@ -18,8 +18,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from flipdetect.atomic import replacing, write_text
 from flipdetect.callbacks.provenance import run_folder
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback
+from flipdetect.metrics.threshold import confusion_matrix
 from flipdetect.outputs.plots import (
-    confusion_matrix,
     figure_to_array,
     plot_batch,
     plot_confusion,

@@ -46,28 +46,27 @@ class RunReport(ScoreCallback):
         best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
         if run is None or scores is None or not best:
             return
-        from flipdetect.evaluation.report import make_report
-        from flipdetect.evaluation.report.collect import Extras, collect
+        from flipdetect.evaluation.report import write_report
         from flipdetect.inference.torch_model import load_torch_model
 
-        folder = run / self.folder
-        collect(
-            folder, f"{run.parent.name}, {run.name}", Path(data.root).name, _evaluation(data, scores),
-            load_torch_model(Path(best), "cpu"), side=scores.stage, extras=Extras(self.mistakes, self.explain),
+        page = write_report(
+            run / self.folder, f"{run.parent.name}, {run.name}", f"{Path(data.root).name}, {scores.stage} split",
+            _evaluation(data, scores), load_torch_model(Path(best), "cpu"), mistakes=self.mistakes,
+            explain=self.explain,
         )  # fmt: skip
-        logger.info("The report is %s", make_report(folder))
+        logger.info("The report is %s", page)
 
 
 def _evaluation(data: Any, scores: EpochScores) -> Evaluation:
-    from flipdetect.evaluation.evaluate import judge
+    from flipdetect.evaluation.evaluate import evaluate_scores
 
     side = getattr(data.split, scores.stage)
     records = tuple(side[position] for position in scores.indices)
-    judged = [
+    scored = [
         FrameScore(
             name_below(record.path, data.root), record.video, record.frame, float(p),
             data.classes.names[int(p >= scores.threshold)],
         )
         for record, p in zip(records, scores.probabilities, strict=True)
     ]  # fmt: skip
-    return judge(FrameIndex(records, (), data.root), judged, scores.threshold, data.classes)
+    return evaluate_scores(FrameIndex(records, (), data.root), scored, scores.threshold, data.classes)

@@ -57,12 +57,11 @@ def cross_validate(
     if group_by not in (None, "source", "video"):
         raise typer.BadParameter(f"source or video is needed, got {group_by!r}", param_hint="--group-by")
     hush_libraries()
-    from flipdetect.atomic import write_text
+    from flipdetect.atomic import write_json, write_text
     from flipdetect.cli import train
     from flipdetect.cli.lightning_cli import resolve_config
     from flipdetect.evaluation import cross_validation as cv
     from flipdetect.evaluation.study import Training, labelled_index, override_arguments, training_data
-    from flipdetect.evaluation.tables import write_json
 
     name = "+".join(Path(each).stem for each in config)
     folder = output or Path("runs/cross_validation") / name

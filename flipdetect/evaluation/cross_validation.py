@@ -23,14 +23,13 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from flipdetect.atomic import write_csv, write_text
+from flipdetect.atomic import write_csv, write_json, write_text
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.split_file import write_split
 from flipdetect.data.splits import GroupBy, Split, kfold_records, leave_one_out_records
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.evaluation.evaluate import evaluate_folder
+from flipdetect.evaluation.evaluate import evaluate_folder, write_predictions
 from flipdetect.evaluation.study import Train, Training, run_metrics, run_training, with_values
-from flipdetect.evaluation.tables import write_json, write_predictions
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.metrics.bootstrap import AT_HALF, METRICS, RESAMPLES, Estimate, bootstrap_ci
 from flipdetect.records import ClassNames
@@ -249,7 +248,7 @@ def _run_fold(folder: Path, plan: Plan, training: Training, fold: int, train: Tr
     evaluation = evaluate_folder(
         model,
         Path(plan.root),
-        side="test",
+        split="test",
         split_file=split_file,
         manifest=Path(manifest).expanduser() if manifest else None,
     )
@@ -258,7 +257,7 @@ def _run_fold(folder: Path, plan: Plan, training: Training, fold: int, train: Tr
     result = {
         "fold": fold,
         "name": plan.folds[fold],
-        "frames": len(evaluation.judged),
+        "frames": len(evaluation.scored),
         "videos": evaluation.videos,
         "threshold": evaluation.threshold,
         "temperature": model.temperature,

@@ -1,37 +1,57 @@
-"""Judge a trained model on labelled frames that it has not been trained on."""
+"""Evaluate trained models on labelled frames that they were not trained on. No torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tabulate import tabulate
 
-from flipdetect.data.index import FrameIndex
+from flipdetect.atomic import write_csv
+from flipdetect.data.index import FrameIndex, index_frames
+from flipdetect.data.split_file import read_split
 from flipdetect.errors import DataError
-from flipdetect.evaluation.figures import frame_figures
-from flipdetect.evaluation.selection import select_frames
 from flipdetect.inference.folder import Predictor
-from flipdetect.inference.torch_model import TorchModel
+from flipdetect.inference.model import Model
+from flipdetect.metrics.bootstrap import frame_metrics
+from flipdetect.metrics.threshold import best_f1_threshold
+from flipdetect.outputs.predictions import COLUMNS, prediction_cells, read_prediction_table
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
+from flipdetect.runs import BEST, LAST
+from flipdetect.sources.naming import NamePattern
 
-# Beyond this, a probability's logit says more of the number format than of the model.
-_LOGIT_LIMIT = 30.0
+SPLIT_FILE = "splits.csv"
+"""The split that a model was trained with, next to its checkpoint."""
+ORACLE = "best_f1_oracle"
+"""F1 at the best threshold for the evaluated frames, chosen with their labels known: an upper bound, not a result."""
+FURTHER_COLUMNS = ("model", "set", "source", "truth")
+"""Columns of predictions.csv that evaluation adds."""
+LOGIT_LIMIT = 30.0
+"""Larger logits of probabilities are rounding errors."""
+
+Results = Sequence[tuple[str, str, "Evaluation"]]
+"""Name of the model, name of the data set, evaluation."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A labelled frame and what the model says of it."""
+class ScoredRecord:
+    """A labelled frame with its score."""
 
     record: FrameRecord
     score: FrameScore
 
     @property
     def probability(self) -> float:
-        """Of the positive class; a frame that could not be scored is not judged."""
+        """Of the positive class.
+
+        Raises:
+            ValueError: if the frame could not be read.
+        """
         if self.score.probability is None:
             raise ValueError(f"{self.score.path} has no probability")
         return self.score.probability
@@ -39,18 +59,18 @@ class Judged:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's scores on a labelled set.
+    """A model's scores on a labelled data set.
 
     Attributes:
-        judged: the frames that could be scored.
-        failed: scores of those that could not be read.
-        metrics: `f1` and its kin at the threshold, `f1_at_0.5`, `auroc`, `average_precision`, `best_f1_oracle`.
-        threshold: at which labels were decided.
-        index: the labelled set.
+        scored: the frames that could be read.
+        failed: scores of the others, with the reason.
+        metrics: `f1` and others at the threshold, `f1_at_0.5`, `auroc`, `average_precision`, `best_f1_oracle`.
+        threshold: a frame is predicted positive from this probability on.
+        index: the data set.
         classes: names of the two classes.
     """
 
-    judged: tuple[Judged, ...]
+    scored: tuple[ScoredRecord, ...]
     failed: tuple[FrameScore, ...]
     metrics: dict[str, float]
     threshold: float
@@ -59,128 +79,246 @@ class Evaluation:
 
     @property
     def videos(self) -> int:
-        """How many videos the judged frames come from."""
-        return len({pair.record.video for pair in self.judged})
+        """Number of videos of the scored frames."""
+        return len({pair.record.video for pair in self.scored})
+
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
+        """Probabilities (N,) float64, targets (N,) int64 and videos of the scored frames."""
+        return *arrays(self.scored, self.classes), [pair.record.video for pair in self.scored]
 
     def all_frames(self) -> Iterator[tuple[FrameRecord, FrameScore]]:
-        """Each record of the set with its score, unreadable frames included, in the set's order."""
-        scores = {pair.record.path: pair.score for pair in self.judged}
+        """Each record of the data set in its order, with its score, unreadable frames included."""
+        scores = {pair.record.path: pair.score for pair in self.scored}
         failed = iter(self.failed)
         for record in self.index.records:
             yield record, scores[record.path] if record.path in scores else next(failed)
 
-    def video_table(self, positive: str) -> str:
-        """A line per video: its frames, its label, how many frames were told right, mean probability."""
+    def video_table(self) -> str:
+        """A line per video: frames, label, correctly classified frames, probabilities."""
+        videos: dict[str, list[ScoredRecord]] = {}
+        for pair in self.scored:
+            videos.setdefault(pair.record.video, []).append(pair)
         rows = []
-        for video, frames in _by_video(self.judged).items():
-            probabilities = [judged.probability for judged in frames]
-            right = sum(judged.score.label == judged.record.label for judged in frames)
-            label = "/".join(sorted({judged.record.label for judged in frames}))
-            mean = sum(probabilities) / len(frames)
-            rows.append((video, label, len(frames), right, mean, min(probabilities), max(probabilities)))
-        headers = ("video", "label", "frames", "right", f"mean p({positive})", "min p", "max p")
+        for video, frames in videos.items():
+            p = [pair.probability for pair in frames]
+            correct = sum(pair.score.label == pair.record.label for pair in frames)
+            label = "/".join(sorted({pair.record.label for pair in frames}))
+            rows.append((video, label, len(frames), correct, sum(p) / len(p), min(p), max(p)))
+        headers = ("video", "label", "frames", "correct", f"mean p({self.classes.positive})", "min p", "max p")
         return tabulate(rows, headers=headers, floatfmt=".3f", disable_numparse=[0, 1])
 
-
-def evaluate_folder(
-    bundle: TorchModel,
-    root: Path,
-    *,
-    manifest: Path | None = None,
-    threshold: float | None = None,
-    side: str | None = None,
-    split_file: Path | None = None,
-) -> Evaluation:
-    """Score the labelled frames of a folder.
-
-    Args:
-        bundle: the trained model; its class names say which folders or labels count.
-        root: a data set as `index_frames` reads it.
-        manifest: CSV file that describes the set instead.
-        threshold: instead of the model's own.
-        side: "train", "val" or "test": only that side of a split.
-        split_file: where the sides stand.
-
-    Raises:
-        DataError: if no frame can be used.
-    """
-    index = select_frames(
-        root, bundle.classes, bundle.naming, manifest=manifest, side=side, split_file=split_file
-    )  # fmt: skip
-    threshold = bundle.threshold if threshold is None else threshold
-    predictor = Predictor(bundle, threshold)
-    batches = predictor.predict([record.path for record in index.records], index.root)
-    scores = [score for batch in batches for score in batch]
-    return judge(index, scores, threshold, bundle.classes)
+    def as_dict(self, model: str, data_set: str) -> dict[str, Any]:
+        """Metrics and counts as JSON types."""
+        return {
+            "model": model,
+            "set": data_set,
+            "frames": len(self.scored),
+            "unreadable": len(self.failed),
+            "videos": self.videos,
+            "threshold": self.threshold,
+            **self.metrics,
+        }
 
 
-def judge(index: FrameIndex, scores: Sequence[FrameScore], threshold: float, classes: ClassNames) -> Evaluation:
-    """Compare scores with labels.
-
-    Args:
-        index: the labelled set.
-        scores: one per record, in the records' order.
-        threshold: at which the scores' labels were decided.
-        classes: names of the two classes.
-
-    Raises:
-        DataError: if no frame has a probability.
-    """
-    pairs = [Judged(record, score) for record, score in zip(index.records, scores, strict=True)]
-    judged = tuple(pair for pair in pairs if pair.score.probability is not None)
-    failed = tuple(pair.score for pair in pairs if pair.score.probability is None)
-    if not judged:
-        raise DataError(f"none of the {len(scores)} frames under {index.root} can be read; first: {failed[0].error}")
-    metrics = frame_figures(*arrays(judged, classes), threshold)
-    return Evaluation(judged, failed, metrics, threshold, index, classes)
-
-
-def arrays(judged: Iterable[Judged], classes: ClassNames) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Probabilities (N,) float64 and targets (N,) int64 of judged frames."""
-    pairs = list(judged)
+def arrays(scored: Iterable[ScoredRecord], classes: ClassNames) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Probabilities (N,) float64 and targets (N,) int64 of scored frames."""
+    pairs = list(scored)
     return (
         np.array([pair.probability for pair in pairs], dtype=np.float64),
         np.array([classes.target(pair.record.label) for pair in pairs], dtype=np.int64),
     )
 
 
-def ensemble(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The evaluation of a committee: the mean of the models' logits on each frame.
+def metrics_with_oracle(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> dict[str, float]:
+    """`frame_metrics` and `best_f1_oracle`, which is NaN without a positive frame; arguments and errors as there."""
+    best = best_f1_threshold(probabilities, targets).f1 if np.asarray(targets).any() else math.nan
+    return {**frame_metrics(probabilities, targets, threshold), ORACLE: best}
 
-    Its threshold is the mean of the models' own thresholds, as logits: nothing is chosen on the judged frames.
+
+def select_frames(
+    root: Path,
+    classes: ClassNames,
+    naming: NamePattern | None = None,
+    *,
+    manifest: Path | None = None,
+    split: str | None = None,
+    split_file: Path | None = None,
+) -> FrameIndex:
+    """The labelled frames of a data set, or of one split of it.
 
     Args:
-        evaluations: of at least one model each, on the same set.
+        root: a data set as `index_frames` reads it.
+        classes: names of the two classes.
+        naming: how file names are read.
+        manifest: CSV file that describes the data set instead.
+        split: "train", "val" or "test"; None for all frames.
+        split_file: a training run's `splits.csv`; required with `split`.
 
     Raises:
-        DataError: if the models differ in their classes, or did not judge the same frames.
+        DataError: if no frame can be used, or a split is requested without a file or is empty.
+    """
+    index = index_frames(root, classes=classes, pattern=naming, manifest=manifest, check=False)
+    if split is None:
+        return index
+    if split_file is None or not split_file.is_file():
+        raise DataError(
+            f"the {split} split of {root} was requested, but there is no split file {split_file or ''}; name the "
+            f"{SPLIT_FILE} of the training run with --split-file"
+        )
+    records = read_split(split_file, index.records, index.root, classes).side(split)
+    if not records:
+        raise DataError(f"{split_file} has no frame of {root} in the {split} split; choose another split or file")
+    return replace(index, records=records)
+
+
+def evaluate_folder(
+    model: Model,
+    root: Path,
+    *,
+    manifest: Path | None = None,
+    threshold: float | None = None,
+    split: str | None = None,
+    split_file: Path | None = None,
+) -> Evaluation:
+    """Score the labelled frames of a folder.
+
+    Args:
+        model: a trained model, run by any engine; its class names select folders or labels.
+        root, manifest, split, split_file: as in `select_frames`.
+        threshold: replaces the model's own.
+
+    Raises:
+        DataError: if no frame can be used.
+    """
+    index = select_frames(
+        root, model.classes, model.naming, manifest=manifest, split=split, split_file=split_file
+    )  # fmt: skip
+    threshold = model.threshold if threshold is None else threshold
+    batches = Predictor(model, threshold).predict([record.path for record in index.records], index.root)
+    return evaluate_scores(index, [score for batch in batches for score in batch], threshold, model.classes)
+
+
+def evaluate_scores(
+    index: FrameIndex, scores: Sequence[FrameScore], threshold: float, classes: ClassNames
+) -> Evaluation:
+    """Compare scores with labels.
+
+    Args:
+        index: the labelled data set.
+        scores: one per record, in the same order.
+        threshold: that the scores' labels were decided at.
+        classes: names of the two classes.
+
+    Raises:
+        DataError: if no frame has a probability.
+    """
+    pairs = [ScoredRecord(record, score) for record, score in zip(index.records, scores, strict=True)]
+    scored = tuple(pair for pair in pairs if pair.score.probability is not None)
+    failed = tuple(pair.score for pair in pairs if pair.score.probability is None)
+    if not scored:
+        raise DataError(f"none of the {len(scores)} frames under {index.root} can be read; first: {failed[0].error}")
+    metrics = metrics_with_oracle(*arrays(scored, classes), threshold)
+    return Evaluation(scored, failed, metrics, threshold, index, classes)
+
+
+def ensemble(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The evaluation of an ensemble: the mean of the models' logits, at the mean of their thresholds' logits.
+
+    Args:
+        evaluations: at least one, all on the same frames.
+
+    Raises:
+        DataError: if the models have different classes or scored different frames.
     """
     first = evaluations[0]
     if any(each.classes != first.classes for each in evaluations):
         raise DataError("models of different classes cannot be averaged; leave --ensemble out")
-    tables = [{pair.record.path: pair for pair in each.judged} for each in evaluations]
+    tables = [{pair.record.path: pair for pair in each.scored} for each in evaluations]
     if any(table.keys() != tables[0].keys() for table in tables):
-        raise DataError("the models to average did not judge the same frames; leave --ensemble out")
+        raise DataError("the models to average did not score the same frames; leave --ensemble out")
     threshold = _mean_of_logits([each.threshold for each in evaluations])
-    judged = []
-    for pair in first.judged:
-        probability = _mean_of_logits([table[pair.record.path].probability for table in tables])
-        label = first.classes.names[int(probability >= threshold)]
-        judged.append(Judged(pair.record, replace(pair.score, probability=probability, label=label)))
-    metrics = frame_figures(*arrays(judged, first.classes), threshold)
-    return Evaluation(tuple(judged), first.failed, metrics, threshold, first.index, first.classes)
+    scores = []
+    for record, score in first.all_frames():
+        if score.probability is not None:
+            p = _mean_of_logits([table[record.path].probability for table in tables])
+            score = replace(score, probability=p, label=first.classes.names[int(p >= threshold)])
+        scores.append(score)
+    return evaluate_scores(first.index, scores, threshold, first.classes)
 
 
 def _mean_of_logits(probabilities: Sequence[float]) -> float:
-    """The probability whose logit is the mean of the others' logits."""
+    """The probability whose logit is the mean of the logits."""
     values = np.asarray(probabilities, dtype=np.float64)
     with np.errstate(divide="ignore"):
         logits = np.log(values) - np.log1p(-values)
-    return float(1 / (1 + np.exp(-np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT).mean())))
+    return float(1 / (1 + np.exp(-np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).mean())))
 
 
-def _by_video(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
-    videos: dict[str, list[Judged]] = {}
-    for pair in judged:
-        videos.setdefault(pair.record.video, []).append(pair)
-    return videos
+def write_predictions(path: Path, results: Results) -> None:
+    """Write predictions.csv with the further columns `FURTHER_COLUMNS` and those of the manifest, atomically.
+
+    `label` is the predicted class, `truth` the real one.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    extra = list(
+        dict.fromkeys(name for _, _, each in results for record in each.index.records for name in record.extra)
+    )
+    extra = [name for name in extra if name not in (*COLUMNS, *FURTHER_COLUMNS)]
+    rows = []
+    for model, data_set, each in results:
+        for record, score in each.all_frames():
+            cells = prediction_cells(replace(score, video=record.video, frame=record.frame))
+            further = (model, data_set, record.source or "", record.label)
+            rows.append((*cells, *further, *(record.extra.get(name, "") for name in extra)))
+    write_csv(path, (*COLUMNS, *FURTHER_COLUMNS, *extra), rows)
+
+
+def read_evaluation(path: Path, threshold: float, classes: ClassNames | None = None) -> Evaluation:
+    """An evaluation of saved predictions, without the model and the frames.
+
+    Args:
+        path: predictions.csv with a column `truth`, of one model and data set.
+        threshold: a frame is predicted positive from this probability on.
+        classes: names of the two classes in the column `truth`.
+
+    Raises:
+        DataError: if the file cannot be read, has no truth, or has rows of several models or data sets.
+    """
+    classes = classes or ClassNames()
+    scores, further = read_prediction_table(path)
+    if not scores or "truth" not in further:
+        raise DataError(
+            f"{path} has no {'column truth' if scores else 'row'}; `flipdetect evaluate --output` writes it"
+        )
+    for name in ("model", "set"):
+        if len(set(further.get(name, ()))) > 1:
+            raise DataError(f"{path} has predictions of more than one {name}; keep the rows of one of them")
+    columns = {name: cells for name, cells in further.items() if name not in FURTHER_COLUMNS}
+    records, labelled = [], []
+    for row, score in enumerate(scores):
+        label = further["truth"][row]
+        if label not in classes.names:
+            raise DataError(f"{path}: the truth {label!r} of {score.path} is none of {', '.join(classes.names)}")
+        source = further["source"][row] or None if "source" in further else None
+        extra = {name: cells[row] for name, cells in columns.items() if cells[row]}
+        records.append(FrameRecord(path.parent / score.path, label, score.video, score.frame, source, None, extra))
+        known = score.probability is not None
+        predicted = classes.names[int(score.probability >= threshold)] if known else None  # type: ignore[operator]
+        labelled.append(replace(score, label=predicted))
+    return evaluate_scores(FrameIndex(tuple(records), (), path.parent), labelled, threshold, classes)
+
+
+def short_model_name(name: str) -> str:
+    """A name for titles: `logs/tiny_cnn/version_0/best.ckpt` becomes `tiny_cnn/version_0`."""
+    path = Path(name)
+    if path.name in (BEST, LAST):
+        return "/".join(path.parts[-3:-1]) or name
+    return path.stem if path.suffix else name
+
+
+def set_name(folder: Path, split: str | None) -> str:
+    """A name for titles: that of the folder, and the split."""
+    name = folder.resolve().name or str(folder)
+    return f"{name}, {split} split" if split else name

@@ -1,8 +1,8 @@
-"""How much of a model's quality is left when its frames are changed.
+"""How much worse a model is on corrupted frames.
 
-Each file is decoded once, as for prediction: a JPEG no larger than the model's input needs, which is once to twice
-its size. The changes are applied to that frame, before the preprocessing scales and pads it. A model of grey frames
-gets the grey frame in all three channels, changed, and back in grey.
+Each file is decoded once, as for prediction: a JPEG no larger than the model's input needs, which is once to twice its
+size. The corruptions are applied to that frame, before preprocessing scales and pads it. A model of grey frames gets
+the grey frame in all three channels, corrupted and converted back.
 """
 
 from __future__ import annotations
@@ -22,41 +22,39 @@ from tabulate import tabulate
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError
-from flipdetect.evaluation.corruptions import CLEAN, Perturbation, identity
-from flipdetect.evaluation.figures import frame_figures
+from flipdetect.evaluation.corruptions import CLEAN, Corruption
+from flipdetect.evaluation.evaluate import metrics_with_oracle
 from flipdetect.inference.model import Model
-from flipdetect.inference.torch_model import TorchModel
 from flipdetect.progress import progress_bar
 from flipdetect.sources.image import decode_frame
 
 COMPARED = ("f1", "auroc")
-"""Figures whose change against clean frames is reported."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A model's figures on frames changed in one way.
+    """A model's metrics on frames with one corruption.
 
     Attributes:
-        name: of the perturbation; the first condition is `clean`.
-        figures: as `frame_figures` gives them, with `called_positive`, the share of frames called positive.
-        changes: by name of the figure, what is added to that on clean frames: a loss is negative.
+        name: of the corruption; the first condition is `clean`.
+        metrics: those of an evaluation, with `called_positive`, the share of frames predicted positive.
+        changes: F1 and AUROC minus those on clean frames: a loss is negative.
     """
 
     name: str
-    figures: dict[str, float]
+    metrics: dict[str, float]
     changes: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """A model under several conditions on one set.
+    """A model under several conditions on one data set.
 
     Attributes:
         conditions: clean frames first.
-        frames: how many were judged.
+        frames: number of scored frames.
         failed: reasons why files could not be read.
-        threshold: at which F1 is taken, the model's own.
+        threshold: of F1.
     """
 
     conditions: tuple[Condition, ...]
@@ -65,98 +63,68 @@ class Robustness:
     threshold: float
 
     def table(self) -> str:
-        """A line per condition: F1 and AUROC with their changes (a loss is negative), and the share called positive."""
+        """A line per condition: F1 and AUROC with their changes, and the share of frames predicted positive."""
         rows = [
-            (each.name, each.figures["f1"], each.changes["f1"], each.figures["auroc"], each.changes["auroc"],
-             each.figures["called_positive"])
+            (each.name, each.metrics["f1"], each.changes["f1"], each.metrics["auroc"], each.changes["auroc"],
+             each.metrics["called_positive"])
             for each in self.conditions
         ]  # fmt: skip
-        headers = ("frames", "F1", "change", "AUROC", "change", "called positive")
+        headers = ("frames", "F1", "change", "AUROC", "change", "predicted positive")
         formats = ("", ".3f", "+.3f", ".3f", "+.3f", ".3f")
         return tabulate(rows, headers=headers, floatfmt=formats, disable_numparse=[0])
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures as JSON types."""
+        """All metrics as JSON types."""
+        conditions = [{"name": each.name, **each.metrics, "changes": each.changes} for each in self.conditions]
         return {
             "frames": self.frames,
             "unreadable": len(self.failed),
             "threshold": self.threshold,
-            "conditions": [
-                {"name": each.name, **each.figures, "changes": dict(each.changes)} for each in self.conditions
-            ],
+            "conditions": conditions,
         }
 
 
-def measure_robustness(bundle: TorchModel, index: FrameIndex, perturbations: Sequence[Perturbation]) -> Robustness:
-    """Judge a model on clean frames and under each perturbation, at its own threshold.
+def measure_robustness(
+    model: Model, index: FrameIndex, corruptions: Sequence[Corruption], threshold: float | None = None
+) -> Robustness:
+    """Evaluate a model on clean frames and under each corruption.
 
     Args:
-        bundle: the trained model.
+        model: a trained model, run by any engine.
         index: the labelled frames.
-        perturbations: besides none.
+        corruptions: besides none.
+        threshold: replaces the model's own.
 
     Raises:
         DataError: if no frame can be read.
     """
-    scored = score_changes(bundle, index, perturbations)
-    names = [CLEAN, *(change.name for change in perturbations)]
-    conditions = _conditions(names, scored.probabilities, scored.targets.tolist(), bundle.threshold)
-    return Robustness(conditions, len(scored.targets), scored.failed, bundle.threshold)
-
-
-@dataclass(frozen=True)
-class ChangedScores:
-    """What a model says of frames as they are and changed in P ways.
-
-    Attributes:
-        probabilities: (N, 1 + P) float64; the first column is of the frames as they are.
-        targets: (N,) int64.
-        videos: (N,) of each frame.
-        failed: reasons why files could not be read.
-    """
-
-    probabilities: npt.NDArray[np.float64]
-    targets: npt.NDArray[np.int64]
-    videos: tuple[str, ...]
-    failed: tuple[str, ...]
-
-
-def score_changes(model: Model, index: FrameIndex, perturbations: Sequence[Perturbation]) -> ChangedScores:
-    """Score clean frames and each change of them; every file is decoded once.
-
-    Args:
-        model: a trained one, whatever runs it.
-        index: the labelled frames.
-        perturbations: besides none.
-
-    Raises:
-        DataError: if no frame can be read.
-    """
-    changes = [Perturbation(CLEAN, identity), *perturbations]
-    records = index.records
+    threshold = model.threshold if threshold is None else threshold
+    changes = [Corruption(CLEAN, np.copy), *corruptions]
     scores: list[npt.NDArray[np.float64]] = []
     targets: list[int] = []
-    videos: list[str] = []
     failed: list[str] = []
-    variants = _variants(model.preprocess, [record.path for record in records], changes)
-    for record, frames in zip(
-        records,
-        progress_bar(variants, total=len(records), desc="scoring", unit="frame", delay=2, mininterval=1),
-        strict=True,
-    ):
+    variants = _variants(model.preprocess, [record.path for record in index.records], changes)
+    total = len(index.records)
+    shown = progress_bar(variants, total=total, desc="scoring", unit="frame", delay=2, mininterval=1)
+    for record, frames in zip(index.records, shown, strict=True):
         if isinstance(frames, FrameError):
             failed.append(str(frames))
         else:
             scores.append(model.probabilities(frames))
             targets.append(model.classes.target(record.label))
-            videos.append(record.video)
     if not scores:
-        raise DataError(f"none of the {len(records)} frames under {index.root} can be read; first: {failed[0]}")
-    return ChangedScores(np.stack(scores), np.array(targets, np.int64), tuple(videos), tuple(failed))
+        raise DataError(f"none of the {total} frames under {index.root} can be read; first: {failed[0]}")
+    conditions: list[Condition] = []
+    for change, column in zip(changes, np.stack(scores).T, strict=True):
+        metrics = metrics_with_oracle(column, targets, threshold)
+        metrics["called_positive"] = float((column >= threshold).mean())
+        clean = conditions[0].metrics if conditions else metrics
+        conditions.append(Condition(change.name, metrics, {name: metrics[name] - clean[name] for name in COMPARED}))
+    return Robustness(tuple(conditions), len(targets), tuple(failed), threshold)
 
 
-def changed_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Perturbation]) -> npt.NDArray[np.float32]:
-    """A file decoded once, changed in P ways and preprocessed: (P, channels, height, width) float32.
+def corrupted_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Corruption]) -> npt.NDArray[np.float32]:
+    """A file decoded once, corrupted in P ways and preprocessed: (P, channels, height, width) float32.
 
     Raises:
         FrameError: if the file cannot be read.
@@ -170,36 +138,17 @@ def changed_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Perturbat
 
 
 def _variants(
-    spec: PreprocessSpec, paths: Sequence[Path], changes: Sequence[Perturbation]
+    spec: PreprocessSpec, paths: Sequence[Path], changes: Sequence[Corruption]
 ) -> Iterator[npt.NDArray[np.float32] | FrameError]:
     """Of each file in turn, made in threads, no more of them ahead than there are threads."""
 
     def load(path: Path) -> npt.NDArray[np.float32] | FrameError:
         try:
-            return changed_frames(spec, path, changes)
+            return corrupted_frames(spec, path, changes)
         except FrameError as error:
             return error
 
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
-        for some in _batches(paths, workers):
-            yield from list(pool.map(load, some))
-
-
-def _batches(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]
-
-
-def _conditions(
-    names: Sequence[str], scores: npt.NDArray[np.float64], targets: Sequence[int], threshold: float
-) -> tuple[Condition, ...]:
-    """Figures of each column of scores (N, P)."""
-    found = [
-        {**frame_figures(column, targets, threshold), "called_positive": float((column >= threshold).mean())}
-        for column in scores.T
-    ]
-    return tuple(
-        Condition(name, figures, {each: figures[each] - found[0][each] for each in COMPARED})
-        for name, figures in zip(names, found, strict=True)
-    )
+        for start in range(0, len(paths), workers):
+            yield from list(pool.map(load, paths[start : start + workers]))

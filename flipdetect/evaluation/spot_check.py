@@ -1,133 +1,127 @@
-"""A look at random labelled frames: truth against what a model says, as a table and as a picture."""
+"""A look at random labelled frames, and at the worst errors: as tables and as pictures."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from flipdetect.data.index import FrameIndex
 from flipdetect.errors import ConfigError
-from flipdetect.inference.folder import Predictor
-from flipdetect.inference.model import Model
-from flipdetect.outputs.plots import Spot, plot_spots
-from flipdetect.records import ClassNames, FrameRecord, FrameScore
+from flipdetect.evaluation.evaluate import Evaluation, ScoredRecord
+from flipdetect.outputs.plots import Spot, plot_mistakes, plot_spots
+from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.image import decode_frame
 
-# Pixels that a frame on the picture must keep, height and width.
-_SHOWN = (480, 270)
-
-
-@dataclass(frozen=True)
-class SpotCheck:
-    """Some frames of a labelled set and what a model says of them.
-
-    Attributes:
-        records: the frames, the positive class first.
-        scores: one each.
-        classes: names of the two classes.
-        threshold: at which the scores' labels were decided.
-    """
-
-    records: tuple[FrameRecord, ...]
-    scores: tuple[FrameScore, ...]
-    classes: ClassNames
-    threshold: float
-
-    def table(self) -> str:
-        """A line per frame, and one that sums up."""
-        rows = [
-            (score.path, record.label, score.label or "unreadable", score.probability, _verdict(record, score))
-            for record, score in zip(self.records, self.scores, strict=True)
-        ]
-        headers = ("frame", "truth", "predicted", f"p({self.classes.positive})", "")
-        table = tabulate(rows, headers=headers, floatfmt=".3f", disable_numparse=[0, 1, 2, 4], missingval="-")
-        return f"{table}\n\n{self.summary()}"
-
-    def summary(self) -> str:
-        """How many were told right, of each class."""
-        parts = []
-        for name in reversed(self.classes.names):
-            pairs = [pair for pair in zip(self.records, self.scores, strict=True) if pair[0].label == name]
-            if pairs:
-                right = sum(record.label == score.label for record, score in pairs)
-                parts.append(f"{right} of {len(pairs)} {name}")
-        return f"{' and '.join(parts)} told right at threshold {self.threshold:.3f}"
-
-    def plot(self, title: str) -> Figure:
-        """The frames with their truth and prediction; those that could not be read are left out."""
-        spots = [
-            Spot(
-                picture=decode_frame(record.path, min_size=_SHOWN),
-                name=score.path,
-                truth=record.label,
-                predicted=score.label or "",
-                probability=score.probability,
-            )
-            for record, score in zip(self.records, self.scores, strict=True)
-            if score.probability is not None
-        ]
-        return plot_spots(spots, f"{title}: {self.summary()}")
+SHOWN = (480, 270)
+"""Pixels that a frame in a picture keeps at least, height and width."""
+DEFAULT_COUNT = 24
 
 
 def choose_frames(
     records: Sequence[FrameRecord], count: int, classes: ClassNames, *, seed: int = 0, natural: bool = False
 ) -> tuple[FrameRecord, ...]:
-    """Frames drawn at random without repetition, the positive class first.
+    """Frames drawn at random without replacement, the positive class first.
 
     Args:
-        records: to draw from; their order plays no part.
-        count: how many; all, if there are fewer.
+        records: in any order.
+        count: of frames; all, if there are fewer.
         classes: names of the two classes.
-        seed: another seed, other frames.
-        natural: draw all frames alike. Else half of them are of each class, as far as there are enough.
+        seed: of the draw.
+        natural: draw from all frames. Else half of them are of each class, as far as there are enough.
 
     Raises:
         ConfigError: if `count` is below 1.
     """
     if count < 1:
         raise ConfigError(f"a spot check needs at least 1 frame, got {count}")
-    rng = np.random.default_rng(seed)
-    sorted_records = sorted(records, key=lambda record: str(record.path))
-    drawn = [sorted_records[position] for position in rng.permutation(len(sorted_records))]
-    chosen = drawn[:count] if natural else _balanced(drawn, count, classes)
-    return tuple(sorted(chosen, key=lambda record: record.label != classes.positive))
+    in_order = sorted(records, key=lambda record: str(record.path))
+    drawn = [in_order[position] for position in np.random.default_rng(seed).permutation(len(in_order))]
+    if not natural:
+        available = Counter(record.label for record in drawn)
+        of_positive = min(available[classes.positive], max((count + 1) // 2, count - available[classes.negative]))
+        by_class = {name: [record for record in drawn if record.label == name] for name in classes.names}
+        kept = {*by_class[classes.positive][:of_positive], *by_class[classes.negative][: count - of_positive]}
+        drawn = [record for record in drawn if record in kept]
+    return tuple(sorted(drawn[:count], key=lambda record: record.label != classes.positive))
 
 
-def spot_check(index: FrameIndex, model: Model, threshold: float, frames: Sequence[FrameRecord]) -> SpotCheck:
-    """Score frames of a labelled set.
+def spot_table(evaluation: Evaluation) -> str:
+    """A line per frame, and a summary: how many of each class were classified correctly."""
+    rows = [
+        (score.path, record.label, score.label or "unreadable", score.probability,
+         score.error if score.label is None else "correct" if score.label == record.label else "WRONG")
+        for record, score in evaluation.all_frames()
+    ]  # fmt: skip
+    headers = ("frame", "truth", "predicted", f"p({evaluation.classes.positive})", "")
+    table = tabulate(rows, headers=headers, floatfmt=".3f", disable_numparse=[0, 1, 2, 4], missingval="-")
+    return f"{table}\n\n{spot_summary(evaluation)}"
+
+
+def spot_summary(evaluation: Evaluation) -> str:
+    """Correctly classified frames of each class."""
+    parts = []
+    for name in reversed(evaluation.classes.names):
+        labels = [score.label for record, score in evaluation.all_frames() if record.label == name]
+        if labels:
+            parts.append(f"{labels.count(name)} of {len(labels)} {name}")
+    return f"{' and '.join(parts)} classified correctly at threshold {evaluation.threshold:.3f}"
+
+
+def plot_spot_check(evaluation: Evaluation, title: str) -> Figure:
+    """The frames that could be read, with their truth and prediction."""
+    spots = [
+        Spot(
+            decode_frame(pair.record.path, min_size=SHOWN), pair.score.path, pair.record.label,
+            pair.score.label or "", pair.score.probability,
+        )
+        for pair in evaluation.scored
+    ]  # fmt: skip
+    return plot_spots(spots, f"{title}: {spot_summary(evaluation)}")
+
+
+def worst_mistakes(
+    evaluation: Evaluation, count: int = DEFAULT_COUNT, per_video: int | None = None
+) -> tuple[ScoredRecord, ...]:
+    """Wrongly classified frames, the most confident errors first: half missed positives, half false positives.
 
     Args:
-        index: the set, for its root.
-        model: a trained model, whatever runs it.
-        threshold: from this probability on, a frame belongs to the positive class.
-        frames: some of the set's records.
+        evaluation: the scored frames.
+        count: frames to return at most; where one kind has too few, the other fills up.
+        per_video: frames of one video, at most; more of them follow only if the others do not fill `count`.
     """
-    predictor = Predictor(model, threshold)
-    paths: list[Path] = [record.path for record in frames]
-    scores = [score for batch in predictor.predict(paths, index.root) for score in batch]
-    return SpotCheck(tuple(frames), tuple(scores), model.classes, threshold)
+    positive = evaluation.classes.positive
+
+    def confident_first(pairs: Iterable[ScoredRecord]) -> list[ScoredRecord]:
+        return sorted(pairs, key=lambda pair: -abs(pair.probability - (pair.record.label == positive)))
+
+    kinds: dict[bool, list[ScoredRecord]] = {}
+    for is_missed in (True, False):
+        of_video: Counter[str] = Counter()
+        first: list[ScoredRecord] = []
+        more: list[ScoredRecord] = []
+        for pair in confident_first(evaluation.scored):
+            if pair.score.label != pair.record.label and (pair.record.label == positive) == is_missed:
+                of_video[pair.record.video] += 1
+                (first if per_video is None or of_video[pair.record.video] <= per_video else more).append(pair)
+        kinds[is_missed] = first + more
+    of_missed = min(len(kinds[True]), max((count + 1) // 2, count - len(kinds[False])))
+    return tuple(confident_first([*kinds[True][:of_missed], *kinds[False][: count - of_missed]]))
 
 
-def _balanced(drawn: Sequence[FrameRecord], count: int, classes: ClassNames) -> list[FrameRecord]:
-    """The first of each class in turn; where one has too few, the other fills up."""
-    available = Counter(record.label for record in drawn)
-    of_positive = min(available[classes.positive], max((count + 1) // 2, count - available[classes.negative]))
-    room = {classes.positive: of_positive, classes.negative: count - of_positive}
-    chosen = []
-    for record in drawn:
-        if room.get(record.label, 0) > 0:
-            room[record.label] -= 1
-            chosen.append(record)
-    return chosen
+def plot_worst_mistakes(evaluation: Evaluation, count: int = DEFAULT_COUNT) -> Figure:
+    """A contact sheet of the worst mistakes, each with its file, true label and probability.
 
-
-def _verdict(record: FrameRecord, score: FrameScore) -> str:
-    if score.label is None:
-        return score.error
-    return "right" if score.label == record.label else "WRONG"
+    Raises:
+        FrameError: if a file that was scored can no longer be read.
+    """
+    pairs = worst_mistakes(evaluation, count)
+    return plot_mistakes(
+        [decode_frame(pair.record.path, min_size=SHOWN) for pair in pairs],
+        [pair.score.path for pair in pairs],
+        [evaluation.classes.target(pair.record.label) for pair in pairs],
+        [pair.probability for pair in pairs],
+        evaluation.classes,
+    )

@@ -93,7 +93,7 @@ def reliability(
     return Reliability(edges[:-1][used], edges[1:][used], sums[0], sums[1], count[used])
 
 
-def calibration_figures(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> dict[str, float]:
+def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> dict[str, float]:
     """How far probabilities are from frequencies, in four numbers; of each, less is better.
 
     Args:

@@ -41,7 +41,7 @@ class TimedEvent(Protocol):
 
 
 @dataclass(frozen=True)
-class EventFigures:
+class EventMetrics:
     """How well the found events of one or more recordings agree with the true ones.
 
     Attributes:
@@ -217,13 +217,13 @@ def _joined(before: tuple[int, float], cost: float) -> tuple[int, float]:
     return before[0] + 1, before[1] - cost
 
 
-def event_figures(
+def event_metrics(
     found: Sequence[TimedEvent],
     true: Sequence[TimedEvent],
     tolerance_s: float = TOLERANCE_S,
     criterion: str = "interval",
     reported_s: Sequence[float] | None = None,
-) -> EventFigures:
+) -> EventMetrics:
     """The figures of one recording.
 
     Args:
@@ -239,7 +239,7 @@ def event_figures(
     if reported_s is not None and len(reported_s) != len(found):
         raise ValueError(f"{len(found)} found events have {len(reported_s)} times of report; give one for each")
     pairs = match_events(found, true, tolerance_s, criterion)
-    return EventFigures(
+    return EventMetrics(
         matched=len(pairs),
         found=len(found),
         true=len(true),
@@ -250,10 +250,10 @@ def event_figures(
     )
 
 
-def pooled(figures: Iterable[EventFigures]) -> EventFigures:
+def pooled(figures: Iterable[EventMetrics]) -> EventMetrics:
     """The figures of several recordings together: every event counts once, whichever recording it is from."""
     listed = list(figures)
-    return EventFigures(
+    return EventMetrics(
         matched=sum(each.matched for each in listed),
         found=sum(each.found for each in listed),
         true=sum(each.true for each in listed),

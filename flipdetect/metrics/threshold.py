@@ -178,6 +178,19 @@ def threshold_curve(probabilities: ArrayLike, targets: ArrayLike, points: int = 
     )
 
 
+def confusion_matrix(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> NDArray[np.int64]:
+    """(2, 2) int64 counts: rows are the true class, columns the predicted one, negative first.
+
+    Args:
+        probabilities: (N,) of the positive class; positive is predicted from `threshold` up.
+        targets: (N,) 0 or 1.
+        threshold: of the decision.
+    """
+    predicted = np.asarray(probabilities, dtype=np.float64) >= threshold
+    truths = np.asarray(targets).astype(np.int64)
+    return np.bincount(2 * truths + predicted, minlength=4).reshape(2, 2)
+
+
 @dataclass(frozen=True)
 class _Cuts:
     """Every way to cut sorted probabilities in two.

@@ -40,7 +40,7 @@ from flipdetect.events.hysteresis import (
     run_detector,
 )
 from flipdetect.inference.settings import EventSettings, read_event_settings
-from flipdetect.metrics.event import event_figures, pooled
+from flipdetect.metrics.event import event_metrics, pooled
 from flipdetect.outputs.predictions import read_predictions
 from flipdetect.sources.video import open_video
 
@@ -80,14 +80,14 @@ def read_recording(predictions, events, fps=None):
 def metrics(found, truths):
     """The values of `HEADERS`, all recordings together."""
     pairs = list(zip(found, truths, strict=True))
-    values = pooled(event_figures(*pair) for pair in pairs).as_dict()
-    strict = pooled(event_figures(*pair, criterion="boundaries") for pair in pairs).f1
+    values = pooled(event_metrics(*pair) for pair in pairs).as_dict()
+    strict = pooled(event_metrics(*pair, criterion="boundaries") for pair in pairs).f1
     return [*(values[name] for name in ("true", "found", "count_error", "precision", "recall", "f1")), strict]
 
 
 def event_f1(recordings, parameters):
     """F1 of a detector's turns on all recordings."""
-    return pooled(event_figures(detect_events(each.frames, parameters), each.turns) for each in recordings).f1
+    return pooled(event_metrics(detect_events(each.frames, parameters), each.turns) for each in recordings).f1
 
 
 def fit(recordings):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flipdetect.data.index import FrameIndex
-from flipdetect.evaluation.evaluate import Evaluation, judge
+from flipdetect.evaluation.evaluate import Evaluation, evaluate_scores
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 
 ROOT = Path("set")
@@ -22,4 +22,4 @@ def evaluation(records: Sequence[FrameRecord], probabilities: Sequence[float], t
         FrameScore(each.path.relative_to(ROOT).as_posix(), each.video, None, p, CLASSES.names[int(p >= threshold)])
         for each, p in zip(records, probabilities, strict=True)
     ]
-    return judge(FrameIndex(tuple(records), (), ROOT), scores, threshold, CLASSES)
+    return evaluate_scores(FrameIndex(tuple(records), (), ROOT), scores, threshold, CLASSES)

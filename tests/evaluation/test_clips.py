@@ -1,15 +1,14 @@
 """Decisions about clips: scores, thresholds from validation alone, the saved threshold."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
 
 from flipdetect.data.index import FrameIndex
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.evaluation.clips import clip_row, clip_table, save_clip_threshold
-from flipdetect.evaluation.evaluate import Evaluation, judge
+from flipdetect.evaluation.clips import clip_table, evaluate_clips, save_clip_threshold
+from flipdetect.evaluation.evaluate import Evaluation, evaluate_scores
 from flipdetect.inference.settings import read_event_settings
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 
@@ -28,43 +27,42 @@ def scored(*probabilities: float | None, threshold: float = 0.5) -> Evaluation:
         FrameScore(path.name, record.video, record.frame, p, None if p is None else CLASSES.names[p >= threshold])
         for path, record, p in zip(paths, records, probabilities, strict=True)
     ]
-    return judge(FrameIndex(records, (), Path("/set")), scores, threshold, CLASSES)
+    return evaluate_scores(FrameIndex(records, (), Path("/set")), scores, threshold, CLASSES)
 
 
 SURE = (0.1, 0.9, 0.6, 0.8, 0.2, 0.3)
 
 
 def test_the_threshold_for_clips_is_chosen_on_validation() -> None:
-    row = clip_row("net", "set", scored(*SURE), scored(0.3, 0.5, 0.5, 0.5, 0.2, 0.4))
+    row = evaluate_clips(scored(*SURE), scored(0.3, 0.5, 0.5, 0.5, 0.2, 0.4))
     assert (row.threshold, row.origin) == (pytest.approx((0.4 + 0.5) / 2), "validation")
-    assert row.clips.matrix().tolist() == [[1, 0], [0, 2]]
-    assert row.frames.matrix().tolist() == [[3, 0], [0, 3]]
-    assert json.loads(json.dumps(row.as_dict()))["clips"]["true_positives"] == 2
-    assert "F1 of frames" in clip_table([row])
+    assert row.matrix.tolist() == [[1, 0], [0, 2]]
+    assert json.loads(json.dumps(row.as_dict()))["confusion"] == [[1, 0], [0, 2]]
+    assert "F1 of frames" in clip_table([("net", "set", row)])
 
 
 def test_without_validation_the_threshold_for_frames_is_used() -> None:
-    row = clip_row("net", "set", scored(*SURE, threshold=0.25))
-    assert (row.threshold, row.origin, row.clips.false_positives) == (0.25, "frames", 1)
+    row = evaluate_clips(scored(*SURE, threshold=0.25))
+    assert (row.threshold, row.origin, row.matrix[0, 1]) == (0.25, "frames", 1)
 
 
 def test_clips_without_a_readable_frame_are_left_out() -> None:
-    row = clip_row("net", "set", scored(None, None, *SURE[2:]))
-    assert (row.clips.unscored, row.frames.unscored) == (1, 2)
-    assert not math.isnan(row.metrics["f1"])
+    row = evaluate_clips(scored(None, None, *SURE[2:]))
+    assert row.matrix.sum() == 2
+    assert row.metrics["f1"] == 1.0
 
 
 def test_a_validation_split_without_a_flip_is_refused() -> None:
     with pytest.raises(DataError, match="validation split"):
-        clip_row("net", "set", scored(*SURE), scored(None, None, None, None, 0.1, 0.2))
+        evaluate_clips(scored(*SURE), scored(None, None, None, None, 0.1, 0.2))
 
 
 def test_a_saved_threshold_leaves_other_settings(tmp_path: Path) -> None:
     path = tmp_path / "best.events.yaml"
     path.write_text("detector: hysteresis\nthreshold: 0.4\n", "utf-8")
-    row = clip_row("net", "set", scored(*SURE), scored(*SURE))
+    row = evaluate_clips(scored(*SURE), scored(*SURE))
     save_clip_threshold(row, path)
     saved = read_event_settings(path)
     assert (saved.detector, saved.threshold, saved.clip_threshold) == ("hysteresis", 0.4, pytest.approx(row.threshold))
-    with pytest.raises(ConfigError, match="--validation-path"):
-        save_clip_threshold(clip_row("net", "set", scored(*SURE)), path)
+    with pytest.raises(ConfigError, match="--validation"):
+        save_clip_threshold(evaluate_clips(scored(*SURE)), path)

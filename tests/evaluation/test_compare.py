@@ -8,8 +8,8 @@ import pytest
 
 from flipdetect.data.index import FrameIndex
 from flipdetect.errors import DataError
-from flipdetect.evaluation.compare import COLUMNS, Compared, clock, compare
-from flipdetect.evaluation.evaluate import Evaluation, judge
+from flipdetect.evaluation.compare import Candidate, compare, duration
+from flipdetect.evaluation.evaluate import Evaluation, evaluate_scores
 from flipdetect.evaluation.footprint import Footprint
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 
@@ -28,18 +28,18 @@ def evaluation(noise: float, videos: int = 60, seed: int = 0, threshold: float =
             p = float(1 / (1 + np.exp(-logit)))
             records.append(FrameRecord(path, label, str(video), frame))
             scores.append(FrameScore(path.name, str(video), frame, p, ("notflip", "flip")[p >= threshold]))
-    return judge(FrameIndex(tuple(records), (), ROOT), scores, threshold, ClassNames())
+    return evaluate_scores(FrameIndex(tuple(records), (), ROOT), scores, threshold, ClassNames())
 
 
-def model(name: str, noise: float, megabytes: float, **more: object) -> Compared:
+def model(name: str, noise: float, megabytes: float, **more: object) -> Candidate:
     footprint = Footprint(1000, int(megabytes * 1e6), 2_000_000, 3.25, 4.5, "ONNX Runtime, cpu")
-    return Compared(name, evaluation(noise, **more), footprint, 213.0)
+    return Candidate(name, evaluation(noise, **more), footprint, 213.0)
 
 
 def test_the_smallest_that_is_surely_as_good_is_recommended() -> None:
     found = compare([model("large", 0.1, 45), model("small", 0.11, 9), model("poor", 3.0, 1)], resamples=200)
     assert found.best in ("large", "small")
-    assert found.recommendation.model == "small"
+    assert found.recommended == "small"
     assert found.differences["poor"]["f1"].high < 0
     assert found.best not in found.differences
 
@@ -47,17 +47,17 @@ def test_the_smallest_that_is_surely_as_good_is_recommended() -> None:
 def test_where_the_data_cannot_tell_the_best_is_recommended() -> None:
     found = compare([model("large", 0.4, 45, videos=8), model("small", 1.6, 9, videos=8)], resamples=200)
     assert found.best == "large"
-    assert found.recommendation.model == "large"
-    assert "8 videos cannot tell" in found.recommendation.why
+    assert found.recommended == "large"
+    assert "8 videos cannot tell" in found.why
 
 
 def test_a_size_limit_rules_models_out() -> None:
     models = [model("large", 0.1, 45), model("middle", 1.0, 9), model("small", 3.0, 1)]
     found = compare(models, max_megabytes=10, resamples=200)
-    assert (found.best, found.recommendation.model) == ("large", "middle")
-    assert "10 MB or less" in found.recommendation.why
-    none = compare(models, max_megabytes=0.5, resamples=200).recommendation
-    assert none.model is None
+    assert (found.best, found.recommended) == ("large", "middle")
+    assert "10 MB or less" in found.why
+    none = compare(models, max_megabytes=0.5, resamples=200)
+    assert none.recommended is None
     assert "the smallest is small" in none.why
 
 
@@ -65,24 +65,24 @@ def test_tables_hold_figures_intervals_and_costs() -> None:
     found = compare([model("one", 0.5, 45), model("other", 1.5, 9)], resamples=200)
     text = found.table("github")
     assert "3 min 33 s" in text
-    assert found.intervals["one"]["f1"].text() in text
+    assert found.ci["one"]["f1"].text() in text
     assert "| best" in text
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in found.rows()]
+    rows = found.rows()
     assert [row["model"] for row in rows] == ["one", "other"]
     assert rows[0]["f1_less_best"] == ""
     assert float(rows[1]["f1_less_best"]) == pytest.approx(
-        found.intervals["other"]["f1"].value - found.intervals["one"]["f1"].value, abs=1e-4
+        found.ci["other"]["f1"].value - found.ci["one"]["f1"].value, abs=1e-4
     )
     assert rows[1]["file_bytes"] == 9_000_000
     listed = found.as_dict()
-    assert listed["models"][0]["intervals"]["auroc"]["videos"] == 60
-    assert listed["recommended"] == found.recommendation.model
+    assert listed["models"][0]["ci"]["auroc"]["videos"] == 60
+    assert listed["recommended"] == found.recommended
 
 
 def test_other_frames_cannot_be_compared() -> None:
     one, other = model("one", 0.5, 45), model("other", 0.5, 9)
-    fewer = replace(other, evaluation=replace(other.evaluation, judged=other.evaluation.judged[1:]))
-    with pytest.raises(DataError, match="did not judge the same frames"):
+    fewer = replace(other, evaluation=replace(other.evaluation, scored=other.evaluation.scored[1:]))
+    with pytest.raises(DataError, match="did not score the same frames"):
         compare([one, fewer], resamples=50)
 
 
@@ -90,4 +90,4 @@ def test_other_frames_cannot_be_compared() -> None:
     ("seconds", "text"), [(None, "-"), (8.4, "8 s"), (213, "3 min 33 s"), (7260, "2 h 1 min"), (float("nan"), "-")]
 )
 def test_times_read_well(seconds: float | None, text: str) -> None:
-    assert clock(seconds) == text
+    assert duration(seconds) == text

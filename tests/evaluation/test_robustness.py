@@ -10,10 +10,9 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError
-from flipdetect.evaluation.corruptions import Perturbation, identity, mirror
-from flipdetect.evaluation.evaluate import evaluate_folder
-from flipdetect.evaluation.robustness import changed_frames, measure_robustness
-from flipdetect.evaluation.selection import select_frames
+from flipdetect.evaluation.corruptions import Corruption, mirror
+from flipdetect.evaluation.evaluate import evaluate_folder, select_frames
+from flipdetect.evaluation.robustness import corrupted_frames, measure_robustness
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.records import ClassNames
 from tests.frame_sets import make_eye_set, make_monreader_set
@@ -40,11 +39,11 @@ def test_clean_frames_are_those_of_evaluation_and_identity_loses_nothing(trained
     (root / "flip" / "0001_000000010.jpg").write_bytes(b"")
     bundle = load_torch_model(trained, "cpu")
     index = select_frames(root, bundle.classes)
-    result = measure_robustness(bundle, index, [Perturbation("same", identity), Perturbation("mirrored", mirror)])
+    result = measure_robustness(bundle, index, [Corruption("same", np.copy), Corruption("mirrored", mirror)])
     metrics = evaluate_folder(bundle, root).metrics
     clean, same, mirrored = result.conditions
     assert (clean.name, same.name, mirrored.name) == ("clean", "same", "mirrored")
-    assert {name: clean.figures[name] for name in metrics} == pytest.approx(metrics)
+    assert {name: clean.metrics[name] for name in metrics} == pytest.approx(metrics)
     assert clean.changes == {"f1": 0.0, "auroc": 0.0}
     assert same.changes == pytest.approx({"f1": 0.0, "auroc": 0.0}, abs=1e-6)
     assert (result.frames, len(result.failed)) == (15, 1)
@@ -55,13 +54,13 @@ def test_clean_frames_are_those_of_evaluation_and_identity_loses_nothing(trained
 def test_a_change_shows_in_the_figures(tmp_path: Path) -> None:
     root = make_monreader_set(tmp_path, videos=3, frames=1)
     model: Any = Brightness(PreprocessSpec(height=64, width=36))
-    dark = Perturbation("black", lambda frame: np.zeros_like(frame))
+    dark = Corruption("black", lambda frame: np.zeros_like(frame))
     result = measure_robustness(model, select_frames(root, ClassNames()), [dark])
     clean, black = result.conditions
-    assert black.figures["called_positive"] == 0.0
-    assert black.figures["f1"] == 0.0
-    assert black.figures["auroc"] == 0.5
-    assert black.changes["f1"] == -clean.figures["f1"]
+    assert black.metrics["called_positive"] == 0.0
+    assert black.metrics["f1"] == 0.0
+    assert black.metrics["auroc"] == 0.5
+    assert black.changes["f1"] == -clean.metrics["f1"]
 
 
 def test_grey_models_get_the_grey_frame_unchanged(tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ def test_grey_models_get_the_grey_frame_unchanged(tmp_path: Path) -> None:
         seen.append(frame.shape)
         return frame.copy()
 
-    frames = changed_frames(GREY, path, [Perturbation("look", look)])
+    frames = corrupted_frames(GREY, path, [Corruption("look", look)])
     assert seen[0][2] == 3
     assert (frames[0] == GREY.load(path)).all()
 

@@ -1,20 +1,31 @@
-"""A spot check draws fairly, and says what is right and wrong."""
+"""A spot check draws fairly; the worst mistakes are both kinds, the most confident first."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from flipdetect.data.index import index_frames
 from flipdetect.errors import ConfigError
-from flipdetect.evaluation.spot_check import SpotCheck, choose_frames
-from flipdetect.records import ClassNames, FrameRecord, FrameScore
+from flipdetect.evaluation.evaluate import evaluate_scores
+from flipdetect.evaluation.spot_check import choose_frames, plot_worst_mistakes, spot_table, worst_mistakes
+from flipdetect.outputs.plots import figure_to_array
+from flipdetect.records import FrameRecord, FrameScore
 from tests.data.test_splits import clip
+from tests.evaluation.made_up import CLASSES, evaluation, record
+from tests.frame_sets import make_monreader_set
 
-CLASSES = ClassNames()
 RECORDS = [*clip("flip", "1", 4), *clip("notflip", "1", 20), *clip("notflip", "2", 20)]
+FLIPS = [record(f"flip/{i}.jpg", "flip") for i in range(4)]
+REST = [record(f"notflip/{i}.jpg", "notflip") for i in range(4)]
 
 
 def labels(chosen: tuple[FrameRecord, ...]) -> list[str]:
     return [record.label for record in chosen]
+
+
+def names(found: object) -> list[str]:
+    return [pair.score.path for pair in found]  # type: ignore[attr-defined]
 
 
 def test_half_of_either_class_as_far_as_there_are_enough() -> None:
@@ -23,35 +34,61 @@ def test_half_of_either_class_as_far_as_there_are_enough() -> None:
     assert len(choose_frames(RECORDS, 100, CLASSES)) == 44
     assert labels(choose_frames(RECORDS[:4], 3, CLASSES)) == ["flip"] * 3
     assert labels(choose_frames(RECORDS, 1, CLASSES)) == ["flip"]
-
-
-def test_natural_draws_all_frames_alike() -> None:
     counts = [labels(choose_frames(RECORDS, 11, CLASSES, natural=True, seed=seed)).count("flip") for seed in range(40)]
     assert 0.5 < sum(counts) / 40 < 1.5
 
 
-def test_a_seed_draws_the_same_frames_whatever_their_order() -> None:
+def test_a_seed_draws_the_same_frames_in_any_order() -> None:
     first = choose_frames(RECORDS, 10, CLASSES, seed=1)
     assert choose_frames(RECORDS[::-1], 10, CLASSES, seed=1) == first
     assert choose_frames(RECORDS, 10, CLASSES, seed=2) != first
-    assert len({record.path for record in first}) == 10
-
-
-def test_no_frames_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1 frame, got 0"):
         choose_frames(RECORDS, 0, CLASSES)
 
 
 def test_table_and_summary() -> None:
-    records = tuple(FrameRecord(Path(f"{name}.jpg"), name[:-1], name) for name in ("flip1", "flip2", "notflip1"))
-    scores = (
-        FrameScore("flip1.jpg", "1", None, 0.9, "flip"),
-        FrameScore("flip2.jpg", "1", None, 0.2, "notflip"),
-        FrameScore("notflip1.jpg", "1", error="the file is empty"),
-    )
-    check = SpotCheck(records, scores, CLASSES, 0.5)
-    lines = check.table().splitlines()
-    assert lines[2].split() == ["flip1.jpg", "flip", "flip", "0.900", "right"]
-    assert lines[3].split() == ["flip2.jpg", "flip", "notflip", "0.200", "WRONG"]
+    index = evaluation([*FLIPS[:2], *REST[:1]], [0.9, 0.2, 0.1]).index
+    scores = [
+        FrameScore("flip/0.jpg", "1", None, 0.9, "flip"), FrameScore("flip/1.jpg", "1", None, 0.2, "notflip"),
+        FrameScore("notflip/0.jpg", "1", error="the file is empty"),
+    ]  # fmt: skip
+    lines = spot_table(evaluate_scores(index, scores, 0.5, CLASSES)).splitlines()
+    assert lines[2].split() == ["flip/0.jpg", "flip", "flip", "0.900", "correct"]
+    assert lines[3].split() == ["flip/1.jpg", "flip", "notflip", "0.200", "WRONG"]
     assert lines[4].split()[-4:] == ["the", "file", "is", "empty"]
-    assert check.summary() == "1 of 2 flip and 0 of 1 notflip told right at threshold 0.500"
+    assert lines[-1] == "1 of 2 flip and 0 of 1 notflip classified correctly at threshold 0.500"
+
+
+def test_both_kinds_of_mistake_come_the_most_confident_first() -> None:
+    found = evaluation([*FLIPS, *REST], [0.9, 0.4, 0.1, 0.3, 0.2, 0.95, 0.6, 0.99])
+    ordered = ["notflip/3.jpg", "notflip/1.jpg", "flip/2.jpg", "flip/3.jpg", "flip/1.jpg", "notflip/2.jpg"]
+    assert names(worst_mistakes(found)) == ordered
+    assert names(worst_mistakes(found, 2)) == ["notflip/3.jpg", "flip/2.jpg"]
+    assert names(worst_mistakes(found, 5)) == ordered[:5]
+    few = evaluation([*FLIPS, *REST], [0.9, 0.9, 0.9, 0.1, 0.6, 0.7, 0.8, 0.9])
+    assert names(worst_mistakes(few, 4)) == ["flip/3.jpg", "notflip/3.jpg", "notflip/2.jpg", "notflip/1.jpg"]
+    assert names(worst_mistakes(evaluation(FLIPS, [0.4, 0.2, 0.3, 0.31], threshold=0.3))) == ["flip/1.jpg"]
+
+
+def test_mistakes_of_one_video_are_limited() -> None:
+    records = [FrameRecord(Path(f"set/{i}.jpg"), "flip", "a" if i < 3 else "b") for i in range(4)]
+    found = evaluation(records, [0.1, 0.2, 0.3, 0.4])
+    assert names(worst_mistakes(found, 2, per_video=1)) == ["0.jpg", "3.jpg"]
+    assert len(worst_mistakes(found, 4, per_video=1)) == 4
+
+
+def test_the_sheet_names_planted_failures(tmp_path: Path) -> None:
+    index = index_frames(make_monreader_set(tmp_path, videos=3, frames=1), classes=CLASSES)
+    planted = {"flip/0002_000000010.jpg": 0.02, "notflip/0003_000000010.jpg": 0.97}
+    scores = []
+    for each in index.records:
+        path = each.path.relative_to(index.root).as_posix()
+        p = planted.get(path, 0.9 if each.label == "flip" else 0.1)
+        scores.append(FrameScore(path, each.video, None, p, CLASSES.names[int(p >= 0.5)]))
+    figure = plot_worst_mistakes(evaluate_scores(index, scores, 0.5, CLASSES))
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert {"0002_000000010.jpg", "flip, p = 0.02", "0003_000000010.jpg", "notflip, p = 0.97"} <= set(written)
+    assert len(written) == 6
+    assert np.ptp(figure_to_array(figure)) > 200
+    faultless = plot_worst_mistakes(evaluation([FLIPS[0], REST[0]], [0.9, 0.1]))
+    assert [text.get_text() for text in faultless.texts] == ["no mistakes"]

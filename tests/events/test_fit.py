@@ -16,7 +16,7 @@ from flipdetect.events.hysteresis import (
     detect_events,
     run_detector,
 )
-from flipdetect.metrics.event import EventFigures, event_figures, pooled
+from flipdetect.metrics.event import EventMetrics, event_metrics, pooled
 from tests.inference.score_streams import HARD, TrueTurn, frames_of, simulate
 
 
@@ -34,9 +34,9 @@ def learnt() -> EventParameters:
 
 def figures(
     found: list[list[tuple[object, float]]], sets: list[ScoredRecording], criterion: str = "interval"
-) -> EventFigures:
+) -> EventMetrics:
     return pooled(
-        event_figures([event for event, _ in each], one.turns, criterion=criterion, reported_s=[at for _, at in each])  # type: ignore[misc]
+        event_metrics([event for event, _ in each], one.turns, criterion=criterion, reported_s=[at for _, at in each])  # type: ignore[misc]
         for each, one in zip(found, sets, strict=True)
     )
 
@@ -79,7 +79,7 @@ def test_a_level_that_moves_from_book_to_book_is_followed() -> None:
     learnt = fit_event_parameters(lessons)
     assert learnt.level_share > 0
     f1 = [
-        pooled(event_figures(detect_events(frames_of(each), kind), each.turns) for each in sets).f1
+        pooled(event_metrics(detect_events(frames_of(each), kind), each.turns) for each in sets).f1
         for kind in (learnt, replace(learnt, level_share=0.0))
     ]
     assert f1[0] > f1[1]

@@ -11,7 +11,7 @@ from scipy.special import expit
 from flipdetect.metrics.calibration import (
     TEMPERATURES,
     calibrated,
-    calibration_figures,
+    calibration_metrics,
     fit_temperature,
     logits_of,
     reliability,
@@ -53,7 +53,7 @@ def test_bins_of_equal_mass_hold_equally_many() -> None:
 
 def test_honest_probabilities_have_no_error_and_a_temperature_of_one() -> None:
     logits, targets = honest()
-    figures = calibration_figures(expit(logits), targets)
+    figures = calibration_metrics(expit(logits), targets)
     assert figures["ece"] < 0.015
     assert figures["ece_equal_mass"] < 0.015
     assert fit_temperature(logits, targets) == pytest.approx(1.0, abs=0.05)
@@ -65,7 +65,7 @@ def test_a_temperature_undoes_over_and_underconfidence(boast: float) -> None:
     temperature = fit_temperature(logits * boast, targets)
     assert temperature == pytest.approx(boast, rel=0.05)
     before, after = (
-        calibration_figures(each, targets)
+        calibration_metrics(each, targets)
         for each in (expit(logits * boast), calibrated(expit(logits * boast), temperature))
     )
     assert all(after[name] < before[name] for name in before)

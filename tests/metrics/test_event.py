@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from flipdetect.metrics.event import CRITERIA, event_figures, match_events, pooled
+from flipdetect.metrics.event import CRITERIA, event_metrics, match_events, pooled
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def test_no_assignment_has_more_pairs_or_a_lower_cost(
 
 
 def test_an_event_serves_one_turn_only() -> None:
-    joined = event_figures(turns((0, 5)), turns((0, 2), (3, 5)))
+    joined = event_metrics(turns((0, 5)), turns((0, 2), (3, 5)))
     assert (joined.matched, joined.precision, joined.recall) == (1, 1.0, 0.5)
-    split = event_figures(turns((0, 2), (3, 5)), turns((0, 5)))
+    split = event_metrics(turns((0, 2), (3, 5)), turns((0, 5)))
     assert (split.matched, split.precision, split.recall, split.f1) == (1, 0.5, 1.0, pytest.approx(2 / 3))
 
 
@@ -88,10 +88,10 @@ def test_what_the_criteria_compare() -> None:
 
 
 def test_hand_computed_figures_of_two_recordings() -> None:
-    first = event_figures(turns((1.1, 2.0), (5, 6)), turns((1.0, 2.2), (8, 9), (11, 12)), reported_s=[2.5, 6.2])
-    second = event_figures(turns((4, 5)), turns((4, 5)), reported_s=[5.1])
+    first = event_metrics(turns((1.1, 2.0), (5, 6)), turns((1.0, 2.2), (8, 9), (11, 12)), reported_s=[2.5, 6.2])
+    second = event_metrics(turns((4, 5)), turns((4, 5)), reported_s=[5.1])
     assert (first.count_error, first.f1) == (1, pytest.approx(0.4))
-    both = pooled([first, second, event_figures(turns((0, 1), (2, 3)), turns((0, 1)), reported_s=[1.2, 3.4])]).as_dict()
+    both = pooled([first, second, event_metrics(turns((0, 1), (2, 3)), turns((0, 1)), reported_s=[1.2, 3.4])]).as_dict()
     assert (both["matched"], both["found"], both["true"]) == (3, 5, 5)
     assert both["f1"] == pytest.approx(0.6)
     assert both["count_error"] == 2, "one too few and one too many do not make up for one another"
@@ -100,10 +100,10 @@ def test_hand_computed_figures_of_two_recordings() -> None:
 
 
 def test_nothing_to_find_and_nothing_found_is_right() -> None:
-    nothing = event_figures([], [])
+    nothing = event_metrics([], [])
     assert (nothing.precision, nothing.recall, nothing.f1) == (1.0, 1.0, 1.0)
     assert math.isnan(nothing.as_dict()["delay_s"])
-    assert event_figures([], turns((0, 1))).f1 == 0.0
+    assert event_metrics([], turns((0, 1))).f1 == 0.0
     assert pooled([]).f1 == 1.0
 
 
@@ -121,7 +121,7 @@ def test_nothing_to_find_and_nothing_found_is_right() -> None:
 )
 def test_what_cannot_be_matched_is_refused(found: list[Turn], options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        event_figures(found, [], **options)  # type: ignore[arg-type]
+        event_metrics(found, [], **options)  # type: ignore[arg-type]
 
 
 def test_thousands_of_events_take_no_time() -> None:

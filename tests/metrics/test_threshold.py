@@ -11,6 +11,7 @@ from flipdetect.metrics.threshold import (
     best_f1_threshold,
     cheapest_threshold,
     choose_threshold,
+    confusion_matrix,
     cost_at,
     threshold_curve,
 )
@@ -161,3 +162,10 @@ def test_the_curve_tells_what_each_threshold_reaches() -> None:
     assert best_f1_threshold(scores, targets).threshold == pytest.approx(0.25)
     assert curve.plateau[0] <= 0.25 <= curve.plateau[1]
     assert curve.plateau[1] < 0.6
+
+
+def test_confusion_counts_rows_by_truth_and_columns_by_prediction() -> None:
+    scores, targets = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1], [1, 0, 1, 1, 0, 0]
+    assert confusion_matrix(scores, targets, 0.6).tolist() == [[2, 1], [1, 2]]
+    assert confusion_matrix(scores, targets, 0.35).tolist() == [[2, 1], [0, 3]]
+    assert confusion_matrix([], [], 0.5).tolist() == [[0, 0], [0, 0]]

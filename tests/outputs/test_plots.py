@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from flipdetect.outputs.plots import (
-    confusion_matrix,
     figure_to_array,
     plot_batch,
     plot_confusion,
@@ -21,6 +20,12 @@ from flipdetect.outputs.plots import (
     plot_training_curves,
 )
 from flipdetect.outputs.plots.canvas import shorten
+from flipdetect.outputs.plots.curves import (
+    plot_reliability,
+    plot_roc_curve,
+    plot_score_histogram,
+    plot_threshold_curve,
+)
 from flipdetect.records import ClassNames
 
 SCORES = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1]
@@ -54,12 +59,6 @@ def test_a_figure_becomes_rgb_pixels() -> None:
     assert (image == (255, 0, 0)).all()
 
 
-def test_confusion_counts_rows_by_truth_and_columns_by_prediction() -> None:
-    assert confusion_matrix(SCORES, TARGETS, 0.6).tolist() == [[2, 1], [1, 2]]
-    assert confusion_matrix(SCORES, TARGETS, 0.35).tolist() == [[2, 1], [0, 3]]
-    assert confusion_matrix([], [], 0.5).tolist() == [[0, 0], [0, 0]]
-
-
 def test_the_confusion_plot_shows_counts_shares_and_names() -> None:
     shown = texts(plot_confusion([[1200, 300], [5, 15]], EYES))
     for text in ("1,200", "300", "5", "15", "80.0%", "25.0%", "closed", "open"):
@@ -79,17 +78,15 @@ def test_without_positive_frames_the_pr_plot_says_so(scores: list[float], target
     assert any("no positive frames" in text for text in texts(plot_pr_curve(scores, targets, 0.5)))
 
 
-def test_the_worst_mistake_comes_first() -> None:
-    figure = plot_mistakes(frames(3), ["a.jpg", "b.jpg", "c.jpg"], [1, 0, 1], [0.4, 0.95, 0.02], EYES)
-    titles = [axes.title.get_text() for axes in figure.axes]
-    assert titles == ["c.jpg\nopen, p = 0.02", "b.jpg\nclosed, p = 0.95", "a.jpg\nopen, p = 0.40"]
-    assert (figure.axes[0].images[0].get_array() == frames(3)[2]).all()
-
-
-def test_folder_and_file_have_a_line_each_so_that_both_stay_whole() -> None:
-    figure = plot_mistakes(frames(2), ["notflip/0501_000000019.jpg", "b.jpg"], [0, 0], [0.9, 0.8], EYES)
-    titles = [axes.title.get_text() for axes in figure.axes]
-    assert titles == ["notflip\n0501_000000019.jpg\nclosed, p = 0.90", "\nb.jpg\nclosed, p = 0.80"]
+def test_the_worst_mistake_comes_first_and_folder_and_file_have_a_line_each() -> None:
+    names = ["x/a.jpg", "b.jpg", "notflip/0501_000000019.jpg"]
+    figure = plot_mistakes(frames(3), names, [1, 0, 1], [0.4, 0.95, 0.02], EYES)
+    (page,) = figure.axes
+    shown = [text.get_text() for text in page.texts]
+    verdicts = [text for text in shown if ", p = " in text]
+    assert verdicts == ["open, p = 0.02", "closed, p = 0.95", "open, p = 0.40"]
+    assert {"notflip", "0501_000000019.jpg", "b.jpg"} <= set(shown)
+    assert (page.images[0].get_array() == frames(3)[2]).all()
 
 
 def test_no_mistakes_is_a_picture_too() -> None:
@@ -101,7 +98,7 @@ def test_odd_names_are_drawn_without_warning() -> None:
     names = ["本の動画_0001.jpg", "cost_$5_{and_$6.jpg", "caf\udce9.jpg", "new\nline.jpg", "x" * 300]
     figure = plot_mistakes(frames(5), names, [0] * 5, [0.9, 0.8, 0.7, 0.65, 0.6])
     assert nothing_is_cut_off(figure)
-    assert figure.axes[1].title.get_text().startswith("cost_$5_{and_$6.jpg\n")
+    assert "cost_$5_{and_$6.jpg" in texts(figure)
 
 
 def test_names_are_shortened_in_the_middle_and_keep_their_number() -> None:
@@ -116,7 +113,7 @@ def test_names_are_shortened_in_the_middle_and_keep_their_number() -> None:
 def test_a_batch_may_have_frames_of_several_sizes() -> None:
     images = [*frames(3), *frames(7, height=40, width=80)]
     figure = plot_batch(images, [f"frame {number}" for number in range(10)])
-    assert len(figure.axes) == 10
+    assert len(figure.axes[0].images) == 10
     assert nothing_is_cut_off(figure)
 
 
@@ -141,10 +138,10 @@ def test_bars_and_frames_of_positive_predictions_stand_out() -> None:
 
 
 def test_lengths_must_agree() -> None:
-    with pytest.raises(ValueError, match="2 images and 1 titles"):
+    with pytest.raises(ValueError, match="shorter"):
         plot_batch(frames(2), ["one"])
-    with pytest.raises(ValueError, match="2 images, 2 names, 1 truths"):
-        plot_mistakes(frames(2), ["a", "b"], [0], [0.9, 0.9])
+    with pytest.raises(ValueError, match="shorter"):
+        plot_mistakes(frames(2), ["a", "b"], [0, 0], [0.9])
     with pytest.raises(ValueError, match="2 images, 3 probabilities"):
         plot_flip_strip(frames(2), [0.1, 0.2, 0.3], 0.5)
     with pytest.raises(ValueError, match="0 images"):
@@ -185,3 +182,15 @@ def test_plots_import_neither_torch_nor_pyplot() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_charts_of_scores_mark_the_threshold_and_survive_one_class() -> None:
+    shown = texts(plot_roc_curve(SCORES, TARGETS, 0.5, 7 / 9))
+    assert "AUROC 0.778" in shown
+    assert any("recall 0.667" in text and "false positives 0.333" in text for text in shown)
+    assert any("no curve" in text for text in texts(plot_roc_curve([0.5], [1], 0.5, float("nan"))))
+    grid = np.linspace(0, 1, 5)
+    threshold = plot_threshold_curve(grid, {"F1": grid, "recall": 1 - grid}, 0.5)
+    assert [text.get_text() for text in threshold.legends[0].get_texts()] == ["F1", "recall", "threshold 0.500"]
+    assert {"true open", "true closed"} <= set(texts(plot_score_histogram(SCORES, TARGETS, 0.5, EYES)))
+    assert "expected calibration error 0.200" in texts(plot_reliability([0, 0.5], [0.5, 1], [0.2, 0.8], [0, 1], [3, 3]))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flipdetect.outputs.plots import PicturePair, Spot, figure_to_array, plot_pairs, plot_spots
-from flipdetect.outputs.plots.spots import RIGHT, WRONG
+from flipdetect.outputs.plots.sheets import CORRECT, WRONG
 
 
 def frame(value: int, height: int = 96, width: int = 54) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_right_and_wrong_frames_have_frames_of_their_own() -> None:
     right = Spot(frame(250), "flip/$1$.jpg", "flip", "flip", 0.9)
     wrong = Spot(frame(250), "no_folder.jpg", "notflip", "flip", 0.8)
     both = figure_to_array(plot_spots([right, wrong], "two"))
-    assert has_colour(both, RIGHT)
+    assert has_colour(both, CORRECT)
     assert has_colour(both, WRONG)
     assert not has_colour(figure_to_array(plot_spots([right] * 11, "eleven")), WRONG)
     assert figure_to_array(plot_spots([], "none")).std() > 0

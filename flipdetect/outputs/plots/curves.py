@@ -1,8 +1,7 @@
-"""Charts of a model's quality: precision against recall, confusion, the course of a training."""
+"""Charts of scores: precision and recall, ROC, threshold, probabilities per class, calibration, confusion."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,35 +11,27 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from flipdetect.outputs.plots.canvas import (
-    DPI,
     FAINT,
     INK,
+    NEGATIVE_COLOUR,
     POSITIVE_COLOUR,
     SERIES_COLOURS,
     clean,
-    figure_to_array,
     new_figure,
 )
 from flipdetect.records import ClassNames
 
-TITLE_HEIGHT = 0.4
-"""Inches above each of several matrices."""
+SIZE = (5.6, 4.6)
+"""Inches of a chart."""
+BOX = (0.11, 0.12, 0.8, 0.79)
+BINS = 25
+SOFT = "#8A8A8A"
+DASHED = (0, (5, 4))
 ISO_F1 = (0.2, 0.4, 0.6, 0.8, 0.9)
-# The value whose best epoch is marked in the training curves.
-SELECTED_BY = "val_f1"
-
-
-def confusion_matrix(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> NDArray[np.int64]:
-    """(2, 2) int64 counts: rows are the true class, columns the predicted one, negative first.
-
-    Args:
-        probabilities: (N,) of the positive class; positive is predicted from `threshold` up.
-        targets: (N,) 0 or 1.
-        threshold: the decision threshold.
-    """
-    predicted = np.asarray(probabilities, dtype=np.float64) >= threshold
-    truths = np.asarray(targets).astype(np.int64)
-    return np.bincount(2 * truths + predicted, minlength=4).reshape(2, 2)
+_NOTE: dict[str, Any] = {
+    "fontsize": 9.5, "linespacing": 1.45, "color": INK,
+    "bbox": {"facecolor": "white", "edgecolor": POSITIVE_COLOUR, "boxstyle": "round,pad=0.5"}, "zorder": 6,
+}  # fmt: skip
 
 
 def plot_confusion(matrix: ArrayLike, classes: ClassNames | None = None) -> Figure:
@@ -74,136 +65,172 @@ def plot_confusion(matrix: ArrayLike, classes: ClassNames | None = None) -> Figu
     return figure
 
 
-def plot_matrices(matrices: Sequence[ArrayLike], titles: Sequence[str], classes: ClassNames | None = None) -> Figure:
-    """Confusion matrices side by side.
-
-    Args:
-        matrices: (2, 2) counts each, as for `plot_confusion`.
-        titles: one above each.
-        classes: names of the two classes.
-    """
-    pictures = [figure_to_array(plot_confusion(each, classes)) for each in matrices]
-    height, width = pictures[0].shape[0] / DPI, pictures[0].shape[1] / DPI
-    figure = new_figure(len(pictures) * width, height + TITLE_HEIGHT)
-    for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
-        axes = figure.add_axes((place / len(pictures), 0, 1 / len(pictures), height / (height + TITLE_HEIGHT)))
-        axes.imshow(picture, aspect="auto", interpolation="none")
-        axes.set_axis_off()
-        axes.set_title(title, fontsize=12, color=INK, pad=6)
-    return figure
-
-
 def plot_pr_curve(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> Figure:
-    """Precision against recall over all thresholds, lines of equal F1, and the point of the one in use.
+    """Precision against recall over all thresholds, lines of equal F1, and the point of the threshold in use.
 
     Args:
         probabilities: (N,) of the positive class.
         targets: (N,) 0 or 1.
         threshold: the decision threshold, marked on the curve.
     """
-    recall, precision = _precision_recall(probabilities, targets)
-    figure = new_figure(5.6, 4.6)
-    axes = figure.add_axes((0.11, 0.12, 0.8, 0.79))
-    _iso_f1_lines(axes)
-    if recall.size:
+    figure, axes = _chart()
+    for f1 in ISO_F1:
+        recall = np.linspace(f1 / (2 - f1), 1.0, 60)
+        axes.plot(recall, f1 * recall / (2 * recall - f1), color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(f"F1 {f1:.1f}", (1.0, f1 / (2 - f1)), xytext=(12, 0), textcoords="offset points", fontsize=8,
+                      color=SOFT, va="center", annotation_clip=False)  # fmt: skip
+    hits, called, positives = _cuts(probabilities, targets)[:3]
+    if positives:
+        recall, precision = hits / positives, hits / called
         average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
         axes.step(np.append(0.0, recall), np.append(precision[0], precision), where="pre", color=SERIES_COLOURS[0])
-        _mark_threshold(axes, confusion_matrix(probabilities, targets, threshold), threshold)
+        tp, fp, fn = _decided(probabilities, targets, threshold)[:3]
+        point = tp / max(tp + fn, 1), tp / max(tp + fp, 1)
+        axes.plot(*point, "o", color=POSITIVE_COLOUR, markersize=8, markeredgecolor="white", zorder=5)
+        f1 = 2 * tp / max(2 * tp + fn + fp, 1)
+        text = f"threshold {threshold:.3f}\nprecision {point[1]:.3f}\nrecall {point[0]:.3f}\nF1 {f1:.3f}"
+        axes.text(0.03, 0.04, text, transform=axes.transAxes, **_NOTE)
         axes.set_title(f"average precision {average:.3f}", fontsize=11, color=INK)
     else:
         axes.set_title("no positive frames: there is no curve", fontsize=11, color=INK)
     axes.set(xlim=(0.0, 1.02), ylim=(0.0, 1.04), xlabel="recall", ylabel="precision")
-    clean(axes)
     return figure
 
 
-def _precision_recall(probabilities: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Recall and precision, (K,) each, at every distinct probability from the highest down."""
-    scores = np.asarray(probabilities, dtype=np.float64)
-    truths = np.asarray(targets, dtype=np.float64)
-    if not truths.any():
-        return np.empty(0), np.empty(0)
-    order = np.argsort(-scores, kind="stable")
-    cuts = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    hits = np.cumsum(truths[order])[cuts]
-    return hits / truths.sum(), hits / (cuts + 1)
-
-
-def _iso_f1_lines(axes: Axes) -> None:
-    for f1 in ISO_F1:
-        recall = np.linspace(f1 / (2 - f1), 1.0, 60)
-        precision = f1 * recall / (2 * recall - f1)
-        axes.plot(recall, precision, color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate(
-            f"F1 {f1:.1f}",
-            (1.0, f1 / (2 - f1)),
-            xytext=(12, 0),
-            textcoords="offset points",
-            fontsize=8,
-            color="#8A8A8A",
-            va="center",
-            annotation_clip=False,
-        )
-
-
-def _mark_threshold(axes: Axes, matrix: NDArray[np.int64], threshold: float) -> None:
-    (_, false_positives), (misses, hits) = matrix.tolist()
-    recall = hits / max(hits + misses, 1)
-    precision = hits / max(hits + false_positives, 1)
-    f1 = 2 * hits / max(2 * hits + misses + false_positives, 1)
-    axes.plot([recall], [precision], "o", color=POSITIVE_COLOUR, markersize=8, markeredgecolor="white", zorder=5)
-    axes.text(
-        0.03,
-        0.04,
-        f"threshold {threshold:.3f}\nprecision {precision:.3f}\nrecall {recall:.3f}\nF1 {f1:.3f}",
-        transform=axes.transAxes,
-        fontsize=9.5,
-        linespacing=1.45,
-        color=INK,
-        bbox={"facecolor": "white", "edgecolor": POSITIVE_COLOUR, "boxstyle": "round,pad=0.5"},
-        zorder=6,
-    )
-
-
-def plot_training_curves(rows: Sequence[Mapping[str, str]]) -> Figure:
-    """Losses, metrics and learning rates over a training, from the rows of a CSV logger's file.
+def plot_roc_curve(probabilities: ArrayLike, targets: ArrayLike, threshold: float, auroc: float) -> Figure:
+    """True positive rate against false positive rate over all thresholds, and the point of the threshold in use.
 
     Args:
-        rows: as `csv.DictReader` gives them: `epoch`, `step`, and columns such as `train_loss`, `val_f1`,
-            `lr-AdamW`; an empty cell was not logged in that row. Unknown columns are left out.
+        probabilities: (N,) of the positive class.
+        targets: (N,) 0 or 1.
+        threshold: the decision threshold, marked on the curve.
+        auroc: the area, for the title.
     """
-    columns = sorted({name for row in rows for name in row if name})
-    losses = [name for name in columns if name.endswith("_loss")]
-    metrics = [name for name in columns if name.startswith("val_") and name not in losses]
-    rates = [name for name in columns if name.startswith("lr")]
-    figure = new_figure(12.5, 3.6)
-    panels = figure.subplots(1, 3, gridspec_kw={"left": 0.05, "right": 0.985, "bottom": 0.14, "top": 0.9})
-    for axes, names, title, x in zip(
-        panels, (losses, metrics, rates), ("loss", "validation", "learning rate"), ("epoch", "epoch", "step"),
-        strict=True,
-    ):  # fmt: skip
-        for position, name in enumerate(names):
-            _draw_series(axes, rows, name, x, SERIES_COLOURS[position % len(SERIES_COLOURS)])
-        clean(axes)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-        axes.set_title(title, fontsize=11, color=INK)
-        axes.set_xlabel(x, fontsize=9.5)
-        if axes.lines:
-            axes.legend(fontsize=8.5, frameon=False)
+    figure, axes = _chart()
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
+    axes.text(0.62, 0.58, "chance", fontsize=8.5, color=SOFT, rotation=37, rotation_mode="anchor")
+    hits, called, positives, negatives = _cuts(probabilities, targets)
+    if positives and negatives:
+        alarms = np.append(0.0, (called - hits) / negatives)
+        axes.plot(alarms, np.append(0.0, hits / positives), color=SERIES_COLOURS[0], linewidth=1.7)
+        tp, fp = _decided(probabilities, targets, threshold)[:2]
+        point = fp / negatives, tp / positives
+        axes.plot(*point, "o", color=POSITIVE_COLOUR, markersize=8, markeredgecolor="white", zorder=5)
+        text = f"threshold {threshold:.3f}\nrecall {point[1]:.3f}\nfalse positives {point[0]:.3f}"
+        axes.text(0.97, 0.04, text, transform=axes.transAxes, ha="right", **_NOTE)
+        axes.set_title(f"AUROC {auroc:.3f}", fontsize=11, color=INK)
+    else:
+        axes.set_title("frames of one class: there is no curve", fontsize=11, color=INK)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03), xlabel="false positive rate", ylabel="true positive rate (recall)")
     return figure
 
 
-def _draw_series(axes: Axes, rows: Sequence[Mapping[str, str]], name: str, x: str, colour: str) -> None:
-    points: dict[int, list[float]] = {}
-    for row in rows:
-        if row.get(name) and row.get(x):
-            points.setdefault(int(float(row[x])), []).append(float(row[name]))
-    if not points:
-        return
-    places = sorted(points)
-    values = [float(np.mean(points[place])) for place in places]
-    # A single epoch has no line to draw, only a point.
-    axes.plot(places, values, color=colour, linewidth=1.6, marker="o" if len(places) < 30 else "", ms=3.5, label=name)
-    if name == SELECTED_BY and np.isfinite(values).any():
-        best = int(np.nanargmax(values))
-        axes.plot(places[best], values[best], "*", color=colour, markersize=13, label=f"best: {values[best]:.3f}")
+def plot_score_histogram(
+    probabilities: ArrayLike, targets: ArrayLike, threshold: float, classes: ClassNames | None = None
+) -> Figure:
+    """Histograms of the probabilities of each class, upwards for the positive and downwards for the negative one.
+
+    Args:
+        probabilities: (N,) of the positive class, 0 to 1.
+        targets: (N,) 0 or 1.
+        threshold: the decision threshold, drawn as a line.
+        classes: names of the two classes.
+    """
+    scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets)
+    names = classes or ClassNames()
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    figure, axes = _chart()
+    highest = 1
+    for target, sign, colour in ((1, 1, POSITIVE_COLOUR), (0, -1, NEGATIVE_COLOUR)):
+        counts = np.histogram(scores[truths == target], edges)[0]
+        highest = max(highest, int(counts.max()))
+        axes.bar(edges[:-1], sign * counts, width=1 / BINS * 0.92, align="edge", color=colour, zorder=2)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=DASHED, zorder=3)
+    axes.set(xlim=(0, 1), ylim=(-1.15 * highest, 1.15 * highest), xlabel="probability", ylabel="frames")
+    # Each where a model that works leaves room: flips have few low probabilities, the others few high ones.
+    for x, y, side, name, colour in (
+        (0.02, 0.96, "left", names.positive, POSITIVE_COLOUR),
+        (0.98, 0.04, "right", names.negative, NEGATIVE_COLOUR),
+    ):
+        axes.text(x, y, f"true {name}", transform=axes.transAxes, ha=side, va="center", fontsize=10,
+                  color=colour, weight="bold")  # fmt: skip
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
+    axes.set_title(f"dashed: threshold {threshold:.3f}", fontsize=11, color=INK)
+    return figure
+
+
+def plot_threshold_curve(thresholds: ArrayLike, metrics: dict[str, ArrayLike], threshold: float) -> Figure:
+    """F1, precision and recall over thresholds.
+
+    Args:
+        thresholds: (K,) ascending.
+        metrics: by name, (K,) each; NaN where one is not defined. The first is drawn strongest.
+        threshold: the one in use, drawn as a line.
+    """
+    figure, axes = _chart()
+    x = np.asarray(thresholds, np.float64)
+    for place, (name, values) in enumerate(metrics.items()):
+        axes.plot(x, np.asarray(values, np.float64), color=SERIES_COLOURS[place], linewidth=1.2 if place else 2.2,
+                  label=name, zorder=3 - bool(place))  # fmt: skip
+    axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=DASHED, label=f"threshold {threshold:.3f}")
+    axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="threshold")
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="upper center", ncols=3, fontsize=8.5, frameon=False,
+        bbox_to_anchor=(0.51, 1.005), columnspacing=1.4,
+    )  # fmt: skip
+    axes.set_position((BOX[0], BOX[1], BOX[2], 0.74))
+    return figure
+
+
+def plot_reliability(
+    low: ArrayLike, high: ArrayLike, confidence: ArrayLike, frequency: ArrayLike, count: ArrayLike
+) -> Figure:
+    """For each bin of probabilities of positive frames; calibrated probabilities lie on the dashed line.
+
+    Args:
+        low, high: (K,) bounds of the bins, 0 to 1.
+        confidence: (K,) mean probability of the frames in each.
+        frequency: (K,) share of positives among them.
+        count: (K,) frames, at least one in each; drawn as bars below.
+    """
+    start, end, x, y, n = (np.asarray(each, np.float64) for each in (low, high, confidence, frequency, count))
+    error = float((np.abs(x - y) * n).sum() / n.sum())
+    figure = new_figure(*SIZE)
+    axes = figure.add_axes((BOX[0], 0.32, BOX[2], 0.59))
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
+    axes.vlines(x, x, y, color=SERIES_COLOURS[0], linewidth=3, alpha=0.3)
+    axes.plot(x, y, "o-", color=SERIES_COLOURS[0], linewidth=1.5, markersize=6, markeredgecolor="white")
+    axes.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="share of positives")
+    axes.set_title(f"expected calibration error {error:.3f}", fontsize=11, color=INK)
+    clean(axes)
+    axes.tick_params(labelbottom=False)
+    below = figure.add_axes((BOX[0], BOX[1], BOX[2], 0.16))
+    below.bar(start, n, width=(end - start) * 0.92, align="edge", color=NEGATIVE_COLOUR)
+    below.set(xlim=(0, 1), xlabel="probability", ylabel="frames")
+    below.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+    clean(below)
+    return figure
+
+
+def _chart() -> tuple[Figure, Axes]:
+    figure = new_figure(*SIZE)
+    axes = figure.add_axes(BOX)
+    clean(axes)
+    return figure, axes
+
+
+def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64], int, int]:
+    """Hits and predicted positives (K,) at every distinct probability from the highest down; positives, negatives."""
+    scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)) if scores.size else np.empty(0, np.int64)
+    positives = int(truths.sum())
+    return np.cumsum(truths[order])[ends], ends + 1, positives, len(truths) - positives
+
+
+def _decided(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> tuple[int, int, int]:
+    """True positives, false positives, false negatives."""
+    called, truths = np.asarray(probabilities, np.float64) >= threshold, np.asarray(targets).astype(np.bool_)
+    return int((called & truths).sum()), int((called & ~truths).sum()), int((~called & truths).sum())

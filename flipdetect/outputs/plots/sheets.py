@@ -1,47 +1,102 @@
-"""Contact sheets: a batch as the model sees it, and the frames that it gets most wrong."""
+"""Contact sheets: a training batch, the worst mistakes, a spot check, pairs of frames that two splits share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from flipdetect.outputs.plots.canvas import INK, NEGATIVE_COLOUR, POSITIVE_COLOUR, new_figure, shorten
+from flipdetect.outputs.plots.canvas import FAINT, INK, NEGATIVE_COLOUR, POSITIVE_COLOUR, new_figure, shorten
 from flipdetect.records import ClassNames
 
-TILE_AREA = 3.0  # square inches per frame, whatever its shape
-LINE_HEIGHT = 0.16  # inches, at the font size below
-FONT_SIZE = 7.5
-CHARACTER_WIDTH = 0.064  # inches, a little above the average of the font at that size
-GAP = 0.12
-MAX_COLUMNS = 8
+Picture = NDArray[np.uint8]
+Line = tuple[str, str]
+"""Text and colour of a line of a caption."""
+
+# Inches.
+TILE_AREA = 3.0
+LINE_HEIGHT = 0.165
+CHARACTER = 0.064
+GAP, INNER, MARGIN, TITLE = 0.2, 0.05, 0.15, 0.4
+WIDEST = 18.0
+FONT = 7.5
+
+CORRECT, WRONG = "#007A5A", "#C8321F"  # told apart by a sign, too
 
 
-def plot_batch(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], titles: Sequence[str]) -> Figure:
-    """A contact sheet with a title over each frame.
+@dataclass(frozen=True)
+class Spot:
+    """A frame with its label and prediction.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB.
+        name: of its file, folders before it.
+        truth, predicted: names of classes.
+        probability: of the positive class, 0 to 1.
+    """
+
+    picture: Picture
+    name: str
+    truth: str
+    predicted: str
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class PicturePair:
+    """Two frames to be shown next to each other.
+
+    Attributes:
+        pictures: (H, W, 3) uint8 RGB each.
+        captions: lines above either frame, the same number for all pairs.
+        title: what they have in common.
+        colour: of the title and the border.
+    """
+
+    pictures: tuple[Picture, Picture]
+    captions: tuple[Sequence[str], Sequence[str]]
+    title: str
+    colour: str = INK
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Pictures side by side, the lines above each of them, an optional line above all, an optional border."""
+
+    pictures: Sequence[Picture]
+    captions: Sequence[Sequence[Line]]
+    title: Line | None = None
+    border: str | None = None
+
+
+def plot_batch(images: Sequence[Picture] | Picture, titles: Sequence[str]) -> Figure:
+    """A contact sheet with a title above each frame.
 
     Args:
         images: N frames (H, W, 3) uint8 RGB, or one array (N, H, W, 3).
-        titles: N short texts; too long ones are cut in the middle.
+        titles: N short texts.
 
     Raises:
         ValueError: if there is not one title per image.
     """
-    return _sheet(images, [(title,) for title in titles], [INK] * len(titles))
+    tiles = [_Tile([image], [[(title, INK)]]) for image, title in zip(images, titles, strict=True)]
+    return _sheet(tiles, empty="no frames")
 
 
 def plot_mistakes(
-    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    images: Sequence[Picture] | Picture,
     names: Sequence[str],
     truths: ArrayLike,
     probabilities: ArrayLike,
     classes: ClassNames | None = None,
 ) -> Figure:
-    """A contact sheet of wrongly predicted frames, the most confidently wrong first.
+    """A contact sheet of wrongly classified frames, the most confident errors first.
 
     Args:
         images: N frames (H, W, 3) uint8 RGB, or one array (N, H, W, 3).
@@ -53,61 +108,106 @@ def plot_mistakes(
     Raises:
         ValueError: if the four do not have one length.
     """
-    targets = np.asarray(truths, dtype=np.int64)
-    scores = np.asarray(probabilities, dtype=np.float64)
-    if not len(images) == len(names) == len(targets) == len(scores):
-        raise ValueError(
-            f"one name, truth and probability per image is needed, got {len(images)} images, "
-            f"{len(names)} names, {len(targets)} truths and {len(scores)} probabilities"
-        )
+    targets, scores = np.asarray(truths, dtype=np.int64), np.asarray(probabilities, dtype=np.float64)
     labels = (classes or ClassNames()).names
+    has_folders = any("/" in name for name in names)
+    tiles = []
+    for image, name, target, score in zip(images, names, targets.tolist(), scores.tolist(), strict=True):
+        colour = POSITIVE_COLOUR if target else NEGATIVE_COLOUR
+        folder, _, file = name.rpartition("/")
+        lines = [folder] * has_folders + [file, f"{labels[target]}, p = {score:.2f}"]
+        tiles.append(_Tile([image], [[(line, colour) for line in lines]]))
     order = np.argsort(-np.abs(scores - targets), kind="stable")
-    folders = any("/" in name for name in names)
-    captions = [_caption(names[i], f"{labels[targets[i]]}, p = {scores[i]:.2f}", folders) for i in order]
-    colours = [POSITIVE_COLOUR if targets[i] else NEGATIVE_COLOUR for i in order]
-    return _sheet([images[i] for i in order], captions, colours, empty="no mistakes")
+    return _sheet([tiles[place] for place in order], empty="no mistakes")
 
 
-def _caption(name: str, verdict: str, folders: bool) -> tuple[str, ...]:
-    """Folder, file name and verdict, a line each: in one line, the shortening would eat the video's number."""
-    folder, _, file = name.rpartition("/")
-    return (folder, file, verdict) if folders else (file, verdict)
+def plot_spots(spots: Sequence[Spot], title: str) -> Figure:
+    """Frames with a green border where truth and prediction agree, red where they do not.
+
+    Args:
+        spots: in the order in which they are shown.
+        title: above all of them.
+    """
+    tiles = []
+    for spot in spots:
+        correct = spot.truth == spot.predicted
+        colour = CORRECT if correct else WRONG
+        folder, _, file = spot.name.rpartition("/")
+        probability = "" if spot.probability is None else f" {spot.probability:.2f}"
+        lines = [
+            (f"{'✓' if correct else '✗'} {spot.truth}", colour),
+            (f"predicted {spot.predicted}{probability}", colour),
+        ]
+        tiles.append(
+            _Tile([spot.picture], [[*lines, (f"{folder}/" if folder else "", INK), (file, INK)]], None, colour)
+        )
+    return _sheet(tiles, title, empty="no frames")
 
 
-def _sheet(
-    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
-    captions: Sequence[tuple[str, ...]],
-    colours: Sequence[str],
-    empty: str = "no frames",
-) -> Figure:
-    if len(images) != len(captions):
-        raise ValueError(f"one title per image is needed, got {len(images)} images and {len(captions)} titles")
-    if not len(images):
-        figure = new_figure(4.0, 1.0)
-        figure.text(0.5, 0.5, empty, ha="center", va="center", color=INK)
+def plot_pairs(pairs: Sequence[PicturePair], title: str) -> Figure:
+    """A sheet of pairs, row by row in their order.
+
+    Args:
+        pairs: what to show.
+        title: above all of them.
+    """
+    tiles = [
+        _Tile(
+            pair.pictures, [[(line, INK) for line in caption] for caption in pair.captions],
+            (pair.title, pair.colour), pair.colour,
+        )
+        for pair in pairs
+    ]  # fmt: skip
+    return _sheet(tiles, title, empty=f"{title}: nothing to show")
+
+
+def _sheet(tiles: Sequence[_Tile], title: str = "", *, empty: str) -> Figure:
+    """Tiles row by row, all of one size; too long lines lose their middle."""
+    if not tiles:
+        figure = new_figure(5.0, 1.0)
+        figure.text(0.5, 0.5, empty, ha="center", va="center", color=INK, parse_math=False)
         return figure
-    columns = min(MAX_COLUMNS, len(images))
-    rows = math.ceil(len(images) / columns)
-    aspect = float(np.median([image.shape[0] / image.shape[1] for image in images]))
-    tile_width = math.sqrt(TILE_AREA / aspect)
-    tile_height = tile_width * aspect
-    caption_height = LINE_HEIGHT * len(captions[0]) + 0.06
-    width = columns * (tile_width + GAP) + GAP
-    height = rows * (tile_height + caption_height + GAP) + GAP
-    figure = new_figure(width, height)
-    for position, (image, caption, colour) in enumerate(zip(images, captions, colours, strict=True)):
+    aspect = float(np.median([each.shape[0] / each.shape[1] for tile in tiles for each in tile.pictures]))
+    width, height = math.sqrt(TILE_AREA / aspect), math.sqrt(TILE_AREA * aspect)
+    pictures = max(len(tile.pictures) for tile in tiles)
+    lines = max(len(caption) for tile in tiles for caption in tile.captions) + (tiles[0].title is not None)
+    cell = pictures * (width + INNER) - INNER, height + LINE_HEIGHT * lines + 0.08
+    most = max(1, min(len(tiles), int((WIDEST - 2 * MARGIN + GAP) / (cell[0] + GAP))))
+    rows = math.ceil(len(tiles) / most)
+    columns = math.ceil(len(tiles) / rows)
+    total = (
+        max(columns * (cell[0] + GAP) - GAP + 2 * MARGIN, 5.0 if title else 0.0),
+        rows * (cell[1] + GAP) - GAP + 2 * MARGIN + (TITLE if title else 0.0),
+    )
+    figure = new_figure(*total)
+    page = figure.add_axes((0, 0, 1, 1))
+    page.set(xlim=(0, total[0]), ylim=(0, total[1]))
+    page.set_axis_off()
+    if title:
+        text = shorten(title, int(total[0] / 0.088))
+        page.text(MARGIN, total[1] - MARGIN, text, fontsize=11.5, color=INK, va="top", parse_math=False)
+    for position, tile in enumerate(tiles):
         row, column = divmod(position, columns)
-        left = GAP + column * (tile_width + GAP)
-        bottom = height - (row + 1) * (tile_height + caption_height + GAP)
-        box = (left / width, bottom / height, tile_width / width, tile_height / height)
-        axes = figure.add_axes(box)
-        _tile(axes, image, caption, colour, characters=int(tile_width / CHARACTER_WIDTH))
+        left = MARGIN + column * (cell[0] + GAP)
+        bottom = total[1] - MARGIN - (TITLE if title else 0.0) - (row + 1) * cell[1] - row * GAP
+        _draw(page, tile, left, bottom, width, height)
     return figure
 
 
-def _tile(axes: Axes, image: NDArray[np.uint8], caption: tuple[str, ...], colour: str, characters: int) -> None:
-    axes.imshow(image, interpolation="antialiased")
-    axes.set_axis_off()
-    # A dollar sign in a file name is no formula.
-    text = "\n".join(shorten(line, characters) for line in caption)
-    axes.set_title(text, fontsize=FONT_SIZE, color=colour, pad=3, linespacing=1.15, parse_math=False)
+def _draw(page: Axes, tile: _Tile, left: float, bottom: float, width: float, height: float) -> None:
+    def write(text: str, colour: str, x: float, line: int, room: float) -> None:
+        y = bottom + height + 0.05 + LINE_HEIGHT * line
+        page.text(
+            x, y, shorten(text, int(room / CHARACTER)), fontsize=FONT, color=colour, va="bottom", parse_math=False
+        )  # fmt: skip
+
+    for number, (picture, caption) in enumerate(zip(tile.pictures, tile.captions, strict=True)):
+        start = left + number * (width + INNER)
+        extent = (start, start + width, bottom, bottom + height)
+        page.imshow(picture, extent=extent, aspect="auto", interpolation="antialiased")
+        edge, line = (tile.border or FAINT), (2.4 if tile.border else 0.8)
+        page.add_patch(Rectangle((start, bottom), width, height, facecolor="none", edgecolor=edge, linewidth=line))
+        for place, (text, colour) in enumerate(reversed(list(caption))):
+            write(text, colour, start, place, width)
+    if tile.title is not None:
+        write(*tile.title, left, len(tile.captions[0]), len(tile.pictures) * width)

@@ -1,4 +1,4 @@
-"""Models compared on one split, as a user does it."""
+"""`flipdetect compare`: models on one split."""
 
 import csv
 import json
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 import flipdetect.export.onnx
+from flipdetect.cli.main import main
 from flipdetect.errors import ModelError
 from flipdetect.zoo import shipped_path
 from tests.cli.conftest import Trainings
 from tests.conftest import REPOSITORY
-from tests.scripts.test_scripts import script
 
-CONFIGS = [str(REPOSITORY / "configs" / f"{name}.yaml") for name in ("tiny_cnn", "mobilenet")]
+CONFIGS = [f"--config={REPOSITORY / 'configs' / name}.yaml" for name in ("tiny_cnn", "mobilenet")]
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +27,13 @@ def without_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def arguments(root: Path, *more: str) -> list[str]:
-    return ["--output", "out", "--resamples", "100", *more, "--data.root", str(root)]
+    return ["compare", "--output", "out", "--resamples", "100", *more, "--data", str(root)]
 
 
 def test_configurations_are_trained_on_one_split_and_tabled(
     trainings: Trainings, monreader_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert script("compare")(arguments(monreader_set, "--configs", *CONFIGS)) == 0
+    assert main(arguments(monreader_set, *CONFIGS)) == 0
     printed = capsys.readouterr().out
     assert "Take " in printed
     assert len(set(trainings.splits())) == 1
@@ -53,18 +53,18 @@ def test_configurations_are_trained_on_one_split_and_tabled(
     table = list(csv.DictReader(Path("out/comparison.csv").read_text().splitlines()))
     assert float(table[0]["latency_ms"]) > 0
     assert len(json.loads(Path("out/footprints.json").read_text())) == 1
-    assert script("compare")(arguments(monreader_set, "--configs", *CONFIGS)) == 0
+    assert main(arguments(monreader_set, *CONFIGS)) == 0
     assert len(trainings.calls) == 2
 
 
-def test_trained_models_are_judged_on_a_given_split(
+def test_trained_models_are_evaluated_on_a_given_split(
     trained: Path, monreader_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     split = trained.with_name("splits.csv")
-    given = ["--checkpoint-path", str(trained), str(trained.with_name("last.ckpt")), "--model", "tiny_cnn"]
-    command = [*given, "--folder-path", str(monreader_set), "--split-file", str(split), "--resamples", "100"]
-    assert script("compare")([*command, "--output", "out", "--max-megabytes", "100"]) == 0
+    given = ["--model", str(trained), "--model", str(trained.with_name("last.ckpt")), "--model", "tiny_cnn"]
+    command = [*given, "--data", str(monreader_set), "--split-file", str(split), "--resamples", "100"]
+    assert main(["compare", *command, "--output", "out", "--max-megabytes", "100"]) == 0
     found = json.loads(Path("out/comparison.json").read_text())
     assert [each["model"] for each in found["models"]] == ["tiny_cnn/version_0", "tiny_cnn/version_0-2", "tiny_cnn"]
     assert {each["frames"] for each in found["models"]} == {found["models"][0]["frames"]}
@@ -77,25 +77,23 @@ def test_a_model_that_has_seen_the_test_side_is_refused(
     turned = {"train": "test", "test": "train"}
     lines = [",".join([*row[:-1], turned.get(row[-1], row[-1])]) for row in rows]
     (tmp_path / "turned.csv").write_text("\n".join(lines) + "\n")
-    command = ["--checkpoint-path", str(trained), "--folder-path", str(monreader_set)]
+    command = ["--model", str(trained), "--data", str(monreader_set)]
     command += ["--split-file", str(tmp_path / "turned.csv"), "--output", str(tmp_path / "out")]
-    assert script("compare")(command) == 1
+    assert main(["compare", *command]) == 1
     assert "was trained or chosen on" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [([], "name what to compare"), (["--model", "tiny_cnn"], "--folder-path and --split-file")],
+    [([], "name what to compare"), (["--model", "tiny_cnn"], "--data and --split-file")],
 )
-def test_what_is_missing_is_asked_for(more: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        script("compare")(more)
-    assert stop.value.code == 2
-    assert said in capsys.readouterr().err
+def test_what_is_missing_is_asked_for(more: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", *more]) == 2
+    assert said in capfd.readouterr().err
 
 
 def test_an_absent_split_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert shipped_path("tiny_cnn").is_file()
-    command = ["--model", "tiny_cnn", "--folder-path", str(tmp_path), "--split-file", str(tmp_path / "no.csv")]
-    assert script("compare")([*command, "--output", str(tmp_path / "out")]) == 1
+    command = ["--model", "tiny_cnn", "--data", str(tmp_path), "--split-file", str(tmp_path / "no.csv")]
+    assert main(["compare", *command, "--output", str(tmp_path / "out")]) == 1
     assert "there is no split file" in capfd.readouterr().err

@@ -1,0 +1,148 @@
+"""`flipdetect evaluate`: tables, files, pictures, errors."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flipdetect.cli.main import main
+from flipdetect.inference.settings import read_event_settings
+
+
+def evaluate(*arguments: object) -> int:
+    return main(["evaluate", *map(str, arguments)])
+
+
+def test_a_row_per_model_and_data_set_and_saved_predictions(
+    trained: Path, monreader_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--data", monreader_set, "--data", monreader_set)
+    assert evaluate("--model", trained, *data, "--per-video", "--resamples", 0) == 0
+    printed = capsys.readouterr().out
+    assert "notflip/0008" in printed
+    assert len([line for line in printed.splitlines() if line.startswith(str(trained))]) == 2 + 2 + 2
+    table = tmp_path / "p.csv"
+    assert evaluate("--model", trained, "--data", monreader_set, "--output", table, "--threshold", 0.5) == 0
+    first = capsys.readouterr().out
+    assert evaluate("--predictions", table, "--threshold", 0.5) == 0
+    assert capsys.readouterr().out.split("0.500", 1)[1].split()[:2] == first.split("0.500", 1)[1].split()[:2]
+
+
+def test_slices_predictions_mistakes_clips_and_json(
+    trained: Path, monreader_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / name for name in ("p.csv", "f.json", "m.png", "events.yaml")]
+    outputs = ("--output", files[0], "--json", files[1], "--mistakes", files[2], "--save-clip-threshold", files[3])
+    slices = ("--by", "kind", "--by", "label,video")
+    assert evaluate("--model", trained, "--data", monreader_set, "--split", "test", *slices, "--clips", *outputs) == 0
+    printed = capsys.readouterr().out
+    assert "by label and video" in printed
+    assert "best F1 (oracle)" in printed
+    assert "F1 of frames" in printed
+    splits = csv.DictReader((trained.parent / "splits.csv").open())
+    tested = {row["path"] for row in splits if row["split"] == "test"}
+    rows = list(csv.DictReader(files[0].open()))
+    assert {row["path"] for row in rows} == tested
+    assert {row["truth"] for row in rows} == {"flip", "notflip"}
+    (found,) = json.loads(files[1].read_text())
+    assert (found["split"], found["frames"]) == ("test", len(tested))
+    assert {tuple(group["by"]) for group in found["groups"]} == {("kind",), ("label", "video")}
+    trained_on = json.loads((trained.parent / "metrics.json").read_text())
+    assert found["auroc"] == pytest.approx(trained_on["test_auroc"], abs=1e-5)
+    assert found["f1"] == pytest.approx(trained_on["test_f1"], abs=1e-5)
+    assert found["clips"]["threshold_from"] == "validation"
+    assert read_event_settings(files[3]).clip_threshold == pytest.approx(found["clips"]["threshold"], abs=1e-5)
+    assert Image.open(files[2]).format == "PNG"
+
+
+def test_ci_over_videos_differences_costs_and_an_ensemble(
+    trained: Path, monreader_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = (str(trained), str(trained.with_name("last.ckpt")))
+    table, json_file = tmp_path / "p.csv", tmp_path / "f.json"
+    options = ("--split", "test", "--resamples", 100, "--costs", 5, 1, "--ensemble")
+    named = ("--model", models[0], "--model", models[1], "--data", monreader_set)
+    assert evaluate(*named, *options, "--json", json_file, "--output", table) == 0
+    printed = capsys.readouterr().out
+    assert "difference of" in printed
+    assert "cost per frame" in printed
+    assert " [" in next(line for line in printed.splitlines() if line.startswith(models[0]))
+    one, other, _ = json.loads(json_file.read_text())
+    assert one["ci"]["f1"]["value"] == pytest.approx(one["f1"], abs=1e-5)
+    assert one["ci"]["f1"]["videos"] == one["videos"]
+    assert one["differences"] == []
+    assert other["differences"][0]["differences"]["f1"]["value"] == pytest.approx(other["f1"] - one["f1"], abs=1e-5)
+    assert one["costs"] == {"missed_flip": 5.0, "false_alarm": 1.0}
+    by_model: dict[str, list[float]] = {}
+    for row in csv.DictReader(table.open()):
+        by_model.setdefault(row["model"], []).append(float(row["probability"]))
+    mean = by_model["mean of 2 models' logits"]
+    for low, middle, high in zip(by_model[models[0]], mean, by_model[models[1]], strict=True):
+        assert min(low, high) - 1e-6 <= middle <= max(low, high) + 1e-6
+
+
+def test_robustness_a_chart_and_a_report(
+    monreader_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    json_file, chart, report = tmp_path / "r.json", tmp_path / "r.png", tmp_path / "report"
+    options = ("--robustness", "basic", "--chart", chart, "--json", json_file, "--report", report)
+    assert evaluate("--model", "tiny_cnn", "--data", monreader_set, *options) == 0
+    assert "brightness +15%" in capsys.readouterr().out
+    (found,) = json.loads(json_file.read_text())
+    assert [each["name"] for each in found["robustness"]["conditions"]][:2] == ["clean", "brightness +15%"]
+    assert len(found["robustness"]["conditions"]) == 8
+    assert Image.open(chart).width > 500
+    assert "Corrupted frames" in (report / "index.html").read_text()
+
+
+def test_pretrained_models_are_spot_checked_without_torch(monreader_set: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from flipdetect.cli.main import main; "
+        "sys.exit(main(sys.argv[1:]) or 10 * ('torch' in sys.modules))"
+    )
+    picture = tmp_path / "spot.png"
+    command = [sys.executable, "-c", code, "evaluate", "--spot-check", "6", "--picture", str(picture)]
+    arguments = ["--data", str(monreader_set), "--model", "tiny_cnn"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len([line for line in done.stdout.splitlines() if ".jpg" in line]) == 6
+    assert "of 3 flip and" in done.stdout
+    assert Image.open(picture).width > 400
+
+
+def test_found_turns_are_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("flips.csv", "events.csv"):
+        (tmp_path / name).write_text("start_s,peak_s,end_s\n1,2,3\n")
+    assert evaluate("--events", tmp_path / "flips.csv", "--truth", tmp_path / "events.csv") == 0
+    assert "1.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--data"),
+        (("--data", "x", "--costs", "5", "1"), "--validation"),
+        (("--data", "x", "--ensemble", "--model", "tiny_cnn"), "at least two"),
+        (("--predictions", "p.csv"), "--threshold"),
+        (("--events", "flips.csv"), "--truth"),
+    ],
+)
+def test_contradicting_options_are_refused(
+    arguments: tuple[str, ...], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(*arguments) == 2
+    assert said in capfd.readouterr().err
+
+
+def test_unusable_data_and_an_absent_split_are_explained(
+    trained: Path, monreader_set: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("--model", "tiny_cnn", "--data", tmp_path) == 1
+    assert "no usable frames" in capfd.readouterr().err
+    arguments = ("--model", trained, "--data", monreader_set, "--split", "val")
+    assert evaluate(*arguments, "--split-file", tmp_path / "absent.csv") == 1
+    assert "--split-file" in capfd.readouterr().err

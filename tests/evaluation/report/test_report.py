@@ -1,0 +1,107 @@
+"""The report: a page that needs nothing else, metrics and predictions; made without torch."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from flipdetect.evaluation.corruptions import BASIC
+from flipdetect.evaluation.evaluate import evaluate_folder, read_evaluation
+from flipdetect.evaluation.report import write_report
+from flipdetect.evaluation.report.frame_pictures import examples
+from flipdetect.evaluation.robustness import measure_robustness
+from flipdetect.inference.load import load_model
+from tests.evaluation.made_up import evaluation, record
+
+VOID = {"img", "meta", "br"}
+
+
+class Tags(HTMLParser):
+    """Checks that tags are closed in order; collects text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read(page: Path) -> tuple[str, str]:
+    html, tags = page.read_text("utf-8"), Tags()
+    tags.feed(html)
+    assert not tags.open
+    return html, re.sub(r"\s+", " ", tags.text)
+
+
+def test_a_model_on_frames_has_all_parts(monreader_set: Path, tmp_path: Path) -> None:
+    model = load_model("tiny_cnn")
+    found = evaluate_folder(model, monreader_set)
+    robust = measure_robustness(model, found.index, BASIC[:1])
+    page = write_report(tmp_path / "r", "<tiny>", "set & set", found, model, robustness=robust, explain=False)
+    html, text = read(page)
+    assert "<tiny> on set & set" in text
+    for part in ("Metrics", "Confusion", "Curves", "Metrics by slice", "Corrupted frames", "Most confident mistakes"):
+        assert part in text
+    assert f"{found.metrics['f1']:.3f}" in text
+    assert "tiny_cnn.onnx" in text
+    assert not re.search(r"(src|href)=\"(?!data:)", html)
+    saved = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert saved["f1"] == pytest.approx(found.metrics["f1"], abs=1e-6)
+    assert set(saved) >= {"ci", "clips", "slices", "robustness", "calibration", "threshold_curve"}
+    assert read_evaluation(tmp_path / "r" / "predictions.csv", found.threshold).metrics == pytest.approx(
+        found.metrics, abs=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_maps_and_heat_are_shown(trained: Path, monreader_set: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_grad_cam")
+    model = load_model(trained, device="cpu")
+    _, text = read(write_report(tmp_path, "own", "set", evaluate_folder(model, monreader_set), model))
+    assert "Evidence" in text
+    assert re.search(r"(True|False) (positive|negative)", text)
+
+
+def test_saved_predictions_need_no_frames_and_many_slices_are_cut(tmp_path: Path) -> None:
+    records = [
+        record(f"{i}.jpg", ("flip", "notflip")[i % 2], f"book {i // 4}", lens="ab"[i % 4 < 2]) for i in range(80)
+    ]
+    found = evaluation(records, [0.9 - 0.8 * (i % 2) if i % 5 else 0.5 for i in range(80)])
+    _, text = read(write_report(tmp_path, "m", "s", found, columns=["lens"]))
+    assert "12 with the lowest accuracy of 20" in text
+    assert "lens" in text
+    assert "mistakes" not in text
+
+
+def test_one_class_has_no_curves(tmp_path: Path) -> None:
+    _, text = read(write_report(tmp_path, "m", "s", evaluation([record("a.jpg", "notflip")], [0.7])))
+    assert "Metrics" in text
+
+
+def test_examples_are_of_each_kind_and_of_different_videos() -> None:
+    records = [record(f"{i}.jpg", "flip" if i < 6 else "notflip") for i in range(12)]
+    chosen = examples(evaluation(records, [0.9, 0.8, 0.7, 0.2, 0.1, 0.3, 0.1, 0.2, 0.3, 0.6, 0.9, 0.8]), 2)
+    kinds = [kind for kind, _ in chosen]
+    assert kinds == [
+        kind for kind in ("true positive", "false negative", "false positive", "true negative") for _ in "12"
+    ]
+    assert [pair.score.path for kind, pair in chosen if kind == "false negative"] == ["4.jpg", "3.jpg"]
+    assert [pair.score.path for kind, pair in chosen if kind == "false positive"] == ["10.jpg", "11.jpg"]
+
+
+def test_torch_is_not_needed() -> None:
+    code = "import sys, flipdetect.evaluation.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
