@@ -28,7 +28,8 @@ from tabulate import tabulate
 from flipdetect.atomic import replacing, write_text
 from flipdetect.outputs.plots import plot_flip_strip, save_figure
 from flipdetect.outputs.plots.comparison import ComparedModel, plot_comparison
-from flipdetect.outputs.plots.curves import plot_matrices, plot_training_curves
+from flipdetect.outputs.plots.curves import plot_matrices
+from flipdetect.outputs.plots.training import plot_training_curves
 from flipdetect.records import ClassNames
 
 REPOSITORY = Path(__file__).resolve().parents[1]

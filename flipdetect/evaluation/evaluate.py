@@ -165,7 +165,7 @@ def select_frames(
             f"the {split} split of {root} was requested, but there is no split file {split_file or ''}; name the "
             f"{SPLIT_FILE} of the training run with --split-file"
         )
-    records = read_split(split_file, index.records, index.root, classes).side(split)
+    records = read_split(split_file, index.records, index.root, classes).of(split)
     if not records:
         raise DataError(f"{split_file} has no frame of {root} in the {split} split; choose another split or file")
     return replace(index, records=records)

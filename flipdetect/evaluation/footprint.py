@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import load_onnx
 from flipdetect.inference.torch_model import TorchModel
@@ -52,11 +53,10 @@ def measure_footprint(
     Raises:
         ModelError: if the exported file cannot be used.
     """
-    network, spec = model.task.model, model.preprocess
+    network = model.task.model
     tensors = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     runner: Model = model if exported is None else load_onnx(exported, threads)
-    shape = (1, spec.channels, spec.height, spec.width)
-    frame = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    frame = np.random.default_rng(0).normal(size=_shape(runner.preprocess)).astype(np.float32)
     times = []
     for _ in range(WARM_UP + repeats):
         start = time.perf_counter()
@@ -65,11 +65,15 @@ def measure_footprint(
     return Footprint(
         sum(parameter.numel() for parameter in network.parameters()),
         tensors if exported is None else exported.stat().st_size,
-        tensors + largest_layer(network, torch.zeros(shape)),
+        tensors + largest_layer(network, torch.zeros(_shape(model.preprocess))),
         float(np.median(times[WARM_UP:])),
         float(np.quantile(times[WARM_UP:], 0.95)),
         runner.runs_on,
     )
+
+
+def _shape(spec: PreprocessSpec) -> tuple[int, int, int, int]:
+    return 1, spec.channels, spec.height, spec.width
 
 
 def largest_layer(model: nn.Module, frame: Tensor) -> int:

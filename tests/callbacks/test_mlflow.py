@@ -36,9 +36,8 @@ def test_a_run_leaves_its_report(train: Train, tmp_path: Path) -> None:
     report = tmp_path / "logs" / "tiny_cnn" / "version_0" / "report"
     page = (report / "index.html").read_text(encoding="utf-8")
     assert "tiny_cnn, version_0" in page
-    assert "test side" in page
-    assert 'id="training"' in page
-    assert (report / "training.csv").is_file()
+    assert "test split" in page
+    assert (report / "predictions.csv").is_file()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,30 +39,46 @@ def plot_confusion(matrix: ArrayLike, classes: ClassNames | None = None) -> Figu
     """The four counts, shaded by their share of the true class.
 
     Args:
-        matrix: (2, 2) counts as `confusion_matrix` makes them.
+        matrix: (2, 2) counts: rows are the true class, columns the predicted one, negative first.
         classes: names of the two classes.
     """
-    counts = np.asarray(matrix, dtype=np.int64)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = new_figure(4.2, 3.9)
-    axes = figure.add_axes((0.24, 0.05, 0.72, 0.74))
-    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-    for row in range(2):
-        for column in range(2):
-            colour = "white" if shares[row, column] > 0.55 else INK
-            place: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
-            axes.text(column, row - 0.07, f"{counts[row, column]:,}", fontsize=20, **place)
-            axes.text(column, row + 0.2, f"{shares[row, column]:.1%}", fontsize=10, **place)
+    return plot_matrices([matrix], [""], classes)
+
+
+def plot_matrices(matrices: Sequence[ArrayLike], titles: Sequence[str], classes: ClassNames | None = None) -> Figure:
+    """Confusion matrices side by side.
+
+    Args:
+        matrices: as for `plot_confusion`.
+        titles: one above each; no room is left for empty ones.
+        classes: names of the two classes.
+    """
+    width, height = 4.2, 3.9
+    total = height + (0.4 if any(titles) else 0.0)
+    figure = new_figure(width * len(matrices), total)
     names = (classes or ClassNames()).names
-    axes.set_xticks([0, 1], names)
-    axes.set_yticks([0, 1], names, rotation=90, va="center")
-    axes.tick_params(length=0, labelsize=11, top=False, labeltop=True, bottom=False, labelbottom=False)
-    axes.set_xlabel("predicted", labelpad=8, fontsize=11)
-    axes.xaxis.set_label_position("top")
-    axes.set_ylabel("true", fontsize=11)
-    axes.spines[:].set_visible(False)
-    axes.axhline(0.5, color="white", linewidth=3)
-    axes.axvline(0.5, color="white", linewidth=3)
+    for number, (matrix, title) in enumerate(zip(matrices, titles, strict=True)):
+        counts = np.asarray(matrix, dtype=np.int64)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        box = (number + 0.24) / len(matrices), 0.05 * height / total, 0.72 / len(matrices), 0.74 * height / total
+        axes = figure.add_axes(box)
+        axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+        for row in range(2):
+            for column in range(2):
+                colour = "white" if shares[row, column] > 0.55 else INK
+                place: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
+                axes.text(column, row - 0.07, f"{counts[row, column]:,}", fontsize=20, **place)
+                axes.text(column, row + 0.2, f"{shares[row, column]:.1%}", fontsize=10, **place)
+        axes.set_xticks([0, 1], names)
+        axes.set_yticks([0, 1], names, rotation=90, va="center")
+        axes.tick_params(length=0, labelsize=11, top=False, labeltop=True, bottom=False, labelbottom=False)
+        axes.set_xlabel("predicted", labelpad=8, fontsize=11)
+        axes.xaxis.set_label_position("top")
+        axes.set_ylabel("true", fontsize=11)
+        axes.set_title(title, fontsize=12, color=INK, pad=12)
+        axes.spines[:].set_visible(False)
+        axes.axhline(0.5, color="white", linewidth=3)
+        axes.axvline(0.5, color="white", linewidth=3)
     return figure
 
 
