@@ -108,12 +108,6 @@ def test_frames_numbered_anew_in_each_folder_are_not_one_film(tmp_path):
         index_frames(tmp_path, classes=FLIPS, pattern=NamePattern(one_film=True))
 
 
-def test_any_two_class_names(tmp_path):
-    make(tmp_path, "LIKE/1_1.png", "dislike/1_1.webp", "LIKE/1_2.bmp")
-    index = index_frames(tmp_path, classes=ClassNames("dislike", "like"))
-    assert [record.label for record in index.records] == ["like", "like", "dislike"]
-
-
 def test_names_alone_can_tell_label_and_subject(tmp_path):
     make(tmp_path, "s0001/s0001_00001_0_0_1_0_0_01.png", "x/s0001_00002_0_0_0_0_0_01.png", "x/other.png")
     index = index_frames(tmp_path, classes=ClassNames("open", "closed"), pattern=EYES)
@@ -188,12 +182,6 @@ def test_unusable_files_are_reported_and_the_rest_is_used(tmp_path):
     }
 
 
-def test_unchecked_files_are_taken_on_trust(tmp_path):
-    make(tmp_path, "flip/0001_1.jpg")
-    (tmp_path / "flip" / "0001_2.jpg").touch()
-    assert len(index_frames(tmp_path, classes=FLIPS, check=False).records) == 2
-
-
 def test_summary_counts_in_plain_words(tmp_path):
     make(tmp_path, "training/flip/1_1.jpg", "training/flip/1_2.jpg", "testing/notflip/2_1.jpg")
     for number in range(5):
@@ -231,11 +219,6 @@ def test_a_wrapped_set_is_pointed_out(tmp_path):
     make(tmp_path, "images/training/flip/1_1.jpg")
     with pytest.raises(DataError, match=f"set data.root to {tmp_path / 'images'}"):
         index_frames(tmp_path, classes=FLIPS)
-
-
-def test_absent_root(tmp_path):
-    with pytest.raises(DataError, match="does not exist"):
-        index_frames(tmp_path / "absent", classes=FLIPS)
 
 
 @pytest.mark.realdev

@@ -23,7 +23,7 @@ from tests.frame_sets import make_monreader_set
 from tests.rendered_sets import make_rendered_set, write_mask
 
 SPEC = PreprocessSpec(height=64, width=36)
-CONFIGS = [path for path in sorted((REPOSITORY / "configs").glob("*.yaml")) if "augment:" in path.read_text()]
+CONFIGS = [REPOSITORY / "configs/defaults.yaml", *sorted((REPOSITORY / "configs/augment").glob("*.yaml"))]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,8 @@ def epoch(data: FrameDataModule) -> dict[str, torch.Tensor]:
 def transforms_of(config: Path) -> list[Transform]:
     parser = ArgumentParser()
     parser.add_argument("--augment", type=list[Transform])
-    augment = yaml.safe_load(config.read_text())["data"]["augment"]
+    content = yaml.safe_load(config.read_text())
+    augment = content if isinstance(content, list) else content["data"]["augment"]
     return parser.instantiate_classes(parser.parse_object({"augment": augment})).augment
 
 

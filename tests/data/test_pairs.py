@@ -63,16 +63,6 @@ def test_twins_are_augmented_alike_frames_and_maps(rendered: Path) -> None:
     assert (right > 0.5).any()
 
 
-def test_a_loader_repeats_an_epoch_exactly(rendered: Path, tmp_path: Path) -> None:
-    changes = {"augment": [albumentations.GaussNoise(std_range=(0.1, 0.2), p=1.0)], "cache_dir": str(tmp_path)}
-    once, again = batches(module(rendered, **changes), 3), batches(module(rendered, num_workers=1, **changes), 3)
-    other = batches(module(rendered, **changes), 4)
-    for one, two in zip(once, again, strict=True):
-        for key in one:
-            assert torch.equal(one[key], two[key])
-    assert [batch["index"].tolist() for batch in once] != [batch["index"].tolist() for batch in other]
-
-
 def test_a_set_without_twins_is_drawn_as_ever_with_a_line_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,12 +7,6 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError
-from tests.frame_sets import page_frame, write_frame
-
-
-def test_portrait_frame_fills_the_default_input_without_padding() -> None:
-    frame = np.full((640, 360, 3), 200, np.uint8)
-    assert (PreprocessSpec().resize(frame) == 200).all()
 
 
 def test_letterbox_keeps_the_aspect_and_pads_with_the_mean() -> None:
@@ -76,15 +70,3 @@ def test_spec_of_another_version_or_with_other_keys_is_refused() -> None:
 def test_impossible_specs_are_refused_by_name(wrong: dict, word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         PreprocessSpec(**wrong)
-
-
-def test_file_and_its_bytes_become_the_same_array(tmp_path) -> None:
-    path = tmp_path / "a.jpg"
-    write_frame(path, page_frame(True, 0, 640))
-    spec = PreprocessSpec(height=64, width=36)
-    np.testing.assert_array_equal(spec.load(path), spec.load(path.read_bytes()))
-
-
-def test_wrong_number_of_channels_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"\(H, W, 1\)"):
-        PreprocessSpec(channels=1, mean=(0.5,), std=(0.5,)).resize(np.zeros((9, 9, 3), np.uint8))

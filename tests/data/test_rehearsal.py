@@ -1,6 +1,5 @@
 """Rendered frames among one's own: in training alone, in the share asked for, whatever the classes are called."""
 
-from collections import Counter
 from pathlib import Path
 
 import albumentations
@@ -55,13 +54,6 @@ def test_share_is_exact_and_the_epoch_as_long_as_asked(frames: Path, embedded: E
     assert epoch["target"][~own].sum() == 5
 
 
-def test_without_a_length_each_of_ones_own_frames_comes_once(frames: Path, embedded: EmbeddedData) -> None:
-    data = module(frames, embedded)
-    counts = Counter(batches(data)["index"].tolist())
-    assert [counts[index] for index in range(len(data.split.train))] == [1] * len(data.split.train)
-    assert sum(counts.values()) == 2 * len(data.split.train)
-
-
 def test_a_loader_repeats_an_epoch_exactly(frames: Path, embedded: EmbeddedData, tmp_path: Path) -> None:
     settings = {
         "epoch_frames": 24,
@@ -74,13 +66,6 @@ def test_a_loader_repeats_an_epoch_exactly(frames: Path, embedded: EmbeddedData,
     for key, values in once.items():
         torch.testing.assert_close(values, again[key], rtol=0, atol=0)
     assert once["index"].tolist() != other["index"].tolist()
-
-
-def test_a_frame_that_comes_twice_is_augmented_anew(frames: Path) -> None:
-    noise = [albumentations.GaussNoise(std_range=(0.1, 0.2), p=1.0)]
-    epoch = batches(module(frames, None, epoch_frames=32, augment=noise))
-    first, second, *_ = (epoch["index"] == epoch["index"][0]).nonzero().flatten().tolist()
-    assert not torch.equal(epoch["image"][first], epoch["image"][second])
 
 
 def test_rendered_frames_stay_out_of_split_validation_and_test(frames: Path, embedded: EmbeddedData) -> None:
@@ -125,8 +110,3 @@ def test_impossible_shares_are_refused(share: float) -> None:
 def test_a_set_is_not_mixed_into_itself(embedded: EmbeddedData) -> None:
     with pytest.raises(ConfigError, match="into itself"):
         FrameDataModule(root=embedded.root, mix_in=MixIn(embedded))
-
-
-def test_an_epoch_needs_a_frame(frames: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.epoch_frames must be null or at least 1"):
-        FrameDataModule(root=str(frames), epoch_frames=0)

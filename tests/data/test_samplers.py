@@ -49,11 +49,6 @@ def test_every_frame_alike_without_balance() -> None:
     assert len(set(drawn("none", 10))) == 10
 
 
-def test_classes_alike() -> None:
-    counts = by_video(drawn("class", 64))
-    assert counts == {"long": 30, "short": 2, "still": 32}
-
-
 def test_a_long_clip_does_not_drown_a_short_one() -> None:
     positions = drawn("video", 80)
     assert by_video(positions) == {"long": 20, "short": 20, "still": 40}
@@ -94,12 +89,6 @@ def epoch(number: int, *, ranks: int = 1, rank: int = 0, seed: int = 3) -> list[
     draws = list(sampler)
     assert len(draws) == len(sampler)
     return draws
-
-
-def test_share_of_rendered_frames_is_exact_and_drawn_anew_each_epoch() -> None:
-    rendered = [frozenset(draw.index for draw in epoch(number) if draw.index >= 33) for number in range(4)]
-    assert [len(chosen) for chosen in rendered] == [20] * 4
-    assert len(set(rendered)) == 4
 
 
 def test_an_epoch_follows_from_seed_and_number_alone() -> None:

@@ -132,13 +132,6 @@ def test_grey_images(channels):
     assert (frame == frame[..., :1]).all()
 
 
-@pytest.mark.parametrize("fmt", ["JPEG", "PNG"])
-def test_colour_read_as_grey_is_its_luma(fmt):
-    frame = decode_frame(encode(Image.new("RGB", (32, 32), (255, 0, 0)), fmt), channels=1)
-    assert frame.shape == (32, 32, 1)
-    assert abs(int(frame[16, 16, 0]) - 76) <= 1
-
-
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_pixels_are_white(mode):
     image = Image.new(mode, (16, 16), (0, 0, 0, 0) if mode == "RGBA" else (0, 0))
@@ -146,11 +139,6 @@ def test_transparent_pixels_are_white(mode):
     frame = decode_frame(encode(image))
     assert (frame[:, :8] == 0).all()
     assert (frame[:, 8:] == 255).all()
-
-
-def test_half_transparent_pixels_are_mixed_with_white():
-    frame = decode_frame(encode(Image.new("RGBA", (4, 4), (200, 0, 0, 128)), "WEBP", lossless=True))
-    assert np.abs(frame[0, 0].astype(int) - (227, 127, 127)).max() <= 1
 
 
 def test_palette_images_with_and_without_transparency():
@@ -161,24 +149,11 @@ def test_palette_images_with_and_without_transparency():
     assert corners(frame) == [UPRIGHT[0], UPRIGHT[1], (255, 255, 255), (255, 255, 255)]
 
 
-def test_one_bit_images_are_black_and_white():
-    image = Image.new("1", (16, 16), 0)
-    image.paste(1, (0, 0, 8, 16))
-    frame = decode_frame(encode(image))
-    assert (frame[:, :8] == 255).all()
-    assert (frame[:, 8:] == 0).all()
-
-
 def test_sixteen_bit_grey_is_scaled_not_clipped():
     samples = np.array([[0, 257, 32768, 65535, 1000, 129]], np.uint16)
     frame = decode_frame(make_png(samples, 0))
     assert frame[0, :, 0].tolist() == [0, 1, 128, 255, 4, 1]
     assert (frame == frame[..., :1]).all()
-
-
-def test_sixteen_bit_colour_is_scaled():
-    samples = np.array([[[65535, 32768, 0], [257 * 10, 257 * 20, 257 * 30]]], np.uint16)
-    assert decode_frame(make_png(samples, 2)).tolist() == [[[255, 128, 0], [10, 20, 30]]]
 
 
 def test_cmyk_comes_out_in_its_colours():
@@ -269,29 +244,22 @@ def test_random_damage_never_raises_anything_else():
 
 @pytest.mark.parametrize("read", [decode_frame, probe_frame])
 class TestUnusableFiles:
-    def test_absent(self, tmp_path, read):
-        with pytest.raises(FrameError, match=r"absent\.jpg: there is no such file; correct the path"):
-            read(tmp_path / "absent.jpg")
-
-    def test_empty(self, tmp_path, read):
-        (tmp_path / "x.jpg").touch()
-        with pytest.raises(FrameError, match=r"x\.jpg: the file is empty \(0 bytes\)"):
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (None, "there is no such file; correct the path"),
+            (b"", r"the file is empty \(0 bytes\)"),
+            (b"this is no image\n", "it is no JPEG, PNG, WebP or BMP image"),
+            (encode(quarters(), "GIF"), "it is no JPEG"),
+        ],
+    )
+    def test_content(self, tmp_path, read, content, said):
+        if content is not None:
+            (tmp_path / "x.jpg").write_bytes(content)
+        with pytest.raises(FrameError, match=rf"x\.jpg: {said}"):
             read(tmp_path / "x.jpg")
-
-    def test_folder(self, tmp_path, read):
-        (tmp_path / "x.jpg").mkdir()
-        with pytest.raises(FrameError, match=r"x\.jpg: it is a folder"):
-            read(tmp_path / "x.jpg")
-
-    def test_text(self, tmp_path, read):
-        (tmp_path / "x.jpg").write_text("this is no image\n")
-        with pytest.raises(FrameError, match=r"x\.jpg: it is no JPEG, PNG, WebP or BMP image"):
-            read(tmp_path / "x.jpg")
-
-    def test_format_that_is_not_among_ours(self, tmp_path, read):
-        (tmp_path / "x.jpg").write_bytes(encode(quarters(), "GIF"))
-        with pytest.raises(FrameError, match=r"x\.jpg: it is no JPEG"):
-            read(tmp_path / "x.jpg")
+        with pytest.raises(FrameError, match="it is a folder"):
+            read(tmp_path)
 
     def test_permission_denied(self, tmp_path, read, monkeypatch):
         path = tmp_path / "x.jpg"
@@ -334,12 +302,6 @@ def test_a_huge_jpeg_is_welcome_if_it_is_scaled_while_decoded(monkeypatch):
     assert decode_frame(data, min_size=(60, 40)).shape == (60, 40, 3)
     with pytest.raises(FrameError, match="the limit"):
         decode_frame(data)
-
-
-def test_pillows_own_limit_is_left_alone(tmp_path):
-    before = Image.MAX_IMAGE_PIXELS
-    decode_frame(encode(quarters()))
-    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_impossible_requests(tmp_path):

@@ -1,6 +1,5 @@
 from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 
@@ -21,11 +20,6 @@ class TestFrames:
         assert (image.shape, image.dtype) == ((*SIZE, 3), np.uint8)
         assert image.flags.c_contiguous
         assert image.flags.writeable
-
-    def test_the_film_has_b_frames(self, film):
-        with av.open(str(film)) as container:
-            stamps = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
-        assert stamps != sorted(stamps)
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
     def test_variable_rate(self, tmp_path, suffix):

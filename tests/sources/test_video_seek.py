@@ -19,10 +19,6 @@ class TestFrameAt:
         assert self.numbers(film, [number / 25 for number in reversed(wanted)]) == wanted[::-1]
         assert self.numbers(film, [0.0, 3.96, 0.04, 0.04]) == [0, 99, 1, 1]
 
-    def test_every_single_time(self, film):
-        for number in range(0, 100, 9):
-            assert self.numbers(film, [number / 25]) == [number]
-
     def test_rounded_times_and_times_between(self, tmp_path):
         path = write(tmp_path / "v.mp4", map(numbered, range(60)), rate=30, unit=30000)
         assert self.numbers(path, [round(n / 30, 3) for n in range(60)]) == list(range(60))

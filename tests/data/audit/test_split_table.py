@@ -52,11 +52,6 @@ def test_counts_of_shared_videos_and_neighbours():
     assert report.neighbour_share == pytest.approx(1 / 6)
 
 
-def test_neighbours_without_frame_numbers_are_not_counted():
-    train = [replace(record, frame=None) for record in clip("flip", "1", 2)]
-    assert audit_split(dealt(train=train, test=clip("flip", "1", 2))).neighbours == 0
-
-
 def test_the_same_file_on_two_sides():
     flip = clip("flip", "1", 2)
     twice = replace(flip[0], path=flip[0].path.parent / "x" / ".." / flip[0].path.name, video="another")
@@ -79,11 +74,6 @@ def test_class_balance_of_each_side():
     report = audit_split(dealt(train=clip("flip", "1", 3) + clip("notflip", "1", 1), val=clip("flip", "2", 2)))
     assert report.balance == {"train": (1, 3), "val": (0, 2)}
     assert "Training: 4 frames, 3 flip (75%) and 1 notflip." in report.sentences()
-
-
-def test_notes_of_the_split_are_passed_on():
-    split = replace(dealt(train=clip("flip", "1", 1)), notes=("5 files are not there",))
-    assert audit_split(split).sentences()[-1] == "5 files are not there."
 
 
 @pytest.mark.realdev
