@@ -4,7 +4,11 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
 from flipdetect.errors import ModelError
 from flipdetect.events.hysteresis import EventParameters
@@ -12,7 +16,17 @@ from flipdetect.inference.onnx_model import file_digest, load_onnx
 from flipdetect.inference.settings import settings_of
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts, read_tensors
-from flipdetect.zoo import DEFAULT, FOLDER, SHIPPED, SIZE_LIMIT, find_model, shipped_bytes, shipped_path
+from flipdetect.zoo import (
+    DEFAULT,
+    ENSEMBLE,
+    FOLDER,
+    NAMES,
+    SHIPPED,
+    SIZE_LIMIT,
+    find_model,
+    shipped_bytes,
+    shipped_path,
+)
 from tests.conftest import REPOSITORY
 
 names = pytest.mark.parametrize("name", SHIPPED)
@@ -47,9 +61,10 @@ def test_every_model_has_its_card(name: str) -> None:
 
 
 def test_shipped_weights_are_small_enough_and_nothing_else_lies_there() -> None:
-    assert set(shipped_bytes()) == set(SHIPPED)
+    assert set(shipped_bytes()) == set(NAMES)
     suffixes = (".safetensors", ".onnx", ".events.yaml", ".md")
-    expected = {f"{name}{suffix}" for name in SHIPPED for suffix in suffixes} | {f"{DEFAULT}.int8.onnx"}
+    expected = {f"{name}{suffix}" for name in SHIPPED for suffix in suffixes} | {"efficientnet_lite0.int8.onnx"}
+    expected |= {f"{ENSEMBLE}{suffix}" for suffix in (".onnx", ".int8.onnx", ".events.yaml", ".md")}
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= SIZE_LIMIT
     assert {path.name for path in FOLDER.iterdir()} == expected
 
@@ -66,7 +81,7 @@ def test_names_mean_shipped_models_and_everything_else_paths(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny_cnn").touch()
     (tmp_path / "mine").touch()
-    assert DEFAULT in SHIPPED
+    assert DEFAULT in NAMES
     assert find_model("tiny_cnn") == shipped_path("tiny_cnn")
     for path in ("./tiny_cnn", "mine", "absent.ckpt", "logs/absent"):
         assert find_model(path) == Path(path)
@@ -81,3 +96,27 @@ def test_what_lies_beside_the_weights_belongs_to_them(name: str) -> None:
     assert exported.source == file_digest(shipped_path(name))
     assert settings.threshold == pytest.approx(exported.threshold, abs=1e-5)
     assert settings.hmm != EventParameters()
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".onnx", 0.01), (".int8.onnx", 0.2)])
+def test_the_ensemble_is_the_mean_of_its_networks(suffix: str, tolerance: float) -> None:
+    ensemble = load_onnx(FOLDER / f"{ENSEMBLE}{suffix}")
+    first, second = (load_torch_model(shipped_path(name), "cpu") for name in ("efficientnet_lite0", "tiny_cnn"))
+    assert ensemble.source == file_digest(first.path)
+    assert ensemble.preprocess == first.preprocess
+    picture = cv2.resize(np.random.default_rng(0).integers(0, 256, (12, 8, 3), dtype=np.uint8), (193, 353))
+    logits = [first.task(torch.from_numpy(first.preprocess.normalise(picture))[None])]
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    for height in (192, 256):
+        small = functional.interpolate(
+            tensor, size=(height, round(height * 193 / 353)), mode="bilinear", antialias=True
+        )
+        logits.append(
+            second.task((small / 255 - _channels(second.preprocess.mean)) / _channels(second.preprocess.std)) / 2
+        )
+    expected = sum(logits) / 2 / ensemble.temperature
+    assert ensemble.predict([picture])[0] == pytest.approx(expected.sigmoid().item(), abs=tolerance)
+
+
+def _channels(values: tuple[float, ...]) -> torch.Tensor:
+    return torch.tensor(values)[:, None, None]

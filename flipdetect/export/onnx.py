@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import flipdetect
 from flipdetect.atomic import replacing
+from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
 from flipdetect.export.check import ModelDifference, compare_models
 from flipdetect.export.onnx_writer import check_packages, store_float16, write_model
@@ -80,13 +81,9 @@ def export_onnx(model: TorchModel, path: Path, *, precision: Precision = "float3
     """
     if precision not in get_args(Precision):
         raise ModelError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
-    check_packages(PACKAGES)
-    proto = _traced(model)
-    del proto.graph.value_info[:]
-    # Traces of the export, which contain paths of this machine.
-    for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
+    proto = trace(
+        _Exported(model.task.model, model.temperature), model.preprocess, with_hands=model.task.model.has_maps
+    )
     if precision == "float16":
         store_float16(proto.graph)
     packed = model.path.suffix == SUFFIX
@@ -131,17 +128,24 @@ def export_checked(
     return difference
 
 
-def _traced(model: TorchModel) -> ModelProto:
-    """The graph as torch's exporter (`dynamo=True`) traces it; its older one, of TorchScript, is deprecated."""
-    spec = model.preprocess
-    network = copy.deepcopy(model.task.model).cpu().to(memory_format=torch.contiguous_format)
+def trace(network: nn.Module, spec: PreprocessSpec, *, with_hands: bool) -> ModelProto:
+    """The graph of a network as torch's exporter (`dynamo=True`) traces it; its older one, of TorchScript, is deprecated.
+
+    Args:
+        network: frames (B, C, H, W) float32, preprocessed by `spec`, -> logits (B,), and maps of hands (B, h, w).
+        with_hands: whether it returns the maps of hands.
+
+    Raises:
+        ModelError: if packages are missing, or the network cannot be expressed in ONNX.
+    """
+    check_packages(PACKAGES)
     frames = torch.zeros(EXAMPLE_BATCH, spec.channels, spec.height, spec.width)
     try:
         program = torch.onnx.export(
-            _Exported(network, model.temperature).eval(),
+            copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format).eval(),
             (frames,),
             input_names=[INPUT],
-            output_names=[LOGITS, HANDS] if network.has_maps else [LOGITS],
+            output_names=[LOGITS, HANDS] if with_hands else [LOGITS],
             dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
             opset_version=OPSET,
             dynamo=True,
@@ -151,4 +155,9 @@ def _traced(model: TorchModel) -> ModelProto:
         raise ModelError(f"{type(network).__name__} cannot be expressed in ONNX: {error}") from error
     assert program is not None
     proto: ModelProto = program.model_proto
+    del proto.graph.value_info[:]
+    # Traces of the export, which contain paths of this machine.
+    for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
     return proto

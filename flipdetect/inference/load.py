@@ -13,13 +13,15 @@ from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
 from flipdetect.records import ClassNames
 from flipdetect.runs import BEST, best_checkpoints
-from flipdetect.zoo import DEFAULT, find_model
+from flipdetect.zoo import DEFAULT, FOLDER, find_model
 
 Engine = Literal["auto", "torch", "onnx"]
 RUNTIME = "onnxruntime"
 INT8_SUFFIX = ".int8.onnx"
 LOGS = Path("logs")
 LAST = "last"
+TORCH_MODEL = "efficientnet_lite0"
+"""The best pretrained model that PyTorch runs."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +99,17 @@ def load_model(
     path = resolve_model(model)
     is_exported = path.suffix == SUFFIX
     if is_exported and engine == "torch":
-        raise ModelError(f"PyTorch does not run {path}; choose engine onnx, or a .ckpt or .safetensors file")
+        raise ModelError(
+            f"PyTorch does not run {path}; choose engine onnx, a .ckpt or .safetensors file, or the model {TORCH_MODEL}"
+        )
     if device not in ("auto", "cpu") and (is_exported or engine == "onnx"):
-        raise ModelError(f"exported models run on the CPU, not on {device!r}; choose device cpu, or engine torch")
+        raise ModelError(
+            f"exported models such as {path.name} run on the CPU, not on {device!r}; choose device cpu, or a model that "
+            f"PyTorch runs, such as {TORCH_MODEL}"
+        )
     if is_exported:
-        return load_onnx(path, threads)
+        small = path.with_suffix(INT8_SUFFIX)
+        return load_onnx(small if fast and path.parent == FOLDER and small.is_file() else path, threads)
     if engine == "onnx" or (engine == "auto" and device != "cuda"):
         exported = _load_export(path, threads, fast=fast, required=engine == "onnx")
         if exported is not None:

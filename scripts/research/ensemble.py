@@ -1,0 +1,180 @@
+"""Make the default model from two pretrained networks: flipdetect/weights/ensemble.onnx, its 8-bit twin, and its card.
+
+Its logit is the mean of the logits of efficientnet_lite0 and of tiny_cnn; the latter is the mean over two heights of the
+frame. Two different networks make different errors, and TinyCNN sees a page of the usual size in a frame taken from close
+by where the frame is made smaller. The heights were chosen on the real frames, as are threshold and temperature here.
+
+Example: python scripts/research/ensemble.py --choose-on frames/ --calibrate-on data/release
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import flipdetect
+from flipdetect.atomic import write_text
+from flipdetect.cli.messages import hush_libraries, set_up_logging
+from flipdetect.data.index import index_frames
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.export.check import sample_frames
+from flipdetect.export.onnx import trace
+from flipdetect.export.onnx_writer import store_float16, write_model
+from flipdetect.export.quantize import quantize_checked
+from flipdetect.inference.onnx_model import ONNX_VERSION, file_digest, load_onnx
+from flipdetect.inference.torch_model import TorchModel, load_torch_model
+from flipdetect.models.evidence_maps import MAPS
+from flipdetect.runs import NO_TEMPERATURE
+from flipdetect.tasks.decision import Decision, choose_decision
+from flipdetect.zoo import ENSEMBLE, FOLDER, shipped_path
+
+FIRST, SECOND = "efficientnet_lite0", "tiny_cnn"
+HEIGHTS = (192, 256)
+"""In pixels, of frames that the second network sees. It was trained at 320, on rendered frames taken from further away."""
+
+
+class Resized(nn.Module):
+    """A network that sees the frames smaller, normalised as it was trained.
+
+    Bilinear resizing with antialiasing is linear along each axis, so it is written as two products of matrices, which
+    every runtime computes alike.
+    """
+
+    def __init__(self, network: nn.Module, height: int, given: PreprocessSpec, own: PreprocessSpec) -> None:
+        super().__init__()
+        self.network = network
+        width = round(height * given.width / given.height)
+        self.register_buffer("rows", _resizing(given.height, height))
+        self.register_buffer("columns", _resizing(given.width, width).T.contiguous())
+        mean, std = torch.tensor(own.mean), torch.tensor(own.std)
+        self.register_buffer("scale", (torch.tensor(given.std) / std)[:, None, None])
+        self.register_buffer("shift", ((torch.tensor(given.mean) - mean) / std)[:, None, None])
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.network((self.rows @ frames @ self.columns) * self.scale + self.shift)
+
+
+class Ensemble(nn.Module):
+    """(B, 3, H, W) float32, preprocessed for the first network -> logits (B,) and maps of hands (B, h, w)."""
+
+    def __init__(self, first: TorchModel, second: TorchModel, temperature: float) -> None:
+        super().__init__()
+        self.first = first.task.model
+        self.others = nn.ModuleList(
+            Resized(second.task.model, height, first.preprocess, second.preprocess) for height in HEIGHTS
+        )
+        self.temperature = temperature
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        logits, maps = self.first.forward_maps(frames)
+        others = torch.stack([other(frames) for other in self.others]).mean(dim=0)
+        return (logits + others) / (2 * self.temperature), maps[:, MAPS.index("hands")].sigmoid()
+
+
+def _resizing(old: int, new: int) -> Tensor:
+    """(new, old) matrix that resizes a line of `old` pixels."""
+    return F.interpolate(torch.eye(old)[None, None], size=(new, old), mode="bilinear", antialias=True)[0, 0]
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    set_up_logging()
+    hush_libraries()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--choose-on", type=Path, required=True, help="labelled frames that nothing was trained on")
+    parser.add_argument("--calibrate-on", type=Path, required=True, help="frames for the 8-bit model")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pretrained models")
+    options = parser.parse_args(args)
+    first, second = (load_torch_model(shipped_path(name, options.output), "cpu") for name in (FIRST, SECOND))
+    records = index_frames(options.choose_on, classes=first.classes).records
+    targets = np.array([record.label == first.classes.positive for record in records])
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "ensemble.onnx"
+        export(first, second, Decision(0.5), draft)
+        decision = choose_decision(
+            _probabilities(draft, [r.path for r in records]), targets, None, fits_temperature=True
+        )
+        export(first, second, decision, draft)
+        frames = sample_frames(options.calibrate_on, first.preprocess, 160)
+        path = shipped_path(ENSEMBLE, options.output)
+        difference = quantize_checked(
+            draft, frames[:128], frames[128:], path.with_suffix(".int8.onnx"), reduce_range=True
+        )
+    export(first, second, decision, path, half=True)
+    write_text(path.with_suffix(".md"), _card(first, second, decision, options.choose_on.name, difference.mean))
+    print(f"{path}: threshold {decision.threshold:.4f}, temperature {decision.temperature:.4f}")
+    return 0
+
+
+def export(first: TorchModel, second: TorchModel, decision: Decision, path: Path, *, half: bool = False) -> None:
+    """Write the ensemble; `half` stores its weights as float16."""
+    proto = trace(Ensemble(first, second, decision.temperature), first.preprocess, with_hands=True)
+    if half:
+        store_float16(proto.graph)
+    facts = {
+        "version": ONNX_VERSION,
+        "name": ENSEMBLE,
+        "classes": asdict(first.classes),
+        "preprocess": first.preprocess.to_dict(),
+        "threshold": decision.threshold,
+        **({} if decision.temperature == NO_TEMPERATURE else {"temperature": decision.temperature}),
+        "naming": None,
+        "precision": "float16" if half else "float32",
+        "source": file_digest(first.path),
+        "flipdetect": flipdetect.__version__,
+    }
+    write_model(proto, facts, path)
+
+
+def _probabilities(path: Path, files: Sequence[Path]) -> np.ndarray:
+    model = load_onnx(path)
+    return np.concatenate([model.probabilities(model.preprocess.load(file)[None]) for file in files])
+
+
+def _card(first: TorchModel, second: TorchModel, decision: Decision, chosen_on: str, difference: float) -> str:
+    heights = " and ".join(map(str, HEIGHTS))
+    return f"""# {ENSEMBLE}
+
+The default model: the mean of the logits of [{FIRST}]({FIRST}.md) and [{SECOND}]({SECOND}.md). TinyCNN sees the frame
+resized to heights of {heights} pixels, and its two logits are averaged. Input: one frame, RGB, resized to
+{first.preprocess.height}x{first.preprocess.width} pixels (height x width, fit: letterbox). Output: the probability of `flip`, against
+`notflip`. It exists as ONNX (weights stored as float16) and with 8-bit integers for films; nothing was trained for it.
+
+## Intended use
+
+To detect from a single frame of a video of a book whether a page is being turned, so that stills can be taken between the
+turns. It is not meant for decisions about people.
+
+    flipdetect predict frames/
+    model = flipdetect.load()
+
+To fine-tune, start from `efficientnet_lite0` (configs/finetune.yaml).
+
+## Data
+
+Both networks were trained on rendered books only; see their cards. The heights, the threshold and the temperature were
+chosen on {chosen_on}: labelled frames and stills of real books on which nothing was trained. The metrics on these frames are
+therefore validation results.
+
+## Threshold
+
+{decision.threshold:.4f}, the one with the best F1. Logits are divided by {decision.temperature:.4f} to become probabilities. The 8-bit model's
+probabilities differ by {difference:.3f} on average.
+
+## Limits
+
+Scores of real and of rendered frames lie at different levels, and levels differ from book to book: on your own frames,
+check the threshold, or fine-tune. Metrics by data set: docs/research/evaluation.md.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
