@@ -129,7 +129,7 @@ def export_checked(
 
 
 def trace(network: nn.Module, spec: PreprocessSpec, *, with_hands: bool) -> ModelProto:
-    """The graph of a network as torch's exporter (`dynamo=True`) traces it; its older one, of TorchScript, is deprecated.
+    """Trace a network by torch's exporter (`dynamo=True`; the older one, of TorchScript, is deprecated).
 
     Args:
         network: frames (B, C, H, W) float32, preprocessed by `spec`, -> logits (B,), and maps of hands (B, h, w).

@@ -104,8 +104,8 @@ def load_model(
         )
     if device not in ("auto", "cpu") and (is_exported or engine == "onnx"):
         raise ModelError(
-            f"exported models such as {path.name} run on the CPU, not on {device!r}; choose device cpu, or a model that "
-            f"PyTorch runs, such as {TORCH_MODEL}"
+            f"exported models such as {path.name} run on the CPU, not on {device!r}; choose device cpu, or a model "
+            f"that PyTorch runs, such as {TORCH_MODEL}"
         )
     if is_exported:
         small = path.with_suffix(INT8_SUFFIX)

@@ -1,8 +1,8 @@
-"""Make the default model from two pretrained networks: flipdetect/weights/ensemble.onnx, its 8-bit twin, and its card.
+"""Make the default model from two pretrained networks: ensemble.onnx, ensemble.int8.onnx, and the card.
 
-Its logit is the mean of the logits of efficientnet_lite0 and of tiny_cnn; the latter is the mean over two heights of the
-frame. Two different networks make different errors, and TinyCNN sees a page of the usual size in a frame taken from close
-by where the frame is made smaller. The heights were chosen on the real frames, as are threshold and temperature here.
+Its logit is the mean of the logits of efficientnet_lite0 and of tiny_cnn; the latter is the mean over two sizes of the
+frame. Two different networks make different errors, and in a smaller frame TinyCNN sees pages that were filmed from
+nearby at the size that it was trained on. The heights were chosen on the real frames, as are threshold and temperature here.
 
 Example: python scripts/research/ensemble.py --choose-on frames/ --calibrate-on data/release
 """
@@ -39,7 +39,7 @@ from flipdetect.zoo import ENSEMBLE, FOLDER, shipped_path
 
 FIRST, SECOND = "efficientnet_lite0", "tiny_cnn"
 HEIGHTS = (192, 256)
-"""In pixels, of frames that the second network sees. It was trained at 320, on rendered frames taken from further away."""
+"""In pixels, of frames that the second network sees. It was trained at 320."""
 
 
 class Resized(nn.Module):
@@ -60,6 +60,7 @@ class Resized(nn.Module):
         self.register_buffer("shift", ((torch.tensor(given.mean) - mean) / std)[:, None, None])
 
     def forward(self, frames: Tensor) -> Tensor:
+        """(B, 3, H, W) float32 -> (B,) logits."""
         return self.network((self.rows @ frames @ self.columns) * self.scale + self.shift)
 
 
@@ -75,6 +76,7 @@ class Ensemble(nn.Module):
         self.temperature = temperature
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
         logits, maps = self.first.forward_maps(frames)
         others = torch.stack([other(frames) for other in self.others]).mean(dim=0)
         return (logits + others) / (2 * self.temperature), maps[:, MAPS.index("hands")].sigmoid()
@@ -86,6 +88,7 @@ def _resizing(old: int, new: int) -> Tensor:
 
 
 def main(args: Sequence[str] | None = None) -> int:
+    """Make the model; returns the exit status."""
     set_up_logging()
     hush_libraries()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,7 +112,7 @@ def main(args: Sequence[str] | None = None) -> int:
             draft, frames[:128], frames[128:], path.with_suffix(".int8.onnx"), reduce_range=True
         )
     export(first, second, decision, path, half=True)
-    write_text(path.with_suffix(".md"), _card(first, second, decision, options.choose_on.name, difference.mean))
+    write_text(path.with_suffix(".md"), _card(first, second, decision, len(records), difference.mean))
     print(f"{path}: threshold {decision.threshold:.4f}, temperature {decision.temperature:.4f}")
     return 0
 
@@ -139,19 +142,21 @@ def _probabilities(path: Path, files: Sequence[Path]) -> np.ndarray:
     return np.concatenate([model.probabilities(model.preprocess.load(file)[None]) for file in files])
 
 
-def _card(first: TorchModel, second: TorchModel, decision: Decision, chosen_on: str, difference: float) -> str:
+def _card(first: TorchModel, second: TorchModel, decision: Decision, count: int, difference: float) -> str:
     heights = " and ".join(map(str, HEIGHTS))
+    size = f"{first.preprocess.height}x{first.preprocess.width}"
     return f"""# {ENSEMBLE}
 
-The default model: the mean of the logits of [{FIRST}]({FIRST}.md) and [{SECOND}]({SECOND}.md). TinyCNN sees the frame
-resized to heights of {heights} pixels, and its two logits are averaged. Input: one frame, RGB, resized to
-{first.preprocess.height}x{first.preprocess.width} pixels (height x width, fit: letterbox). Output: the probability of `flip`, against
-`notflip`. It exists as ONNX (weights stored as float16) and with 8-bit integers for films; nothing was trained for it.
+The default model: the mean of the logits of [{FIRST}]({FIRST}.md) and
+[{SECOND}]({SECOND}.md). TinyCNN sees the frame resized to heights of {heights} pixels, and its two logits are
+averaged. Input: one frame, RGB, resized to {size} pixels (height x width, fit: letterbox). Output: the probability
+of `flip`, against `notflip`. It exists as ONNX (weights stored as float16) and with 8-bit integers, for films;
+nothing was trained for it.
 
 ## Intended use
 
-To detect from a single frame of a video of a book whether a page is being turned, so that stills can be taken between the
-turns. It is not meant for decisions about people.
+To detect from a single frame of a video of a book whether a page is being turned, so that stills can be taken
+between the turns. It is not meant for decisions about people.
 
     flipdetect predict frames/
     model = flipdetect.load()
@@ -160,14 +165,14 @@ To fine-tune, start from `efficientnet_lite0` (configs/finetune.yaml).
 
 ## Data
 
-Both networks were trained on rendered books only; see their cards. The heights, the threshold and the temperature were
-chosen on {chosen_on}: labelled frames and stills of real books on which nothing was trained. The metrics on these frames are
-therefore validation results.
+Both networks were trained on rendered books only; see their cards. The heights, the threshold and the temperature
+were chosen on {count} labelled frames and stills of real books, on which nothing was trained. Metrics on these frames
+are therefore validation results.
 
 ## Threshold
 
-{decision.threshold:.4f}, the one with the best F1. Logits are divided by {decision.temperature:.4f} to become probabilities. The 8-bit model's
-probabilities differ by {difference:.3f} on average.
+{decision.threshold:.4f}, the one with the best F1. Logits are divided by {decision.temperature:.4f} to become
+probabilities. Those of the 8-bit model differ by {difference:.3f} on average.
 
 ## Limits
 
