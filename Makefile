@@ -2,8 +2,7 @@
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
 # make docs    the documentation, into site/
-# make benchmark   speed and size against a plain PyTorch baseline, into docs/research/benchmarks.md: about 20 minutes;
-#                  ARGS='--only prediction', ARGS='--labelled frames/' and others: see scripts/benchmark.py --help
+# make benchmark   speed and size against a plain PyTorch program, as a table: about 15 minutes; ARGS='--only prediction'
 # make figures pictures in docs/images and the tables, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 

@@ -1,0 +1,386 @@
+"""Measure speed and size against a plain PyTorch program: the metrics in docs/research/benchmarks.md.
+
+The plain program is what one would write without flipdetect: ImageFolder, PIL, torchvision transforms, a plain training
+loop, prediction of one image at a time, at the defaults of these libraries. It trains and runs the same networks.
+Programs that are compared run in turns, each time as a process of its own; the table shows medians.
+
+    prediction   a folder of 1080x1920 JPEGs to predictions.csv, against the plain program, and against the limit:
+                 decoding alone and the model alone, each on all cores and at its fastest
+    training     ten epochs of a configuration end to end, against the plain program
+    startup      from the command to the result of one image
+    models       size, and latency of one decoded frame, of the pretrained models and their 8-bit versions
+
+    python scripts/benchmark.py                        # all parts: 15 minutes on two quiet cores
+    python scripts/benchmark.py --only prediction startup --json benchmark.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PARTS = ("prediction", "training", "startup", "models")
+NETWORKS = {"mobilenet_v2": ("mobilenet", 16), "tiny_cnn": ("tiny_cnn", 32)}
+"""Configuration and batch size of the networks that are trained."""
+SIZE = (192, 108)
+UNSEEN_SEED = 2000
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+WARM_UP, CALLS = 20, 300
+
+Row = tuple[str, float, str, str]
+"""Name, value, unit, and what it was made of."""
+
+
+class Bench:
+    """Where the benchmark works, and how much it does.
+
+    Args:
+        folder: for frames, caches and runs; rendered frames are kept in it.
+        quick: the smallest work that runs every line; its metrics mean nothing.
+        repeats: runs of each program.
+    """
+
+    def __init__(self, folder: Path, quick: bool, repeats: int) -> None:
+        self.folder, self.quick, self.repeats = folder, quick, 1 if quick else repeats
+
+    def phone_frames(self) -> Path:
+        """256 JPEGs of 1080x1920 in flip/ and notflip/; a quarter is rendered, the others are mirror images of them."""
+        from PIL import Image
+
+        height, sources, frames = (320, 4, 1) if self.quick else (1920, 8, 2)
+        folder = self.folder / f"frames-{height}"
+        if (folder / "done").is_file():
+            return folder
+        rendered = self.folder / "rendered"
+        size = ("--sources", sources, "--clips-per-source", 4, "--frames-per-clip", frames, "--height", height)
+        self.run("-m", "flipdetect.synth", "--output", rendered, *size, "--seed", UNSEEN_SEED)
+        mirrored = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180)
+        for path in sorted(rendered.glob("*flip/*.jpg")):
+            target = folder / path.parent.name
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+            video, frame = path.stem.split("_")
+            with Image.open(path) as image:
+                for number, how in enumerate(mirrored, start=1):
+                    copy = target / f"{int(video) + 1000 * number:04d}_{frame}.jpg"
+                    image.transpose(how).save(copy, quality=90)
+        (folder / "done").touch()
+        return folder
+
+    def run(self, *arguments: object, cwd: Path | None = None) -> tuple[float, dict[str, Any]]:
+        """Run a Python program; returns its seconds, and the JSON object in the last line of its output, if any."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, *map(str, arguments)]
+        path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": path, "NO_ALBUMENTATIONS_UPDATE": "1"}
+        begun = time.perf_counter()
+        done = subprocess.run(command, cwd=cwd or self.folder, env=environment, capture_output=True, text=True)
+        seconds = time.perf_counter() - begun
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed with status {done.returncode}:\n{done.stderr[-1500:]}")
+        last = done.stdout.strip().rpartition("\n")[2]
+        return seconds, json.loads(last) if last.startswith("{") else {}
+
+    def worker(self, work: str, **options: object) -> tuple[float, dict[str, Any]]:
+        """Run one of `WORKERS` in a process of its own."""
+        return self.run(__file__, "--worker", work, json.dumps(options, default=str))
+
+    def in_turns(self, programs: dict[str, Callable[[], Any]]) -> dict[str, list[Any]]:
+        """Run programs in turns, forwards and backwards, so that a machine that slows down slows all of them."""
+        found: dict[str, list[Any]] = {name: [] for name in programs}
+        for turn in range(self.repeats):
+            for name in list(programs)[:: -1 if turn % 2 else 1]:
+                found[name].append(programs[name]())
+                print(f"  {name}, run {turn + 1} of {self.repeats}", file=sys.stderr)
+        return found
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value."""
+    return float(statistics.median(values))
+
+
+def prediction(bench: Bench) -> list[Row]:
+    """A folder of frames to predictions.csv: flipdetect, the plain program, the limit."""
+    frames = bench.phone_frames()
+    rows: list[Row] = []
+    for model in ("tiny_cnn",) if bench.quick else ("mobilenet_v2", "tiny_cnn", "efficientnet_lite0"):
+        options = {"frames": frames, "model": model}
+        programs = {
+            name: lambda name=name: bench.worker(name, **options)  # type: ignore[misc]  # noqa: B023 - run at once
+            for name in ("predict", "limit", *(["plain_predict"] if model in NETWORKS else []))
+        }
+        found = bench.in_turns(programs)
+        ms = {name: median([report["ms"] for _, report in runs]) for name, runs in found.items()}
+        rows.append((f"{model}: a frame of a folder", ms["predict"], "ms", f"limit {ms['limit']:.2f} ms"))
+        rows.append((f"{model}: multiple of the limit", ms["predict"] / ms["limit"], "x", ""))
+        if "plain_predict" in ms:
+            note = f"{ms['plain_predict']:.2f} ms a frame"
+            rows.append((f"{model}: as fast as the plain program", ms["plain_predict"] / ms["predict"], "x", note))
+    return rows
+
+
+def training(bench: Bench) -> list[Row]:
+    """Ten epochs of a configuration, from the command to its metrics, without a cache at the start."""
+    frames, epochs = bench.phone_frames(), 1 if bench.quick else 10
+    rows: list[Row] = []
+    for network, (config, batch) in list(NETWORKS.items())[-1:] if bench.quick else NETWORKS.items():
+        values = {"data.root": frames, "data.preprocess.height": SIZE[0], "data.preprocess.width": SIZE[1],
+                  "data.batch_size": batch, "trainer.max_epochs": epochs}  # fmt: skip
+        arguments = [f"--{name}={value}" for name, value in values.items()]
+        path = REPOSITORY / "configs" / f"{config}.yaml"
+
+        def ours(path: Path = path, arguments: list[str] = arguments) -> float:
+            with tempfile.TemporaryDirectory(dir=bench.folder) as folder:  # caches and logs are written to it
+                return bench.run("-m", "flipdetect.cli.train", "--config", path, *arguments, cwd=Path(folder))[0]
+
+        def plain(workers: int = 0, network: str = network, batch: int = batch) -> float:
+            return bench.worker(
+                "plain_train", frames=frames, network=network, batch=batch, epochs=epochs, workers=workers
+            )[0]
+
+        found = bench.in_turns({"ours": ours, "plain": plain, "2 workers": lambda plain=plain: plain(2)})
+        seconds = {name: median(runs) for name, runs in found.items()}
+        note = f"{seconds['ours']:.0f} s against {seconds['plain']:.0f} s; {seconds['2 workers']:.0f} s with 2 workers"
+        name = f"{config}.yaml, {epochs} epochs on 256 JPEGs: as fast as the plain program"
+        rows.append((name, min(seconds["plain"], seconds["2 workers"]) / seconds["ours"], "x", note))
+    return rows
+
+
+def startup(bench: Bench) -> list[Row]:
+    """From the command to the result of one image, files in the system's cache."""
+    one = bench.folder / "one"
+    one.mkdir(parents=True, exist_ok=True)
+    shutil.copy(min(bench.phone_frames().glob("flip/*.jpg")), one)
+    command = ("-m", "flipdetect.cli.main")
+    predict = (*command, "predict", one, "--model", "mobilenet_v2", "--output", bench.folder / "one.csv")
+    found = bench.in_turns({
+        "flipdetect": lambda: bench.run(*predict)[0],
+        "--engine torch": lambda: bench.run(*predict, "--engine", "torch")[0],
+        "plain program": lambda: bench.worker("plain_predict", frames=one, model="mobilenet_v2")[0],
+        "--help": lambda: bench.run(*command, "predict", "--help")[0],
+    })  # fmt: skip
+    seconds = {name: median(runs) for name, runs in found.items()}
+    slower = min(seconds["--engine torch"], seconds["plain program"])
+    note = f"--engine torch {seconds['--engine torch']:.2f} s, plain program {seconds['plain program']:.2f} s"
+    return [
+        ("one image, from the command to its result", seconds["flipdetect"], "s", "mobilenet_v2"),
+        ("as fast as through PyTorch", slower / seconds["flipdetect"], "x", note),
+        ("flipdetect predict --help", seconds["--help"], "s", ""),
+    ]
+
+
+def models(bench: Bench) -> list[Row]:
+    """Size and latency of the pretrained models, in float32 and in 8-bit integers."""
+    from flipdetect.zoo import SHIPPED, shipped_path
+
+    frames = bench.phone_frames()
+    rows: list[Row] = []
+    for model in ("tiny_cnn",) if bench.quick else SHIPPED:
+        path = shipped_path(model).with_suffix(".onnx")
+        small = bench.folder / f"{model}.int8.onnx"
+        given = ("export", "--model", path, "--format", "onnx-int8", "--data", frames, "--output", small)
+        bench.run("-m", "flipdetect.cli.main", *given)
+        for name, file in ((model, path), (f"{model}, int8", small)):
+            rows.append((f"{name}: file", file.stat().st_size / 1e6, "MB", ""))
+            runs = [
+                bench.worker("latency", frames=frames, model=file, calls=5 if bench.quick else CALLS)[1]
+                for _ in range(bench.repeats)
+            ]
+            p50, p99 = (median([run[each] for run in runs]) for each in ("p50", "p99"))
+            rows.append((f"{name}: latency of a decoded frame, p50", p50, "ms", f"p99 {p99:.2f} ms"))
+    return rows
+
+
+def predict(frames: str, model: str) -> dict[str, float]:
+    """The command on a folder, without imports, after a run on one frame."""
+    from flipdetect.cli.main import main
+
+    files = sorted(Path(frames).rglob("*.jpg"))
+    with tempfile.TemporaryDirectory() as folder:
+        output = ("--model", model, "--output", f"{folder}/predictions.csv")
+        main(["predict", str(files[0]), *output])
+        begun = time.perf_counter()
+        if main(["predict", frames, *output]):
+            raise SystemExit("flipdetect predict failed")
+        return {"ms": (time.perf_counter() - begun) * 1e3 / len(files)}
+
+
+def limit(frames: str, model: str) -> dict[str, float]:
+    """Decoding alone and the model alone, each on all cores and in the fastest way known."""
+    import numpy as np
+
+    from flipdetect.inference.load import load_model
+
+    files, cores = sorted(Path(frames).rglob("*.jpg")), os.cpu_count() or 1
+    all_cores, one_core = (load_model(model, "onnx", "cpu", threads) for threads in (None, 1))
+    with ThreadPoolExecutor(cores) as pool:
+        batch = np.stack(list(pool.map(one_core.preprocess.load, files)))
+        small, large = ([batch[at : at + step] for at in range(0, len(batch), step)] for step in (1, 32))
+        list(pool.map(one_core.probabilities, small[:cores]))
+        seconds = []
+        for work in (
+            lambda: list(pool.map(one_core.preprocess.load, files)),
+            lambda: list(pool.map(one_core.probabilities, small)),
+            lambda: [all_cores.probabilities(each) for each in large],
+        ):
+            begun = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - begun)
+    return {"ms": (seconds[0] + min(seconds[1:])) * 1e3 / len(files)}
+
+
+def latency(frames: str, model: str, calls: int) -> dict[str, float]:
+    """Decoded frames in, one at a time: milliseconds of a call."""
+    import numpy as np
+
+    from flipdetect.inference.load import load_model
+    from flipdetect.sources.image import decode_frame
+
+    frame, loaded = decode_frame(min(Path(frames).rglob("*.jpg"))), load_model(Path(model))
+    times = []
+    for _ in range(WARM_UP + calls):
+        begun = time.perf_counter()
+        loaded.predict(frame)
+        times.append((time.perf_counter() - begun) * 1e3)
+    return {"p50": float(np.percentile(times[WARM_UP:], 50)), "p99": float(np.percentile(times[WARM_UP:], 99))}
+
+
+def plain_transform(height: int, width: int, *, augmented: bool = False) -> Any:
+    """What a picture becomes before the network sees it."""
+    from torchvision import transforms
+
+    usual = [
+        transforms.RandomHorizontalFlip(),
+        transforms.RandomVerticalFlip(),
+        transforms.RandomAffine(10, translate=(0.08, 0.08), scale=(0.85, 1.3), shear=4),
+        transforms.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05),
+    ]
+    ends = [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    return transforms.Compose([transforms.Resize((height, width)), *(usual if augmented else []), *ends])
+
+
+def plain_predict(frames: str, model: str) -> dict[str, float]:
+    """The plain program: score frames one at a time; without imports and a first frame."""
+    import torch
+    from PIL import Image
+
+    from flipdetect.inference.torch_model import load_torch_model
+    from flipdetect.zoo import shipped_path
+
+    loaded = load_torch_model(shipped_path(model), "cpu")
+    network, transform = loaded.task.model, plain_transform(loaded.preprocess.height, loaded.preprocess.width)
+
+    @torch.no_grad()
+    def score(path: Path) -> float:
+        image = transform(Image.open(path).convert("RGB"))
+        return float(torch.sigmoid(network(image.unsqueeze(0))))
+
+    files = sorted(Path(frames).rglob("*.jpg"))
+    score(files[0])
+    begun = time.perf_counter()
+    with tempfile.TemporaryFile("w", newline="") as file:
+        csv.writer(file).writerows((path, score(path)) for path in files)
+    return {"ms": (time.perf_counter() - begun) * 1e3 / len(files)}
+
+
+def plain_train(frames: str, network: str, batch: int, epochs: int, workers: int) -> dict[str, float]:
+    """The plain program: train, validate after each epoch, keep the best weights, test."""
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader, random_split
+    from torchvision.datasets import ImageFolder
+
+    from flipdetect.models import MobileNetV2, TinyCNN
+
+    torch.manual_seed(0)
+    halves = [
+        random_split(
+            ImageFolder(frames, plain_transform(*SIZE, augmented=augmented)),
+            (0.7, 0.15, 0.15),
+            torch.Generator().manual_seed(0),
+        )
+        for augmented in (True, False)
+    ]
+    settings: dict[str, Any] = {"batch_size": batch, "num_workers": workers}
+    seen = DataLoader(halves[0][0], shuffle=True, drop_last=True, **settings)
+    validation, test = DataLoader(halves[1][1], **settings), DataLoader(halves[1][2], **settings)
+    mobilenet = network == "mobilenet_v2"
+    model = MobileNetV2(weights="none", evidence="maps") if mobilenet else TinyCNN(evidence="maps")
+    optimizer, criterion = torch.optim.AdamW(model.parameters(), lr=1e-3), nn.BCEWithLogitsLoss()
+
+    @torch.no_grad()
+    def accuracy(loader: Any) -> float:
+        model.eval()
+        right = [((model(images) > 0) == targets.bool()).float() for images, targets in loader]
+        return float(torch.cat(right).mean())
+
+    best = -1.0
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(epochs):
+            model.train()
+            for images, targets in seen:
+                optimizer.zero_grad()
+                criterion(model(images), targets.float()).backward()
+                optimizer.step()
+            if (value := accuracy(validation)) > best:
+                best = value
+                torch.save(model.state_dict(), f"{folder}/plain.pt")
+    return {"accuracy": accuracy(test)}
+
+
+WORKERS: dict[str, Callable[..., dict[str, float]]] = {
+    each.__name__: each for each in (predict, limit, latency, plain_predict, plain_train)
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Measure as the command line says; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each program (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="the smallest work that runs every line")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    parser.add_argument("--work-dir", type=Path, default=Path("data/benchmark"), help="for frames and runs")
+    parser.add_argument("--worker", nargs=2, metavar=("WORK", "JSON"), help=argparse.SUPPRESS)
+    options = parser.parse_args(args)
+    if options.worker:
+        found = WORKERS[options.worker[0]](**json.loads(options.worker[1]))
+        print(f"\n{json.dumps(found)}")
+        return 0
+    from tabulate import tabulate
+
+    bench = Bench(options.work_dir.resolve(), options.quick, options.repeats)
+    measure = {"prediction": prediction, "training": training, "startup": startup, "models": models}
+    rows: list[Row] = []
+    for part in options.only:
+        rows += measure[part](bench)
+    print(tabulate(rows, headers=("metric", "median", "unit", "details"), floatfmt=".3g"))
+    machine = (
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    print(f"\n{machine}, load {os.getloadavg()[0]:.1f}")
+    if options.json:
+        content = {"machine": machine, "date": time.strftime("%Y-%m-%d"), "repeats": bench.repeats, "metrics": [
+            dict(zip(("name", "value", "unit", "details"), row, strict=True)) for row in rows
+        ]}  # fmt: skip
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

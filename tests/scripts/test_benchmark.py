@@ -1,0 +1,45 @@
+"""The programs that the benchmark compares run, and report a time."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.frame_sets import page_frame, write_frame
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmark", REPOSITORY / "scripts" / "benchmark.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frames")
+    for number in range(16):
+        name = "flip" if number % 2 else "notflip"
+        write_frame(folder / name / f"{number:04d}_1.jpg", page_frame(bool(number % 2), number, 96))
+    return folder
+
+
+@pytest.mark.parametrize("work", ["predict", "limit", "plain_predict"])
+def test_each_way_to_score_a_folder_reports_its_time(benchmark: ModuleType, frames: Path, work: str) -> None:
+    assert benchmark.WORKERS[work](str(frames), "tiny_cnn")["ms"] > 0
+
+
+def test_latency_is_that_of_a_model_file(benchmark: ModuleType, frames: Path) -> None:
+    path = REPOSITORY / "flipdetect" / "weights" / "tiny_cnn.onnx"
+    found = benchmark.WORKERS["latency"](str(frames), str(path), calls=3)
+    assert 0 < found["p50"] <= found["p99"]
+
+
+def test_the_plain_program_trains(benchmark: ModuleType, frames: Path) -> None:
+    found = benchmark.WORKERS["plain_train"](str(frames), "tiny_cnn", batch=4, epochs=1, workers=0)
+    assert 0 <= found["accuracy"] <= 1
