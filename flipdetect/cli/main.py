@@ -98,7 +98,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _usage_error(error: typer.TyperException) -> int:
     """Print what is wrong with the arguments in one line, and the command that lists the right ones."""
     context = getattr(error, "ctx", None)
-    message = error.format_message().strip()  # type: ignore[attr-defined]
+    message = error.format_message().strip()
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message)
         return 0

@@ -92,14 +92,14 @@ class Predictor:
     def _score(self, paths: Sequence[Path], inputs: Iterable[Inputs | FrameError], root: Path) -> list[FrameScore]:
         loaded = list(inputs)
         frames = [frame for frame in loaded if not isinstance(frame, FrameError)]
-        found = iter(self.model.probabilities(np.stack(frames)) if frames else ())
+        found = iter(self.model.probabilities(np.stack(frames)).tolist() if frames else [])
         scores = []
         for path, frame in zip(paths, loaded, strict=True):
             video, number = unlabelled_video(path, root, self.model.naming)
             if isinstance(frame, FrameError):
                 scores.append(FrameScore(name_below(path, root), video, number, error=str(frame)))
             else:
-                probability = float(next(found))
+                probability = next(found)
                 label = self.model.classes.names[int(probability >= self.threshold)]
                 scores.append(FrameScore(name_below(path, root), video, number, probability, label))
         return scores

@@ -135,10 +135,11 @@ def write_outputs(
         for still in result.stills
         if result.video in images and (small := images[result.video].thumbnail(still.spread)) is not None
     }
-    for result in results if outputs.timeline and outputs.folder is not None else ():
-        name = f"timeline_{file_stem(result.video)}.png" if several else "timeline.png"
-        own = {number: small for (video, number), small in thumbnails.items() if video == result.video}
-        written.attempt(outputs.folder / name, partial(_write_bytes, content=draw_timeline(result, own)))
+    if outputs.timeline and outputs.folder is not None:
+        for result in results:
+            name = f"timeline_{file_stem(result.video)}.png" if several else "timeline.png"
+            own = {number: small for (video, number), small in thumbnails.items() if video == result.video}
+            written.attempt(outputs.folder / name, partial(_write_bytes, content=draw_timeline(result, own)))
     if outputs.report is not None:
         written.attempt(outputs.report, lambda path: write_report(path, results, thumbnails))
     if outputs.preview is not None:
