@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from flipdetect.cli.messages import hush_libraries, set_up_logging
 from flipdetect.errors import ConfigError, FlipdetectError
-from flipdetect.zoo import FOLDER, shipped_path
+from flipdetect.zoo import FOLDER, pretrained_path
 
 if TYPE_CHECKING:
     from flipdetect.inference.torch_model import TorchModel
@@ -77,7 +77,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(step: str, options: argparse.Namespace) -> None:
-    weights = shipped_path(NAME, options.output)
+    weights = pretrained_path(NAME, options.output)
     if step in ("head", "gentle"):
         configs, run = (HEAD, HEAD_RUN) if step == "head" else (GENTLE, GENTLE_RUN)
         _train(configs, run / "version_0")

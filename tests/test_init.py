@@ -12,13 +12,13 @@ from flipdetect.errors import ConfigError, FrameError, ModelError
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.sources.image import decode_frame
 from flipdetect.tasks import TinyCNNClassifier
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import pretrained_path
 from tests.frame_sets import page_frame, write_frame
 
 
 @pytest.fixture(scope="module")
 def model() -> TorchModel:
-    return load_torch_model(shipped_path("tiny_cnn"), "cpu")
+    return load_torch_model(pretrained_path("tiny_cnn"), "cpu")
 
 
 def test_the_example_in_the_docstring_runs() -> None:
@@ -28,7 +28,7 @@ def test_the_example_in_the_docstring_runs() -> None:
 
 
 def test_names_exported_files_checkpoints_and_runs_load_alike(trained: Path) -> None:
-    onnx = shipped_path("tiny_cnn").with_suffix(".onnx")
+    onnx = pretrained_path("tiny_cnn").with_suffix(".onnx")
     frame = page_frame(True, 0)
     assert flipdetect.load("tiny_cnn").predict(frame) == pytest.approx(flipdetect.load(onnx).predict(frame))
     for named in (trained, str(trained), trained.parent):

@@ -15,7 +15,7 @@ from flipdetect.inference.load import load_model
 from flipdetect.inference.settings import settings_of
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.sources.image import decode_frame
-from flipdetect.zoo import DEFAULT, shipped_path
+from flipdetect.zoo import DEFAULT, pretrained_path
 
 pytestmark = pytest.mark.realdev
 CLIPS = "frames"
@@ -43,7 +43,7 @@ def scores_of(model, records: list[FrameRecord], root: Path) -> list[FrameScore]
 
 
 def test_every_clip_is_told_right(model, clips: dict[str, list[FrameRecord]], realdev: Path) -> None:
-    threshold = settings_of(shipped_path(DEFAULT)).clip_threshold
+    threshold = settings_of(pretrained_path(DEFAULT)).clip_threshold
     assert threshold is not None
     for name, records in clips.items():
         highest = max(score.probability or 0.0 for score in scores_of(model, records, realdev))

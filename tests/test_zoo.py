@@ -21,21 +21,21 @@ from flipdetect.zoo import (
     ENSEMBLE,
     FOLDER,
     NAMES,
-    SHIPPED,
+    PRETRAINED,
     SIZE_LIMIT,
     find_model,
-    shipped_bytes,
-    shipped_path,
+    pretrained_bytes,
+    pretrained_path,
 )
 from tests.conftest import REPOSITORY
 
-names = pytest.mark.parametrize("name", SHIPPED)
+names = pytest.mark.parametrize("name", PRETRAINED)
 
 
 @names
 def test_a_shipped_model_is_of_the_architecture_that_its_name_says(name: str) -> None:
-    bundle = load_torch_model(shipped_path(name), "cpu")
-    assert type(bundle.task.model).__name__ == SHIPPED[name]
+    bundle = load_torch_model(pretrained_path(name), "cpu")
+    assert type(bundle.task.model).__name__ == PRETRAINED[name]
     assert float(bundle.task.threshold) == bundle.threshold
     assert bundle.classes.positive == "flip"
     assert not bundle.task.training
@@ -45,7 +45,7 @@ def test_a_shipped_model_is_of_the_architecture_that_its_name_says(name: str) ->
 def test_weights_are_in_full_precision(name: str) -> None:
     kinds = {
         str(tensor.dtype)
-        for key, tensor in read_tensors(shipped_path(name)).items()
+        for key, tensor in read_tensors(pretrained_path(name)).items()
         if key not in ("threshold", "temperature")
     }
     assert kinds == {"torch.float32", "torch.int64"}  # int64: how many batches a batch norm has seen
@@ -53,17 +53,17 @@ def test_weights_are_in_full_precision(name: str) -> None:
 
 @names
 def test_every_model_has_its_card(name: str) -> None:
-    facts = read_facts(shipped_path(name))
+    facts = read_facts(pretrained_path(name))
     assert facts is not None
-    card = shipped_path(name).with_suffix(".md").read_text("utf-8")
+    card = pretrained_path(name).with_suffix(".md").read_text("utf-8")
     for words in (f"# {name}", f"{facts['threshold']:.4f}", "## Limits", facts["card"]["config"]):
         assert words in card
 
 
 def test_shipped_weights_are_small_enough_and_nothing_else_lies_there() -> None:
-    assert set(shipped_bytes()) == set(NAMES)
+    assert set(pretrained_bytes()) == set(NAMES)
     suffixes = (".safetensors", ".onnx", ".events.yaml", ".md")
-    expected = {f"{name}{suffix}" for name in SHIPPED for suffix in suffixes} | {"efficientnet_lite0.int8.onnx"}
+    expected = {f"{name}{suffix}" for name in PRETRAINED for suffix in suffixes} | {"efficientnet_lite0.int8.onnx"}
     expected |= {f"{ENSEMBLE}{suffix}" for suffix in (".onnx", ".int8.onnx", ".events.yaml", ".md")}
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= SIZE_LIMIT
     assert {path.name for path in FOLDER.iterdir()} == expected
@@ -82,7 +82,7 @@ def test_names_mean_shipped_models_and_everything_else_paths(tmp_path: Path, mon
     (tmp_path / "tiny_cnn").touch()
     (tmp_path / "mine").touch()
     assert DEFAULT in NAMES
-    assert find_model("tiny_cnn") == shipped_path("tiny_cnn")
+    assert find_model("tiny_cnn") == pretrained_path("tiny_cnn")
     for path in ("./tiny_cnn", "mine", "absent.ckpt", "logs/absent"):
         assert find_model(path) == Path(path)
     assert find_model(Path("tiny_cnn")) == Path("tiny_cnn")
@@ -92,8 +92,8 @@ def test_names_mean_shipped_models_and_everything_else_paths(tmp_path: Path, mon
 
 @names
 def test_what_lies_beside_the_weights_belongs_to_them(name: str) -> None:
-    exported, settings = load_onnx(shipped_path(name).with_suffix(".onnx")), settings_of(shipped_path(name))
-    assert exported.source == file_digest(shipped_path(name))
+    exported, settings = load_onnx(pretrained_path(name).with_suffix(".onnx")), settings_of(pretrained_path(name))
+    assert exported.source == file_digest(pretrained_path(name))
     assert settings.threshold == pytest.approx(exported.threshold, abs=1e-5)
     assert settings.hmm != EventParameters()
 
@@ -101,7 +101,7 @@ def test_what_lies_beside_the_weights_belongs_to_them(name: str) -> None:
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".onnx", 0.01), (".int8.onnx", 0.2)])
 def test_the_ensemble_is_the_mean_of_its_networks(suffix: str, tolerance: float) -> None:
     ensemble = load_onnx(FOLDER / f"{ENSEMBLE}{suffix}")
-    first, second = (load_torch_model(shipped_path(name), "cpu") for name in ("efficientnet_lite0", "tiny_cnn"))
+    first, second = (load_torch_model(pretrained_path(name), "cpu") for name in ("efficientnet_lite0", "tiny_cnn"))
     assert ensemble.source == file_digest(first.path)
     assert ensemble.preprocess == first.preprocess
     picture = cv2.resize(np.random.default_rng(0).integers(0, 256, (12, 8, 3), dtype=np.uint8), (193, 353))

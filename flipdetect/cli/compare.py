@@ -68,8 +68,8 @@ def compare(
     from flipdetect.evaluation.compare import compare as compare_models
     from flipdetect.evaluation.evaluate import short_model_name
     from flipdetect.evaluation.study import Training, override_arguments, run_training, training_data, with_values
+    from flipdetect.inference.load import resolve_model
     from flipdetect.runs import BEST
-    from flipdetect.zoo import find_model
 
     values = [*(override or []), f"seed_everything={seed}"]
     if config:
@@ -90,7 +90,7 @@ def compare(
             run = run_training(Training(names[-1], own), output, train.main)
             yield _evaluated(names[-1], run / BEST, shared, device.value, output)
         for each in model or []:
-            path = find_model(each)
+            path = resolve_model(each)
             check_unseen(path, shared)
             names.append(_distinct(short_model_name(str(path)), names))
             yield _evaluated(names[-1], path, shared, device.value, output)

@@ -111,10 +111,10 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
     from flipdetect.export.quantize import quantize_checked
     from flipdetect.inference.load import resolve_model
     from flipdetect.inference.onnx_model import SUFFIX, load_onnx
-    from flipdetect.zoo import SHIPPED
+    from flipdetect.zoo import PRETRAINED
 
     source = resolve_model(model)
-    if model in SHIPPED:
+    if model in PRETRAINED:
         source = source.with_suffix(SUFFIX)
     with tempfile.TemporaryDirectory() as folder:
         if source.suffix != SUFFIX:

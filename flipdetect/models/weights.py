@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.safetensors import read_facts, read_tensors
-from flipdetect.zoo import SHIPPED, SUFFIX, shipped_path
+from flipdetect.zoo import PRETRAINED, SUFFIX, pretrained_path
 
 IMAGENET = "imagenet"
 FLIPDETECT = "flipdetect"
@@ -44,11 +44,11 @@ def weights_path(weights: str, model: nn.Module) -> Path | None:
     if weights != FLIPDETECT:
         return Path(weights)
     architectures = {cls.__name__ for cls in type(model).__mro__}
-    for name, architecture in SHIPPED.items():
+    for name, architecture in PRETRAINED.items():
         if architecture in architectures:
-            return shipped_path(name)
+            return pretrained_path(name)
     raise ModelError(
-        f"flipdetect has no pretrained weights for {type(model).__name__}, only for {', '.join(SHIPPED.values())}; "
+        f"flipdetect has no pretrained weights for {type(model).__name__}, only for {', '.join(PRETRAINED.values())}; "
         f"set weights: {NO_WEIGHTS}, {IMAGENET}, or the path of a file"
     )
 

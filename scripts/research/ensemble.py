@@ -35,7 +35,7 @@ from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision
-from flipdetect.zoo import ENSEMBLE, FOLDER, shipped_path
+from flipdetect.zoo import ENSEMBLE, FOLDER, pretrained_path
 
 FIRST, SECOND = "efficientnet_lite0", "tiny_cnn"
 HEIGHTS = (192, 256)
@@ -96,7 +96,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--calibrate-on", type=Path, required=True, help="frames for the 8-bit model")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pretrained models")
     options = parser.parse_args(args)
-    first, second = (load_torch_model(shipped_path(name, options.output), "cpu") for name in (FIRST, SECOND))
+    first, second = (load_torch_model(pretrained_path(name, options.output), "cpu") for name in (FIRST, SECOND))
     records = index_frames(options.choose_on, classes=first.classes).records
     targets = np.array([record.label == first.classes.positive for record in records])
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def main(args: Sequence[str] | None = None) -> int:
         )
         export(first, second, decision, draft)
         frames = sample_frames(options.calibrate_on, first.preprocess, 160)
-        path = shipped_path(ENSEMBLE, options.output)
+        path = pretrained_path(ENSEMBLE, options.output)
         difference = quantize_checked(
             draft, frames[:128], frames[128:], path.with_suffix(".int8.onnx"), reduce_range=True
         )

@@ -28,7 +28,7 @@ from flipdetect.inference.torch_model import load_torch_model, read_model
 from flipdetect.models.safetensors import read_facts, write_packed
 from flipdetect.runs import NO_TEMPERATURE, stored_temperature
 from flipdetect.tasks.decision import Decision
-from flipdetect.zoo import FOLDER, SHIPPED, SIZE_LIMIT, shipped_bytes, shipped_path
+from flipdetect.zoo import FOLDER, PRETRAINED, SIZE_LIMIT, pretrained_bytes, pretrained_path
 
 FACTS = ("version", "task", "arguments", "classes", "preprocess", "threshold", "naming")
 SAME_WHEN_AVERAGED = ("task", "classes", "preprocess", "naming")
@@ -55,7 +55,7 @@ def ship(
 
     Args:
         checkpoint: a `best.ckpt` of `train.py`; configuration, classes and preprocessing are taken from it.
-        name: one of `SHIPPED`.
+        name: one of `PRETRAINED`.
         average: further checkpoints of the same model, whose weights are averaged with the first (Izmailov et al.,
             2018). A `decision` is needed then.
         figures: {section: {name: value}}, for the card.
@@ -69,8 +69,8 @@ def ship(
         ConfigError: if weights are averaged without a `decision`.
     """
     network = load_torch_model(checkpoint, "cpu").task.model
-    if type(network).__name__ != SHIPPED[name]:
-        raise ModelError(f"{checkpoint} contains a {type(network).__name__}, but {name} is a {SHIPPED[name]}")
+    if type(network).__name__ != PRETRAINED[name]:
+        raise ModelError(f"{checkpoint} contains a {type(network).__name__}, but {name} is a {PRETRAINED[name]}")
     read = [read_model(path) for path in (checkpoint, *average)]
     facts = read[0][0]
     for path, (other, _) in zip(average, read[1:], strict=True):
@@ -88,7 +88,7 @@ def ship(
     packed = {key: portable(facts[key]) for key in FACTS} | decided
     packed["card"] = {
         "name": name,
-        "architecture": SHIPPED[name],
+        "architecture": PRETRAINED[name],
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "averaged": len(read),
         "threshold_origin": chosen,
@@ -99,11 +99,11 @@ def ship(
     state = mean_tensors([tensors for _, tensors in read])
     state.pop("temperature", None)
     state |= {key: torch.tensor(value, dtype=torch.float64) for key, value in decided.items()}
-    target = shipped_path(name, folder)
+    target = pretrained_path(name, folder)
     with replacing(target) as part, replacing(target.with_suffix(".md")) as card:
         write_packed(part, state, packed)
         card.write_text(card_markdown(packed), encoding="utf-8")
-        total = sum({**shipped_bytes(folder), name: part.stat().st_size}.values())
+        total = sum({**pretrained_bytes(folder), name: part.stat().st_size}.values())
         if total > SIZE_LIMIT:
             raise ModelError(f"all pretrained weights would have {total:,} bytes; {SIZE_LIMIT:,} are allowed")
     return target
@@ -279,14 +279,14 @@ def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="best.ckpt of train.py")
-    parser.add_argument("--name", choices=tuple(SHIPPED), help="the pretrained model to replace")
+    parser.add_argument("--name", choices=tuple(PRETRAINED), help="the pretrained model to replace")
     parser.add_argument("--figures", type=Path, help="JSON {section: {name: value}}, a table each in the card")
     parser.add_argument("--threshold", type=float, help="instead of the checkpoint's own")
     parser.add_argument("--temperature", type=float, default=1.0, help="with --threshold (default: 1)")
     parser.add_argument("--cards", action="store_true", help="only write the cards again")
     options = parser.parse_args()
     if options.cards:
-        for path in map(shipped_path, SHIPPED):
+        for path in map(pretrained_path, PRETRAINED):
             write_text(path.with_suffix(".md"), card_markdown(read_facts(path)))
         return 0
     if options.checkpoint is None or options.name is None:

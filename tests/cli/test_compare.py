@@ -9,7 +9,7 @@ import pytest
 import flipdetect.export.onnx
 from flipdetect.cli.main import main
 from flipdetect.errors import ModelError
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import pretrained_path
 from tests.cli.conftest import Trainings
 from tests.conftest import REPOSITORY
 
@@ -93,7 +93,7 @@ def test_what_is_missing_is_asked_for(more: list[str], said: str, capfd: pytest.
 
 
 def test_an_absent_split_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert shipped_path("tiny_cnn").is_file()
+    assert pretrained_path("tiny_cnn").is_file()
     command = ["--model", "tiny_cnn", "--data", str(tmp_path), "--split-file", str(tmp_path / "no.csv")]
     assert main(["compare", *command, "--output", str(tmp_path / "out")]) == 1
     assert "there is no split file" in capfd.readouterr().err

@@ -13,7 +13,7 @@ from flipdetect.cli.train import main
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import pretrained_path
 from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
 from tests.conftest import REPOSITORY
 
@@ -48,7 +48,7 @@ def printed(config: str, capsys: pytest.CaptureFixture[str]) -> dict:
 @pytest.mark.parametrize("config", CONFIGS)
 def test_frames_are_prepared_as_for_the_weights_it_starts_from(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     settings = printed(config, capsys)
-    facts = read_facts(shipped_path(CONFIGS[config]))
+    facts = read_facts(pretrained_path(CONFIGS[config]))
     assert facts is not None
     assert settings["model"]["init_args"]["weights"] == "flipdetect"
     assert settings["model"]["class_path"].rsplit(".", 1)[-1] == facts["task"].rsplit(".", 1)[-1]
@@ -61,7 +61,7 @@ def test_frames_are_brought_to_the_size_that_the_weights_know(
     config: str, shipped: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = printed(config, capsys)
-    bundle = load_torch_model(shipped_path(shipped), "cpu")
+    bundle = load_torch_model(pretrained_path(shipped), "cpu")
     found = {**PreprocessSpec().to_dict(), **settings["data"]["preprocess"]}
     assert PreprocessSpec.from_dict(found) == bundle.preprocess
     assert settings["model"]["init_args"].get("mirrored", False) == bundle.task.hparams.get("mirrored", False)
@@ -81,7 +81,7 @@ def test_a_run_on_a_few_frames_leaves_a_model_that_says_how_it_was_made(train: T
 
 
 def test_a_handful_of_validation_videos_does_not_choose_the_threshold(train: Train) -> None:
-    facts = read_facts(shipped_path("tiny_cnn"))
+    facts = read_facts(pretrained_path("tiny_cnn"))
     assert facts is not None
     assert train("finetune_tiny.yaml", *FEW) == 0
     assert metrics()["val_threshold"] == pytest.approx(facts["threshold"])
@@ -116,7 +116,7 @@ def test_a_head_is_trained_on_features_and_compared_before_and_after(
     assert "AUROC before" in table[1]
     assert {row.split("  ")[0].strip() for row in table[3:5]} == {"your validation frames", "rendered frames"}
     before = torch.load("logs/finetune/version_0/best.ckpt", weights_only=True)["state_dict"]
-    shipped = load_torch_model(shipped_path("efficientnet_lite0"), "cpu").task.state_dict()
+    shipped = load_torch_model(pretrained_path("efficientnet_lite0"), "cpu").task.state_dict()
     backbone = [name for name in shipped if ".backbone." in name]
     assert backbone
     assert all(torch.equal(before[name], shipped[name]) for name in backbone)

@@ -21,7 +21,7 @@ from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import TinyCNNClassifier
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import pretrained_path
 
 GREY = PreprocessSpec(height=40, width=24, channels=1, mean=(0.5,), std=(0.25,))
 NAMING = NamePattern(r"(?P<source>s\d+)_(?P<frame>\d+)_(?P<label>[01])", {"0": "closed", "1": "open"})
@@ -59,7 +59,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     elif request.param == "trained":
         bundle = load_torch_model(request.getfixturevalue("trained"), "cpu")
     else:
-        bundle = load_torch_model(shipped_path(request.param), "cpu")
+        bundle = load_torch_model(pretrained_path(request.param), "cpu")
     assert (bundle.temperature != 1) == (request.param == "trained")
     path = folder / "made" / "model.onnx"
     assert export_onnx(bundle, path) == path

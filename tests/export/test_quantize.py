@@ -13,11 +13,11 @@ from flipdetect.export import quantize
 from flipdetect.export.onnx_writer import shrink_graph
 from flipdetect.export.quantize import LIGHT_WEIGHTS, multiplies_bytes_safely, quantize_checked, quantize_int8
 from flipdetect.inference.onnx_model import OnnxModel, load_onnx
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import pretrained_path
 from tests.frame_sets import page_frame
 from tests.inference.exported import write_exported
 
-SOURCE = shipped_path("tiny_cnn").with_suffix(".onnx")
+SOURCE = pretrained_path("tiny_cnn").with_suffix(".onnx")
 
 
 def pages(model: OnnxModel, seeds: range) -> np.ndarray:

@@ -13,7 +13,7 @@ from flipdetect.inference.folder import BATCH, SINGLE_BATCH, WAITING, Predictor
 from flipdetect.inference.load import load_model
 from flipdetect.inference.onnx_model import load_onnx
 from flipdetect.records import ClassNames
-from flipdetect.zoo import SHIPPED
+from flipdetect.zoo import PRETRAINED
 from tests.frame_sets import page_frame, write_frame
 from tests.inference.exported import write_exported
 
@@ -118,7 +118,7 @@ def test_an_exported_model_says_whether_it_takes_one_core(tmp_path: Path) -> Non
     assert not load_onnx(path, 2).is_single_threaded
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", PRETRAINED)
 def test_engines_score_a_folder_alike(name: str, tmp_path: Path) -> None:
     for number in range(10):
         write_frame(tmp_path / f"{number}.jpg", page_frame(number % 2 == 0, number, height=1024))

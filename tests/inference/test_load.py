@@ -11,14 +11,14 @@ from flipdetect.errors import ModelError
 from flipdetect.inference.load import load_model, resolve_model
 from flipdetect.inference.onnx_model import OnnxModel, file_digest
 from flipdetect.inference.torch_model import TorchModel
-from flipdetect.zoo import DEFAULT, shipped_path
+from flipdetect.zoo import DEFAULT, pretrained_path
 from tests.inference.exported import write_exported
 
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
     """A copy of a shipped model with nothing beside it."""
-    return Path(shutil.copy(shipped_path("tiny_cnn"), tmp_path / "model.safetensors"))
+    return Path(shutil.copy(pretrained_path("tiny_cnn"), tmp_path / "model.safetensors"))
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_a_checkpoint_is_run_by_torch_until_it_is_exported(checkpoint: Path) -> 
 
 
 def test_shipped_models_go_by_name() -> None:
-    assert load_model("tiny_cnn", "torch", "cpu").path == shipped_path("tiny_cnn")
-    with pytest.raises(ModelError, match="no shipped model is called"):
+    assert load_model("tiny_cnn", "torch", "cpu").path == pretrained_path("tiny_cnn")
+    with pytest.raises(ModelError, match="no pretrained model is called"):
         load_model("no_such_model")
 
 
@@ -145,13 +145,13 @@ def test_the_pretrained_model_is_the_default_and_a_newer_run_is_mentioned(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "flipdetect")
-    assert resolve_model(None, tmp_path) == shipped_path(DEFAULT)
+    assert resolve_model(None, tmp_path) == pretrained_path(DEFAULT)
     assert not caplog.records
     run = make_run(tmp_path, "pages", 1)
-    assert resolve_model(None, tmp_path) == shipped_path(DEFAULT)
+    assert resolve_model(None, tmp_path) == pretrained_path(DEFAULT)
     assert [record.getMessage() for record in caplog.records if str(run) in record.getMessage()]
     assert "--model last" in caplog.text
     caplog.clear()
     make_run(tmp_path, "gestures", 2, "  classes: {negative: dislike, positive: like}\n")
-    assert resolve_model(None, tmp_path) == shipped_path(DEFAULT)
+    assert resolve_model(None, tmp_path) == pretrained_path(DEFAULT)
     assert not caplog.records

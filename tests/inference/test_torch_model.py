@@ -12,7 +12,7 @@ from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ModelError
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.safetensors import read_facts, read_tensors, write_packed
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import pretrained_path
 
 
 def test_bundle_knows_classes_preprocessing_and_threshold(trained: Path) -> None:
@@ -105,15 +105,15 @@ def test_absent_gpu_is_an_error(trained: Path) -> None:
 
 @CHANGES
 def test_changed_safetensors_are_refused(tmp_path: Path, change: dict, words: str) -> None:
-    facts = read_facts(shipped_path("tiny_cnn"))
+    facts = read_facts(pretrained_path("tiny_cnn"))
     assert facts is not None
-    write_packed(tmp_path / "changed.safetensors", read_tensors(shipped_path("tiny_cnn")), facts | change)
+    write_packed(tmp_path / "changed.safetensors", read_tensors(pretrained_path("tiny_cnn")), facts | change)
     with pytest.raises(ModelError, match=words):
         load_torch_model(tmp_path / "changed.safetensors")
 
 
 def test_foreign_incomplete_and_damaged_safetensors_are_refused(tmp_path: Path) -> None:
-    whole = shipped_path("tiny_cnn")
+    whole = pretrained_path("tiny_cnn")
     tensors, facts = read_tensors(whole), read_facts(whole)
     assert facts is not None
     save_file(tensors, tmp_path / "foreign.safetensors")

@@ -16,7 +16,7 @@ from flipdetect.models import MobileNetV2, ResNet18, TinyCNN
 from flipdetect.models.safetensors import read_facts, read_tensors
 from flipdetect.models.weights import load_weights_file
 from flipdetect.tasks import MobileNetV2Classifier, ResNet18Classifier, TimmClassifier, TinyCNNClassifier
-from flipdetect.zoo import SHIPPED, shipped_path
+from flipdetect.zoo import PRETRAINED, pretrained_path
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -122,12 +122,12 @@ def test_files_without_tensors_missing_files_and_odd_names_are_refused(tmp_path:
         load_weights_file(TinyCNN(), tmp_path / "weights.h5")
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", PRETRAINED)
 def test_training_can_start_from_the_shipped_weights(name: str) -> None:
-    facts = read_facts(shipped_path(name))
+    facts = read_facts(pretrained_path(name))
     assert facts is not None
-    task = getattr(flipdetect.tasks, f"{SHIPPED[name]}Classifier")
-    shipped = read_tensors(shipped_path(name))
+    task = getattr(flipdetect.tasks, f"{PRETRAINED[name]}Classifier")
+    shipped = read_tensors(pretrained_path(name))
     state = task(**{**facts["arguments"], "weights": "flipdetect"}).model.state_dict()
     assert {f"model.{key}" for key in state} == shipped.keys() - {"threshold", "temperature"}
     assert all(torch.equal(value, shipped[f"model.{key}"]) for key, value in state.items())

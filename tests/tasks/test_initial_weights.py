@@ -14,7 +14,7 @@ from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.safetensors import read_facts
 from flipdetect.tasks import EfficientNetLite0Classifier, TinyCNNClassifier
 from flipdetect.tasks.decision import Decision, starting_decision
-from flipdetect.zoo import shipped_path
+from flipdetect.zoo import pretrained_path
 
 
 def test_none_and_imagenet_bring_no_threshold() -> None:
@@ -41,7 +41,7 @@ def test_a_checkpoint_brings_its_own(trained: Path) -> None:
 
 
 def test_shipped_weights_bring_theirs() -> None:
-    facts = read_facts(shipped_path("tiny_cnn"))
+    facts = read_facts(pretrained_path("tiny_cnn"))
     assert facts is not None
     task = TinyCNNClassifier(weights="flipdetect", evidence="maps")
     task.setup("fit")
