@@ -186,12 +186,12 @@ def startup(bench: Bench) -> list[Row]:
 
 def models(bench: Bench) -> list[Row]:
     """Size and latency of the pretrained models, in float32 and in 8-bit integers."""
-    from flipdetect.zoo import SHIPPED, shipped_path
+    from flipdetect.zoo import PRETRAINED, pretrained_path
 
     frames = bench.phone_frames()
     rows: list[Row] = []
-    for model in ("tiny_cnn",) if bench.quick else SHIPPED:
-        path = shipped_path(model).with_suffix(".onnx")
+    for model in ("tiny_cnn",) if bench.quick else PRETRAINED:
+        path = pretrained_path(model).with_suffix(".onnx")
         small = bench.folder / f"{model}.int8.onnx"
         given = ("export", "--model", path, "--format", "onnx-int8", "--data", frames, "--output", small)
         bench.run("-m", "flipdetect.cli.main", *given)
@@ -280,9 +280,9 @@ def plain_predict(frames: str, model: str) -> dict[str, float]:
     from PIL import Image
 
     from flipdetect.inference.torch_model import load_torch_model
-    from flipdetect.zoo import shipped_path
+    from flipdetect.zoo import pretrained_path
 
-    loaded = load_torch_model(shipped_path(model), "cpu")
+    loaded = load_torch_model(pretrained_path(model), "cpu")
     network, transform = loaded.task.model, plain_transform(loaded.preprocess.height, loaded.preprocess.width)
 
     @torch.no_grad()
