@@ -18,7 +18,7 @@ POOLED = "all"
 
 
 @dataclass(frozen=True)
-class Turn:
+class TurnTimes:
     """A page turn: its first and last second, and that at which it is seen most clearly."""
 
     start_s: float
@@ -45,7 +45,7 @@ class VideoTurns:
         return {"video": self.name, **self.metrics.as_dict(), "f1_boundaries": self.strict.f1}
 
 
-def read_turns(path: Path) -> tuple[Turn, ...]:
+def read_turns(path: Path) -> tuple[TurnTimes, ...]:
     """The turns of a flips.csv, or of the events.csv of a rendered recording, in order of time.
 
     Raises:
@@ -61,7 +61,7 @@ def read_turns(path: Path) -> tuple[Turn, ...]:
     turns = []
     for line, row in enumerate(rows, 2):
         try:
-            turns.append(Turn(*(float(row[name]) for name in TIMES)))
+            turns.append(TurnTimes(*(float(row[name]) for name in TIMES)))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}, line {line}: a number is needed in {', '.join(TIMES)}, got {row}") from error
     return tuple(sorted(turns, key=lambda turn: turn.start_s))

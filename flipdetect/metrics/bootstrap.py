@@ -85,7 +85,7 @@ def frame_metrics(probabilities: ArrayLike, targets: ArrayLike, threshold: float
     Raises:
         ValueError: if arrays do not fit each other, are empty or hold other values.
     """
-    frames = _Frames.make(probabilities, targets, np.zeros(np.shape(probabilities), np.int64), threshold)
+    frames = _RankedFrames.make(probabilities, targets, np.zeros(np.shape(probabilities), np.int64), threshold)
     found = frames.metrics(np.ones((1, 1)), METRICS)
     return {name: _defined(name, float(values[0])) for name, values in found.items()}
 
@@ -112,7 +112,7 @@ def bootstrap_ci(
     Raises:
         ValueError: as `frame_metrics`, or if a metric is unknown or `resamples` below 2.
     """
-    frames = _Frames.make(probabilities, targets, videos, threshold)
+    frames = _RankedFrames.make(probabilities, targets, videos, threshold)
     tables = [frames.metrics(weights, metrics) for weights in _weights(frames.videos, metrics, resamples, seed)]
     edge = 0.25 / len(frames.targets)
     return {name: _Sample.make(name, tables, [frames]).share(name, edge) for name in metrics}
@@ -139,7 +139,7 @@ def bootstrap_difference(
     Raises:
         ValueError: as `bootstrap_ci`.
     """
-    pair = [_Frames.make(each, targets, videos, at) for each, at in zip((first, second), thresholds, strict=True)]
+    pair = [_RankedFrames.make(each, targets, videos, at) for each, at in zip((first, second), thresholds, strict=True)]
     both = [
         [frames.metrics(weights, metrics) for frames in pair]
         for weights in _weights(pair[0].videos, metrics, resamples, seed)
@@ -163,7 +163,7 @@ def _weights(videos: int, metrics: Sequence[str], resamples: int, seed: int) -> 
 
 
 @dataclass(frozen=True)
-class _Frames:
+class _RankedFrames:
     """Frames sorted by falling probability.
 
     Attributes:
@@ -181,7 +181,7 @@ class _Frames:
     counts: dict[str, Floats]
 
     @classmethod
-    def make(cls, probabilities: ArrayLike, targets: ArrayLike, videos: Videos, threshold: float) -> _Frames:
+    def make(cls, probabilities: ArrayLike, targets: ArrayLike, videos: Videos, threshold: float) -> _RankedFrames:
         scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
         names = np.asarray(videos)
         if scores.ndim != 1 or scores.shape != truths.shape or names.shape != scores.shape:
@@ -261,7 +261,7 @@ class _Sample:
     videos: int
 
     @classmethod
-    def make(cls, name: str, tables: Sequence[dict[str, Floats]], frames: Sequence[_Frames]) -> _Sample:
+    def make(cls, name: str, tables: Sequence[dict[str, Floats]], frames: Sequence[_RankedFrames]) -> _Sample:
         value, drawn, left_out = (table[name] for table in tables)
         number, effective = min(each.support(name) for each in frames)
         return cls(float(value[0]), drawn[~np.isnan(drawn)], left_out, number, effective, frames[0].videos)

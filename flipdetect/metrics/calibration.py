@@ -1,8 +1,8 @@
-"""Whether probabilities mean what they say, and a temperature that makes them: NumPy and SciPy alone.
+"""Calibration of probabilities, and temperature scaling: NumPy and SciPy alone.
 
-A calibrated model is right about 80 of 100 frames to which it gives 0.8. Networks are seldom calibrated; dividing their
-logits by one number, the temperature, mends most of it and changes neither the order of frames nor what lies above 0.5
-(Guo et al., 2017, "On calibration of modern neural networks").
+Of the frames to which a calibrated model gives 0.8, 80% are positive. Networks are rarely calibrated; dividing their
+logits by one number, the temperature, corrects most of it and changes neither the order of frames nor which lie above
+0.5 (Guo et al., 2017, "On calibration of modern neural networks").
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Floats = NDArray[np.float64]
 Binning = Literal["width", "mass"]
 
 TEMPERATURES = (0.05, 20.0)
-"""Beyond these a temperature says more of the number format than of the model."""
+"""Temperatures beyond these are effects of the number format."""
 BINS = 15
-"""As in Guo et al.; more leave too few frames in each."""
+"""As in Guo et al."""
 LOGIT_LIMIT = 16.0
 """Float32 probabilities have no finer steps near 1."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram: what was said against what was so, bin by bin; empty bins are left out.
+    """A reliability diagram: frequency against probability, bin by bin; empty bins are left out.
 
     Attributes:
         low, high: (B,) bounds of the bins.
@@ -49,11 +49,6 @@ class Reliability:
     def expected_error(self) -> float:
         """Expected calibration error: mean distance of frequency and confidence, weighted by frames; 0 is best."""
         return float((np.abs(self.frequency - self.confidence) * self.count).sum() / self.count.sum())
-
-    @property
-    def largest_error(self) -> float:
-        """Largest distance of frequency and confidence among the bins."""
-        return float(np.abs(self.frequency - self.confidence).max())
 
     def as_dict(self) -> dict[str, list[float]]:
         """Columns by name, as JSON types."""
@@ -94,7 +89,7 @@ def reliability(
 
 
 def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> dict[str, float]:
-    """How far probabilities are from frequencies, in four numbers; of each, less is better.
+    """Four measures of calibration; lower is better.
 
     Args:
         probabilities: (N,) 0 to 1; N at least 1.
@@ -109,27 +104,27 @@ def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike, bins: int 
         ValueError: as `reliability`.
     """
     scores, truths = _checked(probabilities, targets)
+    logits = logits_of(scores)
     return {
         "ece": reliability(scores, truths, bins).expected_error,
         "ece_equal_mass": reliability(scores, truths, bins, "mass").expected_error,
         "brier": float(((scores - truths) ** 2).mean()),
-        "log_loss": _log_loss(logits_of(scores), truths),
+        "log_loss": float(-(truths * log_expit(logits) + (1 - truths) * log_expit(-logits)).mean()),
     }
 
 
 def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
-    """The temperature with the highest likelihood of the targets; of a validation side, never of a test.
+    """The temperature with the highest likelihood of the targets; on a validation split, never on test frames.
 
-    Targets are drawn in from 0 and 1 as Platt (1999) does, to (n1 + 1) / (n1 + 2) and 1 / (n0 + 2) with n1 positive and
-    n0 negative frames: without, a small side without a mistake would have it at 0, and every probability at 0 or 1.
+    Targets are moved in from 0 and 1 as by Platt (1999), to (n1 + 1) / (n1 + 2) and 1 / (n0 + 2) with n1 positive and
+    n0 negative frames: otherwise a small split without errors would have temperature 0, and only probabilities 0 and 1.
 
     Args:
         logits: (N,) of the positive class; beyond ±`LOGIT_LIMIT` they are taken for that.
         targets: (N,) 0 or 1.
 
     Returns:
-        Within `TEMPERATURES`; `NO_TEMPERATURE` if the logits do not rank positive frames above negative ones on the
-        whole: there is nothing to sharpen or soften then.
+        Within `TEMPERATURES`; `NO_TEMPERATURE` if the logits do not rank positive frames above negative ones.
 
     Raises:
         ValueError: if arrays do not fit, or one of the classes is absent.
@@ -146,7 +141,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
     smooth = np.where(truths == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
     def slope(log_temperature: float) -> float:
-        """Of the loss along the inverse temperature; it rises with the latter, since the loss is convex there."""
+        """Slope of the loss along the inverse temperature; it rises, since the loss is convex."""
         return float((values * (expit(values * math.exp(-log_temperature)) - smooth)).mean())
 
     from scipy.optimize import brentq
@@ -186,10 +181,6 @@ def logits_of(probabilities: ArrayLike) -> Floats:
     with np.errstate(divide="ignore"):
         found: Floats = np.clip(np.log(scores) - np.log1p(-scores), -LOGIT_LIMIT, LOGIT_LIMIT)
     return found
-
-
-def _log_loss(logits: Floats, truths: Floats) -> float:
-    return float(-(truths * log_expit(logits) + (1 - truths) * log_expit(-logits)).mean())
 
 
 def _checked(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:

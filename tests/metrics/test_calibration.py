@@ -32,7 +32,6 @@ def test_bins_and_errors_of_a_small_set_by_hand() -> None:
     assert found.frequency == pytest.approx([0.5, 1.0])
     assert found.count.tolist() == [2, 2]
     assert found.expected_error == pytest.approx((0.35 + 0.2) / 2)
-    assert found.largest_error == pytest.approx(0.35)
     assert found.as_dict()["high"] == [0.5, 1.0]
 
 

@@ -6,11 +6,9 @@ import itertools
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linear_sum_assignment
 
 from flipdetect.metrics.event import CRITERIA, event_metrics, match_events, pooled
 
@@ -19,11 +17,6 @@ from flipdetect.metrics.event import CRITERIA, event_metrics, match_events, pool
 class Turn:
     start_s: float
     end_s: float
-    peak: float | None = None
-
-    @property
-    def peak_s(self) -> float:
-        return (self.start_s + self.end_s) / 2 if self.peak is None else self.peak
 
 
 def turns(*pairs: tuple[float, float]) -> list[Turn]:
@@ -33,42 +26,45 @@ def turns(*pairs: tuple[float, float]) -> list[Turn]:
 def distance(one: Turn, other: Turn, criterion: str) -> float:
     if criterion == "interval":
         return max(0.0, other.start_s - one.end_s, one.start_s - other.end_s)
-    if criterion == "peak":
-        return abs(one.peak_s - other.peak_s)
     return max(abs(one.start_s - other.start_s), abs(one.end_s - other.end_s))
 
 
-# Gaps and lengths in 1/16 s, peaks anywhere inside.
-sides = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 16), st.integers(0, 16)), max_size=9)
+def error(one: Turn, other: Turn) -> float:
+    return abs(one.start_s - other.start_s) + abs(one.end_s - other.end_s)
 
 
-def side(rows: list[tuple[int, int, int]]) -> list[Turn]:
+# Gaps and lengths in 1/16 s.
+sides = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 16)), max_size=9)
+
+
+def side(rows: list[tuple[int, int]]) -> list[Turn]:
     now, events = 0.0, []
-    for gap, length, place in rows:
+    for gap, length in rows:
         start, end = now + gap / 16, now + (gap + length) / 16
-        events.append(Turn(start, end, min(start + place / 16, end)))
+        events.append(Turn(start, end))
         now = end
     return events
 
 
 @given(sides, sides, st.sampled_from(CRITERIA), st.sampled_from([0.0, 0.25, 1.0]))
 @settings(max_examples=150, deadline=None)
-def test_no_assignment_has_more_pairs_or_a_lower_cost(
-    one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], criterion: str, tolerance: float
+def test_no_matching_has_more_pairs_or_a_lower_cost(
+    one: list[tuple[int, int]], other: list[tuple[int, int]], criterion: str, tolerance: float
 ) -> None:
     found, true = side(one), side(other)
     pairs = match_events(found, true, tolerance, criterion)
     assert all(distance(found[i], true[j], criterion) <= tolerance for i, j in pairs)
-    for which in (0, 1):
-        assert all(before[which] < after[which] for before, after in itertools.pairwise(pairs))
-    # The Hungarian method, which knows nothing of order; a pair too far apart costs more than all others together.
-    far = 1e6
-    costs = np.array([[
-        far if distance(a, b, criterion) > tolerance else abs(a.start_s - b.start_s) + abs(a.end_s - b.end_s)
-        for b in true] for a in found]).reshape(len(found), len(true))  # fmt: skip
-    best = costs[linear_sum_assignment(costs)]
-    assert len(pairs) == (best < far).sum()
-    assert sum(costs[i, j] for i, j in pairs) == pytest.approx(best[best < far].sum())
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
+    # Of events that do not overlap, some best matching keeps the order: dynamic programming over both orders.
+    best: dict[tuple[int, int], tuple[int, float]] = {}
+    for i, j in itertools.product(range(len(found) + 1), range(len(true) + 1)):
+        options = [(0, 0.0), best.get((i - 1, j), (0, 0.0)), best.get((i, j - 1), (0, 0.0))]
+        if i and j and distance(found[i - 1], true[j - 1], criterion) <= tolerance:
+            count, cost = best[i - 1, j - 1]
+            options.append((count + 1, cost - error(found[i - 1], true[j - 1])))
+        best[i, j] = max(options)
+    assert len(pairs) == best[len(found), len(true)][0]
+    assert sum(error(found[i], true[j]) for i, j in pairs) == pytest.approx(-best[len(found), len(true)][1])
 
 
 def test_an_event_serves_one_turn_only() -> None:
@@ -79,10 +75,10 @@ def test_an_event_serves_one_turn_only() -> None:
 
 
 def test_what_the_criteria_compare() -> None:
-    found, true = [Turn(1.0, 1.4, 1.2)], [Turn(1.3, 3.0, 2.0)]
-    assert [len(match_events(found, true, 0.3, criterion)) for criterion in CRITERIA] == [1, 0, 0]
-    near = [Turn(1.1, 3.2, 1.4)]
-    assert [len(match_events(near, true, 0.3, criterion)) for criterion in CRITERIA] == [1, 1, 0]
+    found, true = [Turn(1.0, 1.4)], [Turn(1.3, 3.0)]
+    assert [len(match_events(found, true, 0.3, criterion)) for criterion in CRITERIA] == [1, 0]
+    near = [Turn(1.1, 3.2)]
+    assert [len(match_events(near, true, 0.3, criterion)) for criterion in CRITERIA] == [1, 1]
     assert match_events(turns((3.25, 4.0)), true, 0.3) == [(0, 0)], "just after the end"
     assert match_events(turns((3.35, 4.0)), true, 0.3) == []
 
@@ -110,10 +106,7 @@ def test_nothing_to_find_and_nothing_found_is_right() -> None:
 @pytest.mark.parametrize(
     ("found", "options", "message"),
     [
-        (turns((0, 2), (1, 3)), {}, "found events 1 and 2 overlap"),
-        (turns((4, 5), (0, 1)), {}, "out of order"),
-        (turns((2, 1)), {}, "not in order"),
-        ([], {"criterion": "middle"}, "interval, boundaries, peak"),
+        ([], {"criterion": "middle"}, "interval, boundaries"),
         ([], {"tolerance_s": -1}, "tolerance"),
         ([], {"tolerance_s": math.nan}, "tolerance"),
         ([], {"reported_s": [1.0]}, "times of report"),
@@ -125,5 +118,5 @@ def test_what_cannot_be_matched_is_refused(found: list[Turn], options: dict[str,
 
 
 def test_thousands_of_events_take_no_time() -> None:
-    many = [Turn(float(place), place + 0.5) for place in range(5000)]
-    assert match_events(many, many) == [(place, place) for place in range(5000)]
+    many = [Turn(float(place), place + 0.5) for place in range(1000)]
+    assert match_events(many, many) == [(place, place) for place in range(1000)]
