@@ -34,7 +34,7 @@ def configs(
 
 
 def config_folder() -> Path:
-    """The folder of the configurations: in the package where a wheel was installed, beside it in a checkout."""
+    """The folder of the configurations: in an installed package inside it, in a checkout next to it."""
     package = Path(flipdetect.__file__).resolve().parent
     return package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
 

@@ -57,7 +57,7 @@ class TrainCLI(LightningCLI):
             FrameClassifier,
             FrameDataModule,
             subclass_mode_model=True,
-            save_config_callback=None,  # Provenance writes it, beside the checkpoint
+            save_config_callback=None,  # Provenance writes it next to the checkpoint
             seed_everything_default=0,
             parser_class=TrainParser,
             parser_kwargs={

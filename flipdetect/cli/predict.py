@@ -46,7 +46,7 @@ def predict(
         Path | None,
         typer.Option("--preview", metavar="FILE", help="The film, small and annotated; .mp4 or .gif."),
     ] = None,
-    timeline: Annotated[bool, typer.Option("--timeline", help="Draw timeline.png beside the table.")] = False,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Draw timeline.png next to the table.")] = False,
     threshold: Threshold = None,
     events: Annotated[
         bool, typer.Option("--events", help="The pictures are ordered frames of films: detect turns.")
@@ -75,7 +75,7 @@ def predict(
 ) -> None:
     """Find page turns in films, or score single frames.
 
-    A video gives flips.csv and flips.json, beside the table of frames; a folder of pictures gives the table of frames,
+    A video gives flips.csv and flips.json besides the table of frames; a folder of pictures gives the table of frames,
     and flips per video are printed.
 
     Examples: flipdetect predict book.mp4 --pdf book.pdf --stills pages/; flipdetect predict frames/

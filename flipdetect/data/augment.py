@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-# albumentations asks a package index for newer versions at import unless told not to; training needs no network.
+# albumentations asks a package index for newer versions at import unless this is set; training needs no network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations

@@ -94,7 +94,7 @@ def _binned(times: Array, odds: Array, chosen: NDArray[np.bool_] | None) -> tupl
 
 
 def _shrunken(values: Array, parameters: EventParameters, usual: float, *, at_rest: bool = False) -> float:
-    """The level that values tell of, drawn to a usual one if they are few."""
+    """The level of the given values, shrunk towards a usual one if they are few."""
     if len(values) == 0:
         return usual
     if at_rest:
@@ -106,7 +106,7 @@ def _shrunken(values: Array, parameters: EventParameters, usual: float, *, at_re
 
 
 def evidence(odds: Array, level: Array, parameters: EventParameters) -> Array:
-    """How much more likely scores are in a turn than at rest: log-likelihood ratio in nats, of whole frames.
+    """How much more likely scores are in a turn than outside turns: log-likelihood ratio in nats, of whole frames.
 
     Args:
         odds: (N,) log-odds.

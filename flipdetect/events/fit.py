@@ -88,9 +88,9 @@ def fit_event_parameters(
 ) -> EventParameters:
     """Parameters of the hidden Markov model by maximum likelihood from labelled recordings.
 
-    Durations and rates come from the true turns; the typical level from the frames at rest; the evidence from
+    Durations and rates come from the true turns; the typical level from frames outside turns; the evidence from
     histograms of the log-odds of both states, made monotone (pool adjacent violators); how far turns move with the
-    level, from which movement makes the scores say most; and the correlation time from the scores at rest.
+    level, from which movement makes the scores say most; and the correlation time from scores outside turns.
 
     Args:
         recordings: of several books and readers, with two turns at least in all.
@@ -108,7 +108,7 @@ def fit_event_parameters(
     turning = np.concatenate([each.odds[each.turning] for each in frames])
     if len(rest) < KNOTS or len(turning) < KNOTS:
         raise DataError(
-            f"{len(turning)} scored frames in turns and {len(rest)} at rest are too few to learn from; "
+            f"{len(turning)} scored frames in turns and {len(rest)} outside are too few to learn from; "
             f"{KNOTS} of each are needed"
         )
     level = float(np.median([np.median(each.odds[~each.turning]) for each in frames if not each.turning.all()]))

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 class HmmDetector:
-    """Reports turns while scores come in, `lag_s` after they have ended as far as can be told by then.
+    """Reports turns while scores come in, `lag_s` after they have ended as far as is known by then.
 
     The resting level is estimated from the scores so far. What was reported stands, whatever comes later. Memory is
     bounded by `longest_s` and `level_window_s`. Frames that could not be scored are left out like missing ones; over
@@ -105,8 +105,8 @@ def detect_with_hmm(
     """The turns of a whole file: the most likely division, with the resting level known from before and after.
 
     Turns and resting level are estimated in turn: the level from a low quantile of all scores, the turns, the level
-    from the median of the frames at rest, the turns, and so on until nothing changes (expectation-maximisation with
-    the most likely division in the place of the expectation; "segmental k-means", Juang and Rabiner 1990).
+    from the median of the frames outside turns, the turns, and so on until nothing changes (expectation-maximisation
+    with the most likely division in the place of the expectation; "segmental k-means", Juang and Rabiner 1990).
     Time grows with the number of frames alone.
 
     Args:

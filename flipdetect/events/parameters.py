@@ -56,16 +56,16 @@ class EventParameters(PlainParameters):
         duration_spread: standard deviation of the logarithm of the duration.
         duration_outliers: share of turns of any other duration up to `longest_s`: a page held in the air.
         longest_s: seconds after which a turn is taken to have ended in any case; bounds the memory.
-        turns_per_second: how often a turn begins while the book is at rest.
+        turns_per_second: rate at which turns begin.
         shortest_rest_s: seconds that the book rests between two turns at least.
         onset_bias: nats added for each turn: with more, more turns are found, and more that are none. Above 0, as the
             most likely division stands for many that differ by a frame.
         correlation_s: seconds in which frames say as much as one independent frame.
-        level: log-odds of a frame at rest in a typical recording.
+        level: log-odds of a frame outside turns in a typical recording.
         level_share: how far scores of turns move with a recording's resting level: 0 not at all, 1 as much.
         level_window_s: seconds of the past that a resting level is estimated from.
-        level_quantile: quantile of all scores that follows the resting level, low enough to be at rest.
-        level_offset: from that quantile to the median of the frames at rest, in log-odds.
+        level_quantile: quantile of all scores that follows the resting level, low enough to lie outside turns.
+        level_offset: from that quantile to the median of the frames outside turns, in log-odds.
         level_prior_s: seconds of frames that the typical level weighs as much as.
         odds: log-odds, ascending, at which `evidence` is given; between them it is interpolated.
         evidence: log-likelihood ratio of turning to resting of one independent frame, in nats, ascending.

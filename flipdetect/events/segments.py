@@ -3,7 +3,7 @@
 Two states alternate. A rest lasts a shortest time, then ends at a constant rate per second; a turn lasts a log-normal
 time, or, rarely, any time up to a longest one. Of all divisions the one with the highest joint probability is found
 by the Viterbi recursion for explicit durations (L. R. Rabiner, "A tutorial on hidden Markov models", Proc. IEEE 77(2),
-1989, section IV.D; S.-Z. Yu, "Hidden semi-Markov models", Artificial Intelligence 174, 2010). All is told per second,
+1989, section IV.D; S.-Z. Yu, "Hidden semi-Markov models", Artificial Intelligence 174, 2010). All rates are per second,
 never per frame, so the frame rate may vary.
 """
 
@@ -52,7 +52,7 @@ class _Path:
 
 @dataclass
 class _Rest:
-    """A division that is at rest now, since `boundary` seconds."""
+    """A division that is outside a turn now, since `boundary` seconds."""
 
     boundary: float
     score: float
@@ -93,7 +93,7 @@ class SegmentDecoder:
     """Takes in one frame at a time, and knows the most likely division at any moment.
 
     Scores are relative to a recording without a turn. A turn lies between the midpoints of frame intervals. The
-    divisions under consideration are those at rest now, and one for each frame at which a turn that is still going on
+    divisions under consideration are the one outside a turn now, and one for each frame at which a current turn
     may have begun; the latter are given up when they fall `BEAM` behind the best, or are longer than `longest_s`.
 
     Args:
@@ -104,7 +104,7 @@ class SegmentDecoder:
 
     def __init__(self, parameters: EventParameters, durations: Durations, first: int = 0) -> None:
         self._parameters, self._durations = parameters, durations
-        # A maximum stands for a sum over all moments within the time that evidence can tell apart.
+        # A maximum stands for a sum over all moments within the time that evidence can resolve.
         self._onset = math.log(parameters.turns_per_second * parameters.correlation_s) + parameters.onset_bias
         self._blur = math.log(parameters.correlation_s)
         self._next = first

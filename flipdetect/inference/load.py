@@ -80,7 +80,7 @@ def load_model(
     """Load a trained model with the engine that suits it.
 
     ONNX Runtime runs `.onnx` files, on the CPU. It also runs a `.safetensors` or `.ckpt` file that has the same model
-    beside it, exported (`best.onnx` beside `best.ckpt`), unless engine "torch" or a GPU is asked for. PyTorch runs the
+    next to it, exported (`best.onnx` for `best.ckpt`), unless engine "torch" or a GPU is asked for. PyTorch runs the
     others.
 
     Args:
@@ -88,11 +88,11 @@ def load_model(
         engine: "auto", "torch" or "onnx".
         device: "auto", "cpu" or "cuda". ONNX Runtime always uses the CPU, PyTorch on "auto" a GPU if there is one.
         threads: of ONNX Runtime; None: one per core. With 1, `Predictor` calls the model from several threads.
-        fast: prefer the 8-bit file beside an exported model (`NAME.int8.onnx`): for films with thousands of frames.
+        fast: prefer the 8-bit file next to an exported model (`NAME.int8.onnx`): for films with thousands of frames.
 
     Raises:
         ModelError: if the model cannot be loaded, the engine cannot run it, or it was exported from another file than
-            the one beside it.
+            the one next to it.
     """
     if engine not in get_args(Engine):
         raise ModelError(f"engine must be one of {', '.join(get_args(Engine))}, got {engine!r}")
@@ -121,7 +121,7 @@ def load_model(
 
 
 def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool) -> OnnxModel | None:
-    """The exported model beside a file; None (or an error, if required) if it is missing or of another model."""
+    """The exported model next to a file; None (or an error, if required) if it is missing or of another model."""
     exported, small = path.with_suffix(SUFFIX), path.with_suffix(INT8_SUFFIX)
     if fast and small.is_file():
         exported = small
@@ -136,7 +136,7 @@ def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool)
         if not path.is_file() or file_digest(path) == model.source:
             return model
         reason, level = (
-            f"{exported} was exported from another {path.name} than the one beside it; {remedy}",
+            f"{exported} was exported from another {path.name} than the one next to it; {remedy}",
             logging.WARNING,
         )
     if required:

@@ -1,4 +1,4 @@
-"""How turns are found in a model's scores: which detector, with which parameters. A YAML file beside the model.
+"""How turns are found in a model's scores: which detector, with which parameters. A YAML file next to the model.
 
 Its keys are those of `KEYS`: `threshold` is the model's when the parameters were learnt, `detector` is hmm or
 hysteresis, and `hmm`, `hysteresis` and `stills` hold parameters by name, where what is left out keeps its default.
@@ -147,17 +147,17 @@ def read_event_settings(path: Path) -> EventSettings:
 
 
 def settings_of(model: Path) -> EventSettings:
-    """The settings that lie beside a model's file (`best.ckpt`: `best.events.yaml`), or the defaults.
+    """The settings next to a model's file (`best.ckpt`: `best.events.yaml`), or the defaults.
 
     Raises:
         ConfigError: if the file there cannot be used.
     """
-    beside = model.with_suffix(SUFFIX)
-    return read_event_settings(beside) if beside.is_file() else EventSettings()
+    path = model.with_suffix(SUFFIX)
+    return read_event_settings(path) if path.is_file() else EventSettings()
 
 
 def chosen_settings(model: Path, given: Path | None = None, threshold: float | None = None) -> EventSettings:
-    """The settings of a file, or those beside the model if none is given; moved to another threshold if one is.
+    """The settings of a file, or those next to the model if none is given; moved to another threshold if one is.
 
     Raises:
         ConfigError: if the file cannot be used, or the threshold is not between 0 and 1.

@@ -62,7 +62,7 @@ def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
     """Load a trained model without executing anything in its file.
 
     Args:
-        path: a `.ckpt` file of `train.py`, or a `.safetensors` file as it ships with the package.
+        path: a `.ckpt` file of `train.py`, or a `.safetensors` file like the package's pretrained ones.
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
 
     Raises:

@@ -217,7 +217,7 @@ class _Cuts:
 
 def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> _Cuts:
     scores, truths = _sorted(probabilities, targets)
-    # A cut after position i calls the i + 1 highest positive; equal probabilities cannot be told apart.
+    # A cut after position i calls the i + 1 highest positive; equal probabilities cannot be separated.
     cuts = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
     thresholds = _midpoints(scores[cuts], np.append(scores[cuts[:-1] + 1], 0.0))
     return _Cuts(thresholds, (cuts + 1).astype(np.float64), np.cumsum(truths)[cuts], float(truths.sum()))

@@ -84,7 +84,7 @@ def _cell(value: float | None) -> str:
 
 
 def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPaths | None = None) -> None:
-    """Write all that was found, as `flips.schema.json` beside this module describes it.
+    """Write all results, in the format of `flips.schema.json` in this folder.
 
     Args:
         path: the file.

@@ -1,7 +1,7 @@
 """predictions.csv: one row per scored frame. The one schema, writer and reader; docs/outputs.md describes version 2.
 
 Commands add columns of their own after `COLUMNS` (`truth`, `source`, `model`, ...). Page fingerprints are too long for
-a table: they are in a file beside it, `predictions.fingerprints`: a line of JSON, then a line for each measured row.
+a table: they are in a file next to it, `predictions.fingerprints`: a line of JSON, then a line for each measured row.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class PredictionWriter:
 
 
 def fingerprints_path(table: Path) -> Path:
-    """Where the fingerprints of a predictions.csv are: predictions.fingerprints beside it."""
+    """Where the fingerprints of a predictions.csv are: predictions.fingerprints next to it."""
     part = PART_SUFFIX if table.name.endswith(PART_SUFFIX) else ""
     return table.with_name(Path(table.name.removesuffix(PART_SUFFIX)).stem + ".fingerprints" + part)
 
@@ -182,7 +182,7 @@ def prediction_cells(score: FrameScore) -> tuple[str, ...]:
 def read_predictions(path: Path) -> list[FrameScore]:
     """Read the scores of a predictions.csv; further columns are passed over.
 
-    An incomplete last row of a part file, left by an interruption, is dropped. Without the file of fingerprints beside
+    An incomplete last row of a part file, left by an interruption, is dropped. Without the file of fingerprints next to
     it, the qualities have empty fingerprints.
 
     Raises:
@@ -252,7 +252,7 @@ def _read_header(prints: Path) -> dict[str, object]:
 
 
 def _read_fingerprints(table: Path) -> Iterator[str] | None:
-    """Fingerprints of the measured rows in order; None if they are not beside the table."""
+    """Fingerprints of the measured rows in order; None if there is no such file."""
     path = fingerprints_path(table)
     if not _read_header(path):
         return None

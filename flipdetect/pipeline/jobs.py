@@ -68,7 +68,7 @@ class FilmJob:
         if not scores:
             raise DataError(f"{table} holds no scores; nothing can be found in it")
         if any(score.quality is not None and not score.quality.fingerprint for score in scores):
-            logger.warning("%s has no fingerprints beside it, so no stills are chosen", table)
+            logger.warning("%s has no file of fingerprints next to it, so no stills are chosen", table)
         for video, own in _by_video(scores).items():
             own.sort(key=lambda score: score.time_s or 0.0)
             path = Path(own[0].path)

@@ -38,7 +38,7 @@ _BARE_NUMBER = re.compile(r"(?:(?:frame|img|image|photo|pic|picture|dsc|dscn|pxl
 
 @dataclass(frozen=True, slots=True)
 class ParsedName:
-    """What a file name tells; None for what it does not.
+    """What a file name contains; None for what it does not.
 
     Attributes:
         video: id of the clip, unique only together with the folder (see `video_id`).

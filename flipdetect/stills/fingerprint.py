@@ -77,7 +77,7 @@ def mean_levels(levels: Floats) -> Floats:
 
 
 def is_blank(fingerprints: Sequence[str]) -> bool:
-    """Whether fingerprints of one spread show too little print to tell anything by.
+    """Whether fingerprints of one spread show too little print to be compared.
 
     Raises:
         ValueError: if a string is no fingerprint, or they differ in length.

@@ -30,7 +30,7 @@ OWN_LIKENESS = 0.3
 """Correlation of two fingerprints without that mean, from which the spreads are suspects."""
 
 SIDE = 960
-"""Pixels of the long side at which pictures are compared: words can be told apart, if not read."""
+"""Pixels of the long side at which pictures are compared: words can be distinguished, if not read."""
 
 LIGHT_BLUR = 6.0
 """Standard deviation in pixels of the blur that is subtracted: light and the edges of shadows go, print stays."""

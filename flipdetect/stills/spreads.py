@@ -21,10 +21,10 @@ LOWEST_SCORE = 0.01
 """A frame that is useless in two respects is still worse than one that is in one."""
 
 REST_QUANTILE = 0.3
-"""Quantile of the motion in spreads that is the video's motion at rest: hands move in many frames, not in all."""
+"""Quantile of the motion in spreads that is the video's motion without hands: they move in many frames, not in all."""
 
 LOW_ODDS_SHARE = 0.25
-"""Quantile of a spread's log-odds that stands for its frames at rest."""
+"""Quantile of a spread's log-odds that stands for its resting frames."""
 
 BEST_SHARPNESS = 0.9
 """Quantile of a spread's sharpness that counts as its best: one frame may be an outlier."""
@@ -82,7 +82,7 @@ class Spread:
 
     @property
     def blank(self) -> bool:
-        """Whether there is too little print to tell how sharp it is."""
+        """Whether there is too little print to measure sharpness."""
         return is_blank([frame.quality.fingerprint for frame in self.frames])
 
 
@@ -91,7 +91,7 @@ class VideoStatistics:
     """What the frames of one video are compared with.
 
     Attributes:
-        motion: of frames at rest.
+        motion: of resting frames.
         sharpness: median of the spreads' best, None if all are blank.
     """
 

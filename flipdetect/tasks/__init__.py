@@ -1,4 +1,4 @@
-"""LightningModules: how a model is trained and judged. One class per model, all interchangeable in YAML."""
+"""LightningModules: how a model is trained and evaluated. One class per model, all interchangeable in YAML."""
 
 from flipdetect.tasks.base import FrameClassifier, StepOutput
 from flipdetect.tasks.classifiers import (

@@ -75,9 +75,9 @@ def reuse_freed_memory() -> None:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 numbers in hardware, as far as torch can tell."""
-    tell = getattr(torch.cpu, "get_capabilities", None)
-    if tell is not None:
-        return any(tell().get(flag, False) for flag in _BFLOAT16_FLAGS)
+    """Whether the processor multiplies bfloat16 numbers in hardware, as far as torch knows."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is not None:
+        return any(capabilities().get(flag, False) for flag in _BFLOAT16_FLAGS)
     older = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(older is not None and older())

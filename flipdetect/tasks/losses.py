@@ -1,4 +1,4 @@
-"""What training asks of a model besides the right label: maps like those that were rendered, twins told apart."""
+"""Losses of training: the label, the rendered maps, and the order of twins."""
 
 from __future__ import annotations
 

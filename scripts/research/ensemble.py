@@ -2,7 +2,7 @@
 
 Its logit is the mean of the logits of efficientnet_lite0 and of tiny_cnn; the latter is the mean over two sizes of the
 frame. Two different networks make different errors, and in a smaller frame TinyCNN sees pages that were filmed from
-nearby at the size that it was trained on. The heights were chosen on the real frames, as are threshold and temperature here.
+nearby at the size that it was trained on. Heights, threshold and temperature are chosen on the real frames.
 
 Example: python scripts/research/ensemble.py --choose-on frames/ --calibrate-on data/release
 """
