@@ -93,7 +93,7 @@ class SegmentDecoder:
     """Takes in one frame at a time, and knows the most likely division at any moment.
 
     Scores are relative to a recording without a turn. A turn lies between the midpoints of frame intervals. The
-    divisions under consideration are the one outside a turn now, and one for each frame at which a current turn
+    divisions under consideration are those outside a turn now, and one for each frame at which a current turn
     may have begun; the latter are given up when they fall `BEAM` behind the best, or are longer than `longest_s`.
 
     Args:
