@@ -1,4 +1,4 @@
-"""Training augmentation: albumentations, listed in YAML, with a random stream of its own for every frame and epoch."""
+"""Training augmentation: albumentations listed in YAML, with a separate random stream for every frame and epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-# albumentations asks a package index for newer versions at import unless this is set; training needs no network.
+# Otherwise albumentations looks for newer versions on a package index when it is imported.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
@@ -20,10 +20,10 @@ Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompos
 
 
 class Augmentation:
-    """A chain of albumentations transforms on uint8 frames at working size.
+    """A chain of albumentations transforms on uint8 frames at input size.
 
-    The random numbers of a call depend on its seed alone, not on the worker process or on what was augmented before:
-    a resumed training sees the frames that an uninterrupted one would have seen.
+    The random numbers of a call depend on its seed alone, not on the worker process or on earlier calls: a resumed
+    training sees the frames that an uninterrupted one would have seen.
 
     Attributes:
         chain: the transforms as one.
@@ -44,10 +44,10 @@ class Augmentation:
     def with_mask(
         self, frame: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], seed: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """A frame (H, W, C) uint8 as without a mask, and its mask (H, W, 3) uint8 moved along.
+        """A frame (H, W, C) uint8, augmented as without a mask, and its mask (H, W, 3) uint8, transformed alike.
 
-        Only what moves the frame touches the mask; it continues beyond the border as the frame does. What is painted
-        over the frame (`CoarseDropout`) hides nothing in it, unless that transform's `fill_mask` says so.
+        Only geometric transforms change the mask; beyond the border it continues as the frame does. What is painted
+        over the frame (`CoarseDropout`) is not painted over the mask, unless that transform sets `fill_mask`.
 
         Raises:
             ConfigError: if the chain changes the shape or type, as a crop without a resize does.

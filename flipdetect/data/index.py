@@ -200,10 +200,10 @@ class _Findings:
 
     def add_manifest(self, manifest: Path, root: Path) -> None:
         """The manifest's columns take precedence; what they leave open is taken from the file's name and folder."""
-        table = read_manifest(manifest, root)
-        self.problems += table.problems
+        rows, problems = read_manifest(manifest, root)
+        self.problems += problems
         seen: dict[str, int] = {}
-        for row in table.rows:
+        for row in rows:
             where = f"line {row.line} of {manifest.name}: "
             key = os.path.abspath(row.path)  # noqa: PTH100 - links are not to be followed
             if key in seen:

@@ -1,7 +1,7 @@
-"""The one evaluation transform: a decoded frame becomes the array that a model sees, in training and at inference.
+"""Preprocessing: a decoded frame becomes model input, in the same way in training and prediction.
 
-The transform is described by `PreprocessSpec`, a plain serialisable value that travels in the checkpoint, so that
-nothing about it is guessed at prediction time. NumPy and OpenCV only: exported models run it without torch.
+It is described by `PreprocessSpec`, which is stored in checkpoints and exported models, so that prediction never has to
+guess it. NumPy and OpenCV only: exported models run without torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPEC_VERSION = 1
 
 Fit = Literal["letterbox", "stretch", "crop"]
 
-# Channel statistics of ImageNet (Deng et al., 2009), the field's custom; pretrained weights expect them.
+# Channel statistics of ImageNet (Deng et al., 2009), which pretrained weights expect.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -36,15 +36,17 @@ class PreprocessSpec:
     """How a decoded frame becomes model input.
 
     Attributes:
-        height, width: size of the model's input in pixels. The default is portrait 9:16, as a phone films: a square
-            input would spend its pixels on stretched width while the page edge, the cue, is lost in height.
+        height: of the model's input in pixels. The default is portrait 9:16, as phones film: a square input would spend
+            its pixels on width, while the page edge, the cue, is lost in height.
+        width: likewise.
         channels: 3 for RGB, 1 for grey.
-        fit: "letterbox" keeps the aspect and pads with the mean colour (nothing is cut off, nothing distorted),
-            "stretch" ignores the aspect, "crop" keeps it and cuts the centre.
-        mean, std: per channel, in units of full scale (0 to 1).
+        fit: "letterbox" keeps the aspect ratio and pads with the mean colour (nothing is cut off or distorted),
+            "stretch" ignores the aspect ratio, "crop" keeps it and takes the centre.
+        mean: per channel, in units of full scale (0 to 1).
+        std: likewise.
 
     Raises:
-        ConfigError: if a value cannot work.
+        ConfigError: if a value is impossible.
     """
 
     height: int = 256
@@ -119,7 +121,7 @@ class PreprocessSpec:
         return self._place(scaled)
 
     def _place(self, scaled: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Centre a scaled frame on the canvas: pad what is missing, cut what stands over."""
+        """Centre a scaled frame on a canvas of the input size: pad where it is smaller, cut where it is larger."""
         if scaled.shape[:2] == (self.height, self.width):
             return scaled
         canvas: npt.NDArray[np.uint8] = np.empty((self.height, self.width, self.channels), np.uint8)
@@ -131,7 +133,7 @@ class PreprocessSpec:
         return canvas
 
     def unplace(self, maps: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
-        """The part of a map over the model's input that lies over the frame, as far as the map is fine enough.
+        """The part of a map of the model's input that covers the frame, as far as the map's resolution allows.
 
         Args:
             maps: (h, w) float32, covering the whole input.
@@ -139,7 +141,7 @@ class PreprocessSpec:
             width: likewise.
 
         Returns:
-            (h', w') float32, at least 1x1, covering the frame (of which `fit: crop` shows the centre alone).
+            (h', w') float32, at least 1x1, covering the frame (with `fit: crop`, its centre).
         """
         if self.fit != "letterbox":
             return maps
@@ -153,7 +155,7 @@ class PreprocessSpec:
 
     @property
     def padding(self) -> npt.NDArray[np.uint8]:
-        """The mean colour, (channels,) uint8: about zero once normalised, so that padding carries no signal."""
+        """The mean colour, (channels,) uint8: about zero after normalisation, so that padding carries no signal."""
         return np.round(np.asarray(self.mean) * 255).astype(np.uint8)
 
     def normalise(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -172,13 +174,13 @@ class PreprocessSpec:
         return levels.astype(np.uint8)
 
     def load(self, source: Path | bytes) -> npt.NDArray[np.float32]:
-        """`read` and `normalise` in one: a file becomes (channels, height, width) float32."""
+        """`read` and `normalise`: a file becomes (channels, height, width) float32."""
         return self.normalise(self.read(source))
 
 
 @lru_cache(maxsize=16)
 def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """What each of the 256 levels becomes, (channels, 256): looking that up takes a quarter of computing it."""
+    """The normalised value of each of the 256 levels, (channels, 256): a look-up takes a quarter of the computation."""
     middle = np.asarray(mean, np.float32)[:, None] * 255
     scale = 1 / (np.asarray(std, np.float32)[:, None] * 255)
     return np.asarray((np.arange(256, dtype=np.float32) - middle) * scale, np.float32)
@@ -187,7 +189,7 @@ def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> npt.NDArray[np.f
 def _scale(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     if frame.shape[:2] == (height, width):
         return frame
-    # Averaging over the covered area is right for shrinking (no aliasing), and blocky for enlarging.
+    # Area averaging is right for shrinking (no aliasing), and blocky for enlarging.
     shrinks = height <= frame.shape[0] and width <= frame.shape[1]
     scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return scaled.reshape(height, width, frame.shape[2]).astype(np.uint8, copy=False)

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from flipdetect.errors import DataError
@@ -22,7 +21,7 @@ COLUMNS = ("path", "label", "video", "frame", "source")
 
 
 class FurtherColumns(Mapping[str, str]):
-    """The values of a row's further columns, as one text: as a dictionary they would take five times the memory.
+    """The values of a row's further columns, stored as one text: a dictionary would take five times the memory.
 
     Args:
         names: of the columns; one tuple for all rows.
@@ -53,7 +52,7 @@ class FurtherColumns(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One frame as the manifest describes it; None for what it leaves open.
+    """One frame as the manifest describes it; None for empty fields.
 
     Attributes:
         path: the file, which need not exist.
@@ -76,20 +75,15 @@ class ManifestRow:
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """All usable rows in file order, and the rows that are not."""
-
-    rows: tuple[ManifestRow, ...]
-    problems: tuple[Problem, ...]
-
-
-def read_manifest(path: Path, root: Path | None = None) -> Manifest:
+def read_manifest(path: Path, root: Path | None = None) -> tuple[list[ManifestRow], list[Problem]]:
     """Read a manifest CSV (UTF-8, with or without byte order mark).
 
     Args:
         path: the manifest.
-        root: a further folder in which its files may lie.
+        root: a further folder in which its files may be.
+
+    Returns:
+        All usable rows in file order, and a problem for each of the others.
 
     Raises:
         DataError: if the file cannot be read, or lacks a column.
@@ -98,16 +92,6 @@ def read_manifest(path: Path, root: Path | None = None) -> Manifest:
     problems: list[Problem] = []
     here = os.path.abspath(path.parent)  # noqa: PTH100 - Path.resolve would follow links
     folders = [path.parent] if root is None or os.path.abspath(root) == here else [path.parent, root]  # noqa: PTH100
-    for line, fields in _table(path):
-        try:
-            rows.append(_row(fields, line, folders))
-        except ValueError as error:
-            problems.append(Problem(Path(fields.get("path") or path.name), f"line {line} of {path.name}: {error}"))
-    return Manifest(tuple(rows), tuple(problems))
-
-
-def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, fields by column name) of each row that is not blank."""
     try:
         # Names that are not UTF-8 survive as surrogates, as they do in os.listdir.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -119,15 +103,22 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"{path} has no column {missing[0]!r}; its first line must name the columns, separated "
                     f"by commas: {','.join(COLUMNS)} (found: {', '.join(columns)[:200] or '-'})"
                 )
+            further = tuple(sys.intern(column) for column in columns if column not in COLUMNS)
             for values in reader:
                 fields = {name: value.strip() for name, value in zip(columns, values, strict=False)}
-                if any(fields.values()):
-                    yield reader.line_num, fields
+                if not any(fields.values()):
+                    continue
+                try:
+                    rows.append(_row(fields, further, reader.line_num, folders))
+                except ValueError as error:
+                    reason = f"line {reader.line_num} of {path.name}: {error}"
+                    problems.append(Problem(Path(fields.get("path") or path.name), reason))
     except (OSError, csv.Error) as error:
         raise DataError(f"the manifest {path} cannot be read ({error}); correct data.manifest or the file") from None
+    return rows, problems
 
 
-def _row(fields: dict[str, str], line: int, folders: list[Path]) -> ManifestRow:
+def _row(fields: dict[str, str], further: tuple[str, ...], line: int, folders: list[Path]) -> ManifestRow:
     """One row.
 
     Raises:
@@ -141,7 +132,6 @@ def _row(fields: dict[str, str], line: int, folders: list[Path]) -> ManifestRow:
     if frame is not None and not frame.lstrip("+-").isdecimal():
         raise ValueError(f"the frame number {frame!r} is no whole number")
     path, relative = _locate(fields["path"], folders)
-    names = _further_names(tuple(fields))
     return ManifestRow(
         path=path,
         relative=relative,
@@ -150,20 +140,15 @@ def _row(fields: dict[str, str], line: int, folders: list[Path]) -> ManifestRow:
         video=fields.get("video") or None,
         frame=None if frame is None else int(frame),
         source=fields.get("source") or None,
-        extra=FurtherColumns(names, [fields[name] for name in names]) if names else {},
+        extra=FurtherColumns(further, [fields.get(name, "") for name in further]) if further else {},
     )
 
 
-@cache
-def _further_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sys.intern(name) for name in names if name not in COLUMNS)
-
-
 def _locate(text: str, folders: list[Path]) -> tuple[Path, str]:
-    """The file that a row means, and its path relative to the folder it lies in; links are not resolved.
+    """The file of a row, and its path relative to the folder that it is in; links are not resolved.
 
     Raises:
-        ValueError: if it lies outside all of `folders`.
+        ValueError: if it is outside of all `folders`.
     """
     text = text.replace("\\", "/")
     plain = os.path.normpath(text)
@@ -182,6 +167,5 @@ def _locate(text: str, folders: list[Path]) -> tuple[Path, str]:
     for path, relative in inside[:-1]:
         if path.exists():
             return path, relative
-    # With one candidate left there is nothing to choose: whether the file exists is found out when it is
-    # read.
+    # With one candidate left there is nothing to choose: whether it exists is found when it is read.
     return inside[-1] if len(inside) == 1 or inside[-1][0].exists() else inside[0]
