@@ -11,7 +11,6 @@ import io
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -49,15 +48,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = frozenset({5, 6, 7, 8})
-
-
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
-    """Facts from the header of an image file; `width` and `height` in pixels as stored."""
-
-    format: str
-    width: int
-    height: int
 
 
 def decode_frame(
@@ -106,7 +96,7 @@ def decode_frame(
     return array.reshape(*array.shape[:2], channels)
 
 
-def probe_frame(path: Path) -> FrameHeader:
+def probe_frame(path: Path) -> None:
     """Read only the header of an image file, which distinguishes pictures from other files.
 
     A file that passes may still be damaged further on, which `decode_frame` finds.
@@ -121,10 +111,8 @@ def probe_frame(path: Path) -> FrameHeader:
     except OSError as error:
         _fail_to_read(path, error)
     with file, _damage_is_an_error_of(name), _open(file, size, name) as image:
-        header = FrameHeader(image.format or "", *image.size)
         image.draft(None, (1, 1))
         _check_pixels(image, name)
-        return header
 
 
 @contextmanager

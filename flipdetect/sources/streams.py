@@ -26,7 +26,7 @@ from flipdetect.records import FrameScore
 from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, name_below, natural_key
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.naming import NamePattern, unlabelled_video
-from flipdetect.sources.video import VideoFrame, frame_at, open_video, probe_video
+from flipdetect.sources.video import VideoFrame, estimated_frames, frame_at, open_video
 
 Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -152,7 +152,7 @@ class VideoStream(FrameStream):
     @property
     def expected_frames(self) -> int | None:
         """See `FrameStream`; raises FrameError if the file is no video that can be read."""
-        return probe_video(self.path).frames_estimate
+        return estimated_frames(self.path)
 
     def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
         """See `FrameStream`."""

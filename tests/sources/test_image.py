@@ -10,7 +10,7 @@ from PIL import Image
 
 from flipdetect.errors import ConfigError, FrameError
 from flipdetect.sources import image as decode
-from flipdetect.sources.image import FrameHeader, decode_frame, probe_frame
+from flipdetect.sources.image import decode_frame, probe_frame
 
 ORIENTATION = 0x0112
 
@@ -309,12 +309,6 @@ def test_impossible_requests(tmp_path):
         decode_frame(encode(quarters()), channels=4)
     with pytest.raises(ConfigError, match=r"\(0, 10\)"):
         decode_frame(encode(quarters()), min_size=(0, 10))
-
-
-def test_probe_tells_format_and_size(tmp_path):
-    path = tmp_path / "x.png"
-    path.write_bytes(encode(quarters(), "JPEG"))
-    assert probe_frame(path) == FrameHeader("JPEG", 64, 96)
 
 
 def test_threads_get_the_same_pixels(tmp_path):

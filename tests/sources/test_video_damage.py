@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import FrameError
-from flipdetect.sources.video import frame_at, open_video, probe_video
+from flipdetect.sources.video import estimated_frames, frame_at, open_video
 from tests.sources.films import add_sound, decoders, numbered, read, write
 
 
@@ -60,7 +60,7 @@ class TestDamage:
         ]:
             path = tmp_path / name
             path.write_bytes(data)
-            for reader in (open_video, probe_video, lambda path: next(frame_at(path, [0]))):
+            for reader in (open_video, estimated_frames, lambda path: next(frame_at(path, [0]))):
                 with pytest.raises(FrameError, match=reason) as caught:
                     reader(path)
                 assert str(path) in str(caught.value)

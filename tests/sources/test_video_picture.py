@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from flipdetect.sources.video import frame_at, probe_video
+from flipdetect.sources.video import frame_at
 from flipdetect.sources.video.convert import HLG, PQ, Turn, to_standard_range, turn_by_matrix
 from tests.sources.films import number_of, read, write
 
@@ -44,28 +44,25 @@ def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> None:
 
 class TestPicture:
     @pytest.mark.parametrize(
-        ("matrix", "corners", "rotation"),
+        ("matrix", "corners"),
         [
-            ((1, 0, 0, 1), "RGBW", 0),
-            ((0, 1, -1, 0), "BRWG", 270),  # a quarter clockwise
-            ((-1, 0, 0, -1), "WBGR", 180),
-            ((0, -1, 1, 0), "GWRB", 90),
-            ((-1, 0, 0, 1), "GRWB", 0),
-            ((1, 0, 0, -1), "BWRG", 0),
-            ((0, 1, 1, 0), "RBGW", 270),
-            ((0, -1, -1, 0), "WGBR", 90),
+            ((1, 0, 0, 1), "RGBW"),
+            ((0, 1, -1, 0), "BRWG"),  # a quarter clockwise
+            ((-1, 0, 0, -1), "WBGR"),
+            ((0, -1, 1, 0), "GWRB"),
+            ((-1, 0, 0, 1), "GRWB"),
+            ((1, 0, 0, -1), "BWRG"),
+            ((0, 1, 1, 0), "RBGW"),
+            ((0, -1, -1, 0), "WGBR"),
         ],
     )
-    def test_the_display_matrix_is_applied(self, tmp_path, matrix, corners, rotation):
+    def test_the_display_matrix_is_applied(self, tmp_path, matrix, corners):
         path = write(tmp_path / "v.mp4", [quarters(48, 80)] * 2)
         set_matrix(path, *matrix)
         image = read(path, min_size=(30, 30))[0].image
         sideways = matrix[0] == 0
         assert corner_names(image) == corners
         assert image.shape == ((50, 30, 3) if sideways else (30, 50, 3))
-        info = probe_video(path)
-        assert info.size == ((80, 48) if sideways else (48, 80))
-        assert info.rotation == rotation
         assert corner_names(next(frame_at(path, [0.04])).image) == corners
 
     def test_a_crooked_angle_becomes_the_nearest_quarter(self):
@@ -78,7 +75,6 @@ class TestPicture:
             stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
         path = write(tmp_path / "v.mp4", [quarters(48, 60)] * 2, setup=anamorphic)
-        assert probe_video(path).size == (48, 80)
         assert read(path)[0].image.shape == (48, 80, 3)
         assert read(path, min_size=(24, 24))[0].image.shape == (24, 40, 3)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from flipdetect.sources.video import frame_at, open_video, probe_video, reader
+from flipdetect.sources.video import estimated_frames, frame_at, open_video, reader
 from flipdetect.sources.video.convert import Converter
 from tests.sources.films import SIZE, decoders, open_files, read
 
@@ -111,7 +111,7 @@ class TestThread:
             next(video)
             video.close()
             next(frame_at(film, [3.0]))
-            probe_video(film)
+            estimated_frames(film)
             del video
         for _ in range(5):
             next(open_video(film))  # forgotten

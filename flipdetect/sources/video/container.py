@@ -6,10 +6,8 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -17,7 +15,6 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import FrameError
-from flipdetect.sources.video.convert import display_size, turn_of
 from flipdetect.sources.video.timestamps import Clock
 
 # Self-contained formats only. Play lists (HLS, DASH, concat) would let a downloaded file read other files and the
@@ -31,35 +28,6 @@ USUAL_RATE = Fraction(30)
 
 _TS_DISCONT, _NO_TIMESTAMPS = 0x0200, 0x0080
 _ATTACHED_PICTURE = 0x0400
-_PROBED_PACKETS = 128
-# No coding shows a frame more than this many frames before one that is stored earlier.
-_REORDERED = 16
-
-
-@dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """Facts of a video from its header and first packets.
-
-    Attributes:
-        duration_s: seconds of playback, None if unknown.
-        frames_estimate: number of frames, from the header or from duration and rate; None if unknown.
-        size: (height, width) in pixels, upright, square pixels.
-        fps_average: frames per second, None if unknown.
-        codec: FFmpeg's name of the coding ("h264").
-        rotation: degrees counter-clockwise by which stored pictures are turned to be upright: 0, 90, 180, 270.
-            Mirroring, which hardly occurs, is not reported.
-        is_vfr: whether the distances of the first frames differ by more than rounding.
-        start_s: the file's own time stamp at the start of playback, which is subtracted from all times.
-    """
-
-    duration_s: float | None
-    frames_estimate: int | None
-    size: tuple[int, int]
-    fps_average: float | None
-    codec: str
-    rotation: int
-    is_vfr: bool
-    start_s: float
 
 
 @contextmanager
@@ -180,61 +148,22 @@ def stamps_restart(container: InputContainer) -> bool:
     return bool(int(container.format.flags) & (_TS_DISCONT | _NO_TIMESTAMPS))
 
 
-def probe_video(path: Path | str) -> VideoInfo:
-    """Read a video's header, first packets and first picture: takes milliseconds, whatever its length.
+def estimated_frames(path: Path | str) -> int | None:
+    """The number of frames of a video by its header, or by duration and rate; None if it says neither.
 
     Raises:
-        FrameError: as `open_video`, or if the first picture cannot be decoded.
+        FrameError: as `open_video`.
     """
-    path = Path(path)
-    with opened(path) as (container, stream):
-        stream.thread_type = "SLICE"
-        stamps: list[int] = []
-        first: av.VideoFrame | None = None
-        try:
-            for packet in container.demux(stream):
-                if first is None:
-                    with suppress(av.FFmpegError):
-                        first = next((frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)), None)
-                if packet.pts is not None:
-                    stamps.append(packet.pts)
-                if first is not None and len(stamps) >= _PROBED_PACKETS:
-                    break
-        except av.FFmpegError:
-            pass  # what came before the damage is enough
-        if first is None:
-            _fail(path, "no picture in it can be decoded", "copy or export it again")
+    with opened(Path(path)) as (container, stream):
         end = picture_end(container, stream)
         duration = end if end is not None else container.duration / av.time_base if container.duration else None
         rate = stream.average_rate or stream.guessed_rate
-        frames = stream.frames or (round(duration * rate) if duration and rate else None)
-        turn = turn_of(first)
-        return VideoInfo(
-            duration_s=duration,
-            frames_estimate=frames,
-            size=display_size(first, stream, turn),
-            fps_average=float(rate) if rate else None,
-            codec=stream.codec_context.name,
-            rotation=turn.degrees,
-            is_vfr=_distances_differ(stamps, stream.time_base),
-            start_s=float(start_of(container, stream)),
-        )
+        return stream.frames or (round(duration * rate) if duration and rate else None)
 
 
 def fail_to_decode(path: Path) -> NoReturn:
     """Raise the error of a video whose pictures cannot be decoded."""
     _fail(path, "not one of its frames can be decoded", "copy or export it again")
-
-
-def _distances_differ(stamps: list[int], time_base: Fraction | None) -> bool:
-    """Whether the distances of frames differ by more than rounding to the time base and to a millisecond."""
-    ordered = sorted(set(stamps))
-    if len(stamps) >= _PROBED_PACKETS:
-        ordered = ordered[:-_REORDERED]
-    steps = [later - earlier for earlier, later in pairwise(ordered)]
-    if len(steps) < 2 or not time_base:
-        return False
-    return float((max(steps) - min(steps)) * time_base) > max(0.0021, float(2 * time_base))
 
 
 def _fail(path: Path, what: str, remedy: str, cause: BaseException | None = None) -> NoReturn:

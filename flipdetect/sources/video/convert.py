@@ -46,13 +46,6 @@ class Turn:
     mirror: bool = False
     flip: bool = False
 
-    @property
-    def degrees(self) -> int:
-        """Degrees counter-clockwise: 0, 90, 180 or 270; of mirrored pictures, those of their first axis."""
-        if self.swap:
-            return 90 if self.flip else 270
-        return 180 if self.mirror and self.flip else 0
-
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Turn `(H, W, C)` pixels; the result is contiguous."""
         if self.swap:

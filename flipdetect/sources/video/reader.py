@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError
-from flipdetect.sources.video.container import fail_to_decode, open_container, start_of
+from flipdetect.sources.video.container import fail_to_decode, open_container
 from flipdetect.sources.video.convert import Converter, check_request
 from flipdetect.sources.video.decoder import Decoding
 from flipdetect.sources.video.timestamps import VideoFrame
@@ -94,8 +94,8 @@ class VideoReader:
     asked for, and is ended and joined by `close`, at the end of the file, by an error, when the reader is garbage
     collected, and when Python exits. Memory does not grow with the length. One thread at a time may iterate.
 
-    Times are the file's presentation stamps minus `start_s`, so that 0 is where a player starts: at the start of the
-    first stream. Pictures that start after the sound do so at a time above 0. Wrong stamps are repaired, see `Clock`.
+    Times are the file's presentation stamps, shifted so that 0 is where a player starts: at the start of the first
+    stream. Pictures that start after the sound do so at a time above 0. Wrong stamps are repaired, see `Clock`.
 
     Damage raises no error as long as one frame can be decoded: see `decode_failures` and `lost`.
     """
@@ -110,7 +110,6 @@ class VideoReader:
         """Open a file; called by `open_video`."""
         self.path = path
         container, stream = open_container(path)
-        self.start_s = float(start_of(container, stream))
         converter = Converter(str(path), stream, min_size, channels)
         self._work = _Work(path, container, Decoding(container, stream), wants, converter)
         # Called once: by close, when the reader is collected, or at exit. The thread knows only the work.
