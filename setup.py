@@ -5,5 +5,4 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["flipdetect*"]), "flipdetect.configs"],
     package_dir={"flipdetect.configs": "configs"},
-    package_data={"flipdetect.configs": ["*.yaml", "*/*.yaml"]},
 )

@@ -12,11 +12,10 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tabulate import tabulate
 
-import flipdetect.callbacks
-import flipdetect.tasks
 from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance, TrainingSummary
+from flipdetect.cli.check_config import check_arguments
 from flipdetect.cli.configs import DEFAULTS, config_folder
-from flipdetect.cli.messages import INTERRUPTED, hush_libraries
+from flipdetect.cli.messages import INTERRUPTED, REFUSED, hush_libraries
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import FlipdetectError
 from flipdetect.metrics.frame import check_monitor
@@ -29,24 +28,12 @@ HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "ave
 
 
 class TrainParser(LightningArgumentParser):
-    """Adds the choices to an error about a class."""
+    """Prints what is wrong with the arguments, without the hundred lines of usage before it."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Report a parsing error and exit with status 2."""
-        if "class_path" in message and "is not accepted" not in message:
-            message += "\n" + _choices(message)
-        return super().error(message, ex)
-
-
-def _choices(message: str) -> str:
-    """The classes that the part of the configuration which an error speaks of can name."""
-    if 'key "model"' in message:
-        names = [name for name in flipdetect.tasks.__all__ if name.endswith("Classifier") and name[:5] != "Frame"]
-        return "models to choose from: " + ", ".join(f"flipdetect.tasks.{name}" for name in names)
-    if 'key "data.augment"' in message:
-        return "choose from the transforms of albumentations, as albumentations.<Name>"
-    names = [f"flipdetect.callbacks.{name}" for name in flipdetect.callbacks.__all__]
-    return f"choose from those of Lightning (pytorch_lightning.callbacks, .loggers) and {', '.join(names)}"
+        """Print an error and exit with status 2."""
+        logging.getLogger("flipdetect").error("%s", message)
+        raise SystemExit(REFUSED)
 
 
 class TrainCLI(LightningCLI):
@@ -129,38 +116,44 @@ def resolve_config(args: Sequence[str]) -> dict[str, Any]:
     """The complete configuration that arguments of `train.py` describe, every default filled in.
 
     Raises:
-        SystemExit: if it is refused; the reason is on standard error.
+        ConfigError: if it is refused by the quick check.
+        SystemExit: if it is refused later; the reason is on standard error.
     """
-    config: dict[str, Any] = yaml.safe_load(_Unbuilt(args).resolved)
+    config: dict[str, Any] = yaml.safe_load(_Unbuilt(check_arguments(args)).resolved)
     return config
 
 
 def run(args: Sequence[str]) -> int:
-    """Train and test; returns the exit status. Arguments that are refused end the process with status 2."""
+    """Train and test; returns the exit status. """
     hush_libraries()
     reuse_freed_memory()
     try:
         cli = TrainCLI(args)
+    except SystemExit as stop:  # --help, --print_config, or arguments that are refused
+        return int(stop.code or 0)
+    except (FlipdetectError, ValueError) as error:
+        return _explained(error)
+    try:
         results = fit_and_test(cli.trainer, cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
     except TrainingInterrupted:
         return INTERRUPTED
     except (FlipdetectError, ValueError) as error:
-        own = _own_error(error)
-        if own is None:
-            raise
-        logging.getLogger("flipdetect").error("%s", own)
-        return 1
+        return _explained(error)
     if cli.trainer.is_global_zero:
         print(_table(results))
         print(cli.summary.text)
     return 0
 
 
-def _own_error(error: BaseException | None) -> FlipdetectError | None:
-    """The program's own error behind one that jsonargparse raised while it built the model or the data."""
-    while error is not None and not isinstance(error, FlipdetectError):
-        error = error.__cause__ or error.__context__
-    return error
+def _explained(error: Exception) -> int:
+    """Print the program's own error behind one that jsonargparse raised while it built the model or the data."""
+    own: BaseException | None = error
+    while own is not None and not isinstance(own, FlipdetectError):
+        own = own.__cause__ or own.__context__
+    if own is None:
+        raise error
+    logging.getLogger("flipdetect").error("%s", own)
+    return 1
 
 
 def _table(results: dict[str, float]) -> str:

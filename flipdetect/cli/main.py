@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import flipdetect
-from flipdetect.cli.messages import INTERRUPTED, set_up_logging
+from flipdetect.cli.messages import INTERRUPTED, REFUSED, set_up_logging
 from flipdetect.errors import FlipdetectError
 
 COMMANDS = (
@@ -104,7 +104,7 @@ def _usage_error(error: typer.TyperException) -> int:
         return 0
     command = context.command_path if context is not None else "flipdetect"
     logger.error("%s. See: %s --help", message.rstrip("."), command)
-    return 2
+    return REFUSED
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ _NOISE = (
 )
 _ADVERTISEMENT = "litlogger"
 
+REFUSED = 2
+"""Exit status where arguments cannot work."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT, as shells report it."""
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import typer
 
-from flipdetect.cli.messages import set_up_logging
+from flipdetect.cli.check_config import check_arguments
+from flipdetect.cli.messages import REFUSED, set_up_logging
 from flipdetect.errors import FlipdetectError, require_extra
 
 HELP = """\
@@ -50,10 +51,11 @@ def main(args: Sequence[str] | None = None) -> int:
     if arguments in (["--help", "all"], ["--help-all"]):
         arguments = ["--help"]
     try:
-        require_extra("train", "torch", "torchvision", "pytorch_lightning", "jsonargparse")
+        require_extra("train", "torch", "torchvision", "pytorch_lightning", "jsonargparse", "albumentations")
+        arguments = check_arguments(arguments)
     except FlipdetectError as error:
         logging.getLogger("flipdetect").error("%s", error)
-        return 1
+        return REFUSED
     from flipdetect.cli.lightning_cli import run
 
     return run(arguments)

@@ -1,0 +1,290 @@
+"""Mistakes in a training's arguments, found in a fraction of a second.
+
+LightningCLI checks everything, but only after it has imported torch, the model and the data, which takes seconds. Here
+the same names are read from the source text of the classes, and nothing heavy is imported. What cannot be decided so
+(classes of the user's own, types other than plain numbers and texts) is left to LightningCLI.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from flipdetect.cli.configs import DEFAULTS, config_folder, find_config
+from flipdetect.errors import ConfigError, require_extra
+
+SECTIONS = {
+    "trainer": "pytorch_lightning.trainer.trainer.Trainer",
+    "data": "flipdetect.data.datamodule.FrameDataModule",
+}
+KEYS = ("seed_everything", "trainer", "model", "data", "ckpt_path")
+OF_THE_PARSER = ("help", "print_config", "print_shtab")
+LISTS = ("trainer.callbacks", "trainer.logger", "data.augment")
+FOLDERS_OF_CLASSES = {
+    "model": "flipdetect.tasks",
+    "trainer.callbacks": "flipdetect.callbacks",
+    "trainer.logger": "pytorch_lightning.loggers",
+    "data.augment": "albumentations",
+}
+GONE = {
+    "data.shards": "WebDataset shards were removed; give the folder of the frames with data.root",
+    "data.clips": "the temporal model was removed; clips are decided by their highest frame",
+}
+EXTRAS = {"mlflow": ("MLFlowLogger", "MlflowArtifacts")}
+SIMPLE = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str, int, float), "None": (type(None),)}
+
+
+class Source(NamedTuple):
+    """One configuration file, or one option of the command line."""
+
+    label: str
+    content: dict[str, Any]
+
+
+def check_arguments(args: Sequence[str]) -> list[str]:
+    """Check the arguments of `train.py`; returns them with names of configurations replaced by paths.
+
+    Raises:
+        ConfigError: naming the key, the value and the remedy, if an argument, path, key, class or plain value cannot
+            work.
+        MissingExtraError: if a class needs an extra that is not installed.
+    """
+    checked: list[str] = []
+    sources = [_read(config_folder() / DEFAULTS)]
+    given = False
+    for key, value, words in _options(args):
+        if key in ("config", "c"):
+            path = find_config(value or "")
+            sources.append(_read(path))
+            checked += ["--config", str(path)]
+        else:
+            checked += words
+            if key.split(".")[0] not in OF_THE_PARSER and not key.endswith(".help"):
+                sources.append(_from_option(key, value))
+        given |= key in ("config", "c", "model", "model.class_path", *OF_THE_PARSER[:1])
+    if not given:
+        raise ConfigError("--config is missing: give a name (flipdetect configs lists them) or the path of a YAML file")
+    merged: dict[str, Any] = {}
+    for source in sources:
+        _merge(merged, source.content)
+        _check_keys(source, str(_get(merged, "model.class_path")))
+    _check_classes(sources)
+    _check_paths(merged)
+    return checked
+
+
+def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None, list[str]]]:
+    """Name, value and words of each option."""
+    position = 0
+    while position < len(args):
+        word = args[position]
+        if not word.startswith("-"):
+            raise ConfigError(f"unexpected argument {word!r}: options are --config NAME|PATH and --KEY VALUE")
+        key, equals, value = word.lstrip("-").partition("=")
+        words = [word]
+        following = args[position + 1] if position + 1 < len(args) else "--"
+        if not equals and key.split(".")[0] not in OF_THE_PARSER:
+            if re.match(r"--?[a-zA-Z]|--$", following):
+                raise ConfigError(f"{word} needs a value: {word} VALUE")
+            value, words = following, [word, following]
+        yield key, value, words
+        position += len(words)
+
+
+def _read(path: Path) -> Source:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} cannot be read as YAML: {reason}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no settings, `key: value` lines; flipdetect configs --copy . writes examples")
+    augment = _get(content, "data.augment")
+    if isinstance(augment, str) and not (path.parent / augment).is_file():
+        raise ConfigError(f"{path}: data.augment {augment}: no such file in {path.parent}")
+    return Source(str(path), content)
+
+
+def _from_option(key: str, value: str | None) -> Source:
+    try:
+        content = yaml.safe_load(value or "")
+    except yaml.YAMLError:
+        content = value
+    parts = key.split(".")
+    if parts[0] == "model" and len(parts) > 1 and parts[1] not in ("class_path", "init_args"):
+        parts.insert(1, "init_args")  # --model.lr is short for --model.init_args.lr
+    if any(key.startswith(f"{name}.") for name in LISTS):
+        return Source(f"--{key}", {})  # of the last entry of a list
+    if key in FOLDERS_OF_CLASSES and isinstance(content, str):
+        content = {"class_path": content}
+    if key.endswith("+") and not isinstance(content, list):
+        content = [{"class_path": content} if isinstance(content, str) else content]
+    for part in reversed(parts):
+        content = {part: content}
+    return Source(f"--{key} {value}", content)
+
+
+def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value.copy() if isinstance(value, dict) else value
+
+
+def _get(content: Any, key: str) -> Any:
+    for part in key.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content
+
+
+def _check_keys(source: Source, model: str) -> None:
+    """Check names of settings, and plain values."""
+    for key, value in source.content.items():
+        if key.rstrip("+") not in KEYS:
+            raise ConfigError(f"{source.label}: {_unknown(key, KEYS)}")
+        if key in SECTIONS and isinstance(value, dict):
+            _check_section(source.label, key, value, SECTIONS[key])
+    init_args = _get(source.content, "model.init_args")
+    if isinstance(init_args, dict):
+        _check_section(source.label, "model", init_args, model)
+
+
+def _check_section(label: str, section: str, content: Mapping[str, Any], class_path: str) -> None:
+    accepted = signature(class_path)
+    if accepted is None:
+        return
+    for name, value in content.items():
+        key = f"{section}.{name}".rstrip("+")
+        if key in GONE:
+            raise ConfigError(f"{label}: {key} is no setting any more: {GONE[key]}")
+        if name.rstrip("+") not in accepted:
+            raise ConfigError(f"{label}: {_unknown(key, [f'{section}.{known}' for known in accepted])}")
+        if key in LISTS:
+            continue
+        annotation = accepted[name.rstrip("+")]
+        _check_value(label, key, value, annotation)
+        nested = re.match(r"[A-Z]\w+", annotation)
+        if nested and isinstance(value, dict) and annotation.startswith(nested[0]) and section != "trainer":
+            _check_section(label, key, value, f"flipdetect.{nested[0]}")
+
+
+def _check_value(label: str, key: str, value: Any, annotation: str) -> None:
+    inner = re.fullmatch(r"Optional\[(\w+)\]", annotation)
+    kinds = [inner[1], "None"] if inner else annotation.split(" | ")
+    if not set(kinds) <= set(SIMPLE):
+        return
+    if isinstance(value, str) and "float" in kinds:
+        with contextlib.suppress(ValueError):  # YAML reads 1e-3 as a text
+            value = float(value)
+    wrong_bool = isinstance(value, bool) and "bool" not in kinds and "str" not in kinds
+    if wrong_bool or not isinstance(value, tuple(kind for name in kinds for kind in SIMPLE[name])):
+        expected = " or ".join("null" if kind == "None" else kind for kind in kinds)
+        raise ConfigError(f"{label}: {key} must be {expected}, got {value!r}")
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    close = get_close_matches(key, known, n=1)
+    remedy = f"did you mean {close[0]}?" if close else "flipdetect train --help all lists them"
+    return f"no setting is called {key}; {remedy}"
+
+
+def _check_classes(sources: Sequence[Source]) -> None:
+    for source in sources:
+        for key, folder in FOLDERS_OF_CLASSES.items():
+            found = _get(source.content, key) or _get(source.content, f"{key}+")
+            for entry in found if isinstance(found, list) else [found]:
+                class_path = entry.get("class_path") if isinstance(entry, dict) else entry
+                if isinstance(class_path, str) and "." in class_path:
+                    _check_class(source.label, key, class_path, folder)
+
+
+def _check_class(label: str, key: str, class_path: str, folder: str) -> None:
+    module, _, name = class_path.rpartition(".")
+    for extra, names in EXTRAS.items():
+        if name in names:
+            require_extra(extra, extra)
+    if module.split(".")[0] not in ("flipdetect", "pytorch_lightning", "albumentations"):
+        return  # a class of the user's own
+    if _find(class_path) is None and not any(re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
+        known = sorted({name for text in _texts(folder) for name in re.findall(r"^class ([A-Z]\w+)", text, re.M)})
+        if key == "model":
+            known = [name for name in known if name.endswith("Classifier") and name != "FrameClassifier"]
+        close = get_close_matches(name, known, n=1)
+        listed = f"did you mean {folder}.{close[0]}?" if close else f"{folder} has {', '.join(known[:20])}"
+        raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
+
+
+def _check_paths(config: Mapping[str, Any]) -> None:
+    root = Path(str(_get(config, "data.root"))).expanduser()
+    embedded = _get(config, "data.embedded.root")
+    if not root.is_dir() and not (embedded and Path(str(embedded)).expanduser() == root):
+        raise ConfigError(
+            f"data.root is no folder: {root}. Give the folder of your labelled frames with --data.root"
+            + (f"; frames are rendered for --data.root {embedded}" if embedded else "")
+        )
+    weights = _get(config, "model.init_args.weights")
+    files = {
+        "model.weights": None if weights in ("none", "imagenet", "flipdetect") else weights,
+        "data.split_file": _get(config, "data.split_file"),
+        "data.manifest": _get(config, "data.manifest"),
+        "ckpt_path": None if config.get("ckpt_path") == "last" else config.get("ckpt_path"),
+    }
+    for key, value in files.items():
+        if isinstance(value, str) and not Path(value).expanduser().is_file():
+            raise ConfigError(f"--{key} {value}: no such file")
+
+
+def signature(class_path: str) -> dict[str, str] | None:
+    """Names and annotations of what a class is constructed with, read from its source; None if they can't be known."""
+    node = _find(class_path)
+    if node is None:
+        return None
+    init = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+    own: dict[str, str] = {}
+    if init is not None:
+        for argument in [*init.args.args[1:], *init.args.kwonlyargs]:
+            own[argument.arg] = ast.unparse(argument.annotation) if argument.annotation else ""
+        if init.args.kwarg is None:
+            return own
+    elif node.decorator_list:  # a dataclass
+        fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+        return {part.target.id: ast.unparse(part.annotation) for part in fields}  # type: ignore[union-attr]
+    module = class_path.rpartition(".")[0]
+    for base in node.bases:
+        inherited = signature(f"{module}.{ast.unparse(base)}")
+        if inherited is None:
+            return None
+        own = {**inherited, **own}
+    return own if node.bases else None
+
+
+@cache
+def _find(class_path: str) -> ast.ClassDef | None:
+    module, _, name = class_path.rpartition(".")
+    for text in _texts(module):
+        if re.search(rf"^class {re.escape(name)}\b", text, re.M):
+            nodes = ast.parse(text).body if len(text) < 200_000 else []
+            return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name), None)
+    return None
+
+
+@cache
+def _texts(module: str) -> tuple[str, ...]:
+    """Source of a module, or of all modules of a package; empty if it is not installed."""
+    top, *parts = module.split(".") if module else [""]
+    spec = find_spec(top) if top else None
+    if spec is None or not spec.submodule_search_locations:
+        return ()
+    folder = Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)
+    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    return tuple(path.read_text(encoding="utf-8") for path in files if path.is_file())
