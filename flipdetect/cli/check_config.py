@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from flipdetect.cli.configs import DEFAULTS, config_folder, find_config
-from flipdetect.errors import ConfigError, require_extra
+from flipdetect.errors import ConfigError, DataError, require_extra
 
 SECTIONS = {
     "trainer": "pytorch_lightning.trainer.trainer.Trainer",
@@ -54,8 +54,8 @@ def check_arguments(args: Sequence[str]) -> list[str]:
     """Check the arguments of `train.py`; returns them with names of configurations replaced by paths.
 
     Raises:
-        ConfigError: naming the key, the value and the remedy, if an argument, path, key, class or plain value cannot
-            work.
+        ConfigError: if an argument, key, class or plain value cannot work.
+        DataError: if a file or folder is missing.
         MissingExtraError: if a class needs an extra that is not installed.
     """
     checked: list[str] = []
@@ -228,7 +228,7 @@ def _check_paths(config: Mapping[str, Any]) -> None:
     root = Path(str(_get(config, "data.root"))).expanduser()
     embedded = _get(config, "data.embedded.root")
     if not root.is_dir() and not (embedded and Path(str(embedded)).expanduser() == root):
-        raise ConfigError(
+        raise DataError(
             f"data.root is no folder: {root}. Give the folder of your labelled frames with --data.root"
             + (f"; frames are rendered for --data.root {embedded}" if embedded else "")
         )
@@ -241,7 +241,7 @@ def _check_paths(config: Mapping[str, Any]) -> None:
     }
     for key, value in files.items():
         if isinstance(value, str) and not Path(value).expanduser().is_file():
-            raise ConfigError(f"--{key} {value}: no such file")
+            raise DataError(f"{key} {value}: no such file; correct the path, or leave it out")
 
 
 def signature(class_path: str) -> dict[str, str] | None:

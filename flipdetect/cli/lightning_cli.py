@@ -124,7 +124,7 @@ def resolve_config(args: Sequence[str]) -> dict[str, Any]:
 
 
 def run(args: Sequence[str]) -> int:
-    """Train and test; returns the exit status. """
+    """Train and test; returns the exit status."""
     hush_libraries()
     reuse_freed_memory()
     try:

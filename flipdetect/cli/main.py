@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -77,10 +78,11 @@ _register()
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 (an error that a message explains), 2 (usage), 130 (Ctrl-C)."""
     set_up_logging()
+    words = list(sys.argv[1:] if args is None else args)
     try:
-        status = app(args=None if args is None else list(args), prog_name="flipdetect", standalone_mode=False)
+        status = app(args=words, prog_name="flipdetect", standalone_mode=False)
     except typer.TyperException as error:
-        return _usage_error(error)
+        return _usage_error(error, words)
     except FlipdetectError as error:
         logger.error("%s", error)
         return 1
@@ -95,13 +97,16 @@ def main(args: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _usage_error(error: typer.TyperException) -> int:
+def _usage_error(error: typer.TyperException, words: Sequence[str]) -> int:
     """Print what is wrong with the arguments in one line, and the command that lists the right ones."""
     context = getattr(error, "ctx", None)
     message = error.format_message().strip()
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message)
         return 0
+    invalid = re.match(r"Invalid value for '(-[-\w]+)[^:]*: (?:Value error, )?(.*)", message)
+    if invalid and invalid[1] in words[:-1]:  # the value that was received
+        message = f"{invalid[1]} {words[words.index(invalid[1]) + 1]}: {invalid[2][0].lower()}{invalid[2][1:]}"
     command = context.command_path if context is not None else "flipdetect"
     logger.error("%s. See: %s --help", message.rstrip("."), command)
     return REFUSED

@@ -13,7 +13,7 @@ import typer
 
 from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.cli.options import BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, require_extra
 
 if TYPE_CHECKING:
     from flipdetect.pipeline.jobs import FilmJob
@@ -51,10 +51,14 @@ def predict(
     events: Annotated[
         bool, typer.Option("--events", help="The pictures are ordered frames of films: detect turns.")
     ] = False,
-    fps: Annotated[float, typer.Option("--fps", help="Frames per second of such films.")] = 30.0,
+    fps: Annotated[float, typer.Option("--fps", min=0.01, help="Frames per second of such films.")] = 30.0,
     rate: Annotated[
         float,
-        typer.Option("--rate", help="Frames of a video scored per second; three times as many where a page is turned."),
+        typer.Option(
+            "--rate",
+            min=0.01,
+            help="Frames of a video scored per second; three times as many where a page is turned.",
+        ),
     ] = 10.0,
     stride: Annotated[
         int | None, typer.Option("--stride", min=1, help="Instead of --rate: score every so many frames of a video.")
@@ -87,6 +91,8 @@ def predict(
         raise typer.BadParameter("give films, pictures or folders; or --scores, one of the two")
     if preview is not None and preview.suffix.lower() not in (".mp4", ".gif"):
         raise ConfigError(f"a preview is written as .mp4 or .gif, got --preview {preview}")
+    if timeline:
+        require_extra("plots", "matplotlib")
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores")
 

@@ -13,7 +13,7 @@ import typer
 
 from flipdetect.cli.check_config import check_arguments
 from flipdetect.cli.messages import REFUSED, set_up_logging
-from flipdetect.errors import FlipdetectError, require_extra
+from flipdetect.errors import ConfigError, FlipdetectError, require_extra
 
 HELP = """\
 Usage: flipdetect train --config NAME|PATH [--config ...] [--KEY VALUE ...]
@@ -55,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> int:
         arguments = check_arguments(arguments)
     except FlipdetectError as error:
         logging.getLogger("flipdetect").error("%s", error)
-        return REFUSED
+        return REFUSED if isinstance(error, ConfigError) else 1
     from flipdetect.cli.lightning_cli import run
 
     return run(arguments)
