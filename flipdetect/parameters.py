@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 from flipdetect.errors import ConfigError
 
 
+@dataclass(frozen=True)
 class PlainParameters:
     """Base of frozen dataclasses of plain values, to and from dictionaries.
 
@@ -20,7 +21,7 @@ class PlainParameters:
 
     def to_dict(self) -> dict[str, Any]:
         """Values by name, tuples as lists, as `from_dict` reads them."""
-        values = asdict(self)  # type: ignore[call-overload]
+        values = asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
@@ -30,7 +31,7 @@ class PlainParameters:
         Raises:
             ConfigError: if a name is unknown or a value is invalid.
         """
-        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        known = [field.name for field in fields(cls)]
         unknown = sorted(set(map(str, values)) - set(known))
         if unknown:
             raise ConfigError(
