@@ -1,7 +1,7 @@
 """Frames of videos with exact times, by FFmpeg through PyAV.
 
-`open_video` reads from the first frame to the last, `frame_at` reads single frames, `estimated_frames` the header. Times
-are seconds from the start of playback, as a player shows them.
+`open_video` reads from the first frame to the last, `frame_at` reads single frames, `estimated_frames` the header.
+Times are seconds from the start of playback, as a player shows them.
 """
 
 from flipdetect.sources.video.container import estimated_frames
