@@ -110,14 +110,14 @@ def encode_frames(
     parts = [range(start, min(start + CHUNK_ROWS, copies * len(frames))) for start in starts]
 
     def make(numbers: Sequence[int]) -> Iterator[Chunk]:
-        sizes = [len(parts[number]) for number in numbers]
-        batches = [list(parts[number][first : first + BATCH]) for number in numbers for first in parts[number][::BATCH]]
+        missing = [parts[number] for number in numbers]
+        batches = [list(part[first : first + BATCH]) for part in missing for first in range(0, len(part), BATCH)]
         loader = DataLoader(rows, batch_sampler=batches, num_workers=workers, worker_init_fn=start_worker)
         loaded = _one_ahead(iter(loader))
-        with progress_bar(total=sum(sizes), desc="frozen stages", unit="frame", delay=2) as bar:
-            for size in sizes:
+        with progress_bar(total=sum(map(len, missing)), desc="frozen stages", unit="frame", delay=2) as bar:
+            for part in missing:
                 encoded = []
-                for batch in islice(loaded, -(-size // BATCH)):
+                for batch in islice(loaded, -(-len(part) // BATCH)):
                     encoded.append(_records(batch, encode, frames.with_maps))
                     bar.update(len(encoded[-1]))
                 yield np.concatenate(encoded), {}
