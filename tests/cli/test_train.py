@@ -237,6 +237,7 @@ def test_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["--config", "mobilenet", "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["model"]["class_path"] == "flipdetect.tasks.MobileNetV2Classifier"
+    assert printed["data"]["embedded"]["render"]["seed"] == 0  # plain settings, no class_path
 
 
 @pytest.mark.slow
