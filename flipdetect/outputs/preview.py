@@ -1,12 +1,12 @@
-"""A small annotated video that shows what was found, for a look before the results are used."""
+"""A small annotated copy of a film that shows what was found, to check it before the results are used."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flipdetect.atomic import writing
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.outputs.still_files import check_picture
 from flipdetect.outputs.text import clock
+from flipdetect.records import VideoResult
 
-MAX_HEIGHT, GIF_HEIGHT = 480, 320
+HEIGHTS = {".mp4": 480, ".gif": 320}
+"""Suffix -> largest height in pixels."""
+MP4_RATE_HZ, GIF_RATE_HZ = 10.0, 4.0
 GIF_FRAMES = 300
-"""Frames of a GIF, which must all be held in memory: 30 seconds at 10 frames per second, some 10 MB."""
+"""A GIF is held in memory until it is complete, and takes some 10 MB with so many frames."""
 
 TURN = (213, 94, 0)
 BAR, TRACK = (86, 180, 233), (70, 74, 78)
@@ -28,209 +30,123 @@ CLOCK_RATE = 90_000  # ticks per second of an MP4's time stamps
 CRF = "26"
 
 
-class PreviewWriter:
-    """Writes frames to a preview: a coloured border while a page is turned, a bar of probability, time and counter.
-
-    The file is written whole or not at all: if the `with` block ends in an exception, there is none. Frames keep
-    their times; an MP4 (H.264) goes to the disk as it is made, a GIF is held in memory and is therefore limited to
-    `GIF_FRAMES` frames. Pictures are reduced to a height of 480 pixels at most, in a GIF to 320.
-
-    Args:
-        path: `.mp4` or `.gif`.
-        fps: frames per second, about; the last frame is shown for 1 / fps.
-        size: (width, height) in pixels of the frames that will come.
+def preview_rate(path: Path, duration_s: float) -> float:
+    """Frames per second of a preview; fewer for a GIF of a long film, as its number of frames is limited.
 
     Raises:
-        ConfigError: if the suffix names no such format, fps is not above 0, or the encoder is missing.
-        DataError: if the file cannot be written, or the block ends without a frame.
+        ConfigError: if the suffix is not .mp4 or .gif.
     """
+    if path.suffix.lower() not in HEIGHTS:
+        raise ConfigError(f"a preview is written as .mp4 or .gif, got {path.name!r}")
+    if path.suffix.lower() == ".mp4":
+        return MP4_RATE_HZ
+    return min(GIF_RATE_HZ, (GIF_FRAMES - 1) / max(1.0, duration_s))
 
-    def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
-        kinds: dict[str, type[_Mp4] | type[_Gif]] = {".mp4": _Mp4, ".gif": _Gif}
-        kind = kinds.get(path.suffix.lower())
-        if kind is None:
-            raise ConfigError(f"a preview is written as .mp4 or .gif, got {path.name!r}")
-        if not 0 < fps < 1000:
-            raise ConfigError(f"a preview needs its frames per second, more than 0, got {fps}")
-        if min(size) < 1:
-            raise ValueError(f"a size of at least 1 pixel is needed, got {size}")
-        self._encoder_type = kind
-        self._path = path
-        self._fps = fps
-        self._size = size
-        highest = GIF_HEIGHT if kind is _Gif else MAX_HEIGHT
-        scale = min(highest / size[1], 1.0)
-        # H.264 stores colour at half size: both sides are even.
-        self.width, self.height = (max(round(side * scale / 2) * 2, 2) for side in size)
-        self._painter = _Painter(self.width, self.height)
-        self._stack = ExitStack()
-        self._encoder: _Encoder | None = None
-        self._frames = 0
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            part = stack.enter_context(writing(self._path))
-            self._encoder = self._encoder_type(part, self._fps, (self.width, self.height))
-            stack.push(self._close)
-            self._stack = stack.pop_all()
-        return self
+def write_preview(path: Path, frames: Iterable[tuple[float, NDArray[np.uint8]]], result: VideoResult) -> None:
+    """Write frames with a bar of the probability, the time, the number of the turn, and a border during turns.
 
-    def write(
-        self,
-        frame: NDArray[np.uint8],
-        time_s: float,
-        probability: float | None,
-        turning: bool,
-        event_number: int | None = None,
-    ) -> None:
-        """Append a frame.
+    Frames keep their times. An MP4 (H.264) goes to the disk as it is made. Heights are limited by `HEIGHTS`.
 
-        Args:
-            frame: (H, W, 3) uint8 RGB of the size given.
-            time_s: its second; does not go back.
-            probability: 0 to 1; None leaves the bar empty.
-            turning: whether a page is being turned.
-            event_number: how many turns have begun so far; None leaves the counter out.
+    Args:
+        path: `.mp4` or `.gif`; written atomically.
+        frames: seconds and (H, W, 3) uint8 RGB, of one size, at most `preview_rate` per second.
+        result: of the film, with its scores.
 
-        Raises:
-            DataError: if the disk is full, or a GIF would get more than `GIF_FRAMES` frames.
-            ValueError: outside the `with` block, or if the frame is of another size.
-        """
-        if self._encoder is None:
-            raise ValueError("a PreviewWriter writes only inside its with block")
-        check_picture(frame)
-        if (frame.shape[1], frame.shape[0]) != self._size:
-            raise ValueError(f"a frame of {frame.shape[1]}x{frame.shape[0]} came, {self._size} was announced")
+    Raises:
+        ConfigError: if the suffix is another one, or the encoder is missing.
+        DataError: if the file cannot be written, there is no frame, or a GIF would get more than `GIF_FRAMES`.
+    """
+    rate = preview_rate(path, result.duration_s)
+    annotated = _annotate(frames, result, HEIGHTS[path.suffix.lower()])
+    with writing(path) as part:
+        first = next(annotated, None)
+        if first is None:
+            raise DataError(f"{path}: there is no frame to show in the preview")
+        (_write_mp4 if path.suffix.lower() == ".mp4" else _write_gif)(part, chain([first], annotated), rate)
+
+
+def _annotate(
+    frames: Iterable[tuple[float, NDArray[np.uint8]]], result: VideoResult, highest: int
+) -> Iterator[tuple[float, Image.Image]]:
+    scored = [score for score in result.scores if score.probability is not None]
+    times = np.array([score.time_s for score in scored])
+    values = np.array([score.probability for score in scored])
+    for time_s, frame in frames:
         picture = Image.fromarray(np.ascontiguousarray(frame))
-        if picture.size != (self.width, self.height):
-            picture = picture.resize((self.width, self.height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        self._painter.paint(picture, time_s, probability, turning, event_number)
-        self._encoder.add(picture, time_s)
-        self._frames += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return self._stack.__exit__(kind, error, trace)
-
-    def _close(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        encoder, self._encoder = self._encoder, None
-        if encoder is None:
-            return
-        encoder.close(finish=kind is None and self._frames > 0)
-        if kind is None and not self._frames:
-            raise DataError(f"{self._path}: no frame came that a preview could show")
+        scale = min(highest / picture.height, 1.0)
+        # H.264 stores colour at half size: both sides are even.
+        size = (max(round(picture.width * scale / 2) * 2, 2), max(round(picture.height * scale / 2) * 2, 2))
+        if picture.size != size:
+            picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        probability = float(np.interp(time_s, times, values)) if len(times) else None
+        turning = any(event.start_s <= time_s <= event.end_s for event in result.events)
+        _paint(picture, time_s, probability, turning, sum(event.start_s <= time_s for event in result.events))
+        yield time_s, picture
 
 
-class _Painter:
-    """Draws on a reduced picture; all lengths follow its height."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self._width, self._height = width, height
-        unit = min(width, height)
-        self._border = max(unit // 48, 3)
-        self._pad = max(unit // 40, 4)
-        self._bar = max(unit // 32, 5)
-        self._font: Any = ImageFont.load_default(max(unit / 17, 11))
-
-    def paint(
-        self, picture: Image.Image, time_s: float, probability: float | None, turning: bool, number: int | None
-    ) -> None:
-        draw = ImageDraw.Draw(picture, "RGBA")
-        top = self._height - self._bar - 3 * self._pad - round(self._font.size * 1.25)
-        draw.rectangle((0, top, self._width, self._height), fill=(16, 18, 20, 190))
-        left, right = self._border + self._pad, self._width - self._border - self._pad - 1
-        base = self._height - self._border - self._pad - 1
-        draw.rectangle((left, base - self._bar, right, base), fill=TRACK)
-        if probability is not None:
-            share = min(max(probability, 0.0), 1.0)
-            draw.rectangle(
-                (left, base - self._bar, left + round(share * (right - left)), base), fill=TURN if turning else BAR
-            )
-        line = base - self._bar - self._pad // 2
-        draw.text((left, line), clock(time_s, 1), font=self._font, fill=PAPER, anchor="ld")
-        if number is not None:
-            word = f"turn {number}" if turning else _count(number)
-            draw.text((right, line), word, font=self._font, fill=(255, 178, 102) if turning else PAPER, anchor="rd")
-        if turning:
-            draw.rectangle((0, 0, self._width - 1, self._height - 1), outline=TURN, width=self._border)
+def _paint(picture: Image.Image, time_s: float, probability: float | None, turning: bool, turns: int) -> None:
+    """Draw on a reduced frame; all lengths follow its size."""
+    width, height = picture.size
+    unit = min(width, height)
+    border, pad, bar = max(unit // 48, 3), max(unit // 40, 4), max(unit // 32, 5)
+    font: Any = ImageFont.load_default(max(unit / 17, 11))
+    draw = ImageDraw.Draw(picture, "RGBA")
+    top = height - bar - 3 * pad - round(font.size * 1.25)
+    draw.rectangle((0, top, width, height), fill=(16, 18, 20, 190))
+    left, right, base = border + pad, width - border - pad - 1, height - border - pad - 1
+    draw.rectangle((left, base - bar, right, base), fill=TRACK)
+    if probability is not None:
+        end = left + round(min(max(probability, 0.0), 1.0) * (right - left))
+        draw.rectangle((left, base - bar, end, base), fill=TURN if turning else BAR)
+    line = base - bar - pad // 2
+    draw.text((left, line), clock(time_s, 1), font=font, fill=PAPER, anchor="ld")
+    words = f"turn {turns}" if turning else f"{turns} turn" + ("" if turns == 1 else "s")
+    draw.text((right, line), words, font=font, fill=(255, 178, 102) if turning else PAPER, anchor="rd")
+    if turning:
+        draw.rectangle((0, 0, width - 1, height - 1), outline=TURN, width=border)
 
 
-def _count(number: int) -> str:
-    return f"{number} turn" + ("" if number == 1 else "s")
+def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: float) -> None:
+    import av
+
+    # Without bitexact the file would name the library that wrote it, and its release.
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        stream: Any = None
+        start, last = 0.0, -1
+        for time_s, picture in frames:
+            if stream is None:
+                try:
+                    stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
+                except (ValueError, av.FFmpegError) as error:
+                    raise ConfigError(
+                        "this build of PyAV has no libx264; write a .gif, or install PyAV from PyPI"
+                    ) from error
+                stream.width, stream.height = picture.size
+                stream.pix_fmt = "yuv420p"
+                stream.options = {"crf": CRF, "preset": "veryfast"}
+                stream.codec_context.time_base = Fraction(1, CLOCK_RATE)
+                stream.codec_context.thread_count = 1
+                start = time_s
+            frame: Any = av.VideoFrame.from_image(picture)
+            frame.time_base = Fraction(1, CLOCK_RATE)
+            last = frame.pts = max(round((time_s - start) * CLOCK_RATE), last + 1)
+            frame.duration = max(round(CLOCK_RATE / rate), 1)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
-class _Encoder(Protocol):
-    def add(self, picture: Image.Image, time_s: float) -> None: ...
-
-    def close(self, *, finish: bool) -> None: ...
-
-
-class _Mp4:
-    """H.264 in an MP4 file with the frames' own times."""
-
-    def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
-        import av
-
-        self._av: Any = av
-        self._length = max(round(CLOCK_RATE / fps), 1)
-        self._origin: float | None = None
-        self._last = -1
-        # Without bitexact the file would name the library that wrote it, and its release.
-        self._container = av.open(
-            str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
-        )
-        try:
-            self._stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        except (ValueError, av.FFmpegError) as error:
-            self._container.close()
-            raise ConfigError("this build of PyAV has no libx264; write a .gif, or install PyAV from PyPI") from error
-        self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": CRF, "preset": "veryfast"}
-        self._stream.codec_context.time_base = Fraction(1, CLOCK_RATE)
-        self._stream.codec_context.thread_count = 1
-
-    def add(self, picture: Image.Image, time_s: float) -> None:
-        self._origin = time_s if self._origin is None else self._origin
-        frame = self._av.VideoFrame.from_image(picture)
-        frame.time_base = Fraction(1, CLOCK_RATE)
-        self._last = frame.pts = max(round((time_s - self._origin) * CLOCK_RATE), self._last + 1)
-        frame.duration = self._length
-        self._container.mux(self._stream.encode(frame))
-
-    def close(self, *, finish: bool) -> None:
-        try:
-            if finish:
-                self._container.mux(self._stream.encode(None))
-        finally:
-            self._container.close()
-
-
-class _Gif:
-    """An animation that repeats for ever."""
-
-    def __init__(self, path: Path, fps: float, _size: tuple[int, int]) -> None:
-        self._path = path
-        self._length_ms = 1000 / fps
-        self._pictures: list[Image.Image] = []
-        self._times: list[float] = []
-
-    def add(self, picture: Image.Image, time_s: float) -> None:
-        if len(self._pictures) == GIF_FRAMES:
+def _write_gif(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: float) -> None:
+    pictures, times = [], []
+    for time_s, picture in frames:
+        if len(pictures) == GIF_FRAMES:
             raise DataError(f"a GIF holds {GIF_FRAMES} frames at most; write an .mp4, or take fewer frames")
-        self._pictures.append(picture.quantize(128, dither=Image.Dither.NONE))
-        self._times.append(time_s)
-
-    def close(self, *, finish: bool) -> None:
-        pictures, self._pictures = self._pictures, []
-        if not finish:
-            return
-        ends = [*self._times[1:], self._times[-1] + self._length_ms / 1000]
-        # Viewers take times in hundredths of a second, and slow down what is shorter than two of them.
-        lengths = [max(round((end - start) * 100) * 10, 20) for start, end in zip(self._times, ends, strict=True)]
-        pictures[0].save(
-            self._path, format="GIF", save_all=True, append_images=pictures[1:], duration=lengths, loop=0, disposal=1
-        )
+        pictures.append(picture.quantize(128, dither=Image.Dither.NONE))
+        times.append(time_s)
+    ends = [*times[1:], times[-1] + 1 / rate]
+    # Viewers take times in hundredths of a second, and slow down what is shorter than two of them.
+    lengths = [max(round((end - start) * 100) * 10, 20) for start, end in zip(times, ends, strict=True)]
+    pictures[0].save(
+        path, format="GIF", save_all=True, append_images=pictures[1:], duration=lengths, loop=0, disposal=1
+    )

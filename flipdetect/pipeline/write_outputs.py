@@ -6,16 +6,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from flipdetect.atomic import writing
-from flipdetect.errors import FlipdetectError, FrameError
+from flipdetect.errors import FlipdetectError
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.pdf import write_pdf
-from flipdetect.outputs.preview import GIF_FRAMES, PreviewWriter
+from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
 from flipdetect.outputs.report import write_report
 from flipdetect.outputs.still_files import file_stem, still_name
 from flipdetect.outputs.timeline import draw_timeline
@@ -26,10 +23,6 @@ from flipdetect.sources.streams import FrameStream
 from flipdetect.stills.repeats import kept
 
 logger = logging.getLogger(__name__)
-
-PREVIEW_RATE_HZ = 10.0
-PREVIEW_HEIGHT = 480
-GIF_RATE_HZ = 4.0
 
 
 @dataclass(frozen=True)
@@ -144,13 +137,12 @@ def write_outputs(
         written.attempt(outputs.report, lambda path: write_report(path, results, thumbnails))
     if outputs.preview is not None:
         for result in results:
-            stream = streams.get(result.video)
-            stem = f"{outputs.preview.stem}_{file_stem(result.video)}" if several else outputs.preview.stem
-            if stream is None:
+            if result.video not in streams:
                 written.fail(f"{result.video}: the film is not at {result.source}, so there is no preview of it")
-            else:
-                target = outputs.preview.with_stem(stem)
-                written.attempt(target, partial(write_preview, result=result, stream=stream))
+                continue
+            stem = f"{outputs.preview.stem}_{file_stem(result.video)}" if several else outputs.preview.stem
+            write = partial(_write_preview, result=result, stream=streams[result.video])
+            written.attempt(outputs.preview.with_stem(stem), write)
     return written
 
 
@@ -186,26 +178,6 @@ def _write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
-def write_preview(path: Path, result: VideoResult, stream: FrameStream) -> None:
-    """The film again, small, with the probability, and a border while a page is turned.
-
-    Raises:
-        FlipdetectError: if it cannot be read or written.
-    """
-    rate = PREVIEW_RATE_HZ
-    if path.suffix.lower() == ".gif":  # long films get fewer frames per second, as the number of frames is limited
-        rate = min(GIF_RATE_HZ, (GIF_FRAMES - 1) / max(1.0, result.duration_s))
-    scored = [score for score in result.scores if score.probability is not None]
-    times = np.array([score.time_s for score in scored])
-    values = np.array([score.probability for score in scored])
-    frames = stream.resample(rate, (PREVIEW_HEIGHT, 1))
-    first = next(frames, None)
-    if first is None:
-        raise FrameError(f"{stream.source}: no frame could be read for the preview")
-    height, width = first[1].shape[:2]
-    with PreviewWriter(path, rate, (width, height)) as writer:
-        for time_s, image in chain([first], frames):
-            probability = float(np.interp(time_s, times, values)) if len(times) else None
-            turning = any(event.start_s <= time_s <= event.end_s for event in result.events)
-            number = sum(event.start_s <= time_s for event in result.events)
-            writer.write(image, time_s, probability, turning, number)
+def _write_preview(path: Path, result: VideoResult, stream: FrameStream) -> None:
+    frames = stream.resample(preview_rate(path, result.duration_s), (HEIGHTS[".mp4"], 1))
+    write_preview(path, frames, result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -135,35 +134,3 @@ def _ordered_entries(folder: str) -> list[os.DirEntry[str]]:
         # The name itself decides between names that are naturally equal (1.jpg, 01.jpg).
         entries.sort(key=lambda entry: (entry.is_symlink(), natural_key(entry.name), entry.name))
     return entries
-
-
-def find_videos(where: Path | str) -> FoundFiles:
-    """Video files in natural order (`clip2` before `clip10`), each once. No file is opened.
-
-    Args:
-        where: a file, whatever its suffix; a folder, which is searched with its subfolders; or a pattern with `*`, `?`,
-            `[...]` or `**`: matching folders are searched, and matching files need a video's suffix.
-
-    Raises:
-        DataError: if there is no such file or folder, or the pattern matches nothing.
-    """
-    path = Path(where)
-    if path.is_dir():
-        return find_files(path, VIDEO_SUFFIXES)
-    if path.exists():
-        return FoundFiles((path,), ())
-    if not glob.has_magic(str(where)):
-        raise DataError(f"there is no video and no folder {where}; correct the path")
-    files: dict[Path, None] = {}
-    problems: list[Problem] = []
-    matches = [Path(match) for match in glob.glob(str(where), recursive=True)]  # noqa: PTH207 - takes absolute patterns
-    for match in sorted(matches, key=lambda match: (natural_key(str(match)), str(match))):
-        if match.is_dir():
-            found = find_files(match, VIDEO_SUFFIXES)
-            files.update(dict.fromkeys(found.files))
-            problems.extend(found.problems)
-        elif match.suffix.lower() in VIDEO_SUFFIXES:
-            files[match] = None
-    if not matches:
-        raise DataError(f"nothing matches the pattern {where}; correct it")
-    return FoundFiles(tuple(files), tuple(problems))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.sources.folder import find_videos
+from flipdetect.sources.streams import find_inputs
 from flipdetect.sources.video import estimated_frames, open_video
 from flipdetect.sources.video.timestamps import Clock
 from tests.sources.films import B_FRAMES, SIZE, number_of, numbered, read, write
@@ -105,7 +105,7 @@ class TestFind:
             (tmp_path / name).touch()
 
         def names(where):
-            return [path.relative_to(tmp_path).as_posix() for path in find_videos(where).files]
+            return [path.relative_to(tmp_path).as_posix() for path in find_inputs([where]).videos]
 
         assert names(tmp_path) == ["a[1].mp4", "clip1.mkv", "clip2.MP4", "clip10.mp4", "deep/clip3.mov"]
         assert names(str(tmp_path / "clip*")) == ["clip1.mkv", "clip2.MP4", "clip10.mp4"]
@@ -114,4 +114,4 @@ class TestFind:
         assert names(str(tmp_path / "d*")) == ["deep/clip3.mov"]
         for absent in ("none.mp4", "none*.mp4"):
             with pytest.raises(DataError, match="none"):
-                find_videos(tmp_path / absent)
+                find_inputs([tmp_path / absent])
