@@ -106,7 +106,7 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
         grip_y=float(style.side * rng.uniform(-0.1, 0.48) * book.height),
         hands=hands,
         capture=sample_capture(rng, camera, config.height / 384, duration),
-        pushes=_sample_pushes(rng, duration),
+        pushes=_sample_push(rng, duration),
         thing=sample_thing(rng),
         duration=duration,
     )
@@ -122,7 +122,7 @@ def sample_style(rng: np.random.Generator) -> TurnStyle:
     )
 
 
-def _sample_pushes(rng: np.random.Generator, duration: float) -> tuple[Move, ...]:
+def _sample_push(rng: np.random.Generator, duration: float) -> tuple[Move, ...]:
     if rng.random() >= NUDGED:
         return ()
     x, y, turn = rng.normal(0, [0.1, 0.1, 0.08]).tolist()
@@ -134,8 +134,17 @@ def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
     source = sample_source(config, clip.source)
     probes = np.linspace(0, 1, PROBES)
     far = displacements(source, clip.capture.camera, clip.style, probes).min(axis=1)
-    seen = np.array([_share_in_view(config, source, clip, float(at)) for at in probes])
-    edge = np.array([_edge_in_view(config, source, clip, float(at)) for at in probes])
+    size = np.array(config.frame_size(clip.source))
+    heights = np.linspace(-0.499, 0.499, EDGE_POINTS) * source.book.height
+    seen, edge = np.empty(PROBES), np.empty(PROBES)
+    for place, probe in enumerate(probes.tolist()):
+        sheet = sheet_at(source, clip.style, probe)
+        points = clip.capture.camera.project(sheet.points())
+        seen[place] = ((points >= 0) & (points < size)).all(axis=2).mean()
+        points = clip.capture.camera.project(np.array([sheet.edge_point(float(y)) for y in heights]))
+        inside = np.all((points >= 0) & (points < size), axis=1)
+        lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
+        edge[place] = lengths[inside[:-1] & inside[1:]].sum() / max(size.tolist())
     phases = np.array([clip.turn.phases(frame / FRAME_RATE) for frame in range(clip.frames)])
     progress = phases if clip.to_left else 1 - phases
     moving = (np.interp(progress, probes, far) > config.margin) & (np.interp(progress, probes, seen) > IN_VIEW)
@@ -154,50 +163,29 @@ def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
     clip = sample_clip(config, index)
     rng = config.stream(FRAMES_STREAM, index // 2)
     if config.spacing:
-        return _spaced_frames(config, sample_clip(config, index - index % 2), rng)
+        # Any stretch that shows at least half as much of the turn as the best one.
+        flip = sample_clip(config, index - index % 2)
+        step = min(config.spacing, (flip.frames - 1) // max(1, config.frames_per_clip - 1))
+        offsets = step * np.arange(config.frames_per_clip)
+        starts = np.arange(flip.frames - int(offsets[-1]))
+        shown = np.isin(starts[:, None] + offsets, moving_frames(config, flip)).sum(axis=1)
+        first = int(rng.choice(starts[2 * shown >= shown.max()]))
+        return tuple((first + 1 + offsets).tolist())
     during_turn = bool(rng.random() < 0.5) or clip.is_flip
     choices = moving_frames(config, clip) if during_turn else list(range(clip.frames))
     edges = np.linspace(0, len(choices), config.frames_per_clip + 1).astype(int)
     stretches = [rng.permutation(np.arange(low, high)).tolist() for low, high in pairwise(edges)]
     if not during_turn:
         return tuple(choices[stretch[0]] + 1 for stretch in stretches)
-    # The frames of a twin follow from the flip.
+    # The frames of a twin follow from the flip: the first in which hands do not hide the sheet's edge.
     flip = sample_clip(config, index - index % 2)
-    return tuple(_first_uncovered(config, flip, [choices[place] for place in stretch]) + 1 for stretch in stretches)
-
-
-def _spaced_frames(config: SynthConfig, flip: Clip, rng: np.random.Generator) -> tuple[int, ...]:
-    """Frames at equal distances; any stretch that shows at least half as much of the turn as the best one."""
-    step = min(config.spacing, (flip.frames - 1) // max(1, config.frames_per_clip - 1))
-    offsets = step * np.arange(config.frames_per_clip)
-    starts = np.arange(flip.frames - int(offsets[-1]))
-    shown = np.isin(starts[:, None] + offsets, moving_frames(config, flip)).sum(axis=1)
-    first = int(rng.choice(starts[2 * shown >= shown.max()]))
-    return tuple((first + 1 + offsets).tolist())
-
-
-def _first_uncovered(config: SynthConfig, clip: Clip, frames: list[int]) -> int:
-    """The first of these frames in which hands do not hide the sheet's edge; the very first if there is none."""
-    for frame in frames[:TRIES]:
-        if draw_map(config, clip, frame / FRAME_RATE)[..., 1].mean() > 255 * UNCOVERED:
-            return frame
-    return frames[0]
-
-
-def _share_in_view(config: SynthConfig, source: Source, clip: Clip, progress: float) -> float:
-    points = clip.capture.camera.project(sheet_at(source, clip.style, progress).points())
-    seen = (points >= 0) & (points < np.array(config.frame_size(clip.source)))
-    return float(seen.all(axis=2).mean())
-
-
-def _edge_in_view(config: SynthConfig, source: Source, clip: Clip, progress: float) -> float:
-    """Length of the free edge inside the frame, as a share of the frame's long side."""
-    sheet, size = sheet_at(source, clip.style, progress), config.frame_size(clip.source)
-    heights = np.linspace(-0.499, 0.499, EDGE_POINTS) * source.book.height
-    points = clip.capture.camera.project(np.array([sheet.edge_point(float(y)) for y in heights]))
-    inside = np.all((points >= 0) & (points < np.array(size)), axis=1)
-    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    return float(lengths[inside[:-1] & inside[1:]].sum() / max(size))
+    numbers = []
+    for stretch in stretches:
+        frames = [choices[place] for place in stretch]
+        edges_seen = (draw_map(config, flip, frame / FRAME_RATE)[..., 1].mean() for frame in frames[:TRIES])
+        uncovered = (frame for frame, seen in zip(frames, edges_seen, strict=False) if seen > 255 * UNCOVERED)
+        numbers.append(next(uncovered, frames[0]) + 1)
+    return tuple(numbers)
 
 
 def _raise(rng: np.random.Generator, source: Source, camera: Camera, style: TurnStyle, to_left: bool) -> float:

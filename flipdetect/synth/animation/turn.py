@@ -61,7 +61,8 @@ class Turn:
             return self.knots[0][1]
         for (before, low), (after, high) in pairwise(self.knots):
             if time < after:
-                return low + (high - low) * self._eased((time - before) / (after - before))
+                share = (time - before) / (after - before)
+                return low + (high - low) * ((1 - self.pace) * share + self.pace * share * share * (3 - 2 * share))
         return self.knots[-1][1]
 
     def phases(self, time: float) -> tuple[float, ...]:
@@ -73,9 +74,6 @@ class Turn:
         """Second at which a hand lets go that holds on for a share `release` of the last movement."""
         last = self.knots[-2][0]
         return last if self.slips else last + release * (self.end - last)
-
-    def _eased(self, share: float) -> float:
-        return (1 - self.pace) * share + self.pace * share * share * (3 - 2 * share)
 
 
 def sample_turn(rng: np.random.Generator, start: float) -> Turn:

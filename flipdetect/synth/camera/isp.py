@@ -66,7 +66,13 @@ def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[n
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     shade = (1 - phone.vignette * 0.5 * (x * x + y * y)).astype(np.float32)
     light = light * shade[..., None] * (np.asarray(phone.gains, np.float32) * np.float32(phone.exposure))
-    light = np.maximum(light + _sensor_noise(light, phone, rng, scale), 0)
+    # Shot and read noise, partly the same in all channels, a little smeared by the phone's filter.
+    noise = rng.standard_normal((height, width, 2), np.float32)
+    mixed = np.stack([noise[..., 0], noise[..., 0] * 0.8 + noise[..., 1] * 0.3, noise[..., 0] - noise[..., 1] * 0.6], 2)
+    if scale > 0.5:
+        mixed = cv2.GaussianBlur(mixed, (0, 0), 0.6) * np.float32(2.0)
+    strength = np.sqrt(np.maximum(light, 0) * 0.9 + 0.004) * np.float32(phone.noise / 255 * 1.4)
+    light = np.maximum(light + np.asarray(mixed * strength, np.float32), 0)
     # A shoulder instead of a cut: bright paper keeps its shading.
     knee, room = phone.shoulder, 1 - phone.shoulder
     light = np.where(light > knee, knee + room * np.tanh((light - knee) / (1.5 * room)), light)
@@ -77,14 +83,3 @@ def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[n
     if phone.sharpening > 0:
         tone = tone + phone.sharpening * (tone - cv2.GaussianBlur(tone, (0, 0), 0.9 * max(scale, 0.5)))
     return np.asarray(np.clip(tone * 255 + 0.5, 0, 255), np.uint8)
-
-
-def _sensor_noise(light: Picture, phone: Phone, rng: np.random.Generator, scale: float) -> Picture:
-    """StreamFrame and read noise (H, W, 3), partly the same in all channels, a little smeared by the phone's filter."""
-    shape = light.shape[:2]
-    noise = rng.standard_normal((*shape, 2), np.float32)
-    mixed = np.stack([noise[..., 0], noise[..., 0] * 0.8 + noise[..., 1] * 0.3, noise[..., 0] - noise[..., 1] * 0.6], 2)
-    if scale > 0.5:
-        mixed = cv2.GaussianBlur(mixed, (0, 0), 0.6) * np.float32(2.0)
-    strength = np.sqrt(np.maximum(light, 0) * 0.9 + 0.004) * np.float32(phone.noise / 255 * 1.4)
-    return np.asarray(mixed * strength, np.float32)

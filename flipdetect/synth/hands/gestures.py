@@ -107,7 +107,11 @@ class HandTrack:
         if self.plan in ("follow", "visit"):
             reach, leaving = self.reach(time, turn), time > self.stay(turn)[1]
             base = np.array(self.leave) if leaving and self.leave is not None else home
-            goal = grip if self.plan == "follow" else away + self._stroke(time)
+            goal = grip if self.plan == "follow" else away
+            if self.plan == "visit" and self.rate:
+                # Small movements: the hand follows the lines or smooths the page.
+                swing = np.sin(2 * np.pi * self.rate * time + self.phase)
+                goal = away + np.array([0.12 * swing, 0.05 * np.cos(2.3 * self.rate * time), 0.0])
             hover = np.array([0, 0, 0.25 * np.sin(np.pi * reach)])
             return np.asarray(base + reach * (goal - base) + hover * (reach < 1))
         if self.plan == "rest":
@@ -115,11 +119,6 @@ class HandTrack:
         swing = 0.5 - 0.5 * np.cos(2 * np.pi * self.rate * time + self.phase)
         lift = np.array([0, 0, 0.3 * np.sin(np.pi * swing)]) if self.plan == "sweep" else 0.0
         return np.asarray(home + swing * (away - home) + lift)
-
-    def _stroke(self, time: float) -> Floats:
-        """(3,) small movements of a visiting hand: it follows the lines or smooths the page."""
-        swing = np.sin(2 * np.pi * self.rate * time + self.phase)
-        return np.array([0.12 * swing, 0.05 * np.cos(2.3 * self.rate * time), 0.0]) if self.rate else np.zeros(3)
 
     def direction(self, anchor: Floats) -> float:
         """Radians by which the hand is turned on the desk, 0 pointing away from the reader."""

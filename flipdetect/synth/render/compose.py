@@ -16,7 +16,7 @@ from flipdetect.synth.hands.placement import PlacedHand, draw_hand, draw_thumb, 
 from flipdetect.synth.render.rasterizer import Page, Picture, dim, draw_sheets
 from flipdetect.synth.render.shadow import light_left
 from flipdetect.synth.scene.book_block import Block, build_block, draw_block
-from flipdetect.synth.scene.clutter import Thing, lay_on_page
+from flipdetect.synth.scene.clutter import lay_on_page
 from flipdetect.synth.scene.desk import texture_to_world
 from flipdetect.synth.scene.scene import Assets, Source, paint_hand, paint_sheet, paint_source, sample_source
 from flipdetect.synth.truth.label_rule import sheet_at
@@ -65,17 +65,12 @@ def set_stage(config: SynthConfig, clip: Clip) -> Stage:
     if clip.thing is not None:
         # It lies where the turning sheet will land: on a back page on the left, or on a front page on the right.
         side = 0 if clip.to_left else 1
-        pages[side] = _with_thing(pages[side], clip.thing, back=side == 0)
+        laid = pages[side].copy()
+        width = laid.shape[1] // 2
+        here = slice(width, None) if clip.to_left else slice(None, width)
+        laid[:, here] = lay_on_page(laid[:, here], clip.thing)
+        pages[side] = laid
     return Stage(config, clip, source, paint_source(config, clip.source), ((left, pages[0]), (right, pages[1])), block)
-
-
-def _with_thing(atlas: Picture, thing: Thing, *, back: bool) -> Picture:
-    """A copy of a sheet's picture with a thing on one of its pages."""
-    width = atlas.shape[1] // 2
-    here = slice(width, None) if back else slice(None, width)
-    laid = atlas.copy()
-    laid[:, here] = lay_on_page(atlas[:, here], thing)
-    return laid
 
 
 def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: int) -> Picture:
@@ -110,19 +105,17 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
     for hand in compress(hands, under):
         draw_hand(canvas, view, hand)
     # The numbers of sheets rise from left to right.
-    draw_sheets(canvas, view, [_page(stage, *layer) for layer in sorted(layers)], light, height)
+    on_top = [
+        (sheet_at(source, clip.style, progress), paint_sheet(stage.config, clip.source, number))
+        for number, progress in sorted(layers)
+    ]
+    draw_sheets(canvas, view, on_top, light, height)
     for hand, beneath in zip(hands, under, strict=True):
         if not beneath:
             draw_hand(canvas, view, hand)
         elif hand.track.holds_paper(time, clip.turn):
             draw_thumb(canvas, view, hand)
     return np.asarray(cv2.multiply(canvas, _lay(desk_view, stage.assets.light, source.book.page_z, stage.size)))
-
-
-def _page(stage: Stage, number: int, progress: float) -> Page:
-    """A sheet on top, with its picture."""
-    sheet = sheet_at(stage.source, stage.clip.style, progress)
-    return sheet, paint_sheet(stage.config, stage.clip.source, number)
 
 
 def _lay(view: Camera, picture: Picture, z: float, size: tuple[int, int]) -> Picture:

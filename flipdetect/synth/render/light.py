@@ -1,4 +1,4 @@
-"""How a surface is lit: one soft lamp or window, and light from everywhere."""
+"""How a surface is lit: one soft lamp or window, and light from everywhere; colours in linear light."""
 
 from __future__ import annotations
 
@@ -44,3 +44,8 @@ class Light:
         shadow = points - lamp * (above / lamp[2])
         shadow[..., 2] = plane_z
         return np.asarray(shadow)
+
+
+def linear(colour: NDArray[np.generic] | tuple[float, float, float]) -> NDArray[np.float32]:
+    """Linear light (float32, 0 to 1) of display colours (0 to 255), by the usual exponent 2.2."""
+    return np.asarray((np.asarray(colour, np.float32) / 255) ** np.float32(2.2), np.float32)

@@ -15,7 +15,6 @@ from flipdetect.synth.animation.scenario import frame_numbers, sample_clip
 from flipdetect.synth.camera.isp import develop
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.render.compose import draw_sample, set_stage
-from flipdetect.synth.render.rasterizer import Picture
 from flipdetect.synth.scene.scene import sample_source
 from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth
 from flipdetect.synth.truth.label_rule import sheet_at
@@ -49,18 +48,15 @@ class RenderedFrame:
 
 
 def frame_truth(config: SynthConfig, clip_index: int, frame_index: int) -> FrameTruth:
-    """The truth about one frame of the data set, without rendering it.
-
-    Args:
-        config: of the data set.
-        clip_index: 0 to config.clips - 1.
-        frame_index: 0 to config.frames_per_clip - 1.
-
-    Raises:
-        ConfigError: if the data set has no such clip or frame.
-    """
+    """The truth about one frame of the data set, without rendering it; see `render_frame`."""
     clip, number = _frame_of(config, clip_index, frame_index)
     return clip_truth(config, clip, (number - 1) / FRAME_RATE, number)
+
+
+def frame_map(config: SynthConfig, clip_index: int, frame_index: int) -> NDArray[np.uint8]:
+    """The map (h, w, 3) uint8 of one frame of the data set, as `maps.draw_map` draws it; see `render_frame`."""
+    clip, number = _frame_of(config, clip_index, frame_index)
+    return draw_map(config, clip, (number - 1) / FRAME_RATE)
 
 
 def render_frame(config: SynthConfig, clip_index: int, frame_index: int) -> RenderedFrame:
@@ -68,7 +64,7 @@ def render_frame(config: SynthConfig, clip_index: int, frame_index: int) -> Rend
 
     Args:
         config: of the data set.
-        clip_index: 0 to config.clips - 1.
+        clip_index: 0 to config.clips - 1; even clips are flips.
         frame_index: 0 to config.frames_per_clip - 1.
 
     Raises:
@@ -92,11 +88,10 @@ def render_clip(config: SynthConfig, clip_index: int, times: Sequence[float] | N
     Raises:
         ConfigError: if the data set has no such clip, or a time is outside 0 to 1.
     """
-    _check_index(config.clips, "clip_index", clip_index)
+    clip, _ = _frame_of(config, clip_index, 0)
     chosen = np.linspace(0, 1, STRIP_FRAMES).tolist() if times is None else list(times)
     if any(not 0 <= share <= 1 for share in chosen):
         raise ConfigError(f"times {chosen} of a clip must be shares of its duration; choose values from 0 to 1")
-    clip = sample_clip(config, clip_index)
     frames = []
     for time in (share * clip.duration for share in chosen):
         truth = clip_truth(config, clip, time, round(time * FRAME_RATE) + 1)
@@ -104,19 +99,13 @@ def render_clip(config: SynthConfig, clip_index: int, times: Sequence[float] | N
     return frames
 
 
-def frame_map(config: SynthConfig, clip_index: int, frame_index: int) -> NDArray[np.uint8]:
-    """The map (h, w, 3) uint8 of one frame of the data set, as `maps.draw_map` makes it.
-
-    Args:
-        config: of the data set.
-        clip_index: 0 to config.clips - 1.
-        frame_index: 0 to config.frames_per_clip - 1.
-
-    Raises:
-        ConfigError: if the data set has no such clip or frame.
-    """
-    clip, number = _frame_of(config, clip_index, frame_index)
-    return draw_map(config, clip, (number - 1) / FRAME_RATE)
+def _frame_of(config: SynthConfig, clip_index: int, frame_index: int) -> tuple[Clip, int]:
+    """The clip and the frame number of a frame of the data set."""
+    places = (("clip_index", clip_index, config.clips), ("frame_index", frame_index, config.frames_per_clip))
+    for name, index, count in places:
+        if not 0 <= index < count:
+            raise ConfigError(f"{name} is {index}; choose 0 to {count - 1}")
+    return sample_clip(config, clip_index), frame_numbers(config, clip_index)[frame_index]
 
 
 def encode_frame(frame: RenderedFrame) -> bytes:
@@ -133,46 +122,26 @@ def encode_frame(frame: RenderedFrame) -> bytes:
 
 
 def expose_clip(config: SynthConfig, clip: Clip, time: float) -> tuple[NDArray[np.uint8], int]:
-    """A clip's picture (H, W, 3) uint8 RGB at `time` seconds, and the quality of its JPEG file."""
-    phone = sample_source(config, clip.source).phone
-    phone = replace(phone, defocus=float(np.hypot(phone.defocus, clip.capture.blur(time))))
-    light = _expose(config, clip, time) * np.float32(clip.capture.brightness(time))
-    # Milliseconds distinguish the frames of a dense clip as well as those of the data set.
-    image = develop(light, phone, config.stream(NOISE_STREAM, clip.index, round(time * 1000)))
-    return image, phone.quality
+    """A clip's picture (H, W, 3) uint8 RGB at `time` seconds, and the quality of its JPEG file.
 
-
-def _expose(config: SynthConfig, clip: Clip, time: float) -> Picture:
-    """Mean (H, W, 3) of the samples taken while the shutter is open."""
-    stage = set_stage(config, clip)
-    count = int(np.clip(np.ceil(_fastest(config, clip, time) / SAMPLE_STEP), FEW_SAMPLES, MANY_SAMPLES))
-    total = np.zeros((stage.size[1], stage.size[0], 3), np.float32)
-    for index in range(count):
-        moment = time + clip.capture.shutter * ((index + 0.5) / count - 0.5)
-        jitter = ((index * GOLDEN[0]) % 1 - 0.5, (index * GOLDEN[1]) % 1 - 0.5)
-        total += draw_sample(stage, moment, jitter, index)
-    return total / np.float32(count)
-
-
-def _fastest(config: SynthConfig, clip: Clip, time: float) -> float:
-    """Pixels of a 384 px frame that the sheet's edge or a hand crosses while the shutter is open."""
-    source = sample_source(config, clip.source)
+    It is the mean of samples taken while the shutter is open: more of them the farther things move in that time.
+    """
+    source, stage = sample_source(config, clip.source), set_stage(config, clip)
     ends = []
     for moment in (time - clip.capture.shutter / 2, time + clip.capture.shutter / 2):
         sheet = sheet_at(source, clip.style, clip.imagined_progress(moment))
         grip, corner = sheet.edge_point(clip.grip_y), sheet.edge_point(clip.style.side * 0.49 * source.book.height)
         points = [grip, corner, *(hand.anchor(moment, clip.turn, grip) for hand in clip.hands)]
         ends.append(clip.capture.camera.project(np.array(points)))
-    return float(np.linalg.norm(ends[1] - ends[0], axis=1).max()) * 384 / config.height
-
-
-def _frame_of(config: SynthConfig, clip_index: int, frame_index: int) -> tuple[Clip, int]:
-    """The clip and the frame number of a frame of the data set."""
-    _check_index(config.clips, "clip_index", clip_index)
-    _check_index(config.frames_per_clip, "frame_index", frame_index)
-    return sample_clip(config, clip_index), frame_numbers(config, clip_index)[frame_index]
-
-
-def _check_index(count: int, name: str, index: int) -> None:
-    if not 0 <= index < count:
-        raise ConfigError(f"{name} is {index}; choose 0 to {count - 1}")
+    fastest = float(np.linalg.norm(ends[1] - ends[0], axis=1).max()) * 384 / config.height
+    count = int(np.clip(np.ceil(fastest / SAMPLE_STEP), FEW_SAMPLES, MANY_SAMPLES))
+    total = np.zeros((stage.size[1], stage.size[0], 3), np.float32)
+    for index in range(count):
+        moment = time + clip.capture.shutter * ((index + 0.5) / count - 0.5)
+        jitter = ((index * GOLDEN[0]) % 1 - 0.5, (index * GOLDEN[1]) % 1 - 0.5)
+        total += draw_sample(stage, moment, jitter, index)
+    light = total / np.float32(count) * np.float32(clip.capture.brightness(time))
+    phone = replace(source.phone, defocus=float(np.hypot(source.phone.defocus, clip.capture.blur(time))))
+    # Milliseconds tell the frames of a dense clip apart as well as those of the data set.
+    image = develop(light, phone, config.stream(NOISE_STREAM, clip.index, round(time * 1000)))
+    return image, phone.quality

@@ -10,8 +10,8 @@ import numpy as np
 
 from flipdetect.synth.animation.sheet import Floats, Sheet
 from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.render.light import linear
 from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, Picture, fixed_point
-from flipdetect.synth.scene.palette import linear
 from flipdetect.synth.scene.scene import Book
 
 EDGE_LAYERS, END_LAYERS = 5, 3

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flipdetect.synth.render.light import linear
 from flipdetect.synth.render.rasterizer import Picture
-from flipdetect.synth.scene.palette import linear
 
 THING_CHANCE = 0.1
 """Share of the clips with something on the page towards which the (real or imagined) turn goes."""

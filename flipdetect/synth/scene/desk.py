@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.synth.scene.palette import linear
+from flipdetect.synth.render.light import linear
 
 DESK_REACH = 4.0
 """The desk picture spans -4 to 4 page widths in x and y: more than any camera of ours sees."""

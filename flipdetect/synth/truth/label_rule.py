@@ -25,12 +25,6 @@ def sheet_at(source: Source, style: TurnStyle, progress: float) -> Sheet:
     return turned(progress, book.right, book.left, style, book.height, book.spine_z)
 
 
-@lru_cache(maxsize=16)
-def _edges_at_rest(source: Source, style: TurnStyle) -> Floats:
-    """(2, 3, 3) world points of the free edge where it lies on the right and on the left."""
-    return np.stack([_edge(source, style, 0.0), _edge(source, style, 1.0)])
-
-
 def _edge(source: Source, style: TurnStyle, progress: float) -> Floats:
     sheet = sheet_at(source, style, progress)
     return np.array([sheet.edge_point(share * source.book.height) for share in (-0.49, 0.0, 0.49)])
@@ -49,7 +43,7 @@ def displacements(source: Source, camera: Camera, style: TurnStyle, progress: Fl
         (N, 2) largest distance of the edge's corners and middle from where they lie on the right and on the
         left, in page widths of the picture.
     """
-    rests = camera.project(_edges_at_rest(source, style))
+    rests = camera.project(np.stack([_edge(source, style, 0.0), _edge(source, style, 1.0)]))
     width = float(np.linalg.norm(rests[0] - rests[1], axis=1).mean()) / 2
     now = np.stack([camera.project(_edge(source, style, float(at))) for at in progress])
     return np.asarray(np.linalg.norm(now[:, None] - rests[None], axis=3).max(axis=2) / width)
