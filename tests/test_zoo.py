@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from flipdetect.errors import ModelError
-from flipdetect.events.hysteresis import EventParameters
+from flipdetect.events.parameters import EventParameters
 from flipdetect.inference.onnx_model import file_digest, load_onnx
 from flipdetect.inference.settings import settings_of
 from flipdetect.inference.torch_model import load_torch_model

@@ -1,50 +1,16 @@
-"""When pages were turned, from the scores of a video's frames: streaming detectors, and one for whole files.
-
-    detector = HmmDetector(parameters)
-    for time_s, probability, frame in scores:
-        for event in detector.push(time_s, probability, frame):
-            ...
-    last = detector.finish()
-
-`HysteresisDetector` is the base line: two thresholds on smoothed probabilities. `HmmDetector` knows how long turns
-last and where a recording's scores rest. `detect_events` sees all frames before it decides.
-"""
+"""Turns of pages by hysteresis: two thresholds on smoothed probabilities."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
-from typing import Protocol
 
-from flipdetect.events.hmm import HmmDetector, detect_with_hmm
-from flipdetect.events.parameters import EventParameters, HysteresisParameters
-from flipdetect.events.score_history import FrameHistory, ScoredFrame
+from flipdetect.events.parameters import HysteresisParameters
+from flipdetect.events.score_history import FrameHistory
 from flipdetect.records import FlipEvent
-
-__all__ = [
-    "EventDetector",
-    "EventParameters",
-    "HmmDetector",
-    "HysteresisDetector",
-    "HysteresisParameters",
-    "ScoredFrame",
-    "detect_events",
-    "run_detector",
-]
 
 MOST_FRAMES = 100_000
 """Frames that a turn by hysteresis may have: if scores stay high for longer, it is ended, to bound the memory."""
-
-
-class EventDetector(Protocol):
-    """What finds turns while scores come in."""
-
-    def push(self, time_s: float, probability: float | None, frame: int | None = None) -> list[FlipEvent]:
-        """Take in a frame; returns the turns that are certain by now."""
-
-    def finish(self) -> list[FlipEvent]:
-        """The turns that are left when no further frame comes."""
 
 
 class HysteresisDetector:
@@ -91,33 +57,27 @@ class HysteresisDetector:
         if elapsed > self._parameters.gap_s:
             events = self._end(index - added)
         if added and probability is not None:
-            self._follow(index, self._smooth(float(probability), elapsed))
+            constant = self._parameters.smoothing_s
+            if self._smoothed is None or constant == 0:
+                self._smoothed = float(probability)
+            else:
+                self._smoothed += -math.expm1(-elapsed / constant) * (probability - self._smoothed)
+            if self._smoothed >= self._parameters.lower:
+                self._above = index if self._above is None else self._above
+                self._believed |= self._smoothed >= self._parameters.upper
+            if self._smoothed < self._parameters.lower or index - (self._above or 0) >= MOST_FRAMES:
+                self._leave(index - 1)
         if self._waiting:
             until = time_s if self._above is None else self._history.time(self._above)
             if until - self._history.time(self._waiting[0][1]) >= self._parameters.shortest_rest_s:
                 events += self._report()
-        self._forget(index)
+        needed = [index] + ([self._above] if self._above is not None else []) + [first for first, _ in self._waiting]
+        self._history.forget(min(needed))
         return events
 
     def finish(self) -> list[FlipEvent]:
         """The turns not returned so far, one that is going on included; the detector may go on after it."""
         return self._end(self._history.count - 1)
-
-    def _smooth(self, probability: float, elapsed: float) -> float:
-        constant = self._parameters.smoothing_s
-        if self._smoothed is None or constant == 0:
-            self._smoothed = probability
-        else:
-            self._smoothed += -math.expm1(-elapsed / constant) * (probability - self._smoothed)
-        return self._smoothed
-
-    def _follow(self, index: int, smoothed: float) -> None:
-        if smoothed >= self._parameters.lower:
-            self._above = index if self._above is None else self._above
-            self._believed |= smoothed >= self._parameters.upper
-            if index - self._above < MOST_FRAMES:
-                return
-        self._leave(index - 1)
 
     def _leave(self, last: int) -> None:
         """What was above the lower threshold up to a frame no longer is."""
@@ -148,47 +108,3 @@ class HysteresisDetector:
             return []
         self._reported += 1
         return [self._history.event(self._reported, first, last)]
-
-    def _forget(self, index: int) -> None:
-        needed = [index] + ([self._above] if self._above is not None else []) + [first for first, _ in self._waiting]
-        self._history.forget(min(needed))
-
-
-def run_detector(
-    detector: EventDetector, scores: Iterable[ScoredFrame | tuple[float, float | None, int | None]]
-) -> list[tuple[FlipEvent, float]]:
-    """The turns that a live detector reports, each with the second at which it did.
-
-    Args:
-        detector: a fresh one.
-        scores: (time in seconds, probability or None, frame number or None) of each frame, in order.
-
-    Raises:
-        DataError: if a time is not finite, or goes back.
-    """
-    found, now = [], math.nan
-    for time_s, probability, frame in scores:
-        now = float(time_s)
-        found += [(event, now) for event in detector.push(time_s, probability, frame)]
-    return found + [(event, now) for event in detector.finish()]
-
-
-def detect_events(
-    scores: Iterable[ScoredFrame | tuple[float, float | None, int | None]],
-    parameters: EventParameters | HysteresisParameters | None = None,
-    video: str = "",
-) -> list[FlipEvent]:
-    """The turns of a whole file: the better detector for files, or the one that the parameters are for.
-
-    Args:
-        scores: (time in seconds, probability or None, frame number or None) of each frame, in order.
-        parameters: None for the defaults of the hidden Markov model.
-        video: the clip that events will name.
-
-    Raises:
-        DataError: if a time is not finite, or goes back.
-        ValueError: if a probability is outside [0, 1].
-    """
-    if isinstance(parameters, HysteresisParameters):
-        return [event for event, _ in run_detector(HysteresisDetector(parameters, video), scores)]
-    return detect_with_hmm(scores, parameters, video)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from flipdetect.errors import ConfigError
-from flipdetect.events.hysteresis import EventDetector, HmmDetector, HysteresisDetector, detect_events
+from flipdetect.events.detectors import EventDetector, detect_events
+from flipdetect.events.hmm import HmmDetector
+from flipdetect.events.hysteresis import HysteresisDetector
 from flipdetect.events.parameters import EventParameters, HysteresisParameters
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.records import FlipEvent

@@ -30,15 +30,12 @@ import yaml
 from tabulate import tabulate
 
 from flipdetect.atomic import write_text
+from flipdetect.events.detectors import detect_events, run_detector
 from flipdetect.events.fit import ScoredRecording, fit_event_parameters
-from flipdetect.events.hysteresis import (
-    HmmDetector,
-    HysteresisDetector,
-    HysteresisParameters,
-    ScoredFrame,
-    detect_events,
-    run_detector,
-)
+from flipdetect.events.hmm import HmmDetector
+from flipdetect.events.hysteresis import HysteresisDetector
+from flipdetect.events.parameters import HysteresisParameters
+from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.settings import EventSettings, read_event_settings
 from flipdetect.metrics.event import event_metrics, pooled
 from flipdetect.outputs.predictions import read_predictions

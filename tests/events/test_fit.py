@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import DataError
+from flipdetect.events.detectors import detect_events, run_detector
 from flipdetect.events.fit import ScoredRecording, fit_event_parameters
-from flipdetect.events.hysteresis import (
-    EventParameters,
-    HmmDetector,
-    HysteresisDetector,
-    detect_events,
-    run_detector,
-)
+from flipdetect.events.hmm import HmmDetector
+from flipdetect.events.hysteresis import HysteresisDetector
+from flipdetect.events.parameters import EventParameters
 from flipdetect.metrics.event import EventMetrics, event_metrics, pooled
 from tests.inference.score_streams import HARD, TrueTurn, frames_of, simulate
 

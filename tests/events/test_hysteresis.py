@@ -17,16 +17,11 @@ from hypothesis import strategies as st
 
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.events.baseline import RestLevel, file_levels
-from flipdetect.events.hysteresis import (
-    EventDetector,
-    EventParameters,
-    HmmDetector,
-    HysteresisDetector,
-    HysteresisParameters,
-    ScoredFrame,
-    detect_events,
-    run_detector,
-)
+from flipdetect.events.detectors import EventDetector, detect_events, run_detector
+from flipdetect.events.hmm import HmmDetector
+from flipdetect.events.hysteresis import HysteresisDetector
+from flipdetect.events.parameters import EventParameters, HysteresisParameters
+from flipdetect.events.score_history import ScoredFrame
 from flipdetect.events.segments import Durations, Segment, SegmentDecoder
 from flipdetect.records import FlipEvent
 

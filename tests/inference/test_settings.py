@@ -6,7 +6,10 @@ import pytest
 import yaml
 
 from flipdetect.errors import ConfigError
-from flipdetect.events.hysteresis import EventParameters, HmmDetector, HysteresisDetector, ScoredFrame
+from flipdetect.events.hmm import HmmDetector
+from flipdetect.events.hysteresis import HysteresisDetector
+from flipdetect.events.parameters import EventParameters
+from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
 
 

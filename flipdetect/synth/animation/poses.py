@@ -10,14 +10,14 @@ from flipdetect.synth.animation.turn import Turn
 from flipdetect.synth.camera.motion import Capture, Move
 from flipdetect.synth.config import FRAME_RATE
 from flipdetect.synth.hands.gestures import HandTrack
-from flipdetect.synth.scene.clutter import Thing
+from flipdetect.synth.scene.clutter import Clutter
 
 CLASSES = ClassNames()
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """The script of a clip.
+    """The scenario of a clip.
 
     Attributes:
         index: of the clip in the data set; its noise is drawn by it.
@@ -35,7 +35,7 @@ class Clip:
         hands: in the order in which they are drawn.
         capture: the filming.
         pushes: movements of the book over the desk.
-        thing: what lies on the page towards which the turn goes.
+        clutter: what lies on the page towards which the turn goes.
         duration: in seconds.
     """
 
@@ -54,7 +54,7 @@ class Clip:
     hands: tuple[HandTrack, ...]
     capture: Capture
     pushes: tuple[Move, ...]
-    thing: Thing | None
+    clutter: Clutter | None
     duration: float
 
     @property

@@ -15,7 +15,7 @@ from flipdetect.synth.camera.motion import Move, sample_capture
 from flipdetect.synth.camera.pinhole import Camera
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.hands.gestures import sample_hands
-from flipdetect.synth.scene.clutter import sample_thing
+from flipdetect.synth.scene.clutter import sample_clutter
 from flipdetect.synth.scene.scene import SHEETS, Source, sample_source
 from flipdetect.synth.truth.label_rule import RAISED, displacements, sheet_at
 from flipdetect.synth.truth.maps import draw_map
@@ -50,7 +50,7 @@ PROBES = 15
 
 @lru_cache(maxsize=256)
 def sample_clip(config: SynthConfig, index: int) -> Clip:
-    """The script of clip `index`: even indices are flips, odd ones are not.
+    """The scenario of clip `index`: even indices are flips, odd ones are not.
 
     A draw whose turn is hardly in view is thrown away, whether the sheet really moves or not: the choice must
     not make the classes differ.
@@ -107,7 +107,7 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
         hands=hands,
         capture=sample_capture(rng, camera, config.height / 384, duration),
         pushes=_sample_push(rng, duration),
-        thing=sample_thing(rng),
+        clutter=sample_clutter(rng),
         duration=duration,
     )
 

@@ -82,7 +82,7 @@ def plan_stretches(config: RecordingConfig, rng: np.random.Generator) -> tuple[S
         now += pause
         if action is not None:
             length = _length(action)
-            turn = _shifted(action.turn, now)
+            turn = replace(action.turn, knots=tuple((at + now, share) for at, share in action.turn.knots))
             stretches.append(replace(action, start=now, end=now + length, spread=spread, turn=turn))
             now, spread = now + length, stretches[-1].spread_after
     stretches[-1] = replace(stretches[-1], end=max(now, config.seconds))
@@ -101,7 +101,11 @@ def _actions(config: RecordingConfig, rng: np.random.Generator) -> list[Stretch]
         to_left = spread == 0 or bool(rng.random() >= BACK)
         action = _action(rng, TURN, str(rng.choice(BEHAVIOURS, p=CHANCES[pace])), QUICKNESS[pace], to_left=to_left)
         if not to_left:
-            action = replace(action, turn=_at_most(action.turn, spread))
+            # No more sheets than there are.
+            sheets = min(action.turn.sheets, spread)
+            if sheets < action.turn.sheets:
+                behaviour = "several" if sheets > 1 else "simple"
+                action = replace(action, turn=replace(action.turn, sheets=sheets, behaviour=behaviour))
         spread += action.turn.sheets if to_left else -action.turn.sheets
         actions.append(action)
     return actions
@@ -111,13 +115,6 @@ def _action(rng: np.random.Generator, kind: str, behaviour: str, quickness: floa
     start = APPROACH + (float(rng.uniform(0.1, 0.8)) if rng.random() < 0.25 else 0.0)
     turn = shape_turn(rng, behaviour, start, quickness)
     return Stretch(kind, 0.0, turn.end + WITHDRAWAL, 0, to_left, turn)
-
-
-def _at_most(turn: Turn, sheets: int) -> Turn:
-    """The same turn with as many sheets as there are."""
-    if turn.sheets <= sheets:
-        return turn
-    return replace(turn, sheets=sheets, behaviour="several" if sheets > 1 else "simple")
 
 
 def _length(action: Stretch) -> float:
@@ -145,7 +142,3 @@ def _pause(rng: np.random.Generator, start: float, end: float, spread: int) -> S
     elif end - start > LONG_PAUSE and chance[1] < VISITING:
         kind = VISIT
     return Stretch(kind, start, end, spread, True, Turn("simple", ((start, 0.0), (end, 1.0)), 0.5))
-
-
-def _shifted(turn: Turn, start: float) -> Turn:
-    return replace(turn, knots=tuple((at + start, share) for at, share in turn.knots))

@@ -82,7 +82,7 @@ class RecordingTruth(FrameTruth):
 
 @dataclass(frozen=True, eq=False)
 class _Recording:
-    """The stretches of a recording, the script of each, and where each begins."""
+    """The stretches of a recording, the scenario of each, and where each begins."""
 
     stretches: tuple[Stretch, ...]
     clips: tuple[Clip, ...]
@@ -143,18 +143,25 @@ def recording_map(config: RecordingConfig, time_s: float) -> Mask:
 def _locate(config: RecordingConfig, time_s: float) -> tuple[_Recording, int]:
     if not 0 <= time_s <= config.seconds:
         raise ConfigError(f"time_s is {time_s}; choose 0 to {config.seconds:g} seconds")
-    recording = recording_script(config)
+    recording = recording_scenario(config)
     return recording, recording.at(time_s)
 
 
 @lru_cache(maxsize=8)
-def recording_script(config: RecordingConfig) -> _Recording:
+def recording_scenario(config: RecordingConfig) -> _Recording:
     """Sample everything that happens in a recording; the last ones are cached."""
     rng = config.synth.stream(RECORDING_STREAM, config.index)
     source = sample_source(config.synth, config.source)
     stretches = plan_stretches(config, rng)
     hands = hand_tracks(rng, source.book, sample_arms(rng, source.book), stretches)
-    capture, pushes = _sample_filming(config, rng), _sample_pushes(rng, stretches)
+    capture = _sample_filming(config, rng)
+    places = []
+    for stretch in stretches:
+        if stretch.kind == NUDGE:  # the book moves while a hand is at its edge
+            come, go = stay_of(stretch)
+            x, y, turn = rng.normal(0, [0.07, 0.07, 0.05]).tolist()
+            places.append(Move(come + 0.2 * (go - come), min(go, come + 0.2 * (go - come) + 0.8), x, y, turn))
+    pushes = _wander(places)
     clips = []
     for stretch, pair in zip(stretches, hands, strict=True):
         style, turns = sample_style(rng), stretch.kind == TURN
@@ -178,7 +185,7 @@ def recording_script(config: RecordingConfig) -> _Recording:
                 hands=pair,
                 capture=capture,
                 pushes=pushes,
-                thing=None,
+                clutter=None,
                 duration=config.seconds,
             )
         )
@@ -215,17 +222,6 @@ def _aim(config: RecordingConfig, rng: np.random.Generator) -> Camera:
     return max(views, key=lambda view: view[0])[1]
 
 
-def _sample_pushes(rng: np.random.Generator, stretches: tuple[Stretch, ...]) -> tuple[Move, ...]:
-    """Movements of the book while a hand is at its edge."""
-    places = []
-    for stretch in stretches:
-        if stretch.kind == NUDGE:
-            come, go = stay_of(stretch)
-            x, y, turn = rng.normal(0, [0.07, 0.07, 0.05]).tolist()
-            places.append(Move(come + 0.2 * (go - come), min(go, come + 0.2 * (go - come) + 0.8), x, y, turn))
-    return _wander(places)
-
-
 def _wander(places: list[Move]) -> tuple[Move, ...]:
     """Moves from one place to the next, of moves that all lead from the first place."""
     moves, last = [], Move(0, 1, 0, 0, 0)
@@ -239,7 +235,7 @@ def _wander(places: list[Move]) -> tuple[Move, ...]:
 @lru_cache(maxsize=8)
 def _events(config: RecordingConfig) -> tuple[TurnEvent | None, ...]:
     """The event of each stretch of a recording, None where no sheet is visibly turned."""
-    recording, number = recording_script(config), 0
+    recording, number = recording_scenario(config), 0
     events: list[TurnEvent | None] = []
     for stretch, clip in zip(recording.stretches, recording.clips, strict=True):
         crossings = _crossings(config, clip) if stretch.kind == TURN else None

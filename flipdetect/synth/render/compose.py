@@ -31,7 +31,7 @@ class Stage:
 
     Attributes:
         config: of the data set.
-        clip: the script.
+        clip: its scenario.
         source: of the clip.
         assets: of the source.
         under: the sheets that lie on the left and on the right below those on top, with their pictures.
@@ -62,13 +62,13 @@ def set_stage(config: SynthConfig, clip: Clip) -> Stage:
     left, right = (sheet_at(source, clip.style, rest) for rest in clip.below)
     block = build_block(source.book, (left, right), source.style.paper)
     pages = [paint_sheet(config, clip.source, number) for number in clip.under]
-    if clip.thing is not None:
+    if clip.clutter is not None:
         # It lies where the turning sheet will land: on a back page on the left, or on a front page on the right.
         side = 0 if clip.to_left else 1
         laid = pages[side].copy()
         width = laid.shape[1] // 2
         here = slice(width, None) if clip.to_left else slice(None, width)
-        laid[:, here] = lay_on_page(laid[:, here], clip.thing)
+        laid[:, here] = lay_on_page(laid[:, here], clip.clutter)
         pages[side] = laid
     return Stage(config, clip, source, paint_source(config, clip.source), ((left, pages[0]), (right, pages[1])), block)
 

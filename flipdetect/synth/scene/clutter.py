@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flipdetect.synth.render.light import linear
 from flipdetect.synth.render.rasterizer import Picture
 
-THING_CHANCE = 0.1
+CLUTTER_CHANCE = 0.1
 """Share of the clips with something on the page towards which the (real or imagined) turn goes."""
 
 KINDS = ("paper", "phone", "pen")
@@ -21,8 +21,8 @@ MARGIN = 0.03
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A flat thing on a page.
+class Clutter:
+    """A flat object on a page.
 
     Attributes:
         kind: one of `KINDS`.
@@ -41,9 +41,9 @@ class Thing:
     seed: int
 
 
-def sample_thing(rng: np.random.Generator) -> Thing | None:
+def sample_clutter(rng: np.random.Generator) -> Clutter | None:
     """What lies on the page of a clip, mostly nothing."""
-    present = rng.random() < THING_CHANCE
+    present = rng.random() < CLUTTER_CHANCE
     kind = str(rng.choice(KINDS, p=[0.55, 0.3, 0.15]))
     if kind == "phone":
         size, colour = (0.42, 0.86), np.full(3, rng.uniform(12, 50))
@@ -55,18 +55,18 @@ def sample_thing(rng: np.random.Generator) -> Thing | None:
     place, turn, seed = rng.uniform(0.25, 0.75, 2), float(rng.normal(0, 25)), int(rng.integers(1 << 30))
     if not present:
         return None
-    return Thing(kind, (float(place[0]), float(place[1])), size, turn, tuple(colour.tolist()), seed)
+    return Clutter(kind, (float(place[0]), float(place[1])), size, turn, tuple(colour.tolist()), seed)
 
 
-def lay_on_page(page: Picture, thing: Thing) -> Picture:
-    """A copy of a page (h, w, 3) float32 linear with the thing and its shadow on it."""
+def lay_on_page(page: Picture, item: Clutter) -> Picture:
+    """A copy of a page (h, w, 3) float32 linear with the item and its shadow on it."""
     height, width = page.shape[:2]
-    top = _draw(thing, width)
-    turn = cv2.getRotationMatrix2D(((top.shape[1] - 1) / 2, (top.shape[0] - 1) / 2), thing.turn, 1.0)
+    top = _draw(item, width)
+    turn = cv2.getRotationMatrix2D(((top.shape[1] - 1) / 2, (top.shape[0] - 1) / 2), item.turn, 1.0)
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [top.shape[1], top.shape[0]]
     reach = np.abs((corners @ turn[:, :2].T + turn[:, 2]) - (np.array(top.shape[1::-1]) - 1) / 2).max(axis=0)
     room = np.array([width, height]) - reach - MARGIN * width
-    centre = np.clip(np.array(thing.centre) * [width, height], np.minimum(reach + MARGIN * width, room), room)
+    centre = np.clip(np.array(item.centre) * [width, height], np.minimum(reach + MARGIN * width, room), room)
     turn[:, 2] += centre - (np.array(top.shape[1::-1]) - 1) / 2
     seen = cv2.warpAffine(top, turn, (width, height), flags=cv2.INTER_LINEAR)
     cover = seen[..., 3:]
@@ -74,17 +74,17 @@ def lay_on_page(page: Picture, thing: Thing) -> Picture:
     return np.asarray(page * (1 - SHADOW * soft) * (1 - cover) + seen[..., :3], np.float32)
 
 
-def _draw(thing: Thing, page_width: int) -> Picture:
-    """The thing from above, (h, w, 4) float32: linear colour times coverage, and coverage."""
-    wide, tall = (max(4, round(length * page_width)) for length in thing.size)
+def _draw(item: Clutter, page_width: int) -> Picture:
+    """The item from above, (h, w, 4) float32: linear colour times coverage, and coverage."""
+    wide, tall = (max(4, round(length * page_width)) for length in item.size)
     picture: NDArray[np.float32] = np.empty((tall, wide, 3), np.float32)
-    picture[:] = thing.colour
-    rng = np.random.default_rng(thing.seed)
-    if thing.kind == "paper":
+    picture[:] = item.colour
+    rng = np.random.default_rng(item.seed)
+    if item.kind == "paper":
         for y in range(round(0.1 * tall), round(0.85 * tall), max(3, round(0.055 * page_width))):
             end = round(rng.uniform(0.3, 0.92) * wide)
             cv2.line(picture, (round(0.1 * wide), y), (end, y), (90.0, 90.0, 110.0), 1, cv2.LINE_AA)
-    elif thing.kind == "phone":
+    elif item.kind == "phone":
         inset = max(1, round(0.02 * page_width))
         screen = picture[2 * inset : tall - 2 * inset, inset : wide - inset]
         screen[:] = rng.uniform(5, 160) + rng.uniform(-5, 30, 3)
@@ -93,7 +93,7 @@ def _draw(thing: Thing, page_width: int) -> Picture:
         picture[: max(1, tall // 9)] *= 0.4
     picture[:, : max(1, wide // 40)] *= 0.9
     rounded = np.zeros((tall, wide), np.float32)
-    radius = round(0.05 * page_width) if thing.kind == "phone" else 0
+    radius = round(0.05 * page_width) if item.kind == "phone" else 0
     cv2.rectangle(rounded, (1 + radius, 1), (wide - 2 - radius, tall - 2), 1.0, -1)
     cv2.rectangle(rounded, (1, 1 + radius), (wide - 2, tall - 2 - radius), 1.0, -1)
     for x in (1 + radius, wide - 2 - radius):

@@ -71,7 +71,7 @@ def traits(index: int) -> dict[str, float]:
         "refocusing": bool(clip.capture.refocus),
         "nudged": bool(clip.pushes),
         "to_left": clip.to_left,
-        "thing": clip.thing is not None,
+        "thing": clip.clutter is not None,
         "about to grasp": any(hand.linger > 0 or hand.plan == "visit" for hand in hands),
         "smoothing": any(hand.plan == "smooth" for hand in hands),
         **{behaviour: clip.turn.behaviour == behaviour for behaviour in ("several", "fall_back", "slow")},

@@ -71,9 +71,9 @@ def test_the_truth_of_frames_agrees_with_the_events() -> None:
 
 
 def test_hands_move_without_jumps() -> None:
-    from flipdetect.synth.recording.recording import recording_script
+    from flipdetect.synth.recording.recording import recording_scenario
 
-    script = recording_script(LONG)
+    script = recording_scenario(LONG)
     for before, after, stretch in zip(script.clips, script.clips[1:], script.stretches[1:], strict=False):
         for one, other in zip(before.hands, after.hands, strict=True):
             places = [

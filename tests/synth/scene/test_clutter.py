@@ -8,7 +8,7 @@ import pytest
 from flipdetect.synth import SynthConfig
 from flipdetect.synth.animation.scenario import sample_clip
 from flipdetect.synth.render.renderer import expose_clip
-from flipdetect.synth.scene.clutter import KINDS, Thing, lay_on_page
+from flipdetect.synth.scene.clutter import KINDS, Clutter, lay_on_page
 
 COLOUR = (30.0, 30.0, 30.0)
 
@@ -17,7 +17,7 @@ COLOUR = (30.0, 30.0, 30.0)
 def test_a_thing_stays_on_its_page(kind: str) -> None:
     page = np.full((140, 100, 3), 0.8, np.float32)
     for centre in ((0.25, 0.25), (0.75, 0.7)):
-        laid = lay_on_page(page, Thing(kind, centre, (0.4, 0.6), 15.0, COLOUR, 1))
+        laid = lay_on_page(page, Clutter(kind, centre, (0.4, 0.6), 15.0, COLOUR, 1))
         changed = np.abs(laid - page).max(axis=2) > 0.3
         assert 0.1 < changed.mean() < 0.3
         assert not changed[0].any()
@@ -29,7 +29,7 @@ def test_a_thing_stays_on_its_page(kind: str) -> None:
 def test_a_thing_is_seen_whether_the_sheet_moves_or_not() -> None:
     config = SynthConfig(seed=3, sources=3, clips_per_source=2, height=160)
     for index in (0, 1):
-        clip = replace(sample_clip(config, index), thing=None, hands=())
-        laid = replace(clip, thing=Thing("phone", (0.5, 0.5), (0.4, 0.8), 5.0, COLOUR, 1))
+        clip = replace(sample_clip(config, index), clutter=None, hands=())
+        laid = replace(clip, clutter=Clutter("phone", (0.5, 0.5), (0.4, 0.8), 5.0, COLOUR, 1))
         difference = np.abs(expose_clip(config, clip, 0.0)[0].astype(int) - expose_clip(config, laid, 0.0)[0])
         assert (difference.max(axis=2) > 40).mean() > 0.01
