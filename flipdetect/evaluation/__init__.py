@@ -1,1 +1,1 @@
-"""From a trained model and labelled frames to figures that mean something."""
+"""From trained models and labelled frames to metrics, comparisons and error analysis."""

@@ -141,7 +141,7 @@ def compare(
     """Compare models, and recommend one.
 
     It is the smallest file whose F1 is no more than a margin below that of the best model of allowed size, by the
-    lower bound of the paired difference. Where the data cannot tell, the best one is recommended.
+    lower bound of the paired difference. If the difference is not statistically significant, the best one is recommended.
 
     Args:
         models: at least one, of different names, that scored the same frames.
@@ -183,7 +183,7 @@ def _recommend(
                 f"below that of {best.name} ({best.size}): {minus.text(signed=True)} on {minus.videos} videos."
             )
         if minus.is_bounded and minus.high >= -margin:
-            unsure = f"; whether {other.name} is as good, {minus.videos} videos cannot tell ({minus.text(signed=True)})"
+            unsure = f"; {minus.videos} videos do not show whether {other.name} is as good ({minus.text(signed=True)})"
     return best.name, f"Take {best.name} ({best.size}): it has the best F1{limit}, {_f1(best):.3f}{unsure}."
 
 
@@ -268,7 +268,7 @@ def shared_split(data: FrameDataModule, folder: Path) -> SharedSplit:
 
 
 def check_unseen(model: Path, shared: SharedSplit) -> None:
-    """Make sure that a trained model has not seen the test frames, as far as the split next to it tells.
+    """Make sure that a trained model has not seen the test frames, as far as the split next to it shows.
 
     Raises:
         DataError: if it has.

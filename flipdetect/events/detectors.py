@@ -7,7 +7,7 @@
     last = detector.finish()
 
 `HysteresisDetector` compares smoothed probabilities with two thresholds. `HmmDetector` knows how long turns last and
-estimates the level of a recording's scores at rest. `detect_events` sees all frames before it decides.
+estimates the level of a recording's scores outside turns. `detect_events` sees all frames before it decides.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class SynthConfig(PlainParameters):
             "mixed": either, by source.
         margin: flip frames are taken where the sheet's edge is at least so far, in page widths of the picture, from
             where it lay and from where it will lie. The label rule starts at 0.16; below 0.3 a single frame is hard to
-            tell from a page that does not lie flat.
+            distinguish from a page that does not lie flat.
         without: parts of the rendering to leave out, names of `PARTS` separated by commas; for ablations.
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
         spacing: 0: frames of flips are chosen from the turn alone, at uneven distances, each for itself. From 1 up:

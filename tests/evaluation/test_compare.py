@@ -48,7 +48,7 @@ def test_where_the_data_cannot_tell_the_best_is_recommended() -> None:
     found = compare([model("large", 0.4, 45, videos=8), model("small", 1.6, 9, videos=8)], resamples=200)
     assert found.best == "large"
     assert found.recommended == "large"
-    assert "8 videos cannot tell" in found.why
+    assert "8 videos do not show" in found.why
 
 
 def test_a_size_limit_rules_models_out() -> None:

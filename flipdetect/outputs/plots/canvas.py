@@ -16,7 +16,7 @@ from PIL import Image
 
 from flipdetect.atomic import replacing
 
-# Okabe and Ito's palette (2008): tells apart for colour-blind readers too.
+# Okabe and Ito's palette (2008): distinguishable for colour-blind readers, too.
 POSITIVE_COLOUR = "#D55E00"
 NEGATIVE_COLOUR = "#5B8DB8"
 SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")

@@ -27,7 +27,7 @@ GAP, INNER, MARGIN, TITLE = 0.2, 0.05, 0.15, 0.4
 WIDEST = 18.0
 FONT = 7.5
 
-CORRECT, WRONG = "#007A5A", "#C8321F"  # told apart by a sign, too
+CORRECT, WRONG = "#007A5A", "#C8321F"  # marked by a sign, too
 
 
 @dataclass(frozen=True)

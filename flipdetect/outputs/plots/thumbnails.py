@@ -28,7 +28,7 @@ NOTE_LINE = 0.14
 NOTE_CHARACTER = 0.062
 PIXELS_PER_INCH = 300
 
-FLAW_COLOUR = "#A01C6B"  # tells apart from the turns' orange by lightness too, and has a sign beside it
+FLAW_COLOUR = "#A01C6B"  # differs from the turns' orange in lightness, too, and has a sign next to it
 REPEAT_COLOUR = "#6B6B6B"
 NOTE_LINES = 2
 

@@ -142,6 +142,6 @@ def expose_clip(config: SynthConfig, clip: Clip, time: float) -> tuple[NDArray[n
         total += draw_sample(stage, moment, jitter, index)
     light = total / np.float32(count) * np.float32(clip.capture.brightness(time))
     phone = replace(source.phone, defocus=float(np.hypot(source.phone.defocus, clip.capture.blur(time))))
-    # Milliseconds tell the frames of a dense clip apart as well as those of the data set.
+    # Milliseconds distinguish the frames of a dense clip as well as those of the data set.
     image = develop(light, phone, config.stream(NOISE_STREAM, clip.index, round(time * 1000)))
     return image, phone.quality
