@@ -103,7 +103,7 @@ class FrameQuality:
 
     Attributes:
         sharpness: of what lies outside the hands, 0 or more; to be compared within one video alone.
-        exposure: share of the paper that is neither black nor burnt out, 0 to 1.
+        exposure: share of the paper that is neither black nor overexposed, 0 to 1.
         coverage: share of the pages that hands cover, 0 to 1; None if nothing is known of hands.
         motion: mean change of brightness since the frame measured before, 0 to 1; None for the first one.
         fingerprint: perceptual hash of the pages, as hexadecimal digits; frames of one spread differ in few bits.

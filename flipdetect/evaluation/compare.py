@@ -141,7 +141,7 @@ def compare(
     """Compare models, and recommend one.
 
     It is the smallest file whose F1 is no more than a margin below that of the best model of allowed size, by the
-    lower bound of the paired difference. If the difference is not statistically significant, the best one is recommended.
+    lower bound of the paired difference. If no difference is significant, the best one is recommended.
 
     Args:
         models: at least one, of different names, that scored the same frames.

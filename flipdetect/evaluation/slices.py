@@ -7,7 +7,7 @@ A slice is the frames that share a value of each key. Values of the keys:
 - another column of the manifest: its text, or, with many different numbers, quartiles of the positive frames.
 - `measured_brightness`, `measured_sharpness`: quartiles, measured on the frames by `with_appearance`.
 
-**Negative frames without a value** (a rendered frame without a turn has no phase) belong to every slice that agrees with their
+**Negative frames without a value** (no turn, no phase) belong to every slice that agrees with their
 other values. So with h of the m flips of a bin of phases found, and a false positives among all other frames, its F1
 is 2h / (h + a + m). Its recall, h / m, is its own; the false positives are those of the whole data set. Slices with few
 flips have a low F1 at the same recall: compare recalls or AUROC across slices of unequal size.

@@ -24,7 +24,7 @@ class StillParameters(PlainParameters):
 
     Attributes:
         coverage: share of the pages under hands, 0 to 1.
-        exposure: share of the paper neither black nor burnt out, 0 to 1.
+        exposure: share of the paper neither black nor overexposed, 0 to 1.
         sharpness: relative to the median of the video's spreads.
         own_sharpness: relative to the best sharpness of the same spread.
         motion: relative to the video's motion between turns, which counts as `least_motion` at least.

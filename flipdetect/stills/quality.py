@@ -72,7 +72,7 @@ class FrameMeter:
       block of page, above the energy of bare paper, over the energy of the same block after a further blur, less 1 (the
       comparison with a blurred copy: Crete et al., SPIE 6492, 2007), of the sharpest of the blocks with print. It
       depends little on what is printed, on contrast, or on light. Hands and what is near them are left out.
-    - Exposure: share of the pages on which the paper is neither black nor burnt out.
+    - Exposure: share of the pages on which the paper is neither black nor overexposed.
     - Coverage: share of the pages under hands.
     - Motion: mean change of the pages' brightness outside hands, beyond noise and a change of exposure.
     - Fingerprint: see `fingerprint`.

@@ -74,9 +74,9 @@ def _best_frame(still: Still, spread: Spread, scores: QualityScores) -> Still:
     )
     flaws = {
         f"covered by a hand ({covered})": scores.coverage[best],
-        f"too dark or burnt out ({unreadable} of the paper)": scores.exposure[best],
+        f"too dark or overexposed ({unreadable} of the paper)": scores.exposure[best],
         "blurred": scores.sharpness[best],
-        "never at rest": scores.rest[best],
+        "always moving": scores.rest[best],
     }
     return replace(
         still,

@@ -89,9 +89,9 @@ def spoilt(frames: list[FrameScore], start_s: float, end_s: float, **bad: Any) -
     ("bad", "flaw"),
     [
         ({"coverage": 0.31}, "covered by a hand (31 %)"),
-        ({"exposure": 0.4}, "too dark or burnt out (60 % of the paper)"),
+        ({"exposure": 0.4}, "too dark or overexposed (60 % of the paper)"),
         ({"sharpness": 0.3}, "blurred"),
-        ({"motion": 0.05}, "never at rest"),
+        ({"motion": 0.05}, "always moving"),
         ({"sharpness": 0.3, "coverage": 0.2}, "blurred, covered by a hand (20 %)"),
     ],
 )
