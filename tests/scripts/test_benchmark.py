@@ -1,6 +1,5 @@
 """The programs that the benchmark compares run, and report a time."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -8,16 +7,12 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame, write_frame
+from tests.scripts.loading import load_script
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark", REPOSITORY / "scripts" / "benchmark.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmark")
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,18 +11,14 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
+from tests.scripts.loading import load_script
 
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module, with its runs in an empty folder."""
-    spec = importlib.util.spec_from_file_location("release", REPOSITORY / "scripts" / "release.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "release", module)
     monkeypatch.syspath_prepend(REPOSITORY / "scripts")
-    spec.loader.exec_module(module)
+    module = load_script("release")
     monkeypatch.chdir(tmp_path)
     return module
 

@@ -1,1 +1,0 @@
-from tests.cli.conftest import trainings  # noqa: F401 - a fixture
