@@ -91,7 +91,7 @@ def predict(
         raise typer.BadParameter("give films, pictures or folders; or --scores, one of the two")
     if preview is not None and preview.suffix.lower() not in (".mp4", ".gif"):
         raise ConfigError(f"a preview is written as .mp4 or .gif, got --preview {preview}")
-    if timeline:
+    if timeline or report is not None:
         require_extra("plots", "matplotlib")
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -108,8 +109,7 @@ def _paint(picture: Image.Image, time_s: float, probability: float | None, turni
 
 
 def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: float) -> None:
-    import av
-
+    av: Any = import_module("av")
     # Without bitexact the file would name the library that wrote it, and its release.
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
@@ -129,7 +129,7 @@ def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: fl
                 stream.codec_context.time_base = Fraction(1, CLOCK_RATE)
                 stream.codec_context.thread_count = 1
                 start = time_s
-            frame: Any = av.VideoFrame.from_image(picture)
+            frame = av.VideoFrame.from_image(picture)
             frame.time_base = Fraction(1, CLOCK_RATE)
             last = frame.pts = max(round((time_s - start) * CLOCK_RATE), last + 1)
             frame.duration = max(round(CLOCK_RATE / rate), 1)
@@ -138,7 +138,8 @@ def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: fl
 
 
 def _write_gif(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: float) -> None:
-    pictures, times = [], []
+    pictures: list[Image.Image] = []
+    times: list[float] = []
     for time_s, picture in frames:
         if len(pictures) == GIF_FRAMES:
             raise DataError(f"a GIF holds {GIF_FRAMES} frames at most; write an .mp4, or take fewer frames")

@@ -231,7 +231,6 @@ def test_an_unreadable_frame_has_a_row_and_strict_fails(tmp_path: Path) -> None:
         ("book.mp4", "--preview", "book.avi"),
         ("--scores", "nothing.csv"),
         ("frames", "--event-settings", "nothing.yaml"),
-        ("frames", "--events", "--fps", "0"),
     ],
 )
 def test_what_cannot_work_is_refused_in_words(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,7 +241,10 @@ def test_what_cannot_work_is_refused_in_words(options: tuple[str, ...], capsys: 
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("options", [(), ("book.mp4", "--scores", "predictions.csv"), ("book.mp4", "--stride", "0")])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("book.mp4", "--scores", "predictions.csv"), ("book.mp4", "--stride", "0"), ("book.mp4", "--fps", "0")],
+)
 def test_wrong_usage_has_status_2(options: tuple[str, ...]) -> None:
     assert run(*options) == 2
 
