@@ -111,7 +111,7 @@ def _train(configs: Sequence[str], run: Path) -> None:
 
 
 def _choose(folder: Path | None) -> None:
-    """Write choice.json: the checkpoints whose mean is shipped, threshold and temperature."""
+    """Write choice.json: the checkpoints whose mean becomes the pretrained model, threshold and temperature."""
     from flipdetect.atomic import write_text
     from flipdetect.tasks.decision import choose_decision
 
@@ -138,10 +138,10 @@ def _evaluate(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
 
     from flipdetect.evaluation.evaluate import evaluate_folder
 
-    judged = evaluate_folder(_averaged(checkpoints), folder).scored
-    targets = np.array([one.record.label == "flip" for one in judged])
-    probabilities = np.array([one.probability for one in judged])
-    of_part = np.array([f"{one.record.path.relative_to(folder).parts[0]} {one.record.source}" for one in judged])
+    scored = evaluate_folder(_averaged(checkpoints), folder).scored
+    targets = np.array([one.record.label == "flip" for one in scored])
+    probabilities = np.array([one.probability for one in scored])
+    of_part = np.array([f"{one.record.path.relative_to(folder).parts[0]} {one.record.source}" for one in scored])
     parts = {}
     for name in sorted(set(of_part)):
         flips = (of_part == name) & targets

@@ -60,8 +60,8 @@ class RunReport(ScoreCallback):
 def _evaluation(data: Any, scores: EpochScores) -> Evaluation:
     from flipdetect.evaluation.evaluate import evaluate_scores
 
-    side = getattr(data.split, scores.stage)
-    records = tuple(side[position] for position in scores.indices)
+    split = getattr(data.split, scores.stage)
+    records = tuple(split[position] for position in scores.indices)
     scored = [
         FrameScore(
             name_below(record.path, data.root), record.video, record.frame, float(p),

@@ -48,7 +48,7 @@ class InterruptCheckpoint(Callback):
 class EpochSeed(Callback):
     """Seeds torch at the start of each epoch from (global seed, epoch).
 
-    Dropout draws from torch's global stream, whose state no checkpoint holds. With this callback, a resumed run draws
+    Dropout draws from torch's global stream, whose state is in no checkpoint. With this callback, a resumed run draws
     the same numbers as an uninterrupted one.
     """
 

@@ -64,7 +64,7 @@ class TrainCLI(LightningCLI):
             "--ckpt_path",
             type=str | None,
             default=None,
-            help='checkpoint to go on from: a path, or "last" for the newest interrupted run of this name',
+            help='checkpoint to resume from: a path, or "last" for the newest interrupted run of this name',
         )
         parser.link_arguments("data.preprocess.channels", "model.init_args.in_channels")
 
@@ -157,7 +157,7 @@ def _explained(error: Exception) -> int:
 
 
 def _table(results: dict[str, float]) -> str:
-    rows = [[name, *(results.get(f"{side}_{name}") for side in ("val", "test"))] for name in HEADLINES]
+    rows = [[name, *(results.get(f"{split}_{name}") for split in ("val", "test"))] for name in HEADLINES]
     rows.append(["threshold", results.get("val_threshold"), results.get("test_threshold")])
     return tabulate(rows, headers=["", "validation", "test"], floatfmt=".4f")
 

@@ -255,8 +255,7 @@ class Save(Callback):
             trainer.save_checkpoint(self.path)
 
 
-@pytest.mark.parametrize("averaged", [False, True])
-@pytest.mark.parametrize("epoch", range(4))
+@pytest.mark.parametrize(("epoch", "averaged"), [(0, False), (1, True), (2, False)])
 def test_resumed_equals_uninterrupted(epoch: int, averaged: bool, tmp_path: Path) -> None:
     def callbacks() -> list[Callback]:
         freezing = BackboneFreezing(stages=3, unfreeze_at_epoch=1, unfreeze_every=1)
