@@ -2,7 +2,7 @@
 
 import sys
 
-from flipdetect.cli.inference import main
+from flipdetect.cli.predict import inference
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(inference())

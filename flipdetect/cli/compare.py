@@ -63,7 +63,7 @@ def compare(
         raise typer.BadParameter("without --config, name the data set and its split: --data and --split-file")
     hush_libraries()
     from flipdetect.cli import train
-    from flipdetect.cli.lightning_cli import resolve_config
+    from flipdetect.cli.training.lightning_cli import resolve_config
     from flipdetect.evaluation.compare import SharedSplit, check_unseen, shared_split
     from flipdetect.evaluation.compare import compare as compare_models
     from flipdetect.evaluation.evaluate import short_model_name

@@ -59,7 +59,7 @@ def cross_validate(
     hush_libraries()
     from flipdetect.atomic import write_json, write_text
     from flipdetect.cli import train
-    from flipdetect.cli.lightning_cli import resolve_config
+    from flipdetect.cli.training.lightning_cli import resolve_config
     from flipdetect.evaluation import cross_validation as cv
     from flipdetect.evaluation.study import Training, labelled_index, override_arguments, training_data
 

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -17,20 +16,20 @@ import flipdetect
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, set_up_logging
 from flipdetect.errors import FlipdetectError
 
-COMMANDS = (
-    "train",
-    "predict",
-    "evaluate",
-    "audit",
-    "prepare",
-    "export",
-    "compare",
-    "cross-validate",
-    "tune",
-    "render",
-    "configs",
-)
-"""In the order of `--help`; `cross-validate` is the function `cross_validate` of `flipdetect.cli.cross_validate`."""
+COMMANDS = {
+    "train": "train",
+    "predict": "predict",
+    "evaluate": "evaluate",
+    "audit": "audit",
+    "prepare": "prepare",
+    "export": "export",
+    "compare": "compare",
+    "cross-validate": "cross_validate",
+    "tune": "tune",
+    "render": "render",
+    "configs": "training.configs",
+}
+"""Name of each command -> its module in this package, which holds a function of that name; in the order of `--help`."""
 PASSED_ON = ("train",)
 """Commands whose options another parser reads: everything after their name is passed on to them."""
 
@@ -60,19 +59,10 @@ def _flipdetect(
     """Detect page turns in photos and videos of books, and extract one clean image per spread."""
 
 
-def _register() -> None:
-    for name in COMMANDS:
-        module = f"flipdetect.cli.{name.replace('-', '_')}"
-        if find_spec(module) is None:
-            continue
-        function = getattr(import_module(module), name.replace("-", "_"))
-        settings = None
-        if name in PASSED_ON:
-            settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-        app.command(name, context_settings=settings)(function)
-
-
-_register()
+for _name, _module in COMMANDS.items():
+    _function = getattr(import_module(f"flipdetect.cli.{_module}"), _name.replace("-", "_"))
+    _settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(_name, context_settings=_settings if _name in PASSED_ON else None)(_function)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from flipdetect.pipeline.jobs import FilmJob
     from flipdetect.records import FrameScore
     from flipdetect.sources.streams import FrameStream
+
+OLD_NAMES = {"--save-stills": "--stills", "--checkpoint-path": "--model"}
+OLD_INPUTS = ("--folder-path", "--video")
+FINDS_TURNS = ("--video", "--events", "--scores")
 
 logger = logging.getLogger(__name__)
 
@@ -190,3 +195,23 @@ def _finish_films(job: FilmJob, tables: TextIO, *, strict: bool = False) -> int:
         logger.info("Written: %s", ", ".join(map(str, written.paths)))
     unread = any(not result.frames for result in job.results)
     return int(bool(written.failures) or unread or (strict and any(result.problems for result in job.results)))
+
+
+def inference(args: Sequence[str] | None = None) -> int:
+    """`python inference.py`: `flipdetect predict` with the option names of the first release; returns the exit status.
+
+    `--folder-path` and `--video` name inputs, which are positional now; where turns are found, timeline.png is drawn.
+    """
+    words = [part for word in (sys.argv[1:] if args is None else args) for part in _words(word)]
+    translated = [OLD_NAMES.get(word, word) for word in words if word not in OLD_INPUTS]
+    if set(words) & set(FINDS_TURNS):
+        translated.append("--timeline")
+    from flipdetect.cli.main import main
+
+    return main(["predict", *translated])
+
+
+def _words(word: str) -> list[str]:
+    """`--folder-path=frames/` as two words; anything else as it is."""
+    name, equals, value = word.partition("=")
+    return [name, value] if equals and name in (*OLD_INPUTS, *OLD_NAMES, *FINDS_TURNS) else [word]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import typer
 
-from flipdetect.cli.check_config import check_arguments
 from flipdetect.cli.messages import REFUSED, set_up_logging
+from flipdetect.cli.training.check_config import check_arguments
 from flipdetect.errors import ConfigError, FlipdetectError, require_extra
 
 HELP = """\
@@ -56,7 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except FlipdetectError as error:
         logging.getLogger("flipdetect").error("%s", error)
         return REFUSED if isinstance(error, ConfigError) else 1
-    from flipdetect.cli.lightning_cli import run
+    from flipdetect.cli.training.lightning_cli import run
 
     return run(arguments)
 

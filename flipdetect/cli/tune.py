@@ -54,7 +54,7 @@ def tune(
     require_extra("tune", "optuna")
     require_extra("train", "torch", "pytorch_lightning")
     hush_libraries()
-    from flipdetect.cli.lightning_cli import resolve_config
+    from flipdetect.cli.training.lightning_cli import resolve_config
     from flipdetect.evaluation.study import override_arguments
     from flipdetect.evaluation.tuning import Sweep, load_space, open_study, run_trials, write_best, write_results
 
@@ -95,7 +95,7 @@ def _fit(config: Path, trial: optuna.Trial, metric: str) -> tuple[float | None, 
 
     from flipdetect.callbacks import InterruptCheckpoint
     from flipdetect.callbacks.pruning import OptunaPruning
-    from flipdetect.cli.lightning_cli import TrainCLI
+    from flipdetect.cli.training.lightning_cli import TrainCLI
 
     try:
         cli = TrainCLI(["--config", str(config)])

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from flipdetect.cli.configs import config_folder, config_names, find_config
-from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.main import main
+from flipdetect.cli.training.configs import config_folder, config_names, find_config
+from flipdetect.cli.training.lightning_cli import TrainCLI
 from flipdetect.errors import ConfigError
 
 FOLDER = config_folder()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flipdetect.cli.inference import main
 from flipdetect.cli.main import main as run
+from flipdetect.cli.predict import inference as main
 from flipdetect.inference.folder import Predictor
 from flipdetect.outputs.predictions import COLUMNS
 from flipdetect.zoo import DEFAULT

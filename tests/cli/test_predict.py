@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flipdetect.cli.inference import main as inference
 from flipdetect.cli.main import main
+from flipdetect.cli.predict import inference
 from flipdetect.errors import FrameError
 from flipdetect.inference.settings import EventSettings
 from flipdetect.outputs.predictions import read_predictions

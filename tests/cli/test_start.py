@@ -19,10 +19,10 @@ PICTURES = {"numpy", "cv2", "PIL", "matplotlib", "av"}
 
 RUN = """
 import json, sys
-from flipdetect.cli.inference import main
+from flipdetect.cli.predict import inference
 
 try:
-    status = main(sys.argv[2:])
+    status = inference(sys.argv[2:])
 except SystemExit as stop:
     status = stop.code or 0
 with open(sys.argv[1], "w") as file:

@@ -13,9 +13,9 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tabulate import tabulate
 
 from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance, TrainingSummary
-from flipdetect.cli.check_config import check_arguments
-from flipdetect.cli.configs import DEFAULTS, config_folder
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, hush_libraries
+from flipdetect.cli.training.check_config import check_arguments
+from flipdetect.cli.training.configs import DEFAULTS, config_folder
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import FlipdetectError
 from flipdetect.metrics.frame import check_monitor

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from flipdetect.cli.configs import DEFAULTS, config_folder, find_config
+from flipdetect.cli.training.configs import DEFAULTS, config_folder, find_config
 from flipdetect.errors import ConfigError, DataError, require_extra
 
 SECTIONS = {
