@@ -111,11 +111,13 @@ def fit_event_parameters(
             f"{len(turning)} scored frames in turns and {len(rest)} outside are too few to learn from; "
             f"{KNOTS} of each are needed"
         )
-    level = float(np.median([np.median(each.odds[~each.turning]) for each in frames if not each.turning.all()]))
+    resting = [each for each in frames if not each.turning.all()]
+    levels = [float(np.median(each.odds[~each.turning])) for each in resting]
+    low = [float(np.quantile(each.odds, start.level_quantile)) for each in resting]
     known = replace(
         _with_durations(recordings, start),
-        level=level,
-        level_offset=_level_offset(frames, start),
+        level=float(np.median(levels)),
+        level_offset=float(np.median(np.subtract(levels, low))),
         correlation_s=_correlation_time(frames),
     )
     # Levels are drawn to the typical one where little is known, so they are found once more.
@@ -131,15 +133,6 @@ def _scored_frames(recording: ScoredRecording, parameters: EventParameters) -> _
         raise DataError("the frames of a recording to learn from are not in order of time; sort them")
     turning = recording.turning[scored]
     return _Frames(times, odds, turning, file_levels(times, odds, parameters, turning))
-
-
-def _level_offset(frames: Sequence[_Frames], parameters: EventParameters) -> float:
-    offsets = [
-        np.median(each.odds[~each.turning]) - np.quantile(each.odds, parameters.level_quantile)
-        for each in frames
-        if not each.turning.all()
-    ]
-    return float(np.median(offsets))
 
 
 def _with_durations(recordings: Sequence[ScoredRecording], start: EventParameters) -> EventParameters:

@@ -60,8 +60,10 @@ def _folder(root: Path, config: SynthConfig) -> RenderedFolder:
 def _render_clip(folder: RenderedFolder, config: SynthConfig, clip: int) -> list[FrameTruth]:
     truths = [frame_truth(config, clip, frame) for frame in range(config.frames_per_clip)]
     for frame, truth in enumerate(truths):
-        folder.add(map_path(truth.path), lambda frame=frame: encode_map(frame_map(config, clip, frame)))
-        folder.add(truth.path, lambda frame=frame: encode_frame(render_frame(config, clip, frame)))
+        if not folder.holds(map_path(truth.path)):
+            folder.write(map_path(truth.path), encode_map(frame_map(config, clip, frame)))
+        if not folder.holds(truth.path):
+            folder.write(truth.path, encode_frame(render_frame(config, clip, frame)))
     return truths
 
 

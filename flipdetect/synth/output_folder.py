@@ -154,10 +154,9 @@ class RenderedFolder:
         kept = len(before & expected)
         return RenderReport(self.root, len(truths), len(truths) - kept, kept, time.monotonic() - started)
 
-    def add(self, path: str, make: Callable[[], bytes]) -> None:
-        """Write a file unless it is there."""
-        if not (self.root / path).is_file():
-            self.write(path, make())
+    def holds(self, path: str) -> bool:
+        """Whether a file is there; files are never half there."""
+        return (self.root / path).is_file()
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file so that it is either there as a whole or not at all."""

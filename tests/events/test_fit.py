@@ -82,16 +82,6 @@ def test_a_level_that_moves_from_book_to_book_is_followed() -> None:
     assert f1[0] > f1[1]
 
 
-def test_unreadable_frames_do_not_spoil_the_lesson() -> None:
-    lessons = recordings(range(100, 103))
-    rng = np.random.default_rng(0)
-    holes = [
-        replace(each, probabilities=np.where(rng.random(len(each.times)) < 0.1, np.nan, each.probabilities))
-        for each in lessons
-    ]
-    assert fit_event_parameters(holes).level == pytest.approx(fit_event_parameters(lessons).level, abs=0.2)
-
-
 def test_too_little_to_learn_from_is_refused() -> None:
     times, scores = np.arange(100) / 10, np.full(100, 0.1)
     one, two = TrueTurn(1.0, 2.0), TrueTurn(3.0, 4.0)

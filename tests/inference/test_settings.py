@@ -80,13 +80,6 @@ def test_a_higher_threshold_asks_for_higher_probabilities(detector: str) -> None
     assert turns(settings, 0.06) == 0
 
 
-def test_the_same_threshold_changes_nothing() -> None:
-    settings = EventSettings(threshold=0.37)
-    same = settings.at_threshold(0.37)
-    assert same.hmm.odds == pytest.approx(settings.hmm.odds)
-    assert same.hysteresis.upper == 0.37
-
-
 def test_the_threshold_of_clips_moves_along() -> None:
     settings = EventSettings(threshold=0.5, clip_threshold=0.8)
     assert settings.at_threshold(0.5).clip_threshold == pytest.approx(0.8)

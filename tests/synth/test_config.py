@@ -19,6 +19,8 @@ from flipdetect.synth import SynthConfig
         ("height", 4000),
         ("orientation", "diagonal"),
         ("aspect", 2.0),
+        ("spacing", 16),
+        ("without", "moon"),
     ],
 )
 def test_a_value_that_cannot_be_rendered_is_named_with_a_remedy(field: str, value: object) -> None:

@@ -40,16 +40,6 @@ def copy_of(rendered: Path, root: Path) -> Path:
     return root
 
 
-def test_the_layout_is_monreaders(rendered: Path) -> None:
-    names = sorted(contents(rendered))
-    frames = [name for name in names if name.endswith(".jpg")]
-    assert len(frames) == CONFIG.frames
-    assert all(re.fullmatch(r"(flip|notflip)/000[1-4]_0000000\d\d\.jpg", name) for name in frames)
-    assert {name[:9] for name in frames if name.startswith("flip")} == {f"flip/{n:04d}" for n in range(1, 5)}
-    maps = {f".maps/{name.removesuffix('.jpg')}.png" for name in frames}
-    assert set(names) - set(frames) == {"dataset.json", "labels.csv"} | maps
-
-
 def test_labels_tell_the_truth_about_every_frame(rendered: Path) -> None:
     with (rendered / "labels.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
@@ -157,14 +147,6 @@ def test_a_folder_with_other_files_is_left_alone(rendered: Path, tmp_path: Path)
     with pytest.raises(DataError, match=r"holiday\.jpg; choose an empty or new folder"):
         render_dataset(tmp_path, CONFIG, workers=1, progress=False)
     assert contents(tmp_path) == {"holiday.jpg": b"mine"}
-
-
-def test_a_file_put_into_a_rendering_is_not_deleted(rendered: Path, tmp_path: Path) -> None:
-    root = copy_of(rendered, tmp_path)
-    (root / "flip" / "own.jpg").write_bytes(b"mine")
-    with pytest.raises(DataError, match=re.escape(str(root))):
-        render_dataset(root, CONFIG, workers=1, progress=False)
-    assert (root / "flip" / "own.jpg").read_bytes() == b"mine"
 
 
 def test_a_file_in_place_of_the_folder_and_no_workers_are_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,13 +57,13 @@ def hand_tracks(
         actor = _actor(rng, stretch)
         pair = []
         for place, arm in enumerate(arms):
-            if place != actor:
-                pair.append(_resting(arm, homes[place]))
-                continue
-            leave = _home(rng, book, arm) if rng.random() < 0.5 else homes[place]
-            make = _turning if stretch.kind == TURN else _visiting
-            pair.append(make(rng, book, arm, stretch, homes[place], leave))
-            homes[place] = leave
+            home = homes[place]
+            track = HandTrack("rest", arm.idle, arm.side < 0, arm.elbow, arm.wrist, home, home, 1.0, False, 0.0, 0.0)
+            if place == actor:
+                homes[place] = _home(rng, book, arm) if rng.random() < 0.5 else home
+                act = _turning if stretch.kind == TURN else _visiting
+                track = replace(act(rng, track, book, stretch), leave=homes[place], idle=arm.idle)
+            pair.append(track)
         tracks.append((pair[0], pair[1]))
     return tracks
 
@@ -90,60 +90,38 @@ def _home(rng: np.random.Generator, book: Book, arm: Arm) -> Place:
     return (float(x), float(y), 0.2)
 
 
-def _resting(arm: Arm, home: Place) -> HandTrack:
-    return HandTrack(
-        "rest", arm.idle, arm.side < 0, arm.elbow, arm.wrist, home, home, 1.0, under=False, rate=0.0, phase=0.0
-    )
-
-
-def _turning(rng: np.random.Generator, book: Book, arm: Arm, stretch: Stretch, home: Place, leave: Place) -> HandTrack:
-    under = (arm.side > 0) == stretch.to_left and bool(rng.random() < UNDER)
-    linger = stretch.turn.start - stretch.start - APPROACH
-    return HandTrack(
+def _turning(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: Stretch) -> HandTrack:
+    """A hand that turns the sheet."""
+    under = (not rest.left) == stretch.to_left and bool(rng.random() < UNDER)
+    return replace(
+        rest,
         plan="follow",
         pose=str(rng.choice(POSES, p=[0.2, 0.2, 0.55, 0.05])),
-        left=arm.side < 0,
-        elbow=arm.elbow,
-        wrist=arm.wrist,
-        home=home,
-        away=home,
         release=float(rng.uniform(0.4, 0.7) if under else rng.uniform(0.5, 1.0)),
         under=under,
-        rate=0.0,
-        phase=0.0,
-        linger=max(0.0, linger),
-        leave=leave,
-        idle=arm.idle,
+        linger=max(0.0, stretch.turn.start - stretch.start - APPROACH),
     )
 
 
-def _visiting(rng: np.random.Generator, book: Book, arm: Arm, stretch: Stretch, home: Place, leave: Place) -> HandTrack:
+def _visiting(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: Stretch) -> HandTrack:
     """A hand that smooths or points, grasps an edge without turning it, or pushes the book."""
     half, z, rate = book.height / 2, book.page_z + 0.03, 0.0
-    side, pose = arm.side, str(rng.choice(["relaxed", "flat", "flat", "point"]))
+    side, pose = -1 if rest.left else 1, str(rng.choice(["relaxed", "flat", "flat", "point"]))
     if stretch.kind == FALSE_START:
         side, pose = (1 if stretch.to_left else -1), str(rng.choice(["pinch", "pinch", "relaxed"]))
-        away = (side * rng.uniform(0.9, 1.0), rng.uniform(-0.9, 0.7) * half, z)
+        x, y = side * rng.uniform(0.9, 1.0), rng.uniform(-0.9, 0.7) * half
     elif stretch.kind == NUDGE:
-        away = (side * rng.uniform(0.95, 1.1), rng.uniform(-0.9, 0.2) * half, z)
+        x, y = side * rng.uniform(0.95, 1.1), rng.uniform(-0.9, 0.2) * half
     else:
-        away, rate = (side * rng.uniform(0.25, 0.8), rng.uniform(-0.7, 0.5) * half, z), float(rng.uniform(0.2, 0.9))
-    come, go = stay_of(stretch)
-    return HandTrack(
+        x, y, rate = side * rng.uniform(0.25, 0.8), rng.uniform(-0.7, 0.5) * half, float(rng.uniform(0.2, 0.9))
+    return replace(
+        rest,
         plan="visit",
         pose=pose,
-        left=arm.side < 0,
-        elbow=arm.elbow,
-        wrist=arm.wrist,
-        home=home,
-        away=(float(away[0]), float(away[1]), float(away[2])),
-        release=1.0,
-        under=False,
+        away=(float(x), float(y), float(z)),
         rate=rate,
         phase=float(rng.uniform(0, 2 * np.pi)),
-        visit=(come, go),
-        leave=leave,
-        idle=arm.idle,
+        visit=stay_of(stretch),
     )
 
 

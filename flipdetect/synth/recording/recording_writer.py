@@ -52,7 +52,8 @@ def render_recording(
 def _render_frame(folder: RenderedFolder, config: RecordingConfig, number: int) -> list[RecordingTruth]:
     moment = config.time(number)
     truth = recording_truth(config, moment)
-    folder.add(truth.path, lambda: encode_frame(render_recording_frame(config, moment)))
+    if not folder.holds(truth.path):
+        folder.write(truth.path, encode_frame(render_recording_frame(config, moment)))
     return [truth]
 
 

@@ -49,7 +49,11 @@ def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light
     """
     points = [sheet.points() for sheet, _ in pages]
     centres = [(part[:-1].mean(axis=1) + part[1:].mean(axis=1)) / 2 for part in points]
-    behind = [_shows_back(camera, sheet, middle) for (sheet, _), middle in zip(pages, centres, strict=True)]
+    # Whether each strip (N,) shows its back page to the camera.
+    behind = [
+        np.asarray(np.sum((sheet.normals[:-1] + sheet.normals[1:]) / 2 * (camera.eye - middle), axis=1) < 0)
+        for (sheet, _), middle in zip(pages, centres, strict=True)
+    ]
     outlines = fixed_point(camera.project(np.concatenate([strips(part) for part in points])))
     marks = np.zeros(canvas.shape[:2], np.uint8)
     for index in _far_to_near(camera, centres, behind).tolist():
@@ -59,14 +63,14 @@ def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light
     first = 0
     for (sheet, atlas), back in zip(pages, behind, strict=True):
         own = (strip >= first) & (strip < first + len(back)) if len(pages) > 1 else slice(None)
-        _paint(canvas, camera, sheet, atlas, light, height, where[own], strip[own] - first, back)
+        if where[own].size:
+            strips_here = strip[own] - first
+            rows, columns = np.divmod(where[own], canvas.shape[1])
+            along, across = _paper_coordinates(camera, sheet, strips_here, columns, rows)
+            page = _sample(atlas, along, 0.5 - across / height, back[strips_here])
+            page *= _shading(sheet, light, along, across, back[strips_here])[:, None]
+            canvas.reshape(-1, 3)[where[own]] = page
         first += len(back)
-
-
-def _shows_back(camera: Camera, sheet: Sheet, centres: Floats) -> NDArray[np.bool_]:
-    """Whether each strip (N,) shows its back page to the camera."""
-    middle = (sheet.normals[:-1] + sheet.normals[1:]) / 2
-    return np.asarray(np.sum(middle * (camera.eye - centres), axis=1) < 0)
 
 
 def _far_to_near(camera: Camera, centres: list[Floats], behind: list[NDArray[np.bool_]]) -> NDArray[np.intp]:
@@ -90,28 +94,6 @@ def _far_to_near(camera: Camera, centres: list[Floats], behind: list[NDArray[np.
         height = np.where(back, place, len(distance) - 1 - place)
         keys.append(((nearness[stretch] * len(distance) + height) * count + strip_rank)[: len(part)])
     return np.argsort(np.concatenate(keys))
-
-
-def _paint(
-    canvas: Picture,
-    camera: Camera,
-    sheet: Sheet,
-    atlas: Picture,
-    light: Light,
-    height: float,
-    where: NDArray[np.intp],
-    strip: NDArray[np.intp],
-    behind: NDArray[np.bool_],
-) -> None:
-    """Colour the pixels `where` (N,) of a canvas that show the given strips (N,) of a sheet."""
-    if where.size == 0:
-        return
-    rows, columns = np.divmod(where, canvas.shape[1])
-    along, across = _paper_coordinates(camera, sheet, strip, columns, rows)
-    back = behind[strip]
-    page = _sample(atlas, along, 0.5 - across / height, back)
-    page *= _shading(sheet, light, along, across, back)[:, None]
-    canvas.reshape(-1, 3)[where] = page
 
 
 def _paper_coordinates(

@@ -135,26 +135,14 @@ def _fill_column(
             _text_line(rng, style, page, left, left + int((right - left) * rng.uniform(0.3, 0.9)), y, size, bold=True)
             y += size + pitch // 2
         else:
-            y = _paragraph(rng, style, page, box, y, pitch)
-
-
-def _paragraph(
-    rng: np.random.Generator,
-    style: PageStyle,
-    page: NDArray[np.uint8],
-    box: tuple[int, int, int, int],
-    y: int,
-    pitch: int,
-) -> int:
-    left, _, right, bottom = box
-    indent = int(rng.choice([0, 0, 1, 3]) * pitch)
-    for remaining in range(int(rng.integers(2, 12)), -1, -1):
-        if y > bottom - pitch:
-            break
-        end = right if remaining else left + int((right - left) * rng.uniform(0.2, 0.95))
-        _text_line(rng, style, page, left + indent, end, y, pitch)
-        y += pitch
-    return y + pitch // 2
+            indent = int(rng.choice([0, 0, 1, 3]) * pitch)
+            for remaining in range(int(rng.integers(2, 12)), -1, -1):
+                if y > bottom - pitch:
+                    break
+                end = right if remaining else left + int((right - left) * rng.uniform(0.2, 0.95))
+                _text_line(rng, style, page, left + indent, end, y, pitch)
+                y += pitch
+            y += pitch // 2
 
 
 def _text_line(

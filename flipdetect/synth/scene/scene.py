@@ -185,7 +185,9 @@ def _sample_book(rng: np.random.Generator) -> Book:
             page = _sample_arch(rng, spine_z, edge_z, float(rng.uniform(0.8, STEEPEST_ARCH if higher else 1.2)))
         else:
             page = _sample_rest(rng, spine_z, edge_z)
-        pages.append(_waved(rng, page))
+        # The soft waves of paper that has been read, or has just landed, lift its middle.
+        wave, waves = float(max(0.0, rng.uniform(-0.15, 0.15))), float(rng.choice([1, 1, 2]))
+        pages.append(replace(page, wave=wave, waves=waves))
     right, left = pages
     cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
     return Book(
@@ -217,11 +219,6 @@ def _sample_arch(rng: np.random.Generator, spine_z: float, edge_z: float, climb:
     reach = float(np.clip((edge_z - spine_z + bow / 2) / climb, 0.07, 0.4))
     bow = min(bow, 2 * (spine_z + climb * reach * (1 - np.exp(-1 / reach)) - 0.01))
     return RestProfile(climb, reach, float(bow))
-
-
-def _waved(rng: np.random.Generator, page: RestProfile) -> RestProfile:
-    """The same page with the soft waves of paper that has been read, or has just landed; they lift its middle."""
-    return replace(page, wave=float(max(0.0, rng.uniform(-0.15, 0.15))), waves=float(rng.choice([1, 1, 2])))
 
 
 def _hardly_bowed(page: RestProfile) -> RestProfile:

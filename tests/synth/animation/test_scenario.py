@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flipdetect.errors import ConfigError
 from flipdetect.synth import SynthConfig, frame_truth
 from flipdetect.synth.animation.scenario import frame_numbers, sample_clip
 from flipdetect.synth.animation.turn import BEHAVIOURS
@@ -48,13 +47,6 @@ def test_other_clips_never_move_their_sheet() -> None:
         assert {truth.event for truth in truths} == {0}
 
 
-def test_pages_that_do_not_lie_flat_occur_in_both_classes() -> None:
-    for label in ("flip", "notflip"):
-        found = [sample_clip(CONFIG, index) for index in clips(label)]
-        raised = [clip.rest not in (0, 1) or set(clip.below) != {0, 1} for clip in found]
-        assert 0.15 < np.mean(raised) < 0.7
-
-
 def traits(index: int) -> dict[str, float]:
     clip = sample_clip(CONFIG, index)
     hands = clip.hands
@@ -71,7 +63,7 @@ def traits(index: int) -> dict[str, float]:
         "refocusing": bool(clip.capture.refocus),
         "nudged": bool(clip.pushes),
         "to_left": clip.to_left,
-        "thing": clip.clutter is not None,
+        "clutter": clip.clutter is not None,
         "about to grasp": any(hand.linger > 0 or hand.plan == "visit" for hand in hands),
         "smoothing": any(hand.plan == "smooth" for hand in hands),
         **{behaviour: clip.turn.behaviour == behaviour for behaviour in ("several", "fall_back", "slow")},
@@ -92,7 +84,7 @@ def test_a_flip_has_a_twin_in_which_only_the_sheet_lies_still() -> None:
     for index in clips("flip"):
         flip, still = sample_clip(CONFIG, index), sample_clip(CONFIG, index + 1)
         assert (flip.hands, flip.turn, flip.style, flip.pushes) == (still.hands, still.turn, still.style, still.pushes)
-        assert (flip.thing, flip.under, flip.duration) == (still.thing, still.under, still.duration)
+        assert (flip.clutter, flip.under, flip.duration) == (still.clutter, still.under, still.duration)
         assert np.array_equal(flip.capture.shake, still.capture.shake)
         for time in np.linspace(0, flip.duration, 5):
             assert flip.imagined_progress(time) == still.imagined_progress(time)
@@ -104,11 +96,6 @@ def test_one_clip_in_four_is_no_simple_turn() -> None:
     shares = {name: found.count(name) / len(found) for name in BEHAVIOURS}
     assert 0.18 < 1 - shares["simple"] < 0.32
     assert all(share > 0.01 for share in shares.values())
-
-
-def test_many_frames_of_a_clip_are_found_in_spite_of_fast_turns() -> None:
-    config = SynthConfig(seed=2, sources=8, clips_per_source=2, frames_per_clip=12)
-    assert all(len(frame_numbers(config, index)) == 12 for index in range(config.clips))
 
 
 def test_frames_of_a_clip_are_distinct_and_ordered() -> None:
@@ -140,11 +127,6 @@ def test_a_part_that_is_left_out_is_gone_and_no_other(part: str) -> None:
     assert [name for name, shown in told.items() if not shown(without)] == [part]
 
 
-def test_an_unknown_part_is_refused() -> None:
-    with pytest.raises(ConfigError, match="choose among sun"):
-        SynthConfig(without="moon")
-
-
 SPACED = SynthConfig(seed=4, sources=6, clips_per_source=4, frames_per_clip=8, height=96, spacing=4)
 
 
@@ -167,16 +149,6 @@ def test_at_a_spacing_each_flip_shows_its_turn_and_frames_at_rest_are_labelled_s
     assert all(set(of_clip) == {"notflip"} for of_clip in labels[1::2])
 
 
-def test_a_clip_too_short_for_the_spacing_is_sampled_more_densely() -> None:
-    config = SynthConfig(seed=4, sources=4, clips_per_source=2, frames_per_clip=12, height=96, spacing=12)
-    for index in range(config.clips):
-        steps = set(np.diff(frame_numbers(config, index)))
-        assert len(steps) == 1
-        assert 1 <= steps.pop() <= 12
-
-
 def test_settings_that_were_rendered_before_spacing_came_keep_their_identity() -> None:
     assert "spacing" not in CONFIG.identity()
     assert SPACED.identity()["spacing"] == 4
-    with pytest.raises(ConfigError, match="spacing is 16; choose"):
-        SynthConfig(spacing=16)

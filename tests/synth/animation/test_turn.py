@@ -32,13 +32,6 @@ def test_a_hesitating_sheet_stands_for_a_while_before_it_goes_on() -> None:
         assert standing.sum() * 0.01 > 0.3
 
 
-def test_a_page_that_falls_back_was_lifted_well_before() -> None:
-    for turn in turns("fall_back"):
-        run = phases(turn)
-        assert 0.29 < run.max() < 0.71
-        assert turn.letting_go(1.0) >= turn.knots[-2][0]
-
-
 def test_flicks_are_short_and_slow_turns_long() -> None:
     lengths = {name: [turn.end - turn.start for turn in turns(name)] for name in ("flick", "simple", "slow")}
     assert min(lengths["flick"]) >= 0.25
@@ -56,9 +49,3 @@ def test_sheets_turned_together_follow_one_another_and_land_together() -> None:
         assert (np.diff(run, axis=0) >= 0).all()
         assert set(run[0]) == {0.0}
         assert set(run[-1]) == {1.0}
-
-
-def test_a_hand_whose_sheet_slips_lets_go_before_the_sheet_falls() -> None:
-    slipping = [turn for turn in turns("fall_back") if turn.slips]
-    assert slipping
-    assert all(turn.letting_go(0.9) == turn.knots[-2][0] for turn in slipping)

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.errors import ConfigError
 from flipdetect.synth import (
     RecordingConfig,
     SynthConfig,
     recording_events,
-    recording_sheet,
     recording_truth,
     render_recording,
     render_recording_frame,
@@ -122,20 +121,6 @@ def test_recordings_have_books_of_their_own() -> None:
     assert books[0] not in [sample_source(SynthConfig(4), index).book for index in range(40)]
 
 
-def test_the_turns_of_a_recording_are_in_view() -> None:
-    for index in range(8):
-        config = RecordingConfig(seed=7, index=index, seconds=10, turns=1, height=96)
-        event = next(event for event in recording_events(config) if event.completed)
-        page = recording_truth(config, event.peak_s).page
-        assert page is not None
-        assert (page[2] - page[0]) * (page[3] - page[1]) > 80
-
-
-def test_a_landscape_recording_has_landscape_frames() -> None:
-    config = RecordingConfig(seconds=5, turns=1, height=128, orientation="landscape")
-    assert render_recording_frame(config, 1.0).image.shape == (72, 128, 3)
-
-
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recording")
@@ -166,16 +151,6 @@ def test_the_number_of_workers_and_an_interruption_change_nothing(rendered: Path
     report = render_recording(tmp_path, SHORT, workers=1, progress=False)
     assert (report.rendered, report.kept) == (2, 10)
     assert contents(tmp_path) == contents(rendered)
-
-
-def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="choose an empty or new folder"):
-        render_recording(tmp_path, SHORT, progress=False)
-
-
-def test_a_strip_shows_frames_in_rows() -> None:
-    assert recording_sheet(SHORT, 3, columns=2).shape == (2 * (96 + 16), 2 * 54, 3)
 
 
 @pytest.mark.parametrize(

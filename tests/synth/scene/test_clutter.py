@@ -14,7 +14,7 @@ COLOUR = (30.0, 30.0, 30.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_thing_stays_on_its_page(kind: str) -> None:
+def test_an_object_stays_on_its_page(kind: str) -> None:
     page = np.full((140, 100, 3), 0.8, np.float32)
     for centre in ((0.25, 0.25), (0.75, 0.7)):
         laid = lay_on_page(page, Clutter(kind, centre, (0.4, 0.6), 15.0, COLOUR, 1))
@@ -26,7 +26,7 @@ def test_a_thing_stays_on_its_page(kind: str) -> None:
     assert (page == np.float32(0.8)).all()
 
 
-def test_a_thing_is_seen_whether_the_sheet_moves_or_not() -> None:
+def test_an_object_is_seen_whether_the_sheet_moves_or_not() -> None:
     config = SynthConfig(seed=3, sources=3, clips_per_source=2, height=160)
     for index in (0, 1):
         clip = replace(sample_clip(config, index), clutter=None, hands=())

@@ -5,7 +5,6 @@ import io
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from flipdetect.synth import SynthConfig
 from flipdetect.synth.animation.poses import Clip
@@ -82,13 +81,6 @@ def test_the_turning_sheet_is_in_its_box() -> None:
     assert checked >= 3
 
 
-def test_hands_over_the_pages_are_what_covers_them() -> None:
-    found = [truth(sample_clip(CONFIG, index)) for index in range(CONFIG.clips)]
-    assert all(0 <= known.occlusion <= 1 for known in found)
-    assert all(known.occlusion == 0 for known in found if not known.hands)
-    assert max(known.occlusion for known in found) > 0.1
-
-
 def test_what_is_out_of_view_has_no_box() -> None:
     clip = sample_clip(CONFIG, 1)
     away = Move(-2.0, -1.0, 5000.0, 0.0, 0.0)
@@ -110,12 +102,3 @@ def test_blur_makes_a_frame_less_sharp() -> None:
     assert found == sorted(found, reverse=True)
     assert 0 < found[-1] < found[0] <= 1
     assert sharpness(0.005, ((middle, 2.0, 0.2),)) < found[1]
-
-
-@pytest.mark.parametrize("time", [0.0, 0.5])
-def test_the_table_holds_what_is_known(time: float) -> None:
-    known = truth(sample_clip(CONFIG, 4), time)
-    row = table_row(known)
-    assert row["path"] == known.path
-    assert tuple(int(edge) for edge in row["page_box"].split()) == known.page
-    assert len([box for box in row["hand_boxes"].split(";") if box]) == len(known.hands)

@@ -42,10 +42,6 @@ def test_some_hands_are_on_the_maps_of_both_classes() -> None:
         assert max(map_of(clip_index)[..., 2].max() for clip_index in range(first, CONFIG.clips, 2)) == 255
 
 
-def test_a_resting_clip_shows_no_sheet_before_its_turn() -> None:
-    assert draw_map(CONFIG, sample_clip(CONFIG, 0), 0.0)[..., :2].max() == 0
-
-
 def test_every_frame_of_a_data_set_has_a_map_and_a_twin(tmp_path: Path) -> None:
     config = SynthConfig(seed=1, sources=2, clips_per_source=4, frames_per_clip=2, height=128)
     render_dataset(tmp_path, config, workers=1, progress=False)
@@ -60,17 +56,6 @@ def test_every_frame_of_a_data_set_has_a_map_and_a_twin(tmp_path: Path) -> None:
         labels[row["twin"]].add(row["label"])
     assert len(labels) == len(rows) // 2
     assert all(both == set(CLASSES.names) for both in labels.values())
-
-
-def test_lost_maps_are_made_again(tmp_path: Path) -> None:
-    config = SynthConfig(seed=1, sources=1, clips_per_source=2, frames_per_clip=1, height=96)
-    render_dataset(tmp_path, config, workers=1, progress=False)
-    maps = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
-    for path in (next((tmp_path / "flip").iterdir()), *maps):
-        path.unlink()
-    render_dataset(tmp_path, config, workers=1, progress=False)
-    made = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
-    assert made == maps
 
 
 def test_a_page_at_rest_is_not_in_the_air_however_it_bows() -> None:

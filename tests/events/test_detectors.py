@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.events.baseline import RestLevel, file_levels
 from flipdetect.events.detectors import EventDetector, detect_events, run_detector
 from flipdetect.events.hmm import HmmDetector
 from flipdetect.events.hysteresis import HysteresisDetector
@@ -76,11 +75,6 @@ def test_faultless_scores_give_the_turns(parameters: Any, fps: float) -> None:
         assert (event.mean_probability, event.peak_probability) == (pytest.approx(0.998), 0.998)
         assert event.video == "book"
         assert event.duration_s == event.end_s - event.start_s
-
-
-@pytest.mark.parametrize("fps", [8, 30])
-def test_live_and_from_a_file_faultless_scores_give_the_same(fps: float) -> None:
-    assert live(HmmDetector(), box_scores(fps)) == detect_events(box_scores(fps))
 
 
 @pytest.mark.parametrize("make", LIVE)
@@ -197,18 +191,6 @@ def test_what_was_reported_does_not_depend_on_what_comes_later(
     assert early + late + detector.finish() == live(make(), frames)
 
 
-@given(stretches, st.integers(-50, 1000))
-@settings(max_examples=30, deadline=None)
-@pytest.mark.parametrize("kind", KINDS, ids=["hysteresis", "hmm"])
-def test_the_clock_may_start_anywhere(kind: Any, rows: list[tuple[float, int, int]], shift: int) -> None:
-    frames = frames_from(rows)
-    moved = [frame._replace(time_s=frame.time_s + shift) for frame in frames]
-    places = [[(event.start_frame, event.peak_frame, event.end_frame) for event in found] for found in (
-        detect_events(frames, kind), detect_events(moved, kind)
-    )]  # fmt: skip
-    assert places[0] == places[1]
-
-
 @pytest.mark.parametrize("make", LIVE)
 @pytest.mark.parametrize("score", [0.01, 0.99])
 def test_memory_does_not_grow(make: Callable[[], Any], score: float) -> None:
@@ -266,20 +248,6 @@ def test_the_decoder_finds_the_best_of_all_divisions(seed: int) -> None:
         decoder.step(time, ratio)
     ended, current = decoder.segments()
     assert [*ended, *([current] if current else [])] == all_divisions(times, evidence, parameters)[1]
-
-
-def test_the_resting_level_is_found_below_the_turns_and_forgets() -> None:
-    parameters = EventParameters(level_window_s=20.0, level_offset=0.0)
-    level = RestLevel(parameters)
-    times = np.arange(0, 120, 0.05)
-    truth = np.where(times < 60, -6.0, -2.0)
-    odds = truth + 5.0 * (times % 4 < 1.5)
-    values = np.array([level.add(*pair) for pair in zip(times.tolist(), odds.tolist(), strict=True)])
-    settled = (times % 60 > 25) & (times > 0)
-    assert np.abs(values - truth)[settled].max() < 0.7
-    turning = odds > truth
-    found = file_levels(times, odds, replace(parameters, level_window_s=10.0), turning)
-    assert np.abs(found - truth)[np.abs(times - 60) > 10].max() < 1.2
 
 
 def test_parameters_survive_yaml() -> None:
