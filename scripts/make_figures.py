@@ -36,8 +36,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, IMAGES = REPOSITORY / "docs" / "results", REPOSITORY / "docs" / "images"
 PAGES = ("README.md", "docs/research/evaluation.md")
 MARKED = re.compile(r"(<!-- figures:([\w-]+) -->\n)(.*?)(<!-- /figures -->)", re.DOTALL)
-MODELS = {"EfficientNet-Lite0": "efficientnet_lite0", "TinyCNN": "tiny_cnn", "MobileNetV2": "mobilenet_v2"}
-DATA_SETS = {"rendered books, unseen": "rendered", "photographs, four sources": "photographs"}
+MODELS = {
+    "**ensemble**, the default": "ensemble",
+    "EfficientNet-Lite0": "efficientnet_lite0",
+    "TinyCNN": "tiny_cnn",
+    "MobileNetV2": "mobilenet_v2",
+}
+DATA_SETS = {"rendered books, unseen": "rendered", "photographs of four sources": "photographs"}
 UNSEEN_SEED = 1000
 """Books of this seed are in no training set."""
 
@@ -77,13 +82,8 @@ def training() -> Figure:
 def confusion() -> Figure:
     """Decisions of the TinyCNN on rendered books that no model was trained on: frames, and videos by their highest."""
     found = _json("rendered_tiny_cnn.json")
-    videos = next(each for each in found["clips"] if each["how"] == "max")
-    titles = [
-        f"{name}, F1 {metrics['f1']['value']:.3f}"
-        for name, metrics in (("frames", found["figures"]), ("videos", videos["figures"]))
-    ]
-    counts = [_matrix(each) for each in (found["frames_decided"], videos["decided"])]
-    return plot_matrices(counts, titles, ClassNames(**found["judged"]["classes"]))
+    titles = [f"frames, F1 {found['ci']['f1']['value']:.3f}", f"videos, F1 {found['clips']['f1']:.3f}"]
+    return plot_matrices([found["confusion"], found["clips"]["confusion"]], titles, ClassNames("notflip", "flip"))
 
 
 def comparison() -> Figure:
@@ -97,17 +97,21 @@ def comparison() -> Figure:
     ])  # fmt: skip
 
 
-def shipped_table() -> str:
-    """F1 and AUROC of the pretrained models on both data sets."""
-    cells = []
+def pretrained_table() -> str:
+    """F1 and AUROC of the pretrained models on both data sets; a dash where there is no `metrics.json`."""
+    cells = [[model] for model in MODELS]
+    headers = ["model"]
     for title, name in DATA_SETS.items():
-        found = [_json(f"{name}_{model}.json") for model in MODELS.values()]
-        if len({(each["frames"], each["judged"]["set_hash"]) for each in found}) > 1:
-            raise ValueError(f"the models were not evaluated on the same frames of {title!r}")
-        bounds = [_bounds(each["figures"][metric]) for each in found for metric in ("f1", "auroc")]
-        cells.append([title, f"{found[0]['frames']:,}", f"{found[0]['videos']:,}", *bounds])
-    names = [f"{model}: {metric}" for model in MODELS for metric in ("F1", "AUROC")]
-    return tabulate(cells, ["tested on", "frames", "videos", *names], tablefmt="github", disable_numparse=True)
+        paths = [f"{name}_{model}.json" for model in MODELS.values()]
+        found = [_json(path) if (RESULTS / path).is_file() else None for path in paths]
+        sizes = {(each["frames"], each["videos"]) for each in found if each is not None}
+        if len(sizes) != 1:
+            raise ValueError(f"the models were not evaluated on the same frames of {title!r}: {sorted(sizes)}")
+        frames, videos = sizes.pop()
+        headers += [f"{title} ({frames:,} frames, {videos:,} videos): F1", "AUROC"]
+        for row, each in zip(cells, found, strict=True):
+            row += ["-", "-"] if each is None else [_bounds(each["ci"][metric]) for metric in ("f1", "auroc")]
+    return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
 
 
 def comparison_table() -> str:
@@ -127,7 +131,7 @@ def comparison_table() -> str:
     return tabulate(cells, headers, tablefmt="github", disable_numparse=True)
 
 
-TABLES = {"shipped": shipped_table, "comparison": comparison_table}
+TABLES = {"pretrained": pretrained_table, "comparison": comparison_table}
 
 
 def _json(name: str) -> Any:
@@ -137,11 +141,6 @@ def _json(name: str) -> Any:
 def _rows(name: str) -> list[dict[str, str]]:
     with (RESULTS / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _matrix(counts: Mapping[str, int]) -> list[list[int]]:
-    names = (("true_negatives", "false_positives"), ("false_negatives", "true_positives"))
-    return [[counts[name] for name in row] for row in names]
 
 
 def _bounds(estimate: Mapping[str, Any]) -> str:

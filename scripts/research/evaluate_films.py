@@ -133,7 +133,7 @@ def stills(options):
     """A line per film: spreads in view for half a second, and what became of them."""
     rows = []
     for flips, truth in zip(options.flips, options.truth, strict=True):
-        frames = sorted((float(row["time_s"]), row["opening"], float(row["occlusion"])) for row in rows_of(truth))
+        frames = sorted((float(row["time_s"]), row["spread"], float(row["occlusion"])) for row in rows_of(truth))
         times = [time for time, _, _ in frames]
         step = (times[-1] - times[0]) / (len(times) - 1)
         seen = Counter(spread for _, spread, _ in frames if spread)

@@ -108,6 +108,7 @@ def write_report(
     slices = {key: slice_metrics(evaluation, [key]) for key in keys}
     facts = decision_facts(evaluation)
     share = float(targets.mean())
+    confusion = confusion_matrix(p, targets, evaluation.threshold).tolist()
     page = _environment().get_template(TEMPLATE).render(
         title=f"{model_name} on {set_name}",
         classes=evaluation.classes,
@@ -115,8 +116,7 @@ def write_report(
         tiles=[(title, ci[name]) for name, title in TILES.items()],
         calibration_error=facts["calibration"]["ece"],
         always=2 * share / (1 + share),
-        matrices=[("Frames", confusion_matrix(p, targets, evaluation.threshold).tolist()),
-                  ("Videos, by their highest frame", clips.matrix.tolist())],
+        matrices=[("Frames", confusion), ("Videos, by their highest frame", clips.matrix.tolist())],
         clips=clips,
         charts=list(_charts(evaluation)),
         slices=[(key, len(found), _rows(found, evaluation)) for key, found in slices.items()],
@@ -131,6 +131,7 @@ def write_report(
         folder / METRICS,
         {
             **evaluation.as_dict(model_name, set_name),
+            "confusion": confusion,
             "ci": estimates_as_dict(ci),
             **facts,
             "clips": clips.as_dict(),
