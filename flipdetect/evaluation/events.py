@@ -87,19 +87,11 @@ def evaluate_turns(pairs: Sequence[tuple[Path, Path]], tolerance_s: float = TOLE
 
 def turn_table(rows: Iterable[VideoTurns]) -> str:
     """A line per video; errors of starts and ends are medians in seconds."""
-    names = ("true", "found", "count_error", "precision", "recall", "f1", "f1_boundaries")
-    names = (*names, "absolute_start_error_s", "absolute_end_error_s")
-    table = [[row.name, *(row.as_dict()[name] for name in names)] for row in rows]
-    headers = (
-        "video",
-        "true",
-        "found",
-        "count off",
-        "precision",
-        "recall",
-        "F1",
-        "F1 both ends",
-        "start off",
-        "end off",
-    )
+    columns = {
+        "true": "true", "found": "found", "count_error": "count off", "precision": "precision", "recall": "recall",
+        "f1": "F1", "f1_boundaries": "F1 both ends", "absolute_start_error_s": "start off",
+        "absolute_end_error_s": "end off",
+    }  # fmt: skip
+    table = [[row.name, *(row.as_dict()[name] for name in columns)] for row in rows]
+    headers = ["video", *columns.values()]
     return tabulate(table, headers=headers, floatfmt=".3f", missingval="-", disable_numparse=[0])

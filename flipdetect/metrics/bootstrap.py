@@ -199,11 +199,12 @@ class _RankedFrames:
         scores, truths = scores[order], truths[order]
         video = np.unique(names, return_inverse=True)[1].astype(np.int64)[order]
         count = int(video.max()) + 1
-        counts = {}
+        counts: dict[str, Floats] = {}
         for name, cut in (("threshold", threshold), (AT_HALF, 0.5)):
             called = scores >= cut
             kinds = (truths * called, (1 - truths) * called, truths * ~called, (1 - truths) * ~called)
-            counts[name] = np.stack([np.bincount(video, kind, count) for kind in kinds], axis=1)
+            columns = [np.bincount(video, kind, count) for kind in kinds]
+            counts[name] = np.stack(columns, axis=1).astype(np.float64)
         ends = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
         return cls(truths, video, count, ends, counts)
 

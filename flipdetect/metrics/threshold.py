@@ -1,4 +1,4 @@
-"""The decision threshold: with the best F1, or with the lowest cost of mistakes; and how much depends on it."""
+"""The decision threshold: best F1 or lowest cost of errors; metrics over all thresholds. NumPy alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from flipdetect.errors import ConfigError
 
+Floats = NDArray[np.float64]
+
 DEFAULT_THRESHOLD = 0.5
 PLATEAU_LOSS = 0.01
 """F1 that a threshold may lose and still count as about as good as the best."""
@@ -17,7 +19,7 @@ PLATEAU_LOSS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ThresholdChoice:
-    """A decision threshold and what it reaches.
+    """A decision threshold and its F1.
 
     Attributes:
         threshold: a frame is positive if its probability is at least this; 0 to 1.
@@ -30,7 +32,7 @@ class ThresholdChoice:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCosts:
-    """What mistakes cost; only their ratio matters for the threshold.
+    """Costs of errors; only their ratio matters for the threshold.
 
     Attributes:
         missed_flip: of a positive frame that is not called so.
@@ -53,13 +55,13 @@ class ThresholdCosts:
 
     @property
     def bayes_threshold(self) -> float:
-        """From this probability on, calling a frame positive is the cheaper bet, if probabilities are calibrated."""
+        """The cheapest threshold if probabilities are calibrated."""
         return self.false_alarm / (self.false_alarm + self.missed_flip)
 
 
 @dataclass(frozen=True)
 class ThresholdCurve:
-    """What a decision reaches at each threshold.
+    """Metrics at each threshold.
 
     Attributes:
         thresholds, f1, precision, recall: (M,) float64; 0/0 counts as 0.
@@ -67,41 +69,35 @@ class ThresholdCurve:
             may be worse.
     """
 
-    thresholds: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
+    thresholds: Floats
+    f1: Floats
+    precision: Floats
+    recall: Floats
     plateau: tuple[float, float]
 
 
 def best_f1_threshold(probabilities: ArrayLike, targets: ArrayLike) -> ThresholdChoice:
     """Choose the threshold with the highest F1 of the positive class.
 
-    Every way to cut the sorted probabilities in two is tried (n log n in time), including "all frames are
-    positive"; "none is" has an F1 of 0 and is left out. A threshold lies halfway between two neighbouring
-    distinct probabilities, so that it favours neither side; below the lowest it lies halfway to 0. Among
-    equally good cuts, the one nearest 0.5 is taken, and the lower one if two are equally near.
+    Every way to cut the sorted probabilities in two is tried, "all frames are positive" included. A threshold lies
+    halfway between two neighbouring distinct probabilities; below the lowest it lies halfway to 0. Among equally good
+    cuts, the one nearest 0.5 is taken, and the lower one if two are equally near.
 
     Args:
         probabilities: (N,) of the positive class, in [0, 1].
         targets: (N,) 0 or 1.
 
-    Returns:
-        The threshold, and its F1 under the rule `probability >= threshold`.
-
     Raises:
-        ValueError: if the two do not have one length, if there is no frame or no positive one (F1 is then
-            undefined at every threshold), if a probability is NaN or outside [0, 1], or a target not 0 or 1.
+        ValueError: if the two do not have one length, there is no positive frame (F1 is then undefined), a probability
+            is NaN or outside [0, 1], or a target not 0 or 1.
     """
-    cuts = _cuts(probabilities, targets)
-    f1 = cuts.f1()
-    best = np.flatnonzero(f1 == f1.max())
-    nearest = _nearest(best, cuts.thresholds, DEFAULT_THRESHOLD)
-    return ThresholdChoice(threshold=float(cuts.thresholds[nearest]), f1=float(f1[nearest]))
+    thresholds, called, hits, positives = _cuts(probabilities, targets)
+    f1 = 2.0 * hits / (called + positives)
+    return _nearest(f1 == f1.max(), thresholds, f1, DEFAULT_THRESHOLD)
 
 
 def cheapest_threshold(probabilities: ArrayLike, targets: ArrayLike, costs: ThresholdCosts) -> ThresholdChoice:
-    """Choose the threshold with the lowest cost of mistakes; the same cuts are tried as by `best_f1_threshold`.
+    """Choose the threshold with the lowest cost of errors; the same cuts are tried as by `best_f1_threshold`.
 
     Among equally cheap cuts, the one nearest `costs.bayes_threshold` is taken, and the lower one if two are equally
     near.
@@ -109,20 +105,16 @@ def cheapest_threshold(probabilities: ArrayLike, targets: ArrayLike, costs: Thre
     Args:
         probabilities: (N,) of the positive class, in [0, 1].
         targets: (N,) 0 or 1.
-        costs: of the two kinds of mistakes.
-
-    Returns:
-        The threshold, and its F1 under the rule `probability >= threshold`.
+        costs: of the two kinds of errors.
 
     Raises:
         ValueError: as `best_f1_threshold`.
     """
-    cuts = _cuts(probabilities, targets)
-    cost = cuts.cost(costs)
+    thresholds, called, hits, positives = _cuts(probabilities, targets)
+    cost = costs.missed_flip * (positives - hits) + costs.false_alarm * (called - hits)
     # Sums of costs differ by rounding where they are equal.
-    best = np.flatnonzero(cost <= cost.min() * (1 + 1e-12))
-    nearest = _nearest(best, cuts.thresholds, costs.bayes_threshold)
-    return ThresholdChoice(threshold=float(cuts.thresholds[nearest]), f1=float(cuts.f1()[nearest]))
+    cheap = cost <= cost.min() * (1 + 1e-12)
+    return _nearest(cheap, thresholds, 2.0 * hits / (called + positives), costs.bayes_threshold)
 
 
 def choose_threshold(
@@ -135,7 +127,7 @@ def choose_threshold(
 
 
 def cost_at(probabilities: ArrayLike, targets: ArrayLike, threshold: float, costs: ThresholdCosts) -> float:
-    """Cost of mistakes per frame at a threshold.
+    """Cost of errors per frame at a threshold.
 
     Args:
         probabilities: (N,) of the positive class, in [0, 1]; N at least 1.
@@ -160,22 +152,17 @@ def threshold_curve(probabilities: ArrayLike, targets: ArrayLike, points: int = 
     Raises:
         ValueError: as `best_f1_threshold`.
     """
-    scores, truths = _sorted(probabilities, targets)
+    cuts, cut_called, cut_hits, positives = _cuts(probabilities, targets)
+    cut_f1 = 2.0 * cut_hits / (cut_called + positives)
+    good = cuts[cut_f1 >= cut_f1.max() - PLATEAU_LOSS]
     thresholds = np.linspace(0.0, 1.0, points)
-    caught = np.append(0.0, np.cumsum(truths))
-    # Sorted by falling score: as many are called as have at least the threshold.
-    called = np.searchsorted(-scores, -thresholds, side="right")
-    hits, positives = caught[called], truths.sum()
+    scores, truths = np.asarray(probabilities, dtype=np.float64), np.asarray(targets).astype(np.bool_)
+    called = len(scores) - np.searchsorted(np.sort(scores), thresholds)
+    hits = positives - np.searchsorted(np.sort(scores[truths]), thresholds)
     precision = np.divide(hits, called, out=np.zeros(points), where=called > 0)
-    cuts = _cuts(probabilities, targets)
-    good = cuts.thresholds[cuts.f1() >= cuts.f1().max() - PLATEAU_LOSS]
-    return ThresholdCurve(
-        thresholds,
-        2 * hits / (called + positives),
-        precision,
-        hits / positives,
-        (float(good.min()), float(good.max())),
-    )
+    plateau = float(good.min()), float(good.max())
+    f1, recall = (np.asarray(each, np.float64) for each in (2 * hits / (called + positives), hits / positives))
+    return ThresholdCurve(thresholds, f1, precision, recall, plateau)
 
 
 def confusion_matrix(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> NDArray[np.int64]:
@@ -191,55 +178,26 @@ def confusion_matrix(probabilities: ArrayLike, targets: ArrayLike, threshold: fl
     return np.bincount(2 * truths + predicted, minlength=4).reshape(2, 2)
 
 
-@dataclass(frozen=True)
-class _Cuts:
-    """Every way to cut sorted probabilities in two.
-
-    Attributes:
-        thresholds: (M,) falling.
-        called, hits: (M,) frames called positive, and how many of them are.
-        positives: how many are in all.
-    """
-
-    thresholds: NDArray[np.float64]
-    called: NDArray[np.float64]
-    hits: NDArray[np.float64]
-    positives: float
-
-    def f1(self) -> NDArray[np.float64]:
-        """2TP + FP + FN is the frames called positive plus those that are."""
-        return 2.0 * self.hits / (self.called + self.positives)
-
-    def cost(self, costs: ThresholdCosts) -> NDArray[np.float64]:
-        """Of all mistakes."""
-        return costs.missed_flip * (self.positives - self.hits) + costs.false_alarm * (self.called - self.hits)
-
-
-def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> _Cuts:
-    scores, truths = _sorted(probabilities, targets)
-    # A cut after position i calls the i + 1 highest positive; equal probabilities cannot be separated.
-    cuts = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
-    thresholds = _midpoints(scores[cuts], np.append(scores[cuts[:-1] + 1], 0.0))
-    return _Cuts(thresholds, (cuts + 1).astype(np.float64), np.cumsum(truths)[cuts], float(truths.sum()))
-
-
-def _sorted(probabilities: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    scores = np.asarray(probabilities, dtype=np.float64)
-    truths = np.asarray(targets, dtype=np.float64)
+def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats, Floats, float]:
+    """All ways to cut sorted probabilities in two: (M,) falling thresholds, predicted positives, hits; positives."""
+    scores, truths = np.asarray(probabilities, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     _check(scores, truths)
     order = np.argsort(-scores, kind="stable")
-    return scores[order], truths[order]
-
-
-def _nearest(best: NDArray[np.int64], thresholds: NDArray[np.float64], wanted: float) -> int:
-    # Thresholds fall along the cuts: reversed, the lower of two equally near ones comes first.
-    return int(best[::-1][np.argmin(np.abs(thresholds[best[::-1]] - wanted))])
-
-
-def _midpoints(upper: NDArray[np.float64], lower: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Halfway from `lower` to `upper`, never as low as `lower`: between adjacent floats, `upper` itself."""
+    scores, truths = scores[order], truths[order]
+    # A cut after position i calls the i + 1 highest positive; equal probabilities cannot be separated.
+    cuts = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
+    upper, lower = scores[cuts], np.append(scores[cuts[:-1] + 1], 0.0)
     middle = lower + (upper - lower) / 2.0
-    return np.where(middle > lower, middle, upper)
+    # Between adjacent floats, `upper` itself.
+    thresholds = np.where(middle > lower, middle, upper)
+    return thresholds, (cuts + 1).astype(np.float64), np.cumsum(truths)[cuts], float(truths.sum())
+
+
+def _nearest(best: NDArray[np.bool_], thresholds: Floats, f1: Floats, wanted: float) -> ThresholdChoice:
+    # Thresholds fall along the cuts: reversed, the lower of two equally near ones comes first.
+    places = np.flatnonzero(best)[::-1]
+    place = places[np.argmin(np.abs(thresholds[places] - wanted))]
+    return ThresholdChoice(threshold=float(thresholds[place]), f1=float(f1[place]))
 
 
 def _check(scores: NDArray[np.float64], truths: NDArray[np.float64]) -> None:

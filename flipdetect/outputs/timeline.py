@@ -95,7 +95,7 @@ def draw_timeline(result: VideoResult, thumbnails: Mapping[int, NDArray[np.uint8
         A PNG file.
     """
     from flipdetect.outputs.plots.canvas import figure_to_array
-    from flipdetect.outputs.plots.timeline import plot_timeline
+    from flipdetect.outputs.plots.video_timeline import plot_timeline
 
     curve = probability_curve(result.scores, result)
     buffer = io.BytesIO()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flipdetect.outputs.plots.thumbnails import GAP, spread
-from flipdetect.outputs.plots.timeline import plot_timeline
+from flipdetect.outputs.plots.video_timeline import plot_timeline
 from flipdetect.outputs.text import clock
 from flipdetect.outputs.timeline import decimated, draw_timeline, probability_curve
 from flipdetect.records import FrameScore

@@ -151,7 +151,11 @@ def _charts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     yield "ROC", _svg(plot_roc_curve(p, targets, threshold, evaluation.metrics["auroc"]))
     if targets.any():
         curve = threshold_curve(p, targets, 201)
-        metrics = {"F1": curve.f1, "precision": curve.precision, "recall": curve.recall}
+        metrics = {
+            "F1": curve.f1,
+            "precision": np.where(curve.recall > 0, curve.precision, np.nan),
+            "recall": curve.recall,
+        }
         yield "Threshold", _svg(plot_threshold_curve(curve.thresholds, metrics, threshold))
     yield "Probabilities", _svg(plot_score_histogram(p, targets, threshold, evaluation.classes))
     bins = reliability(p, targets)

@@ -194,7 +194,7 @@ def plot_threshold_curve(thresholds: ArrayLike, metrics: dict[str, ArrayLike], t
     axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=DASHED, label=f"threshold {threshold:.3f}")
     axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="threshold")
     figure.legend(
-        *axes.get_legend_handles_labels(), loc="upper center", ncols=3, fontsize=8.5, frameon=False,
+        *axes.get_legend_handles_labels(), loc="upper center", ncols=4, fontsize=8.5, frameon=False,
         bbox_to_anchor=(0.51, 1.005), columnspacing=1.4,
     )  # fmt: skip
     axes.set_position((BOX[0], BOX[1], BOX[2], 0.74))

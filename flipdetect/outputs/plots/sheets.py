@@ -136,7 +136,7 @@ def plot_spots(spots: Sequence[Spot], title: str) -> Figure:
         probability = "" if spot.probability is None else f" {spot.probability:.2f}"
         lines = [
             (f"{'✓' if correct else '✗'} {spot.truth}", colour),
-            (f"predicted {spot.predicted}{probability}", colour),
+            (f"as {spot.predicted}{probability}", colour),
         ]
         tiles.append(
             _Tile([spot.picture], [[*lines, (f"{folder}/" if folder else "", INK), (file, INK)]], None, colour)
