@@ -181,7 +181,15 @@ def confusion_matrix(probabilities: ArrayLike, targets: ArrayLike, threshold: fl
 def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats, Floats, float]:
     """All ways to cut sorted probabilities in two: (M,) falling thresholds, predicted positives, hits; positives."""
     scores, truths = np.asarray(probabilities, dtype=np.float64), np.asarray(targets, dtype=np.float64)
-    _check(scores, truths)
+    if scores.ndim != 1 or scores.shape != truths.shape:
+        raise ValueError(f"probabilities and targets must be two (N,) arrays, got {scores.shape} and {truths.shape}")
+    if not np.isin(truths, (0.0, 1.0)).all():
+        raise ValueError(f"targets must be 0 or 1, got {np.unique(truths)[:5].tolist()}")
+    if not truths.any():
+        raise ValueError(f"no threshold has an F1: none of the {truths.size} frames is positive")
+    if not ((scores >= 0.0) & (scores <= 1.0)).all():
+        bad = scores[~((scores >= 0.0) & (scores <= 1.0))]
+        raise ValueError(f"probabilities must lie in [0, 1], got {bad.size} that do not, for example {bad[0]}")
     order = np.argsort(-scores, kind="stable")
     scores, truths = scores[order], truths[order]
     # A cut after position i calls the i + 1 highest positive; equal probabilities cannot be separated.
@@ -198,15 +206,3 @@ def _nearest(best: NDArray[np.bool_], thresholds: Floats, f1: Floats, wanted: fl
     places = np.flatnonzero(best)[::-1]
     place = places[np.argmin(np.abs(thresholds[places] - wanted))]
     return ThresholdChoice(threshold=float(thresholds[place]), f1=float(f1[place]))
-
-
-def _check(scores: NDArray[np.float64], truths: NDArray[np.float64]) -> None:
-    if scores.ndim != 1 or scores.shape != truths.shape:
-        raise ValueError(f"probabilities and targets must be two (N,) arrays, got {scores.shape} and {truths.shape}")
-    if not np.isin(truths, (0.0, 1.0)).all():
-        raise ValueError(f"targets must be 0 or 1, got {np.unique(truths)[:5].tolist()}")
-    if not truths.any():
-        raise ValueError(f"no threshold has an F1: none of the {truths.size} frames is positive")
-    if not ((scores >= 0.0) & (scores <= 1.0)).all():
-        bad = scores[~((scores >= 0.0) & (scores <= 1.0))]
-        raise ValueError(f"probabilities must lie in [0, 1], got {bad.size} that do not, for example {bad[0]}")
