@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 import typer
 
 from flipdetect.cli.main import PASSED_ON, app, main
+from flipdetect.cli.training.configs import find_config
 from tests.frame_sets import page_frame
 from tests.rendered_sets import make_rendered_set
 from tests.sources.films import write
@@ -58,6 +60,9 @@ def test_the_options_of_an_example_exist(page: str, words: list[str]) -> None:
     assert words[0] in commands, f"{page}: no command {words[0]}"
     for file in (word for word in words if word.startswith("configs/")):
         assert (REPOSITORY / file).is_file(), f"{page}: no file {file}"
+    for option, name in pairwise(words):
+        if option == "--config" and not name.endswith(".yaml"):
+            find_config(name)
     if words[0] in PASSED_ON:
         return
     known = {name for parameter in commands[words[0]].params for name in (*parameter.opts, *parameter.secondary_opts)}
