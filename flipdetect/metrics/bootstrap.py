@@ -194,7 +194,7 @@ class _RankedFrames:
         if not np.isin(truths, (0.0, 1.0)).all():
             raise ValueError(f"targets must be 0 or 1, got {np.unique(truths)[:5].tolist()}")
         if not ((scores >= 0) & (scores <= 1)).all():
-            raise ValueError("probabilities must lie in [0, 1]")
+            raise ValueError(f"probabilities must lie in [0, 1], got {scores.min():g} to {scores.max():g}")
         order = np.argsort(-scores, kind="stable")
         scores, truths = scores[order], truths[order]
         video = np.unique(names, return_inverse=True)[1].astype(np.int64)[order]

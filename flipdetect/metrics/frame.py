@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import (
-    binary_accuracy,
-    binary_auroc,
-    binary_average_precision,
-    binary_f1_score,
-    binary_precision,
-    binary_recall,
-)
 from torchmetrics.utilities import dim_zero_cat
 
 from flipdetect.errors import ConfigError
+from flipdetect.metrics.bootstrap import METRICS, frame_metrics
 
-HIGHER_IS_BETTER: dict[str, bool] = {
-    "f1": True,
-    "f1_at_0.5": True,
-    "precision": True,
-    "recall": True,
-    "accuracy": True,
-    "auroc": True,
-    "average_precision": True,
-    "loss": False,
-}
-METRIC_NAMES = tuple(name for name in HIGHER_IS_BETTER if name != "loss")
+HIGHER_IS_BETTER = {**dict.fromkeys(METRICS, True), "loss": False}
 STAGE_PREFIXES = ("train_", "val_", "test_")
 
 
@@ -85,30 +69,11 @@ class FrameMetrics(Metric):
         Raises:
             ValueError: if there was no frame, or a probability is outside [0, 1] (a logit, perhaps).
         """
-        probabilities, targets = (values.cpu() for values in self._frames())
-        if probabilities.isnan().any():
-            return dict.fromkeys(METRIC_NAMES, float("nan"))
-        # torchmetrics would take such values for logits and squash them without a word.
-        if not ((probabilities >= 0) & (probabilities <= 1)).all():
-            raise ValueError(
-                f"probabilities must lie in [0, 1], got {probabilities.min():g} to {probabilities.max():g}"
-            )
-        # Compared here and in float64, as at inference: torchmetrics calls a frame positive only above the
-        # threshold, and a midpoint rounded to float32 can fall onto the lower of its two neighbours.
-        called, called_at_half = ((probabilities.double() >= cut).long() for cut in (threshold, 0.5))
-        values = {
-            "f1": binary_f1_score(called, targets),
-            "f1_at_0.5": binary_f1_score(called_at_half, targets),
-            "precision": binary_precision(called, targets),
-            "recall": binary_recall(called, targets),
-            "accuracy": binary_accuracy(called, targets),
-        }
-        positives = int(targets.sum())
-        if 0 < positives < len(targets):
-            values["auroc"] = binary_auroc(probabilities, targets)
-        if positives:
-            values["average_precision"] = binary_average_precision(probabilities, targets)
-        return {name: float(values.get(name, float("nan"))) for name in METRIC_NAMES}
+        probabilities, targets = (values.cpu().numpy() for values in self._frames())
+        if np.isnan(probabilities).any():
+            return dict.fromkeys(METRICS, float("nan"))
+        # In float64, as at inference: a threshold rounded to float32 can fall onto the lower of its two neighbours.
+        return frame_metrics(probabilities, targets, threshold)
 
     def collected(self) -> tuple[Tensor, Tensor]:
         """All frames since the last reset, of all processes: for choosing a threshold, and for plots.

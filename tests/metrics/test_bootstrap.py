@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from torchmetrics.functional import classification as functional
 
 from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci, bootstrap_difference, frame_metrics
-from flipdetect.metrics.frame import FrameMetrics
 
 
 def scores(seed: int, videos: int = 40, frames: int = 6, effect: float = 1.5, spread: float = 1.0, decimals: int = 6):
@@ -20,15 +20,23 @@ def scores(seed: int, videos: int = 40, frames: int = 6, effect: float = 1.5, sp
 
 
 @pytest.mark.parametrize("decimals", [6, 1])
-def test_the_values_are_those_of_the_epoch_metrics(decimals: int) -> None:
+def test_the_values_are_those_of_torchmetrics(decimals: int) -> None:
     probabilities, targets, videos = scores(1, decimals=decimals)
     shuffled = np.random.default_rng(0).permutation(len(targets))
-    found = bootstrap_ci(probabilities[shuffled], targets[shuffled], videos[shuffled], 0.4, resamples=50)
-    reference = FrameMetrics()
-    reference.update(torch.from_numpy(probabilities), torch.from_numpy(targets))
-    expected = reference.compute(0.4)
+    found = bootstrap_ci(probabilities[shuffled], targets[shuffled], videos[shuffled], 0.41, resamples=50)
+    p, t = torch.from_numpy(probabilities), torch.from_numpy(targets)
+    expected = {
+        "f1": functional.binary_f1_score(p, t, 0.41),
+        "f1_at_0.5": functional.binary_f1_score((p >= 0.5).long(), t),
+        "precision": functional.binary_precision(p, t, 0.41),
+        "recall": functional.binary_recall(p, t, 0.41),
+        "accuracy": functional.binary_accuracy(p, t, 0.41),
+        "auroc": functional.binary_auroc(p, t),
+        "average_precision": functional.binary_average_precision(p, t),
+    }
+    expected = {name: float(value) for name, value in expected.items()}
     assert {name: each.value for name, each in found.items()} == pytest.approx(expected, abs=1e-6)
-    assert frame_metrics(probabilities, targets, 0.4) == pytest.approx(expected, abs=1e-6)
+    assert frame_metrics(probabilities, targets, 0.41) == pytest.approx(expected, abs=1e-6)
     assert all(each.low <= each.value <= each.high and each.videos == 40 for each in found.values())
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flipdetect.errors import ConfigError
-from flipdetect.metrics.frame import HIGHER_IS_BETTER, METRIC_NAMES, FrameMetrics, check_monitor
+from flipdetect.metrics.bootstrap import METRICS
+from flipdetect.metrics.frame import HIGHER_IS_BETTER, FrameMetrics, check_monitor
 from flipdetect.metrics.threshold import best_f1_threshold
 
 SCORES = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1]
@@ -27,7 +28,7 @@ def computed(scores: list[float], targets: list[int], threshold: float = 0.5) ->
 
 def test_hand_computed_values() -> None:
     values = computed(SCORES, TARGETS, threshold=0.35)
-    assert tuple(values) == METRIC_NAMES
+    assert tuple(values) == METRICS
     assert values["precision"] == pytest.approx(3 / 4)
     assert values["recall"] == pytest.approx(1.0)
     assert values["f1"] == pytest.approx(6 / 7)
@@ -51,7 +52,7 @@ def test_batches_do_not_matter(rows: list[tuple[float, int]], cuts: list[int], t
     for part in np.split(np.arange(len(rows)), sorted(min(cut, len(rows)) for cut in cuts)):
         parts.update(scores[part], targets[part])
     one, other = whole.compute(threshold), parts.compute(threshold)
-    assert [one[name] for name in METRIC_NAMES] == pytest.approx([other[name] for name in METRIC_NAMES], nan_ok=True)
+    assert [one[name] for name in METRICS] == pytest.approx([other[name] for name in METRICS], nan_ok=True)
 
 
 def test_a_frame_at_the_threshold_is_positive() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -178,7 +178,7 @@ def plot_score_histogram(
     return figure
 
 
-def plot_threshold_curve(thresholds: ArrayLike, metrics: dict[str, ArrayLike], threshold: float) -> Figure:
+def plot_threshold_curve(thresholds: ArrayLike, metrics: Mapping[str, ArrayLike], threshold: float) -> Figure:
     """F1, precision and recall over thresholds.
 
     Args:
