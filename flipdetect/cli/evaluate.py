@@ -130,8 +130,14 @@ def evaluate(
     if ensemble and len(model or ()) < 2:
         raise typer.BadParameter("--ensemble averages several models; name at least two with --model")
     price = ThresholdCosts(*costs) if costs else None
+    models = {}
+    if predictions is None:
+        from flipdetect.inference.load import load_model
+        from flipdetect.zoo import DEFAULT
+
+        models = {name: load_model(name, engine.value, device.value) for name in model or [DEFAULT]}
     run = _Run(
-        _load(model, engine, device) if predictions is None else {}, manifest, split, split_file, threshold,
+        models, manifest, split, split_file, threshold,
         validation, validation_split_file, price, ensemble,
     )  # fmt: skip
     if spot_check is not None:
@@ -154,7 +160,9 @@ def evaluate(
     if json:
         write_json(json, _as_json(results, ci, facts, compared, of_clips, robust, keys, split))
     if mistakes:
-        _draw_each(mistakes, results, lambda place: _mistakes(results[place][2], count))
+        from flipdetect.evaluation.spot_check import plot_worst_mistakes
+
+        _draw_each(mistakes, results, lambda place: plot_worst_mistakes(results[place][2], count))
     if chart and robust:
         _draw_each(chart, results, lambda place: _bars(results[place], robust[place]))
     if save_clip_threshold:
@@ -225,13 +233,6 @@ class _Run:
         models = [self.models[name]] if name in self.models else list(self.models.values())
         found = [each for model in models if (each := self.evaluate_validation(model, Path(folder))) is not None]
         return evaluate_clips(evaluation, ensemble(found) if found else None)
-
-
-def _load(names: Sequence[str] | None, engine: EngineName, device: DeviceName) -> dict[str, Model]:
-    from flipdetect.inference.load import load_model
-    from flipdetect.zoo import DEFAULT
-
-    return {name: load_model(name, engine.value, device.value) for name in names or [DEFAULT]}
 
 
 def _print(
@@ -342,12 +343,6 @@ def _draw_each(path: Path, results: Named, draw: Any) -> None:
         own = path if len(results) == 1 else path.with_stem(f"{path.stem}-{place + 1}")
         save_figure(draw(place), own)
         logger.info("The picture of %s on %s is %s", model, folder, own)
-
-
-def _mistakes(evaluation: Evaluation, count: int) -> Any:
-    from flipdetect.evaluation.spot_check import plot_worst_mistakes
-
-    return plot_worst_mistakes(evaluation, count)
 
 
 def _bars(result: tuple[str, str, Evaluation], found: Robustness) -> Any:

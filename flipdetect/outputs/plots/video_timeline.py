@@ -16,7 +16,7 @@ from flipdetect.outputs.plots.canvas import FAINT, INK, POSITIVE_COLOUR, SERIES_
 from flipdetect.outputs.plots.thumbnails import CAPTION, Thumbnails, flaw_colour, spread
 from flipdetect.outputs.text import clock
 from flipdetect.outputs.timeline import Curve, decimated, time_range
-from flipdetect.records import FlipEvent, Still, VideoResult
+from flipdetect.records import Still, VideoResult
 
 # Inches.
 WIDTH = 14.0
@@ -69,7 +69,9 @@ def plot_timeline(
     pictures = Thumbnails({number: each for number, each in (thumbnails or {}).items() if number in spreads})
     capacity = pictures.capacity(WIDTH - LEFT - RIGHT) if pictures else SPREADS_WITHOUT_PICTURES
     rows = _rows(result, curve, capacity)
-    problems = _problem_lines(result)
+    said = [*([] if result.complete else ["not read to its end"]), *result.problems]
+    problems = [f"! {shorten(problem, 150)}" for problem in said[:3]]
+    problems += [f"! and {len(said) - 3} more problems"] if len(said) > 3 else []
     heights = [_row_height(row, pictures) for row in rows]
     total = HEADER + PROBLEM_LINE * len(problems) + sum(heights) + ROW_GAP * (len(rows) - 1) + MARGIN
     figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="white")
@@ -138,7 +140,8 @@ def _draw_row(
         _point(page, places[position], roof, row.stills[position])
     for position, centre in zip(shown, centres, strict=True):
         _point(page, places[position], roof, row.stills[position])
-        _leader(page, places[position], centre, roof, roof + NUMBERS, floor)
+        leader = [places[position], places[position], centre], [roof, roof + NUMBERS, floor]
+        page.plot(*leader, color=FAINT, linewidth=0.9, zorder=1)
         if drawn:
             pictures.draw(page, row.stills[position], centre, floor)
         else:
@@ -146,15 +149,22 @@ def _draw_row(
 
 
 def _draw_chart(axes: Axes, row: _Row, result: VideoResult, curve: Curve) -> None:
+    # A turn of one frame has no length, and one in two hours less than a pixel: it is visible all the same.
+    least = (row.end - row.start) * NARROWEST_SHADE
     for event in result.events:
-        _shade(axes, event, row)
+        middle, half = (event.start_s + event.end_s) / 2, max(event.duration_s, least) / 2
+        if middle + half >= row.start and middle - half <= row.end:
+            axes.axvspan(middle - half, middle + half, color=POSITIVE_COLOUR, alpha=SHADE, linewidth=0, zorder=1)
     # One point more on either side, so that the line runs to the edges.
     first = max(int(np.searchsorted(curve[0], row.start)) - 1, 0)
     end = int(np.searchsorted(curve[0], row.end, side="right")) + 1
     times, values = decimated(curve[0][first:end], curve[1][first:end], POINTS)
     axes.fill_between(times, values, 0.0, color=CURVE_COLOUR, alpha=0.1, linewidth=0, zorder=3)
     axes.plot(times, values, color=CURVE_COLOUR, linewidth=1.1, solid_joinstyle="round", zorder=4)
-    axes.plot(times[_alone(values)], values[_alone(values)], ".", color=CURVE_COLOUR, markersize=3, zorder=4)
+    # Values without a neighbour, which a line would not show.
+    missing = np.isnan(np.pad(values, 1, constant_values=np.nan))
+    alone = missing[:-2] & missing[2:] & ~missing[1:-1]
+    axes.plot(times[alone], values[alone], ".", color=CURVE_COLOUR, markersize=3, zorder=4)
     if result.threshold is not None:
         axes.axhline(result.threshold, color=INK, linewidth=0.9, linestyle=(0, (5, 4)), zorder=5)
     axes.set(xlim=(row.start, row.end), ylim=(0.0, 1.04))
@@ -170,24 +180,6 @@ def _draw_chart(axes: Axes, row: _Row, result: VideoResult, curve: Curve) -> Non
         axes.text(
             0.5, 0.65, "no frame was scored here", transform=axes.transAxes, ha="center", fontsize=9, color="#555555"
         )
-
-
-def _shade(axes: Axes, event: FlipEvent, row: _Row) -> None:
-    # A turn of one frame has no length, and one in two hours less than a pixel: it is seen all the same.
-    least = (row.end - row.start) * NARROWEST_SHADE
-    middle, half = (event.start_s + event.end_s) / 2, max(event.duration_s, least) / 2
-    if middle + half >= row.start and middle - half <= row.end:
-        axes.axvspan(middle - half, middle + half, color=POSITIVE_COLOUR, alpha=SHADE, linewidth=0, zorder=1)
-
-
-def _alone(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Values with no neighbour, which a line would not show."""
-    missing = np.isnan(np.pad(values, 1, constant_values=np.nan))
-    return missing[:-2] & missing[2:] & ~missing[1:-1]
-
-
-def _leader(page: Axes, time_x: float, centre: float, roof: float, bend: float, top: float) -> None:
-    page.plot([time_x, time_x, centre], [roof, bend, top], color=FAINT, linewidth=0.9, zorder=1)
 
 
 def _point(page: Axes, x: float, roof: float, still: Still) -> None:
@@ -234,12 +226,15 @@ def _key(page: Axes, kind: str, result: VideoResult, right: float, y: float) -> 
 
 
 def _facts(result: VideoResult, rows: Sequence[_Row]) -> str:
+    def count(number: int, noun: str) -> str:
+        return f"{number} {noun}" + ("" if number == 1 else "s")
+
     flawed = sum(bool(still.flaw) for still in result.stills)
     repeated = sum(still.same_as is not None for still in result.stills)
     seconds = rows[-1].end - rows[0].start
-    facts = [clock(seconds, 0 if seconds >= 3600 else 1), _count(len(result.events), "turn")]
+    facts = [clock(seconds, 0 if seconds >= 3600 else 1), count(len(result.events), "turn")]
     if result.stills:
-        facts.append(_count(len(result.stills), "spread"))
+        facts.append(count(len(result.stills), "spread"))
     if flawed:
         facts.append(f"{flawed} flawed")
     if repeated:
@@ -247,15 +242,3 @@ def _facts(result: VideoResult, rows: Sequence[_Row]) -> str:
     if result.model:
         facts.append(shorten(result.model, 40))
     return "   ·   ".join(facts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _problem_lines(result: VideoResult) -> list[str]:
-    problems = list(result.problems)
-    if not result.complete:
-        problems.insert(0, "not read to its end")
-    lines = [f"! {shorten(problem, 150)}" for problem in problems[:3]]
-    return lines + ([f"! and {len(problems) - 3} more problems"] if len(problems) > 3 else [])
