@@ -50,8 +50,8 @@ def test_what_is_wrong_is_explained(monreader_set: Path, tmp_path: Path, capfd: 
     for arguments, status, words in (
         (["--model", "tiny_cnn", *int8], 2, "--data FOLDER"),
         (["--model", "tiny_cnn", *int8, "--data", str(monreader_set)], 1, "32 readable frames"),
-        (["--model", absent, *int8, "--data", str(monreader_set)], 1, "there is no file"),
-        (["--model", absent.replace("onnx", "ckpt")], 1, "there is no checkpoint"),
+        (["--model", absent, *int8, "--data", str(monreader_set)], 1, "there is no model"),
+        (["--model", absent.replace("onnx", "ckpt")], 1, "there is no model"),
         (["--model", "tiny_cnn", "--data", str(tmp_path / "empty")], 1, "empty"),
     ):
         assert main(["export", *arguments, "--output", str(output)]) == status
