@@ -92,7 +92,8 @@ class FrameThumbnails:
     @property
     def comparable(self) -> npt.NDArray[np.bool_]:
         """(N,) bool: whether there is enough in the picture to compare it by."""
-        return np.asarray(self.grey.std(axis=(1, 2), dtype=np.float32) >= FLAT)
+        chunks = np.array_split(self.grey, max(1, len(self.grey) // _CHUNK))  # as floats, all at once would fill memory
+        return np.concatenate([chunk.std(axis=(1, 2)) for chunk in chunks]) >= FLAT
 
     def decoded_larger(self, position: int) -> Grey:
         """(SIDE, SIDE) uint8 of a file decoded at several times that size: slower, and more exact.
