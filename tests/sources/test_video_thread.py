@@ -1,7 +1,8 @@
-import _thread
 import gc
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -77,14 +78,17 @@ class TestThread:
         pixels = Converter.pixels
 
         def interrupt(self, frame):
-            _thread.interrupt_main()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             time.sleep(0.2)
             return pixels(self, frame)
 
         monkeypatch.setattr(Converter, "pixels", interrupt)
-        video = open_video(film)
-        with pytest.raises(KeyboardInterrupt):
-            next(video)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                next(open_video(film))
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert not decoders()
 
     def test_it_may_be_closed_from_within(self, film, monkeypatch):
