@@ -54,7 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
                 "callbacks": [checkpoint(), *callbacks],
             },
             "model": {"class_path": f"flipdetect.tasks.{model}", "init_args": init},
-            "data": {"root": "frames", "embedded": None, "pairs": True, "cache_dir": "cache"},
+            "data": {"root": "frames", "embedded": None, "augment": None, "pairs": True, "cache_dir": "cache"},
         }
         Path("run.yaml").write_text(yaml.safe_dump(settings))
         assert main(["--config", "run.yaml", *SIZE, *more]) == 0
