@@ -23,7 +23,7 @@ train: $(VENV)/.ready
 	@echo "== Rendering sample frames of books that are not in the training data"
 	$(BIN)/flipdetect render --output samples --sources 3 --clips-per-source 2 --frames-per-clip 4 --seed 1000
 	@echo "== Predicting on them with the model just trained, next to the labels"
-	$(BIN)/python -m flipdetect.cli.main evaluate --model last --data samples --spot-check 24 --picture samples/samples.png
+	$(BIN)/flipdetect evaluate --model last --data samples --spot-check 24 --picture samples/samples.png
 	@echo "== Done. Curves and pictures: $(BIN)/tensorboard --logdir logs"
 
 test: check docs

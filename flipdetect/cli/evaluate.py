@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flipdetect.cli.options import Device, DeviceName, Engine, EngineName, Json, Models, OptionalOutput, Seed, Threshold
+from flipdetect.errors import require_extra
 
 if TYPE_CHECKING:
     from flipdetect.evaluation.clips import ClipEvaluation
@@ -116,6 +117,7 @@ def evaluate(
 
     Metrics at the model's threshold with 95% CIs over videos, and the differences of further models from the first.
     """
+    require_extra("train", "scipy", "torch", "matplotlib")
     from flipdetect.atomic import write_json
     from flipdetect.evaluation.evaluate import read_evaluation, write_predictions
     from flipdetect.evaluation.uncertainty import decision_facts, differences, evaluation_ci

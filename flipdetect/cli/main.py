@@ -76,6 +76,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except FlipdetectError as error:
         logger.error("%s", error)
         return 1
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("flipdetect"):
+            raise
+        logger.error("%s is not installed: run pip install 'flipdetect[all]'", error.name)
+        return 1
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except SystemExit as stop:
