@@ -53,7 +53,7 @@ def test_every_shipped_configuration_trains_tests_and_predicts(
         assert 0 <= values[f"{side}_f1"] <= 1
         assert 0 <= values[f"{side}_f1_at_0.5"] <= 1
     assert values["val_threshold"] == values["test_threshold"]
-    assert inference(["--folder-path", str(root), "--output", "out.csv", "--strict"]) == 0
+    assert inference(["--folder-path", str(root), "--model", "last", "--output", "out.csv", "--strict"]) == 0
     rows = list(csv.DictReader(Path("out.csv").read_text("utf-8").splitlines()))
     assert len(rows) == len([path for path in root.rglob("*") if path.is_file()])
     classes = yaml.safe_load((run_folder(name) / "config.yaml").read_text())["data"]["classes"]
