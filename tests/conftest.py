@@ -15,7 +15,7 @@ from tests.frame_sets import make_monreader_set
 REPOSITORY = Path(__file__).resolve().parents[1]
 REALDEV = REPOSITORY.parent / "shared" / "realdev"
 
-# Overrides that make any shipped configuration small enough for a test.
+# Overrides that make any configuration small enough for a test.
 SMALL = [
     "--trainer.max_epochs=1",
     "--data.preprocess.height=64",
@@ -30,7 +30,7 @@ SMALL = [
 def realdev() -> Path:
     """The folder of real frames; the test is skipped where it is absent."""
     if not REALDEV.is_dir():
-        pytest.skip("the real frames are not beside this checkout")
+        pytest.skip("there is no folder of real frames next to this checkout")
     return REALDEV
 
 

@@ -1,4 +1,4 @@
-"""What ships, on real frames of books beside the checkout; skipped where they are absent."""
+"""The pretrained models on real frames of books; skipped where the folder is absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ships with the package is there, complete, small enough, and found by its name."""
+"""The pretrained models are complete, small enough, and found by their names."""
 
 import tomllib
 from importlib.resources import files

@@ -60,7 +60,7 @@ def read_turns(path):
 
 
 def read_recording(predictions, events, fps=None):
-    """Scores and true turns; times are those of the table, of truth.csv beside the truth, or by `fps`."""
+    """Scores and true turns; times are those of the table, of truth.csv next to the truth, or by `fps`."""
     scores = read_predictions(predictions)
     truth = events.with_name("truth.csv")
     times = {int(row["frame"]): float(row["time_s"]) for row in rows_of(truth)} if truth.is_file() else {}

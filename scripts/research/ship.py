@@ -1,7 +1,7 @@
 """Write a trained model as one of the pretrained models: flipdetect/weights/NAME.safetensors and its card NAME.md.
 
 The file contains the weights unchanged (float32, no pickle) and, as metadata, all that prediction needs and where the
-model comes from. Metrics of the run's metrics.json beside the checkpoint go into the card; --figures adds more.
+model comes from. Metrics of the run's metrics.json next to the checkpoint go into the card; --figures adds more.
 
 Examples:
     python scripts/research/ship.py --checkpoint logs/tiny_cnn/version_0/best.ckpt --name tiny_cnn
@@ -158,7 +158,7 @@ def portable(value: Any) -> Any:
 
 
 def metrics_beside(checkpoint: Path) -> dict[str, dict[str, float]]:
-    """Validation and test metrics that `train.py` wrote beside a checkpoint, by section of the card."""
+    """Validation and test metrics that `train.py` wrote next to a checkpoint, by section of the card."""
     path = checkpoint.with_name("metrics.json")
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if found.get("checkpoint") != checkpoint.name:

@@ -1,4 +1,4 @@
-"""What an Optuna trial is told after each validation, and what comes of it."""
+"""What pruning reports to an Optuna trial after each validation, and its effect."""
 
 from types import SimpleNamespace
 from typing import Any

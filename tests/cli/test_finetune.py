@@ -1,4 +1,4 @@
-"""Fine-tuning on frames of one's own, as the shipped configurations describe it."""
+"""Fine-tuning on one's own frames, as the package's configurations describe it."""
 
 import csv
 import json

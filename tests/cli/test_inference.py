@@ -104,7 +104,7 @@ def test_table_of_flips_per_video_is_printed(
     table = capsys.readouterr().out
     assert "notflip/0008" in table
     assert "all 16" in table
-    assert "contains_" not in table  # nothing beside this model tells what makes a clip a flip
+    assert "contains_" not in table  # this model has no settings with a threshold for clips
 
 
 def test_shipped_models_tell_whether_there_is_a_flip_in_a_clip(

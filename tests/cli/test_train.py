@@ -1,4 +1,4 @@
-"""The training command: every shipped configuration, resuming, interruption, refusals."""
+"""The training command: every configuration, resuming, interruption, refusals."""
 
 import csv
 import json
@@ -82,7 +82,7 @@ def test_a_run_leaves_its_papers_beside_the_checkpoint(train: Train, monreader_s
     assert provenance["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert len(list(csv.DictReader((folder / "splits.csv").open()))) == 32
     curve = [row["val_f1"] for row in csv.DictReader((folder / "metrics.csv").open()) if row["val_f1"]]
-    assert len(curve) == 3  # two epochs, and the best checkpoint judged again
+    assert len(curve) == 3  # two epochs, and the best checkpoint evaluated again
 
 
 def test_checkpoint_loads_without_unpickling_and_is_self_contained(train: Train) -> None:

@@ -50,7 +50,7 @@ def brightness_model(spec: PreprocessSpec = SPEC, *, hands: bool = True) -> Mode
 
 
 def write_exported(path: Path, model: ModelProto | None = None, **changes: Any) -> Path:
-    """Write a model with `FACTS`, changed as told."""
+    """Write a model with `FACTS`, changed by the arguments."""
     model = model or brightness_model()
     del model.metadata_props[:]
     model.metadata_props.add(key=CHECKPOINT_KEY, value=json.dumps(FACTS | changes))

@@ -17,7 +17,7 @@ from tests.inference.exported import write_exported
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
-    """A copy of a shipped model with nothing beside it."""
+    """A copy of a pretrained model with no other file next to it."""
     return Path(shutil.copy(pretrained_path("tiny_cnn"), tmp_path / "model.safetensors"))
 
 

@@ -1,4 +1,4 @@
-"""Event settings as YAML beside a model; what another threshold does to them."""
+"""Event settings as YAML next to a model; the effect of another threshold."""
 
 from pathlib import Path
 

@@ -132,6 +132,6 @@ def test_a_page_turned_back_to_is_found(filmed: Filmed, stills: list[Still]) -> 
 def test_coverage_follows_the_truth(filmed: Filmed) -> None:
     measured = np.array([score.quality.coverage for score in filmed.scores if score.quality is not None], float)
     true = np.array([truth.occlusion for truth in filmed.truths])
-    # A sunlit desk beside the book may pass for paper, and a hand on it for one on the pages.
+    # A sunlit desk next to the book may pass for paper, and a hand on it for one on the pages.
     assert np.abs(measured - true).mean() < 0.1
     assert np.corrcoef(measured, true)[0, 1] > 0.75

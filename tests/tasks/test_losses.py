@@ -1,4 +1,4 @@
-"""What training asks besides the label: maps, and twins told apart."""
+"""Losses besides that of the label: maps, and the order of twins."""
 
 import logging
 import math
