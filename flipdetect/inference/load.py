@@ -50,7 +50,7 @@ def resolve_model(model: str | os.PathLike[str] | None, logs: Path = LOGS) -> Pa
             raise ModelError(f"there is no training run under {logs}/; train a model, or name one such as {DEFAULT}")
         return run
     path = find_model(model)
-    if not path.exists():
+    if not path.exists() and not path.with_suffix(SUFFIX).is_file():  # an exported model may stand alone
         raise ModelError(f"there is no model {path}; give the path of a best.ckpt or .onnx, or a run's folder")
     if not path.is_dir():
         return path

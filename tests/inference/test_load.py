@@ -116,10 +116,9 @@ def test_an_unknown_engine_is_refused(packed: Path) -> None:
 
 
 def test_files_that_are_absent_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"there is no checkpoint .*absent\.ckpt"):
-        load_model(tmp_path / "absent.ckpt", "auto", "cpu")
-    with pytest.raises(ModelError, match=r"there is no file .*absent\.onnx"):
-        load_model(tmp_path / "absent.onnx")
+    for name in ("absent.ckpt", "absent.onnx"):
+        with pytest.raises(ModelError, match=rf"there is no model .*{name}; give the path"):
+            load_model(tmp_path / name, "auto", "cpu")
 
 
 def make_run(logs: Path, name: str, when: int, classes: str = "") -> Path:
