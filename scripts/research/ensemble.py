@@ -101,7 +101,7 @@ def main(args: Sequence[str] | None = None) -> int:
     targets = np.array([record.label == first.classes.positive for record in records])
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "ensemble.onnx"
-        export(first, second, Decision(0.5), draft)
+        export(first, second, Decision(0.5), draft, half=True)
         decision = choose_decision(
             _probabilities(draft, [r.path for r in records]), targets, None, fits_temperature=True
         )
