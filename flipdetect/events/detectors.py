@@ -27,7 +27,19 @@ class EventDetector(Protocol):
     """What finds turns while scores come in."""
 
     def push(self, time_s: float, probability: float | None, frame: int | None = None) -> list[FlipEvent]:
-        """Take in a frame; returns the turns that are certain by now."""
+        """Take in a frame; returns the turns that have ended by now and were not returned before.
+
+        A frame with the time stamp of the one before is left out.
+
+        Args:
+            time_s: its time stamp in seconds, on any clock that does not go back.
+            probability: that a page is being turned, 0 to 1; None or NaN if it could not be scored.
+            frame: its number.
+
+        Raises:
+            DataError: if the time is not finite, or goes back.
+            ValueError: if the probability is outside [0, 1].
+        """
 
     def finish(self) -> list[FlipEvent]:
         """The turns that are left when no further frame comes."""

@@ -43,19 +43,7 @@ class HmmDetector:
         self._reported = 0
 
     def push(self, time_s: float, probability: float | None, frame: int | None = None) -> list[FlipEvent]:
-        """Take in a frame; returns the turns that have ended by now and were not returned before.
-
-        A frame with the time stamp of the one before is left out.
-
-        Args:
-            time_s: its time stamp in seconds, on any clock that does not go back.
-            probability: that a page is being turned, 0 to 1; None or NaN if it could not be scored.
-            frame: its number.
-
-        Raises:
-            DataError: if the time is not finite, or goes back.
-            ValueError: if the probability is outside [0, 1].
-        """
+        """Take in a frame; returns the turns that are certain by now; see `EventDetector.push`."""
         before = self._history.last_s
         added = self._history.add(time_s, probability, frame)
         elapsed = time_s - before
