@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from flipdetect.errors import ConfigError
 
@@ -233,3 +233,15 @@ class VideoResult:
     problems: tuple[str, ...] = ()
     complete: bool = True
     scores: tuple[FrameScore, ...] = field(default=(), repr=False, compare=False)
+
+
+class TimedEvent(Protocol):
+    """An event with two times in seconds: found, true, rendered."""
+
+    @property
+    def start_s(self) -> float:
+        """Second at which it begins."""
+
+    @property
+    def end_s(self) -> float:
+        """Second at which it ends."""

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,36 +52,21 @@ RULES: dict[str, set[str]] = {
     },
 }
 FULLEST = 14
-"""Modules that a folder may hold."""
-LIGHT = [
-    "records",
-    "errors",
-    "runs",
-    "progress",
-    "zoo",
-    "sources",
-    "synth",
-    "events",
-    "stills",
-    "outputs",
-    "pipeline",
-    "data.preprocess",
-    "data.index",
-    "data.splits",
-    "data.audit",
-    "metrics.event",
-    "metrics.bootstrap",
-    "metrics.threshold",
-    "inference.folder",
-    "inference.onnx_model",
-    "inference.load",
-    "inference.video",
-    "inference.detect",
-    "evaluation.report",
-    "export.quantize",
-    "cli",
-]
-"""Modules, and rooms with all their modules, that start without torch."""
+"""Modules that a folder may hold besides `__init__`."""
+PARALLEL = {"__init__", "__main__", "audit", "base", "compare", "evaluate", "features", "fit", "folder", "page"}
+PARALLEL |= {"parameters", "progress"}
+"""Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
+HEAVY = {
+    "callbacks", "models", "tasks",
+    "cli.training.lightning_cli",
+    "data.augment", "data.datamodule", "data.dataset", "data.features", "data.rehearsal", "data.samplers",
+    "evaluation.compare", "evaluation.cross_validation", "evaluation.explain", "evaluation.footprint",
+    "evaluation.study", "evaluation.tuning",
+    "export.onnx",
+    "inference.torch_model",
+    "metrics.frame",
+}  # fmt: skip
+"""Rooms and modules that import torch; no other does."""
 
 
 def modules() -> list[Path]:
@@ -140,7 +126,31 @@ def test_the_package_itself_starts_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", LIGHT)
-def test_light_modules_start_without_torch(name: str) -> None:
-    code = f"import sys, flipdetect.{name}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_only_the_heavy_modules_import_torch() -> None:
+    names = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in modules() if path.stem != "__main__"]
+    light = [name.removesuffix(".__init__") for name in names if not {name, name.split(".")[0]} & HEAVY]
+    assert len(light) > len(names) / 2
+    code = (
+        "import importlib, sys\n"
+        f"for name in {light}:\n"
+        "    importlib.import_module(f'flipdetect.{name}')\n"
+        "    assert 'torch' not in sys.modules, f'{name} imports torch'\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_no_folder_is_too_full() -> None:
+    counts = Counter(path.parent.relative_to(PACKAGE).as_posix() for path in modules() if path.stem != "__init__")
+    assert {folder: count for folder, count in counts.items() if count > FULLEST} == {}
+
+
+def test_a_module_name_means_one_thing() -> None:
+    counts = Counter(path.stem for path in modules())
+    assert {name for name, count in counts.items() if count > 1} == PARALLEL
+
+
+def test_a_class_name_means_one_thing() -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in modules()]
+    names = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert {name for name, count in Counter(names).items() if count > 1} == set()

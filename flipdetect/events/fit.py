@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from flipdetect.errors import DataError
 from flipdetect.events.baseline import file_levels
 from flipdetect.events.parameters import EventParameters
 from flipdetect.events.score_history import log_odds
+from flipdetect.records import TimedEvent
 
 KNOTS = 16
 """Log-odds at which the evidence is learnt."""
@@ -34,18 +34,6 @@ NARROWEST = 0.3
 Array = NDArray[np.float64]
 
 
-class Turn(Protocol):
-    """A true turn: the seconds at which it begins and ends."""
-
-    @property
-    def start_s(self) -> float:
-        """Second at which it begins."""
-
-    @property
-    def end_s(self) -> float:
-        """Second at which it ends."""
-
-
 @dataclass(frozen=True, eq=False)
 class ScoredRecording:
     """The scores of a recording, and its true turns.
@@ -58,7 +46,7 @@ class ScoredRecording:
 
     times: Array
     probabilities: Array
-    turns: Sequence[Turn]
+    turns: Sequence[TimedEvent]
 
     @property
     def turning(self) -> NDArray[np.bool_]:

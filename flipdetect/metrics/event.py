@@ -13,25 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from flipdetect.records import TimedEvent
+
 TOLERANCE_S = 0.3
 CRITERIA = ("interval", "boundaries")
-
-
-class TimedEvent(Protocol):
-    """An event with two times in seconds: found, true, rendered."""
-
-    @property
-    def start_s(self) -> float:
-        """Second at which it begins."""
-
-    @property
-    def end_s(self) -> float:
-        """Second at which it ends."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flipdetect.sources.video import frame_at
-from flipdetect.sources.video.convert import HLG, PQ, Turn, to_standard_range, turn_by_matrix
+from flipdetect.sources.video.convert import HLG, PQ, Orientation, orientation_of_matrix, to_standard_range
 from tests.sources.films import number_of, read, write
 
 
@@ -68,7 +68,9 @@ class TestPicture:
     def test_a_crooked_angle_becomes_the_nearest_quarter(self):
         angle = np.deg2rad(85)
         a, b = (np.array([np.cos(angle), np.sin(angle)]) * 65536).astype(np.int32)
-        assert turn_by_matrix(np.array([a, b, 0, -b, a, 0, 0, 0, 1 << 30], np.int32)) == Turn(swap=True, mirror=True)
+        assert orientation_of_matrix(np.array([a, b, 0, -b, a, 0, 0, 0, 1 << 30], np.int32)) == Orientation(
+            swap=True, mirror=True
+        )
 
     def test_pixels_become_square(self, tmp_path):
         def anamorphic(stream):

@@ -43,7 +43,7 @@ EXTRAS = {"mlflow": ("MLFlowLogger", "MlflowArtifacts")}
 SIMPLE = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str, int, float), "None": (type(None),)}
 
 
-class Source(NamedTuple):
+class Settings(NamedTuple):
     """One configuration file, or one option of the command line."""
 
     label: str
@@ -100,7 +100,7 @@ def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None, list[str]]]
         position += len(words)
 
 
-def _read(path: Path) -> Source:
+def _read(path: Path) -> Settings:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -111,10 +111,10 @@ def _read(path: Path) -> Source:
     augment = _get(content, "data.augment")
     if isinstance(augment, str) and not (path.parent / augment).is_file():
         raise ConfigError(f"{path}: data.augment {augment}: no such file in {path.parent}")
-    return Source(str(path), content)
+    return Settings(str(path), content)
 
 
-def _from_option(key: str, value: str | None) -> Source:
+def _from_option(key: str, value: str | None) -> Settings:
     try:
         content = yaml.safe_load(value or "")
     except yaml.YAMLError:
@@ -123,14 +123,14 @@ def _from_option(key: str, value: str | None) -> Source:
     if parts[0] == "model" and len(parts) > 1 and parts[1] not in ("class_path", "init_args"):
         parts.insert(1, "init_args")  # --model.lr is short for --model.init_args.lr
     if any(key.startswith(f"{name}.") for name in LISTS):
-        return Source(f"--{key}", {})  # of the last entry of a list
+        return Settings(f"--{key}", {})  # of the last entry of a list
     if key in FOLDERS_OF_CLASSES and isinstance(content, str):
         content = {"class_path": content}
     if key.endswith("+") and not isinstance(content, list):
         content = [{"class_path": content} if isinstance(content, str) else content]
     for part in reversed(parts):
         content = {part: content}
-    return Source(f"--{key} {value}", content)
+    return Settings(f"--{key} {value}", content)
 
 
 def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
@@ -147,7 +147,7 @@ def _get(content: Any, key: str) -> Any:
     return content
 
 
-def _check_keys(source: Source, model: str) -> None:
+def _check_keys(source: Settings, model: str) -> None:
     """Check names of settings, and plain values."""
     for key, value in source.content.items():
         if key.rstrip("+") not in KEYS:
@@ -198,7 +198,7 @@ def _unknown(key: str, known: Sequence[str]) -> str:
     return f"no setting is called {key}; {remedy}"
 
 
-def _check_classes(sources: Sequence[Source]) -> None:
+def _check_classes(sources: Sequence[Settings]) -> None:
     for source in sources:
         for key, folder in FOLDERS_OF_CLASSES.items():
             found = _get(source.content, key) or _get(source.content, f"{key}+")

@@ -39,7 +39,7 @@ _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Orientation:
     """One of the eight orientations of a picture: swap its axes, then mirror it left-right, then top-bottom."""
 
     swap: bool = False
@@ -57,36 +57,36 @@ class Turn:
         return np.ascontiguousarray(pixels)
 
 
-def turn_by_matrix(matrix: NDArray[np.int32]) -> Turn:
-    """The turn that a display matrix asks for, `(9,) int32` as in ISO/IEC 14496-12 (a b u c d v x y w).
+def orientation_of_matrix(matrix: NDArray[np.int32]) -> Orientation:
+    """The orientation that a display matrix asks for, `(9,) int32` as in ISO/IEC 14496-12 (a b u c d v x y w).
 
     A stored pixel (p, q) is shown at (a p + c q, b p + d q). Other angles become the nearest quarter.
     """
     a, b, c, d = (int(matrix[place]) for place in (0, 1, 3, 4))
     if abs(b) + abs(c) > abs(a) + abs(d):
-        return Turn(swap=True, mirror=c < 0, flip=b < 0)
-    return Turn(mirror=a < 0, flip=d < 0)
+        return Orientation(swap=True, mirror=c < 0, flip=b < 0)
+    return Orientation(mirror=a < 0, flip=d < 0)
 
 
-def turn_of(frame: av.VideoFrame) -> Turn:
-    """The turn that makes a frame upright."""
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """The orientation that makes a frame upright."""
     # A PyAV frame whose side data was read refers to itself, and keeps its megabytes until the garbage collector
     # runs. A tiny copy has the same side data.
     attached: Any = frame.reformat(width=16, height=16, format="gray").side_data
     try:
-        return turn_by_matrix(np.frombuffer(attached["DISPLAYMATRIX"], np.int32))
+        return orientation_of_matrix(np.frombuffer(attached["DISPLAYMATRIX"], np.int32))
     except KeyError:
-        return Turn()
+        return Orientation()
 
 
-def display_size(frame: av.VideoFrame, stream: av.VideoStream, turn: Turn) -> tuple[int, int]:
+def display_size(frame: av.VideoFrame, stream: av.VideoStream, orientation: Orientation) -> tuple[int, int]:
     """(height, width) of a frame upright and with square pixels: stretched, never shrunk, so that nothing is lost."""
     height, width = frame.height, frame.width
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     if aspect > 0 and Fraction(1, _MAX_STRETCH) <= aspect <= _MAX_STRETCH:
         width = round(width * max(aspect, Fraction(1)))
         height = round(height / min(aspect, Fraction(1)))
-    return (width, height) if turn.swap else (height, width)
+    return (width, height) if orientation.swap else (height, width)
 
 
 def check_request(min_size: tuple[int, int] | None, channels: int) -> None:
@@ -117,7 +117,7 @@ class Converter:
         self._channels = channels
         self._transfer = int(stream.codec_context.color_trc)
         self._key: tuple[object, ...] = ()
-        self._turn = Turn()
+        self._orientation = Orientation()
         self._entry: Any = None
         self._exit: Any = None
         self._graph: Any = None
@@ -133,7 +133,7 @@ class Converter:
         clear = any(component.is_alpha for component in frame.format.components)
         key = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
         if key != self._key:
-            self._turn = turn_of(frame)
+            self._orientation = orientation_of(frame)
             self._build(frame, *self._stored_size(frame), "rgb48le" if high else "rgba" if clear else "rgb24")
             self._key = key
         self._entry.push(frame)
@@ -143,7 +143,7 @@ class Converter:
         elif clear:
             alpha = raw[..., 3:].astype(np.uint16)
             raw = ((raw[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-        upright = self._turn.apply(raw)
+        upright = self._orientation.apply(raw)
         if self._channels == 1:
             # The same luma as decode_frame has.
             upright = np.array(Image.fromarray(upright).convert("L"))[..., None]
@@ -156,13 +156,13 @@ class Converter:
                 f"{self._name}: a frame has {frame.width} x {frame.height} pixels, the limit is {MAX_PIXELS:,}; "
                 "save it smaller"
             )
-        height, width = display_size(frame, self._stream, self._turn)
+        height, width = display_size(frame, self._stream, self._orientation)
         if self._min_size is not None:
             scale = max(self._min_size[0] / height, self._min_size[1] / width)
             if scale < 1:
                 height = max(self._min_size[0], math.floor(height * scale + 0.5))
                 width = max(self._min_size[1], math.floor(width * scale + 0.5))
-        return (width, height) if self._turn.swap else (height, width)
+        return (width, height) if self._orientation.swap else (height, width)
 
     def _build(self, frame: av.VideoFrame, height: int, width: int, target: str) -> None:
         """A filter graph of one scaler with explicit options: the defaults of PyAV's own scaler differ by version."""
