@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -77,18 +78,20 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported_rooms(path: Path) -> set[str]:
+def imported_names(path: Path) -> set[str]:
+    """Modules of the package that a module imports, anywhere in it."""
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.append(node.module or "")
-            if node.module == "flipdetect":
-                names += [f"flipdetect.{alias.name}" for alias in node.names]
-    parts = [name.split(".") for name in names if name.split(".")[0] == "flipdetect"]
-    return {part[1] for part in parts if len(part) > 1}
+            names += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return {name for name in names if name.startswith("flipdetect.")}
+
+
+def imported_rooms(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imported_names(path)} & set(RULES)
 
 
 def test_every_room_has_a_rule() -> None:
@@ -114,6 +117,15 @@ def test_there_is_no_circle_between_rooms() -> None:
         assert free, f"circle among {sorted(left)}"
         seen += free
         left = {room: needs for room, needs in left.items() if room not in free}
+
+
+def test_there_is_no_circle_between_modules() -> None:
+    graph = {}
+    for path in modules():
+        name = ".".join(("flipdetect", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        graph[name] = {imported for imported in imported_names(path) if imported != name}
+    known = {name: needs & set(graph) for name, needs in graph.items()}
+    TopologicalSorter(known).prepare()  # raises CycleError, which names the circle
 
 
 def test_nothing_is_called_utils() -> None:

@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from flipdetect.outputs.plots.probability_curve import decimated, probability_curve
 from flipdetect.outputs.plots.thumbnails import GAP, spread
 from flipdetect.outputs.plots.video_timeline import plot_timeline
 from flipdetect.outputs.text import clock
-from flipdetect.outputs.timeline import decimated, draw_timeline, probability_curve
+from flipdetect.outputs.timeline import draw_timeline
 from flipdetect.records import FrameScore
 from tests.outputs.made_up import made_up_picture, made_up_result, made_up_scores
 from tests.outputs.test_plots import nothing_is_cut_off, texts

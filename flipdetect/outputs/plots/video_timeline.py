@@ -13,9 +13,9 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from flipdetect.outputs.plots.canvas import FAINT, INK, POSITIVE_COLOUR, SERIES_COLOURS, clean, shorten
+from flipdetect.outputs.plots.probability_curve import Curve, decimated, time_range
 from flipdetect.outputs.plots.thumbnails import CAPTION, Thumbnails, flaw_colour, spread
 from flipdetect.outputs.text import clock
-from flipdetect.outputs.timeline import Curve, decimated, time_range
 from flipdetect.records import Still, VideoResult
 
 # Inches.
