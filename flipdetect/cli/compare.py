@@ -12,6 +12,7 @@ import typer
 
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import Device, DeviceName, Models, Override, Seed
+from flipdetect.cli.training.check_config import checked_arguments
 from flipdetect.errors import ModelError, require_extra
 
 if TYPE_CHECKING:
@@ -61,21 +62,26 @@ def compare(
         raise typer.BadParameter("name what to compare: --config to train, --model for trained models")
     if not config and not (data and split_file):
         raise typer.BadParameter("without --config, name the data set and its split: --data and --split-file")
+    values = [*(override or []), f"seed_everything={seed}"]
+    given = {"manifest": manifest, "split_file": split_file}
+    named = [f"data.{name}={path}" for name, path in given.items() if path]
+    # The first is checked with the data set that it gives to all.
+    arguments = [
+        checked_arguments([each], values if place else [*values, *named], None if place else data)
+        for place, each in enumerate(config or [])
+    ]
     hush_libraries()
     from flipdetect.cli import train
     from flipdetect.cli.training.lightning_cli import resolve_config
     from flipdetect.evaluation.compare import SharedSplit, check_unseen, shared_split
     from flipdetect.evaluation.compare import compare as compare_models
     from flipdetect.evaluation.evaluate import short_model_name
-    from flipdetect.evaluation.study import Training, override_arguments, run_training, training_data, with_values
+    from flipdetect.evaluation.study import Training, run_training, training_data, with_values
     from flipdetect.inference.load import resolve_model
     from flipdetect.runs import BEST
 
-    values = [*(override or []), f"seed_everything={seed}"]
     if config:
-        given = {"manifest": manifest, "split_file": split_file}
-        named = [f"data.{name}={path}" for name, path in given.items() if path]
-        resolved = resolve_config(override_arguments(config[:1], [*values, *named], data))
+        resolved = resolve_config(arguments[0])
         shared = shared_split(training_data(resolved), output)
     else:
         assert data is not None
@@ -86,7 +92,7 @@ def compare(
         names: list[str] = []
         for each in config or []:
             names.append(_distinct(Path(each).stem, names))
-            own = with_values(resolve_config(override_arguments([each], values)), shared.values())
+            own = with_values(resolve_config(checked_arguments([each], values)), shared.values())
             run = run_training(Training(names[-1], own), output, train.main)
             yield _evaluated(names[-1], run / BEST, shared, device.value, output)
         for each in model or []:

@@ -10,6 +10,7 @@ import typer
 
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import Config, Device, DeviceName, Override, Seed
+from flipdetect.cli.training.check_config import checked_arguments
 from flipdetect.errors import ConfigError, require_extra
 
 TABLE, METRICS = "cross_validation.md", "cross_validation.json"
@@ -56,17 +57,17 @@ def cross_validate(
     require_extra("train", "torch", "pytorch_lightning")
     if group_by not in (None, "source", "video"):
         raise typer.BadParameter(f"source or video is needed, got {group_by!r}", param_hint="--group-by")
+    arguments = checked_arguments(config, [*(override or []), f"seed_everything={seed}"], data)
     hush_libraries()
     from flipdetect.atomic import write_json, write_text
     from flipdetect.cli import train
     from flipdetect.cli.training.lightning_cli import resolve_config
     from flipdetect.evaluation import cross_validation as cv
-    from flipdetect.evaluation.study import Training, labelled_index, override_arguments, training_data
+    from flipdetect.evaluation.study import Training, labelled_index, training_data
 
     name = "+".join(Path(each).stem for each in config)
     folder = output or Path("runs/cross_validation") / name
     if not gather:
-        arguments = override_arguments(config, [*(override or []), f"seed_everything={seed}"], data)
         training = Training(name, resolve_config(arguments))
         frames = training_data(training.config)
         index = labelled_index(frames)

@@ -12,6 +12,7 @@ import typer
 
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import Config, Override, Seed
+from flipdetect.cli.training.check_config import checked_arguments
 from flipdetect.errors import ConfigError, require_extra
 
 if TYPE_CHECKING:
@@ -53,12 +54,12 @@ def tune(
     """
     require_extra("tune", "optuna")
     require_extra("train", "torch", "pytorch_lightning")
+    arguments = checked_arguments(config, override or [], data)
     hush_libraries()
     from flipdetect.cli.training.lightning_cli import resolve_config
-    from flipdetect.evaluation.study import override_arguments
     from flipdetect.evaluation.tuning import Sweep, load_space, open_study, run_trials, write_best, write_results
 
-    resolved = resolve_config(override_arguments(config, override or [], data))
+    resolved = resolve_config(arguments)
     name = study or Path(config[0]).stem
     sweep = Sweep(name, resolved, load_space(space, resolved), metric, output or Path("runs/tune") / name)
     sweep.folder.mkdir(parents=True, exist_ok=True)

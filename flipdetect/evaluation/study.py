@@ -14,7 +14,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,19 +186,3 @@ def labelled_index(data: FrameDataModule) -> FrameIndex:
     index = index_frames(data.root, classes=data.classes, pattern=data.naming, manifest=data.manifest, check=False)
     logger.info("%s", index.summary())
     return index
-
-
-def override_arguments(configs: Iterable[str], overrides: Iterable[str], data: Path | None = None) -> list[str]:
-    """Arguments of `train.py` for configurations, a data folder, and values written KEY=VALUE.
-
-    Raises:
-        ConfigError: if an override has no `=`.
-    """
-    arguments = [part for config in configs for part in ("--config", str(config))]
-    if data is not None:
-        arguments.append(f"--data.root={data}")
-    for pair in overrides:
-        if "=" not in pair:
-            raise ConfigError(f"an override is written KEY=VALUE, such as trainer.max_epochs=5; got {pair!r}")
-        arguments.append(f"--{pair.lstrip('-')}")
-    return arguments

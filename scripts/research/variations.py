@@ -16,9 +16,10 @@ from tabulate import tabulate
 
 from flipdetect.cli import train
 from flipdetect.cli.messages import hush_libraries, set_up_logging
+from flipdetect.cli.training.check_config import checked_arguments
 from flipdetect.cli.training.lightning_cli import resolve_config
 from flipdetect.evaluation.evaluate import evaluate_folder
-from flipdetect.evaluation.study import Training, full_key, override_arguments, run_metrics, run_training, with_values
+from flipdetect.evaluation.study import Training, full_key, run_metrics, run_training, with_values
 from flipdetect.inference.torch_model import load_torch_model
 
 OWN_METRICS = ("val_f1", "test_f1", "val_auroc", "test_auroc")
@@ -65,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     set_up_logging()
     hush_libraries()
-    base = resolve_config(override_arguments(options.config, options.override))
+    base = resolve_config(checked_arguments(options.config, options.override))
     entries = yaml.safe_load(options.spec.read_text("utf-8"))["variations"] if options.spec else {}
     configs = {"base": base} | {
         name: vary(base, name, entry) for name, entry in entries.items() if not options.only or name in options.only

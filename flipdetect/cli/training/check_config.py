@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
@@ -80,6 +80,22 @@ def check_arguments(args: Sequence[str]) -> list[str]:
     _check_classes(sources)
     _check_paths(merged)
     return checked
+
+
+def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Path | None = None) -> list[str]:
+    """Arguments of `train.py` for configurations, a data folder, and values written KEY=VALUE, checked.
+
+    Raises:
+        ConfigError, DataError, MissingExtraError: as `check_arguments`; or if an override has no `=`.
+    """
+    arguments = [part for config in configs for part in ("--config", str(config))]
+    if data is not None:
+        arguments.append(f"--data.root={data}")
+    for pair in overrides:
+        if "=" not in pair:
+            raise ConfigError(f"an override is written KEY=VALUE, such as trainer.max_epochs=5; got {pair!r}")
+        arguments.append(f"--{pair.lstrip('-')}")
+    return check_arguments(arguments)
 
 
 def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None, list[str]]]:
