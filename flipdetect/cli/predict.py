@@ -108,7 +108,7 @@ def predict(
     from flipdetect.pipeline.extract_pages import ExtractSettings
     from flipdetect.pipeline.jobs import FilmJob, score_frames
     from flipdetect.pipeline.write_outputs import Outputs
-    from flipdetect.sources.streams import find_inputs, folder_streams, video_streams
+    from flipdetect.sources.inputs import find_inputs, folder_streams, video_streams
 
     found = None if inputs is None else find_inputs(inputs)
     for problem in found.problems if found else ():

@@ -12,7 +12,8 @@ from flipdetect.inference.load import load_model, resolve_model
 from flipdetect.inference.settings import settings_of
 from flipdetect.inference.video import score_video
 from flipdetect.records import FlipEvent
-from flipdetect.sources.streams import FPS, RATE_HZ, FrameStream, open_stream
+from flipdetect.sources.inputs import open_stream
+from flipdetect.sources.streams import FPS, RATE_HZ, FrameStream
 
 Source = str | os.PathLike[str] | int | Iterable[Any]
 

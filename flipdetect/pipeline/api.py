@@ -15,7 +15,8 @@ from flipdetect.pipeline.extract_pages import extract_pages as extract
 from flipdetect.pipeline.page_images import PageImages
 from flipdetect.pipeline.write_outputs import Outputs, write_outputs
 from flipdetect.records import VideoResult
-from flipdetect.sources.streams import FPS, RATE_HZ, open_stream
+from flipdetect.sources.inputs import open_stream
+from flipdetect.sources.streams import FPS, RATE_HZ
 
 
 def extract_pages(

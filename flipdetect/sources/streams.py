@@ -6,7 +6,6 @@ a stream of files also gives chosen frames again in full size, and all of them a
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import time
@@ -23,9 +22,7 @@ import numpy.typing as npt
 
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
-from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, name_below, natural_key
 from flipdetect.sources.image import decode_frame
-from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import VideoFrame, estimated_frames, frame_at, open_video
 
 Image = npt.NDArray[np.uint8]
@@ -253,7 +250,7 @@ class ArrayStream(FrameStream):
     """
 
     def __init__(self, frames: Iterable[Any], fps: float = FPS) -> None:
-        _check_fps(fps)
+        check_fps(fps)
         self._frames = frames
         self._fps = fps
 
@@ -313,162 +310,6 @@ class CameraStream(FrameStream):
             camera.release()
 
 
-def open_stream(
-    source: str | os.PathLike[str] | int | Iterable[Any],
-    *,
-    rate_hz: float = RATE_HZ,
-    refine: int = REFINE,
-    fps: float = FPS,
-    seconds: float | None = None,
-) -> FrameStream:
-    """The stream of one film.
-
-    Args:
-        source: path of a video, or of a folder with the frames of one film; an iterable as for `ArrayStream`; or the
-            number of a camera.
-        rate_hz, refine: of a video, as for `VideoStream`.
-        fps: frames per second of the film that frame files or arrays come from.
-        seconds: how long to watch a camera; None: without end.
-
-    Raises:
-        DataError: if the folder does not exist, or does not hold the frames of exactly one film.
-        ConfigError: if a number is impossible.
-    """
-    if isinstance(source, int):
-        return CameraStream(source, seconds)
-    if not isinstance(source, str | os.PathLike):
-        return ArrayStream(source, fps)
-    path = Path(source).expanduser()
-    if not path.is_dir():
-        return VideoStream(path, rate_hz=rate_hz, refine=refine)
-    streams = folder_streams(find_files(path).files, path, fps)
-    if len(streams) != 1:
-        held = f"frames of {len(streams)} films" if streams else "no frames"
-        raise DataError(f"the folder {path} holds {held}; give one with the frames of one film")
-    return streams[0]
-
-
-def folder_streams(
-    paths: Iterable[Path], root: Path, fps: float = FPS, naming: NamePattern | None = None
-) -> list[FolderStream]:
-    """A stream per film of ordered frame files, with the times that frame numbers mean.
-
-    Frame numbers count frames of a film from its first; where a name has no number or two names have the same, all
-    files of that film are counted in natural order instead. Names that say neither film nor number make their folder
-    one film.
-
-    Args:
-        paths: in natural order.
-        root: files and films are named relative to this folder.
-        fps: frames per second of the film.
-        naming: how file names are read; None for the default.
-
-    Raises:
-        ConfigError: if `fps` is no positive number.
-    """
-    _check_fps(fps)
-    films: dict[str, list[tuple[int | None, Path]]] = {}
-    for path in paths:
-        video, frame = unlabelled_video(path, root, naming)
-        if frame is None:
-            folder = name_below(path.parent, root)
-            video = folder if folder != "." else root.resolve().name or "frames"
-        films.setdefault(video, []).append((frame, path))
-    streams = []
-    for video, members in films.items():
-        known = [frame for frame, _ in members if frame is not None]
-        if len(set(known)) == len(members):
-            first = min(known)
-            ordered = sorted(((frame or 0, frame, path) for frame, path in members), key=lambda each: each[0])
-        else:
-            first = 0
-            ordered = [(place, frame, path) for place, (frame, path) in enumerate(members)]
-        files = [
-            FrameFile(path, name_below(path, root), frame, (place - first) / fps) for place, frame, path in ordered
-        ]
-        streams.append(FolderStream(video, root, files))
-    return streams
-
-
-def video_streams(
-    paths: Sequence[Path], *, rate_hz: float = RATE_HZ, refine: int = REFINE, stride: int | None = None
-) -> list[VideoStream]:
-    """A stream per video file, named by its stem, or by its path where two stems are the same."""
-    stems = [path.stem for path in paths]
-    return [
-        VideoStream(
-            path,
-            path.stem if stems.count(path.stem) == 1 else path.as_posix(),
-            rate_hz=rate_hz,
-            refine=refine,
-            stride=stride,
-        )
-        for path in paths
-    ]
-
-
-class FoundInputs(NamedTuple):
-    """What a user's inputs are.
-
-    Attributes:
-        videos: video files, each once.
-        frames: frame files, each once; broken links with a frame's name included.
-        root: tables name frame files relative to this folder.
-        problems: files and folders that cannot be used.
-    """
-
-    videos: list[Path]
-    frames: list[Path]
-    root: Path
-    problems: list[Problem]
-
-
-def find_inputs(inputs: Sequence[str | Path]) -> FoundInputs:
-    """Find the videos and frames that files, folders and patterns such as `films/**/*.mp4` name, in natural order.
-
-    Folders are searched with their subfolders. A file that is named itself counts as a video unless it has
-    the suffix of a picture.
-
-    Raises:
-        DataError: if an input does not exist, matches nothing, or all of them hold neither videos nor frames.
-    """
-    videos: dict[Path, None] = {}
-    frames: dict[Path, None] = {}
-    problems: list[Problem] = []
-    suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES
-    for given in inputs:
-        path = Path(given).expanduser()
-        matches = [path]
-        is_pattern = glob.has_magic(str(given)) and not path.exists()
-        if is_pattern:
-            matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
-            matches.sort(key=lambda match: (natural_key(str(match)), str(match)))
-            if not matches:
-                raise DataError(f"nothing matches the pattern {given}; correct it")
-        for match in matches:
-            if match.is_dir():
-                found = find_files(match, suffixes)
-                problems += found.problems
-                # A broken link with a frame's name gets a row like any other unreadable file.
-                broken = [each.path for each in found.problems if each.path.suffix.lower() in FRAME_SUFFIXES]
-                members: Sequence[Path] = [*found.files, *broken]
-            elif is_pattern and match.suffix.lower() not in suffixes:
-                continue
-            elif match.exists() or match.is_symlink():
-                members = [match]
-            else:
-                raise DataError(f"there is no file or folder {given}; it does not exist: correct the path")
-            for member in members:
-                (frames if member.suffix.lower() in FRAME_SUFFIXES else videos)[member] = None
-    if not videos and not frames:
-        raise DataError(
-            f"no frames and no videos in {', '.join(map(str, inputs))}; give videos, or pictures with one of the "
-            f"suffixes {', '.join(sorted(FRAME_SUFFIXES))}"
-        )
-    only = Path(inputs[0]).expanduser()
-    return FoundInputs(list(videos), list(frames), only if len(inputs) == 1 and only.is_dir() else Path(), problems)
-
-
 def frame_times(scores: Iterable[FrameScore], fps: float = FPS) -> list[FrameScore]:
     """Scores with times: where a table has none, those that frame numbers mean, counted from each film's first frame.
 
@@ -476,7 +317,7 @@ def frame_times(scores: Iterable[FrameScore], fps: float = FPS) -> list[FrameSco
         DataError: if a score has neither time nor frame number.
         ConfigError: if `fps` is no positive number.
     """
-    _check_fps(fps)
+    check_fps(fps)
     rows = list(scores)
     first: dict[str, int] = {}
     for row in rows:
@@ -489,6 +330,7 @@ def frame_times(scores: Iterable[FrameScore], fps: float = FPS) -> list[FrameSco
     ]
 
 
-def _check_fps(fps: float) -> None:
+def check_fps(fps: float) -> None:
+    """Raise a `ConfigError` unless `fps` is a positive number."""
     if not (fps > 0 and math.isfinite(fps)):
         raise ConfigError(f"fps must be more than 0 frames per second, got {fps}")

@@ -74,3 +74,16 @@ def test_ordered_frames_are_searched_for_turns_without_what_training_needs(tmp_p
 def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
     found = imported(tmp_path, "--help")
     assert not found & (TRAINING | ELSEWHERE | PICTURES | {"onnxruntime", "tqdm"})
+
+
+@pytest.mark.parametrize("command", [["compare"], ["cross-validate"], ["tune", "--space", "absent.yaml"]])
+def test_a_wrong_configuration_is_refused_before_torch_is_imported(command: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys; from flipdetect.cli.main import main; status = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    words = [sys.executable, "-c", code, *command, "--config", "tiny_cnn", "--override", "model.widht=4"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, []), done.stderr
+    assert "widht" in done.stderr
+    assert "width" in done.stderr

@@ -93,7 +93,7 @@ def test_the_camera_is_the_number_given(monkeypatch: pytest.MonkeyPatch) -> None
             asked.append((index, seconds))
             super().__init__(frames(), RATE)
 
-    monkeypatch.setattr("flipdetect.sources.streams.CameraStream", Camera)
+    monkeypatch.setattr("flipdetect.sources.inputs.CameraStream", Camera)
     check(flipdetect.detect_flips(2, "tiny_cnn", seconds=3))
     check(list(flipdetect.stream_flips(2, "tiny_cnn")))
     assert asked == [(2, 3), (2, None)]

@@ -8,17 +8,8 @@ import pytest
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
 from flipdetect.sources.folder import find_files
-from flipdetect.sources.streams import (
-    ArrayStream,
-    CameraStream,
-    FolderStream,
-    VideoStream,
-    find_inputs,
-    folder_streams,
-    frame_times,
-    open_stream,
-    video_streams,
-)
+from flipdetect.sources.inputs import find_inputs, folder_streams, open_stream, video_streams
+from flipdetect.sources.streams import ArrayStream, CameraStream, FolderStream, VideoStream, frame_times
 from flipdetect.sources.video import VideoFrame
 from tests.frame_sets import write_frame
 from tests.inference.looking import flat

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.sources.streams import find_inputs
+from flipdetect.sources.inputs import find_inputs
 from flipdetect.sources.video import estimated_frames, open_video
 from flipdetect.sources.video.timestamps import Clock
 from tests.sources.films import B_FRAMES, SIZE, number_of, numbered, read, write
