@@ -55,7 +55,7 @@ def compare(
     file size, estimated memory, time per frame on this CPU and training time; and a recommendation. Finished trainings
     are not repeated, an interrupted one continues. Trained models must not have seen the test frames.
 
-    Example: flipdetect compare --config configs/tiny_cnn.yaml --config configs/mobilenet.yaml --max-megabytes 5
+    Example: flipdetect compare --config tiny_cnn --config mobilenet --max-megabytes 5
     """
     require_extra("train", "torch", "pytorch_lightning")
     if not (config or model):
@@ -65,9 +65,9 @@ def compare(
     values = [*(override or []), f"seed_everything={seed}"]
     given = {"manifest": manifest, "split_file": split_file}
     named = [f"data.{name}={path}" for name, path in given.items() if path]
-    # The first is checked with the data set that it gives to all.
+    # All are trained on the data set of the first, which names the split, too.
     arguments = [
-        checked_arguments([each], values if place else [*values, *named], None if place else data)
+        checked_arguments([each], values if place else [*values, *named], data)
         for place, each in enumerate(config or [])
     ]
     hush_libraries()
@@ -92,7 +92,7 @@ def compare(
         names: list[str] = []
         for each in config or []:
             names.append(_distinct(Path(each).stem, names))
-            own = with_values(resolve_config(checked_arguments([each], values)), shared.values())
+            own = with_values(resolve_config(checked_arguments([each], values, shared.root)), shared.values())
             run = run_training(Training(names[-1], own), output, train.main)
             yield _evaluated(names[-1], run / BEST, shared, device.value, output)
         for each in model or []:

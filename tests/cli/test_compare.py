@@ -57,6 +57,13 @@ def test_configurations_are_trained_on_one_split_and_tabled(
     assert len(trainings.calls) == 2
 
 
+def test_a_configuration_without_a_data_set_of_its_own_is_compared_on_the_given_one(
+    trainings: Trainings, monreader_set: Path
+) -> None:
+    assert main(arguments(monreader_set, CONFIGS[0], "--config=finetune_tiny")) == 0
+    assert len(trainings.calls) == 2
+
+
 def test_trained_models_are_evaluated_on_a_given_split(
     trained: Path, monreader_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
