@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tabulate import tabulate
@@ -77,6 +78,8 @@ class TrainCLI(LightningCLI):
                 check_monitor(settings["monitor"], settings["mode"])
         trainer = self.config.trainer
         trainer.precision = resolve_precision(trainer.precision, str(trainer.accelerator))
+        if trainer.enable_progress_bar is False and isinstance(trainer.callbacks, list):
+            trainer.callbacks = [c for c in trainer.callbacks if not str(c.get("class_path")).endswith("ProgressBar")]
         loggers = [log.init_args for log in _as_list(self.config.trainer.logger) if hasattr(log, "init_args")]
         foldered = [log for log in loggers if "save_dir" in log and "version" in log]
         if not foldered:
@@ -131,6 +134,9 @@ def run(args: Sequence[str]) -> int:
         cli = TrainCLI(args)
     except SystemExit as stop:  # --help, --print_config, or arguments that are refused
         return int(stop.code or 0)
+    except MisconfigurationException as error:
+        logging.getLogger("flipdetect").error("%s", error)
+        return REFUSED
     except (FlipdetectError, ValueError) as error:
         return _explained(error)
     try:
