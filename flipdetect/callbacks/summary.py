@@ -52,7 +52,7 @@ class TrainingSummary(ScoreCallback):
         if steps < FEW_STEPS and not limited and weights in FROM_SCRATCH and trainer.is_global_zero:
             logger.warning(
                 "An epoch has only %d steps: there are few training frames. For page turns, fine-tuning a pretrained "
-                "model needs far fewer than training from scratch: --config configs/finetune.yaml",
+                "model needs far fewer than training from scratch: --config finetune",
                 steps,
             )
 
@@ -99,7 +99,7 @@ def summarise(scores: EpochScores, videos: Sequence[str], *, split: str, positiv
         warnings.append(
             f"The model is no better than predicting {positive} for every frame: F1 {f1.value:.3f} against "
             f"{baseline:.3f}. Train longer or on more frames, or, for page turns, fine-tune a pretrained model: "
-            "--config configs/finetune.yaml"
+            "--config finetune"
         )
     elif f1.is_bounded and f1.low <= baseline:
         warnings.append(

@@ -52,7 +52,7 @@ def cross_validate(
     times: each process takes the next fold that no other trains. The output folder gets cross_validation.md and .json
     (folds, mean, standard deviation, pooled metrics with 95% CIs over videos) and predictions.csv.
 
-    Example: flipdetect cross-validate --config configs/tiny_cnn.yaml --folds 5 --data my_frames/
+    Example: flipdetect cross-validate --config tiny_cnn --folds 5 --data my_frames/
     """
     require_extra("train", "torch", "pytorch_lightning")
     if group_by not in (None, "source", "video"):

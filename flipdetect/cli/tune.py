@@ -13,6 +13,7 @@ import typer
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import Config, Override, Seed
 from flipdetect.cli.training.check_config import checked_arguments
+from flipdetect.cli.training.configs import find_space
 from flipdetect.errors import ConfigError, require_extra
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ logger = logging.getLogger("flipdetect")
 
 def tune(
     config: Config,
-    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="YAML file: which values vary, and how.")],
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH", help="YAML file: which values vary, and how; or a space of the package: tune/tiny_cnn."
+        ),
+    ],
     data: Annotated[
         Path | None,
         typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames. Default: the configuration's."),
@@ -50,10 +56,11 @@ def tune(
     The same command continues a study until it has --trials trials. The output folder gets best.yaml (a configuration
     for `flipdetect train`), trials.csv, history.png and a folder per trial.
 
-    Example: flipdetect tune --config configs/tiny_cnn.yaml --space configs/tune/tiny_cnn.yaml --trials 20
+    Example: flipdetect tune --config tiny_cnn --space tune/tiny_cnn --trials 20
     """
     require_extra("tune", "optuna")
     require_extra("train", "torch", "pytorch_lightning")
+    space_file = find_space(space)
     arguments = checked_arguments(config, override or [], data)
     hush_libraries()
     from flipdetect.cli.training.lightning_cli import resolve_config
@@ -61,7 +68,7 @@ def tune(
 
     resolved = resolve_config(arguments)
     name = study or Path(config[0]).stem
-    sweep = Sweep(name, resolved, load_space(space, resolved), metric, output or Path("runs/tune") / name)
+    sweep = Sweep(name, resolved, load_space(space_file, resolved), metric, output or Path("runs/tune") / name)
     sweep.folder.mkdir(parents=True, exist_ok=True)
     address = storage or str(sweep.folder / "tune.db")
     found = open_study(sweep, address if "://" in address else f"sqlite:///{address}", seed)
@@ -79,7 +86,7 @@ def tune(
         if interrupted:
             raise typer.Exit(INTERRUPTED) from None
         raise
-    logger.info("Train with the best values: python train.py --config %s", best)
+    logger.info("Train with the best values: flipdetect train --config %s", best)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from flipdetect.cli.main import main
-from flipdetect.cli.training.configs import config_folder, config_names, find_config
+from flipdetect.cli.training.configs import config_folder, config_names, find_config, find_space
 from flipdetect.cli.training.lightning_cli import TrainCLI
 from flipdetect.errors import ConfigError
 
@@ -93,6 +93,12 @@ def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_config("mobilenet") == Path("mobilenet")
     with pytest.raises(ConfigError, match=r"mobilnet.*there are .*mobilenet"):
         find_config("mobilnet")
+
+
+def test_a_search_space_of_the_package_has_a_name() -> None:
+    assert find_space("tune/tiny_cnn") == FOLDER / "tune" / "tiny_cnn.yaml"
+    with pytest.raises(ConfigError, match=r"--space tiny: no such file.*there are tune/mobilenet, tune/tiny_cnn"):
+        find_space("tiny")
 
 
 def test_configurations_are_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,15 +52,27 @@ def find_config(name: str) -> Path:
     Raises:
         ConfigError: if there is neither.
     """
+    return _find(f"--config {name}", name, "configuration", config_names())
+
+
+def find_space(name: str) -> Path:
+    """The file that `--space` means: an existing file, or a search space of the package, such as `tune/tiny_cnn`.
+
+    Raises:
+        ConfigError: if there is neither.
+    """
+    names = sorted(f"tune/{path.stem}" for path in (config_folder() / "tune").glob("*.yaml"))
+    return _find(f"--space {name}", name, "search space", names)
+
+
+def _find(option: str, name: str, kind: str, names: list[str]) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
     packaged = config_folder() / f"{name.removesuffix('.yaml')}.yaml"
     if packaged.is_file():
         return packaged
-    raise ConfigError(
-        f"--config {name}: no such file, and no configuration of that name; there are {', '.join(config_names())}"
-    )
+    raise ConfigError(f"{option}: no such file, and no {kind} of that name; there are {', '.join(names)}")
 
 
 def _title(path: Path) -> str:
