@@ -55,8 +55,9 @@ def load(model: str | os.PathLike[str] | None = None, device: str = "auto") -> M
     ONNX Runtime runs exported models, such as the pretrained ones; torch is imported only for others.
 
     Args:
-        model: a pretrained model's name ("efficientnet_lite0", "tiny_cnn", "mobilenet_v2"), an `.onnx`, `.ckpt` or
-            `.safetensors` file, a run's folder, or "last" for the newest run under logs/; None for the default.
+        model: a pretrained model's name ("ensemble", "efficientnet_lite0", "tiny_cnn", "mobilenet_v2"), an `.onnx`,
+            `.ckpt` or `.safetensors` file, a run's folder, or "last" for the newest run under logs/; None for the
+            default.
         device: "auto", "cpu" or "cuda"; "cuda" means PyTorch.
 
     Raises:
@@ -80,3 +81,8 @@ def __getattr__(name: str) -> Any:
         except PackageNotFoundError:  # run from a source tree that was never installed
             return "0+unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in a shell, those that are not imported yet included."""
+    return sorted({*globals(), *__all__})

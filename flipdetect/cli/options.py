@@ -35,7 +35,7 @@ Model = Annotated[
         "-m",
         metavar="NAME|PATH",
         help="A pretrained model's name, a .ckpt, .onnx or .safetensors file, a run's folder, or `last` for the newest "
-        "run. Default: the pretrained efficientnet_lite0.",
+        "run. Default: the pretrained ensemble.",
     ),
 ]
 Models = Annotated[
