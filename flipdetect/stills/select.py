@@ -58,7 +58,7 @@ def choose_stills(
         if spread.at_edge and (still.time_s is None or (brief and still.flaw)):
             continue
         if brief:
-            view = f"in view for only {spread.duration_s:.1f} s"
+            view = f"in view for only {max(spread.duration_s, 0.1):.1f} s"
             still = replace(still, flaw=f"{still.flaw}, {view}" if still.flaw else view)
         stills.append(still)
     return stills
