@@ -60,8 +60,8 @@ def tune(
     """
     require_extra("tune", "optuna")
     require_extra("train", "torch", "pytorch_lightning")
-    space_file = find_space(space)
     arguments = checked_arguments(config, override or [], data)
+    space_file = find_space(space)
     hush_libraries()
     from flipdetect.cli.training.lightning_cli import resolve_config
     from flipdetect.evaluation.tuning import Sweep, load_space, open_study, run_trials, write_best, write_results
