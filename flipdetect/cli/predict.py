@@ -96,6 +96,8 @@ def predict(
         raise typer.BadParameter("give films, pictures or folders; or --scores, one of the two")
     if preview is not None and preview.suffix.lower() not in (".mp4", ".gif"):
         raise ConfigError(f"a preview is written as .mp4 or .gif, got --preview {preview}")
+    if stills is not None and stills.is_file():
+        raise ConfigError(f"--stills {stills} is a file; give a folder")
     if timeline or report is not None:
         require_extra("plots", "matplotlib")
     if resume and (is_stream or scores is not None):
@@ -114,7 +116,10 @@ def predict(
     for problem in found.problems if found else ():
         logger.warning("%s: %s", problem.path, problem.reason)
     if found is not None and not found.videos and not events:
-        for name, value in {"--stills": stills, "--pdf": pdf, "--report": report, "--preview": preview}.items():
+        film_outputs = {
+            "--stills": stills, "--pdf": pdf, "--report": report, "--preview": preview, "--timeline": timeline or None,
+        }  # fmt: skip
+        for name, value in film_outputs.items():
             if value is not None:
                 raise ConfigError(f"{name} needs films; if the pictures are ordered frames of films, add --events")
     path = resolve_model(model)
@@ -179,10 +184,11 @@ def _print_frames(scores: list[FrameScore], positive: str, clip_threshold: float
     summaries = flips_per_video(scores, positive)
     table = format_video_table(summaries, positive=positive, clip_threshold=clip_threshold)
     print(table, file=tables, flush=True)
-    failed = sum(score.probability is None for score in scores)
+    failed = [score for score in scores if score.probability is None]
     if failed:
-        logger.warning("%d of %d files could not be read; the column error says why", failed, len(scores))
-    return failed > 0
+        many, reason = len(failed), failed[0].error
+        logger.warning("%d of %d files could not be read; the column error says why: %s", many, len(scores), reason)
+    return bool(failed)
 
 
 def _finish_films(job: FilmJob, tables: TextIO, *, strict: bool = False) -> int:

@@ -107,7 +107,7 @@ def extract_pages(
         raise Interrupted(find_pages(scores, None, settings, stream.video, stream.source, complete=False)) from None
     problems += stream.problems
     for problem in problems:
-        logger.warning("%s: %s", stream.source, problem)
+        logger.warning("%s", problem if problem.startswith(f"{stream.source}: ") else f"{stream.source}: {problem}")
     return find_pages(
         scores, stream, settings, stream.video, stream.source, problems=problems, complete=complete, images=images
     )

@@ -32,6 +32,8 @@ WRONG = [
     ("predict frames --model nowhere.ckpt", 1, "there is no model nowhere.ckpt"),
     ("predict frames --model last", 1, "no training run under logs/"),
     ("predict frames --stills pages", 1, "--stills needs films"),
+    ("predict frames --timeline", 1, "--timeline needs films"),
+    ("predict frames --events --stills notes.txt", 1, "--stills notes.txt is a file; give a folder"),
     ("predict frames --preview book.avi --events", 1, "--preview book.avi"),
     ("predict frames --resume --output -", 1, "give --output a name"),
     ("predict frames --event-settings nowhere.yaml", 1, "nowhere.yaml"),
