@@ -62,7 +62,8 @@ def _flipdetect(
 for _name, _module in COMMANDS.items():
     _function = getattr(import_module(f"flipdetect.cli.{_module}"), _name.replace("-", "_"))
     _settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    app.command(_name, context_settings=_settings if _name in PASSED_ON else None)(_function)
+    _title = " ".join(str(_function.__doc__).split("\n\n", 1)[0].split())  # whole; by default it is cut off
+    app.command(_name, short_help=_title, context_settings=_settings if _name in PASSED_ON else None)(_function)
 
 
 def main(args: Sequence[str] | None = None) -> int:
