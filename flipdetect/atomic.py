@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,15 @@ def writing(path: Path) -> Iterator[Path]:
         reason = (error.strerror or str(error)).lower()
         remedy = _REMEDIES.get(error.errno or 0, "choose another path")
         raise DataError(f"{path} cannot be written: {reason}; {remedy}") from error
+
+
+def explained(error: OSError) -> str | None:
+    """The file, the reason and what to do, of an error that is the disk's or the permissions'; None of any other."""
+    if error.errno not in _REMEDIES or not isinstance(error.filename, str):
+        return None
+    path = Path(error.filename)
+    name = re.sub(r"^\.(.+?)(\.part)?\.\d+\.part$", r"\1", path.name)  # of a temporary name, what it stands for
+    return f"{path.with_name(name)}: {os.strerror(error.errno).lower()}; {_REMEDIES[error.errno]}"
 
 
 def write_text(path: Path, text: str) -> None:

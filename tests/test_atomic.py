@@ -1,11 +1,12 @@
 """Whole or not at all."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from flipdetect.atomic import replacing, write_csv, write_text
+from flipdetect.atomic import explained, replacing, write_csv, write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -35,3 +36,10 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 def test_names_in_a_table_that_are_not_utf8_survive(tmp_path: Path) -> None:
     write_csv(tmp_path / "table.csv", ["path"], [[os.fsdecode(b"caf\xe9.jpg")]])
     assert (tmp_path / "table.csv").read_bytes() == b"path\ncaf\xe9.jpg\n"
+
+
+def test_errors_of_disk_and_permissions_name_the_file_that_was_meant() -> None:
+    denied = PermissionError(errno.EACCES, "", "out/.predictions.csv.part.123.part")
+    assert str(explained(denied)).startswith("out/predictions.csv: permission denied; ")
+    assert explained(FileNotFoundError(errno.ENOENT, "", "x")) is None
+    assert explained(OSError("no space")) is None

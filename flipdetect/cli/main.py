@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import flipdetect
+from flipdetect.atomic import explained
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, set_up_logging
 from flipdetect.errors import FlipdetectError
 
@@ -76,6 +77,12 @@ def main(args: Sequence[str] | None = None) -> int:
         return _usage_error(error, words)
     except FlipdetectError as error:
         logger.error("%s", error)
+        return 1
+    except OSError as error:
+        reason = explained(error)
+        if reason is None:
+            raise
+        logger.error("%s", reason)
         return 1
     except ModuleNotFoundError as error:
         if str(error.name).startswith("flipdetect"):

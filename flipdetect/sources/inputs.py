@@ -176,6 +176,7 @@ def find_inputs(inputs: Sequence[str | Path]) -> FoundInputs:
         raise DataError(
             f"no frames and no videos in {', '.join(map(str, inputs))}; give videos, or pictures with one of the "
             f"suffixes {', '.join(sorted(FRAME_SUFFIXES))}"
+            + (f". {problems[0].path}: {problems[0].reason}" if problems else "")
         )
     only = Path(inputs[0]).expanduser()
     return FoundInputs(list(videos), list(frames), only if len(inputs) == 1 and only.is_dir() else Path(), problems)
