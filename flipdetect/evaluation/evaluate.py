@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ LOGIT_LIMIT = 30.0
 
 Results = Sequence[tuple[str, str, "Evaluation"]]
 """Name of the model, name of the data set, evaluation."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,9 @@ def select_frames(
         DataError: if no frame can be used, or a split is requested without a file or is empty.
     """
     index = index_frames(root, classes=classes, pattern=naming, manifest=manifest, check=False)
+    if index.problems:
+        first = index.problems[0]
+        logger.warning("%s: %d could not be used, such as %s: %s", root, len(index.problems), first.path, first.reason)
     if split is None:
         return index
     if split_file is None or not split_file.is_file():
