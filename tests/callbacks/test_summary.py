@@ -61,7 +61,7 @@ def test_a_small_training_says_what_it_is_worth(train: Train, capfd: pytest.Capt
     assert "Test F1 " in printed.out
     assert "for every frame: F1 0." in printed.out
     assert "An epoch has only" in printed.err
-    assert "configs/finetune.yaml" in printed.err
+    assert "--config finetune" in printed.err
     assert "other videos" in printed.err
 
 
