@@ -55,12 +55,12 @@ RULES: dict[str, set[str]] = {
 FULLEST = 14
 """Modules that a folder may hold besides `__init__`."""
 PARALLEL = {"__init__", "__main__", "audit", "base", "compare", "evaluate", "features", "fit", "folder", "page"}
-PARALLEL |= {"parameters", "progress"}
+PARALLEL |= {"parameters", "prepare", "progress"}
 """Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
 HEAVY = {
     "callbacks", "models", "tasks",
     "cli.training.lightning_cli",
-    "data.augment", "data.datamodule", "data.dataset", "data.features", "data.rehearsal", "data.samplers",
+    "data.datamodule", "data.dataset", "data.features", "data.loading",
     "evaluation.compare", "evaluation.cross_validation", "evaluation.explain", "evaluation.footprint",
     "evaluation.study", "evaluation.tuning",
     "export.onnx",

@@ -68,7 +68,7 @@ class CachedFeatures(Callback):
         module.encoded_stages = stages
         precision = str(trainer.precision)
         cache = ChunkCache(folder / "features", data.cache_bytes)
-        workers = data.loader_workers()
+        workers = data.loading()["num_workers"]
 
         def encode(frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
             if not training and module.model.mirrored:

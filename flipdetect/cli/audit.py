@@ -68,9 +68,9 @@ def audit(
     """
     from flipdetect.data.audit.audit import audit_frames
     from flipdetect.data.audit.audit_tables import audit_text, worst_pairs, write_audit_csv, write_audit_json
+    from flipdetect.data.grouped_splits import split_records
     from flipdetect.data.index import index_frames
-    from flipdetect.data.split_file import read_split
-    from flipdetect.data.splits import split_records
+    from flipdetect.data.splits import read_split
     from flipdetect.sources.naming import NamePattern
 
     classes = ClassNames(negative, positive)

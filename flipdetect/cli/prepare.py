@@ -35,7 +35,7 @@ def prepare(
 
     Examples: flipdetect prepare archive.zip data/monreader; flipdetect prepare my_videos/ data/mine --rate 5
     """
-    from flipdetect.data.prepare.layout import PROBLEMS_NAME, Preparation, prepare_data
+    from flipdetect.data.prepare import PROBLEMS_NAME, Preparation, prepare_data
     from flipdetect.records import ClassNames
     from flipdetect.sources.naming import NamePattern
 

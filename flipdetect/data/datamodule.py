@@ -1,40 +1,48 @@
-"""The LightningDataModule: a folder of labelled frames becomes grouped splits and augmented batches."""
+"""The LightningDataModule: a folder of labelled frames becomes grouped splits and augmented batches.
+
+In the order in which Lightning calls it: `prepare_data` renders and decodes, `setup` indexes, splits and audits, the
+`*_dataloader` methods give batches. `describe` and `split_csv` are what a run keeps of its data.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import pytorch_lightning as pl
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.data.audit.audit import audit_frames
-from flipdetect.data.audit.split_table import NO_SHARED_VIDEO, audit_split
-from flipdetect.data.augment import Augmentation, Transform
+from flipdetect.data.audit.leaks import NO_SHARED_VIDEO, audit_split
 from flipdetect.data.cache import ChunkCache
-from flipdetect.data.dataset import FrameDataset, FrameSet, Sample, read_set, start_worker, stream_seed
-from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.rehearsal import RENDERED_CLASSES, EmbeddedData, MixedFrames, MixIn
-from flipdetect.data.samplers import (
-    Balance,
-    DrawSampler,
-    EpochSampler,
-    PairSampler,
-    Pool,
-    ShareSampler,
-    epoch_counts,
-    even_batch_size,
-    twin_positions,
+from flipdetect.data.dataset import (
+    Augmentation,
+    FrameDataset,
+    FrameSet,
+    MixedFrames,
+    Sample,
+    Transform,
+    read_set,
+    stream_seed,
 )
-from flipdetect.data.split_file import read_split, write_split
-from flipdetect.data.splits import SPLITS, GroupChoice, Split, split_records
+from flipdetect.data.grouped_splits import GroupChoice, split_records
+from flipdetect.data.index import FrameIndex, index_frames
+from flipdetect.data.loading import (
+    Balance,
+    FrameLoader,
+    FrameSampler,
+    ShareSampler,
+    even_batch_size,
+    loader_settings,
+    train_sampler,
+)
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.rehearsal import RENDERED_CLASSES, EmbeddedData, MixIn, rehearsal_split
+from flipdetect.data.splits import SPLITS, Split, read_split, write_split
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.naming import NamePattern
@@ -43,10 +51,6 @@ logger = logging.getLogger(__name__)
 
 RENDERED_STREAM = 1
 """Separates the augmentation's random streams of rendered frames from those of own frames."""
-REHEARSAL_HELD_OUT = 0.3
-"""Share of the rendered books that are not mixed in: their frames measure whether training forgets."""
-MAX_WORKERS = 8
-"""Loader processes; more do not help, because frames come decoded from the cache."""
 
 
 class Encode(Protocol):
@@ -54,6 +58,13 @@ class Encode(Protocol):
 
     def __call__(self, frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
         """The data set to train on, or to validate on during a fit."""
+
+
+class _SplitFrames(NamedTuple):
+    """A decoded data set and its split."""
+
+    frames: FrameSet
+    split: Split
 
 
 class FrameDataModule(pl.LightningDataModule):
@@ -124,16 +135,16 @@ class FrameDataModule(pl.LightningDataModule):
         cache_gb: float = 8.0,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ConfigError(f"data.batch_size must be at least 1, got {batch_size}")
-        if epoch_frames is not None and epoch_frames < 1:
-            raise ConfigError(f"data.epoch_frames must be null or at least 1, got {epoch_frames}")
+        for name, value, lowest in (
+            ("batch_size", batch_size, 1),
+            ("epoch_frames", epoch_frames, 1),
+            ("num_workers", num_workers, 0),
+            ("prefetch", prefetch, 1),
+        ):
+            if value is not None and value < lowest:
+                raise ConfigError(f"data.{name} must be at least {lowest}, got {value}")
         if pairs and batch_size % 2:
             raise ConfigError(f"data.pairs needs an even data.batch_size, got {batch_size}")
-        if num_workers is not None and num_workers < 0:
-            raise ConfigError(f"data.num_workers must be null or at least 0, got {num_workers}")
-        if prefetch is not None and prefetch < 1:
-            raise ConfigError(f"data.prefetch must be null or at least 1, got {prefetch}")
         self.root = Path(root).expanduser()
         self.embedded = embedded
         self.manifest = Path(manifest).expanduser() if manifest else None
@@ -157,11 +168,9 @@ class FrameDataModule(pl.LightningDataModule):
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self.cache_bytes = int(cache_gb * 2**30)
         self._cache = ChunkCache(self.cache_dir / "frames", self.cache_bytes) if self.cache_dir else None
+        self._own: _SplitFrames | None = None
+        self._rendered: _SplitFrames | None = None
         self.encode: Encode | None = None
-        self.index: FrameIndex | None = None
-        self._split: Split | None = None
-        self._own: FrameSet | None = None
-        self._rendered: FrameSet | None = None
         if self.mix_in is not None and Path(self.mix_in.embedded.root).resolve() == self.root.resolve():
             raise ConfigError(
                 f"data.mix_in would mix {self.root} into itself; give the folder of your own frames with --data.root, "
@@ -182,50 +191,150 @@ class FrameDataModule(pl.LightningDataModule):
         if self.mix_in is not None:
             self.mix_in.embedded.render_if_needed()
         if self._cache is not None:
-            self._read()
+            self._read_own()
+            self._read_rendered()
 
     def setup(self, stage: str | None = None) -> None:
-        """Index, decode and split, once, whatever the stage."""
-        if self._split is not None:
+        """Index, decode, split and audit, once, whatever the stage."""
+        if self._own is not None:
             return
-        self._own, self._rendered = self._read()
-        self.index = self._own.index
-        logger.log(logging.WARNING if self.index.warning else logging.INFO, "%s", self.index.summary())
-        records = self.index.records
+        own = self._read_own()
+        logger.log(logging.WARNING if own.index.warning else logging.INFO, "%s", own.index.summary())
+        split = self._split(own.index.records)
+        self._log_audit(split, own.index)
+        self._own = _SplitFrames(own, split)
+        if (rendered := self._read_rendered()) is not None:
+            self._rendered = _SplitFrames(rendered, rehearsal_split(rendered.index.records))
+
+    def _read_own(self) -> FrameSet:
+        index = index_frames(self.root, classes=self.classes, pattern=self.naming, manifest=self.manifest, check=False)
+        return read_set(index, self.preprocess, self.classes, self._cache)
+
+    def _read_rendered(self) -> FrameSet | None:
+        if self.mix_in is None:
+            return None
+        index = index_frames(Path(self.mix_in.embedded.root), classes=RENDERED_CLASSES, check=False)
+        return read_set(index, self.preprocess, RENDERED_CLASSES, self._cache)
+
+    def _split(self, records: Sequence[FrameRecord]) -> Split:
         if self.split_file is not None:
-            self._split = read_split(self.split_file, records, root=self.root, classes=self.classes)
-        else:
-            self._split = split_records(
-                records,
-                classes=self.classes,
-                val_fraction=self.val_fraction,
-                test_fraction=self.test_fraction,
-                group_by=self.group_by,
-                seed=self.split_seed,
-                use_supplied_test=self.use_supplied_test,
-            )
-        audit = (
-            audit_frames(self._split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(self._split)
+            return read_split(self.split_file, records, root=self.root, classes=self.classes)
+        return split_records(
+            records,
+            classes=self.classes,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            group_by=self.group_by,
+            seed=self.split_seed,
+            use_supplied_test=self.use_supplied_test,
         )
+
+    def _log_audit(self, split: Split, index: FrameIndex) -> None:
+        audit = audit_frames(split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(split)
         leaks = audit.warnings()
         for sentence in audit.sentences():
-            if sentence != NO_SHARED_VIDEO or not self.index.warning:  # without videos, it would mean nothing
+            if sentence != NO_SHARED_VIDEO or not index.warning:  # without videos, it would mean nothing
                 logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
 
     @property
-    def split(self) -> Split:
-        """The split in use.
+    def own(self) -> _SplitFrames:
+        """The frames of `root` and their split.
 
         Raises:
             RuntimeError: before `setup`.
         """
-        if self._split is None:
-            raise RuntimeError("the split exists after setup()")
-        return self._split
+        if self._own is None:
+            raise RuntimeError("the frames and their split exist after setup()")
+        return self._own
+
+    @property
+    def index(self) -> FrameIndex:
+        """The frames of `root` that can be used, and what could not be used."""
+        return self.own.frames.index
+
+    @property
+    def split(self) -> Split:
+        """The split in use."""
+        return self.own.split
+
+    @property
+    def rehearsal(self) -> Split | None:
+        """The rendered frames that are mixed in (`train`), and those of other books (`val`), which are not."""
+        return None if self._rendered is None else self._rendered.split
+
+    def dataset(self, records: Sequence[FrameRecord]) -> FrameDataset:
+        """Some of the own frames as they are, not augmented."""
+        return self.own.frames.dataset(records, seed=self.seed)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Shuffled, augmented batches; the last, smaller one is dropped if there are others."""
+        own, rendered = self.own, self._rendered
+        with_maps = bool(own.frames.masks or (rendered and rendered.frames.masks))
+        frames = own.frames.dataset(own.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
+        dataset: Dataset[Any] = self._encoded(frames, training=True)
+        if rendered is not None:
+            seed = stream_seed(self.seed, RENDERED_STREAM)
+            frames = rendered.frames.dataset(rendered.split.train, self.augmentation, seed=seed, with_maps=with_maps)
+            dataset = MixedFrames(dataset, self._encoded(frames, training=True))
+        sampler = train_sampler(
+            dataset,
+            own.split.train,
+            rendered.split.train if rendered else (),
+            share=self.mix_in.share if self.mix_in else 0.0,
+            epoch_frames=self.epoch_frames,
+            balance=self.balance,
+            pairs=self.pairs,
+            seed=self.seed,
+            **self._processes(),
+        )
+        # The statistics of batch norm are worthless in a batch of one or two frames.
+        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """The validation split in order, not augmented; each process has its share."""
+        return self._in_order(self.split.val)
+
+    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """The test split in order, not augmented; an empty list if there is none."""
+        return self._in_order(self.split.test) if self.split.test else []
+
+    def rehearsal_dataloader(self) -> DataLoader[Sample] | None:
+        """The rendered frames that are not mixed in, in order, not augmented; None if none are mixed in."""
+        if self._rendered is None:
+            return None
+        frames = self._rendered.frames.dataset(self._rendered.split.val, seed=self.seed)
+        return self._loader(self._encoded(frames, training=False), self.batch_size)
+
+    def _in_order(self, records: Sequence[FrameRecord]) -> DataLoader[Sample]:
+        dataset = self._encoded(self.dataset(records), training=False)
+        processes = self._processes()
+        if not 1 < processes["num_replicas"] <= len(records):
+            return self._loader(dataset, self.batch_size)
+        batch_size = even_batch_size(len(records), processes["num_replicas"], self.batch_size)
+        return self._loader(dataset, batch_size, sampler=ShareSampler(dataset, **processes))
+
+    def _encoded(self, frames: FrameDataset, *, training: bool) -> Dataset[Any]:
+        """The frames, or their features during a fit with `CachedFeatures`."""
+        return frames if self.encode is None else self.encode(frames, training=training)
+
+    def _processes(self) -> dict[str, int]:
+        """Number of processes that train together, and the number of this one, as samplers take them."""
+        trainer = self.trainer
+        return {"num_replicas": trainer.world_size if trainer else 1, "rank": trainer.global_rank if trainer else 0}
+
+    def _loader(
+        self, dataset: Dataset[Any], batch_size: int, sampler: FrameSampler | None = None, **more: Any
+    ) -> DataLoader[Sample]:
+        return FrameLoader(dataset, batch_size=batch_size, sampler=sampler, **self.loading(), **more)
+
+    def loading(self) -> dict[str, Any]:
+        """Loader processes and memory, as a `DataLoader` takes them; see `loader_settings`."""
+        processes = self.trainer.num_devices if self.trainer else 1
+        return loader_settings(self.num_workers, self.prefetch, self.pin_memory, processes=processes)
 
     def split_csv(self, path: Path) -> None:
         """Write the split so that `data.split_file` can read it back."""
-        write_split(self.split, path, self.index.root if self.index else self.root)
+        write_split(self.split, path, self.index.root)
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must know of the data: class names, preprocessing, naming, split; plain JSON types."""
@@ -242,169 +351,3 @@ class FrameDataModule(pl.LightningDataModule):
         """Number of validation videos of the class that has fewer of them."""
         videos = {(record.label, record.video) for record in self.split.val}
         return min(sum(label == name for label, _ in videos) for name in self.classes.names)
-
-    def dataset(self, records: Sequence[FrameRecord], augmentation: Augmentation | None = None) -> FrameDataset:
-        """A data set over some of the indexed records."""
-        if self._own is None:
-            raise RuntimeError("data sets exist after setup()")
-        return self._own.dataset(records, augmentation, seed=self.seed)
-
-    def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled, augmented batches; the last, smaller one is dropped if there are others."""
-        if self._own is None:
-            raise RuntimeError("data sets exist after setup()")
-        with_maps = any(frames.masks for frames in (self._own, self._rendered) if frames is not None)
-        own = self._own.dataset(self.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
-        dataset: Dataset[Any] = self._encoded(own, training=True)
-        if self._rendered is not None:
-            seed = stream_seed(self.seed, RENDERED_STREAM)
-            rendered = self._rendered.dataset(self.rehearsal.train, self.augmentation, seed=seed, with_maps=with_maps)
-            dataset = MixedFrames(dataset, self._encoded(rendered, training=True))
-        sampler = self._sampler(own.records, dataset)
-        # The statistics of batch norm are worthless in a batch of one or two frames.
-        return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
-
-    def val_dataloader(self) -> DataLoader[Sample]:
-        """The validation split in order, not augmented; each process has its share."""
-        return self._in_order(self.split.val)
-
-    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """The test split in order, not augmented; an empty list if there is none."""
-        return self._in_order(self.split.test) if self.split.test else []
-
-    @cached_property
-    def rehearsal(self) -> Split:
-        """The rendered frames that are mixed in (`train`), and those of other books (`val`), which are not."""
-        assert self._rendered is not None
-        return split_records(
-            self._rendered.index.records,
-            classes=RENDERED_CLASSES,
-            val_fraction=REHEARSAL_HELD_OUT,
-            test_fraction=0.0,
-            group_by="source",
-            seed=0,
-        )
-
-    def rehearsal_dataloader(self) -> DataLoader[Sample] | None:
-        """The rendered frames that are not mixed in, in order, not augmented; None if none are mixed in."""
-        if self._rendered is None:
-            return None
-        frames = self._rendered.dataset(self.rehearsal.val, seed=self.seed)
-        return self._loader(self._encoded(frames, training=False), self.batch_size)
-
-    def loader_workers(self) -> int:
-        """Loader processes of each training process."""
-        workers: int = self._loading()["num_workers"]
-        return workers
-
-    def _encoded(self, frames: FrameDataset, *, training: bool) -> Dataset[Any]:
-        """The frames, or their features during a fit with `CachedFeatures`."""
-        return frames if self.encode is None else self.encode(frames, training=training)
-
-    def _in_order(self, records: Sequence[FrameRecord]) -> DataLoader[Sample]:
-        frames = self.dataset(records)
-        dataset = self._encoded(frames, training=False)
-        ranks, rank = self._ranks()
-        if not 1 < ranks <= len(frames):
-            return self._loader(dataset, self.batch_size)
-        sampler = ShareSampler(dataset, num_replicas=ranks, rank=rank)
-        return self._loader(dataset, even_batch_size(len(frames), ranks, self.batch_size), sampler=sampler)
-
-    def _ranks(self) -> tuple[int, int]:
-        """Number of processes that train together, and the number of this one."""
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-
-    def _sampler(self, own: Sequence[FrameRecord], dataset: Dataset[Any]) -> EpochSampler:
-        """Draws from `dataset`: the own training frames, followed by the rendered ones."""
-        ranks, rank = self._ranks()
-        shared: dict[str, Any] = {"num_replicas": ranks, "rank": rank, "seed": self.seed}
-        if self.pairs:
-            twins = len(twin_positions(own))
-            if self.mix_in is not None:
-                reason = "data.mix_in is set"
-            elif self.balance != "none":
-                reason = f"data.balance is {self.balance}"
-            elif not twins:
-                reason = "no two training frames are twins"
-            else:
-                logger.info("Drawn in pairs of twins: %d of %d training frames.", 2 * twins, len(own))
-                return PairSampler(dataset, own, epoch_frames=self.epoch_frames, **shared)
-            logger.info("data.pairs is ignored: %s.", reason)
-        if self.mix_in is None and self.epoch_frames is None and self.balance == "none":
-            return EpochSampler(dataset, **shared)
-        share = 0.0 if self.mix_in is None else self.mix_in.share
-        counts = epoch_counts(len(own), epoch_frames=self.epoch_frames, share=share, ranks=ranks)
-        logger.info(
-            "An epoch: %d frames drawn from %d of your own, and %d rendered ones.", counts[0], len(own), counts[1]
-        )
-        pools = [(Pool(own, self.balance), counts[0])]
-        if self._rendered is not None:
-            pools.append((Pool(self.rehearsal.train, self.balance, first=len(own)), counts[1]))
-        return DrawSampler(dataset, pools, **shared)
-
-    def _loader(self, dataset: Dataset[Any], batch_size: int, **kwargs: Any) -> DataLoader[Sample]:
-        return _LateLoader(dataset, batch_size=batch_size, worker_init_fn=start_worker, **self._loading(), **kwargs)
-
-    def _loading(self) -> dict[str, Any]:
-        processes = self.trainer.num_devices if self.trainer else 1
-        return loader_settings(self.num_workers, self.prefetch, self.pin_memory, processes=processes)
-
-    def _read(self) -> tuple[FrameSet, FrameSet | None]:
-        """The own frames, and the rendered ones if any are mixed in."""
-        index = index_frames(self.root, classes=self.classes, pattern=self.naming, manifest=self.manifest, check=False)
-        own = read_set(index, self.preprocess, self.classes, self._cache)
-        if self.mix_in is None:
-            return own, None
-        index = index_frames(Path(self.mix_in.embedded.root), classes=RENDERED_CLASSES, check=False)
-        return own, read_set(index, self.preprocess, RENDERED_CLASSES, self._cache)
-
-
-class _LateLoader(DataLoader[Sample]):
-    """Draws its first frame when the first batch is asked for, not when it is iterated.
-
-    Lightning makes the first iterator before it restores a resumed run: drawn then, the first epoch after resuming
-    would repeat the frames of epoch 0.
-    """
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        yield from super().__iter__()
-
-
-def loader_settings(
-    workers: int | None = None,
-    prefetch: int | None = None,
-    pin: bool | None = None,
-    *,
-    processes: int = 1,
-    cores: int | None = None,
-) -> dict[str, Any]:
-    """The arguments of a `DataLoader`; None is replaced by what suits the machine, and logged once.
-
-    Two cores are left to the model; each training process gets its share of the others as loader processes, at most 8.
-    On two cores, frames are loaded in the training process itself: a loader process would compete with the model's
-    threads (loading in between measured 1.2 times as fast for TinyCNN). Memory is pinned if there is a GPU.
-
-    Args:
-        workers: as `num_workers` of `FrameDataModule`.
-        prefetch: likewise.
-        pin: as `pin_memory` of `FrameDataModule`.
-        processes: that train on this machine.
-        cores: that this program may use; None: those the system allows it.
-    """
-    if cores is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    chosen = max(0, min(MAX_WORKERS, cores // processes - 2)) if workers is None else workers
-    settings = {
-        "num_workers": chosen,
-        "prefetch_factor": (prefetch or 2) if chosen else None,
-        "pin_memory": torch.cuda.is_available() if pin is None else pin,
-        "persistent_workers": chosen > 0,
-    }
-    how = f"{chosen} loader processes" if chosen else "in the training process"
-    _log_once(f"Loading on {cores} cores: {how}{', into pinned memory' if settings['pin_memory'] else ''}.")
-    return settings
-
-
-@cache
-def _log_once(message: str) -> None:
-    logger.info("%s", message)

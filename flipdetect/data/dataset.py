@@ -1,25 +1,34 @@
-"""Labelled frames as model input: a decoded data set, and the samples that a loader takes from it."""
+"""Labelled frames as model input: a decoded data set, its augmentation, and the samples that a loader takes from it.
+
+Augmentation is albumentations, listed in YAML, with a separate random stream for every frame and epoch.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
-import cv2
+# Otherwise albumentations looks for newer versions on a package index when it is imported.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from flipdetect.data.augment import Augmentation
 from flipdetect.data.cache import ChunkCache, DecodedFrames, decode_frames
 from flipdetect.data.index import FrameIndex, Problem
 from flipdetect.data.masks import Masks, coarse_maps, read_masks
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import DataError
+from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
+
+Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompose
 
 
 class Sample(TypedDict):
@@ -75,9 +84,54 @@ def stream_seed(*parts: int) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "little")
 
 
-def start_worker(_: int) -> None:
-    """Set up a loader process: without this, OpenCV starts a thread per core in every one of them."""
-    cv2.setNumThreads(0)
+class Augmentation:
+    """A chain of albumentations transforms on uint8 frames at input size.
+
+    The random numbers of a call depend on its seed alone, not on the worker process or on earlier calls: a resumed
+    training sees the frames that an uninterrupted one would have seen.
+
+    Attributes:
+        chain: the transforms as one.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.chain = albumentations.Compose(list(transforms))
+
+    def __call__(self, frame: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
+        """(H, W, C) uint8 -> the same shape and type.
+
+        Raises:
+            ConfigError: if the chain changes the shape or type, as a crop without a resize does.
+        """
+        self.chain.set_random_seed(seed)
+        return self._checked(frame, self.chain(image=frame)["image"])
+
+    def with_mask(
+        self, frame: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """A frame (H, W, C) uint8, augmented as without a mask, and its mask (H, W, 3) uint8, transformed alike.
+
+        Only geometric transforms change the mask; beyond the border it continues as the frame does. What is painted
+        over the frame (`CoarseDropout`) is not painted over the mask, unless that transform sets `fill_mask`.
+
+        Raises:
+            ConfigError: if the chain changes the shape or type, as a crop without a resize does.
+        """
+        self.chain.set_random_seed(seed)
+        result = self.chain(image=frame, mask=mask)
+        return self._checked(frame, result["image"]), self._checked(mask, result["mask"])
+
+    @staticmethod
+    def _checked(frame: npt.NDArray[np.uint8], result: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if result.ndim == 2:
+            result = result[:, :, None]  # some transforms drop the last axis of a grey frame
+        if result.shape != frame.shape or result.dtype != np.uint8:
+            raise ConfigError(
+                f"data.augment turned a frame of shape {frame.shape}, uint8, into {result.shape}, {result.dtype}; "
+                "its transforms must keep size and type (end a crop with a resize to the input size, leave "
+                "normalisation and ToTensorV2 out: data.preprocess does that)"
+            )
+        return result
 
 
 class FrameDataset(Dataset[Sample]):
@@ -165,6 +219,31 @@ class FrameDataset(Dataset[Sample]):
         if self._masks is not None:
             sample["maps"] = torch.from_numpy(self._masks.no_maps() if mask is None else coarse_maps(mask))
             sample["has_maps"] = torch.tensor(mask is not None)
+        return sample
+
+
+class MixedFrames(Dataset[Sample]):
+    """Two data sets, one after the other: own training frames, then rendered ones."""
+
+    def __init__(self, own: Dataset[Sample], rendered: Dataset[Sample]) -> None:
+        self._own: Any = own
+        self._rendered: Any = rendered
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._rendered)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        """The sample of a draw; its `index` counts through both sets.
+
+        Raises:
+            FrameError: if the frame has become unreadable since it was checked.
+        """
+        first = len(self._own)
+        if draw.index < first:
+            sample: Sample = self._own[draw]
+            return sample
+        sample = self._rendered[Draw(draw.epoch, draw.index - first, draw.repeat)]
+        sample["index"] = draw.index
         return sample
 
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.data.cache import Chunk, ChunkCache, Rows, digest, file_state
-from flipdetect.data.dataset import Draw, FrameDataset, Sample, start_worker, stream_seed
-from flipdetect.data.samplers import twin_positions
+from flipdetect.data.dataset import Draw, FrameDataset, Sample, stream_seed
+from flipdetect.data.loading import start_worker, twin_positions
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameRecord
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Dataset
-
-from flipdetect.data.dataset import Draw, Sample
+from flipdetect.data.grouped_splits import split_records
+from flipdetect.data.splits import Split
 from flipdetect.errors import ConfigError
-from flipdetect.records import ClassNames
+from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.synth import RENDER_VERSION, SynthConfig, is_current, render_dataset
 
 logger = logging.getLogger(__name__)
 
 RENDERED_CLASSES = ClassNames()
 """The renderer's names of the two classes; they map to the negative and positive class of any other data set."""
+HELD_OUT = 0.3
+"""Share of the rendered books that are not mixed in: their frames measure whether training forgets."""
 
 
 @dataclass(frozen=True)
@@ -86,26 +88,6 @@ class MixIn:
         return {"share": self.share, "render": asdict(self.embedded.render), "render_version": RENDER_VERSION}
 
 
-class MixedFrames(Dataset[Sample]):
-    """Two data sets, one after the other: own training frames, then rendered ones."""
-
-    def __init__(self, own: Dataset[Sample], rendered: Dataset[Sample]) -> None:
-        self._own: Any = own
-        self._rendered: Any = rendered
-
-    def __len__(self) -> int:
-        return len(self._own) + len(self._rendered)
-
-    def __getitem__(self, draw: Draw) -> Sample:
-        """The sample of a draw; its `index` counts through both sets.
-
-        Raises:
-            FrameError: if the frame has become unreadable since it was checked.
-        """
-        first = len(self._own)
-        if draw.index < first:
-            sample: Sample = self._own[draw]
-            return sample
-        sample = self._rendered[Draw(draw.epoch, draw.index - first, draw.repeat)]
-        sample["index"] = draw.index
-        return sample
+def rehearsal_split(records: Sequence[FrameRecord]) -> Split:
+    """The rendered frames that are mixed in (`train`), and those of other books (`val`), which are not."""
+    return split_records(records, classes=RENDERED_CLASSES, val_fraction=HELD_OUT, test_fraction=0.0, group_by="source")

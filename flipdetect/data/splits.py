@@ -1,31 +1,33 @@
-"""Training, validation and test splits that share no video (or, one level up, no source).
-
-Frames of one video are near-duplicates: divided at random, they would be in training and in test, and the test would
-measure memory. So whole groups are assigned to a split, such that each split has both classes and about its share of
-each. The assignment depends on the seed and the groups' names alone, not on file order, folder or machine.
-"""
+"""The split of a data set: which frames train, validate and test; `splits.csv` keeps it next to a checkpoint."""
 
 from __future__ import annotations
 
+import csv
 import logging
-from collections import Counter, defaultdict
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
-from natsort import natsorted
-
-from flipdetect.data.stratified_groups import FrameGroup, assign_groups, can_assign
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.atomic import write_csv
+from flipdetect.errors import DataError
 from flipdetect.records import ClassNames, FrameRecord
 
 logger = logging.getLogger(__name__)
 
 GroupBy = Literal["video", "source"]
-GroupChoice = Literal["auto", "video", "source"]
 SPLITS = ("train", "val", "test")
+COLUMNS = ("path", "label", "video", "source", "split")
+# Split files are also made by hand.
+_SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -66,195 +68,6 @@ class Split:
         return self.of("test")
 
 
-def split_records(
-    records: Sequence[FrameRecord],
-    *,
-    classes: ClassNames,
-    val_fraction: float = 0.15,
-    test_fraction: float = 0.15,
-    group_by: GroupChoice = "video",
-    seed: int = 0,
-    use_supplied_test: bool = False,
-) -> Split:
-    """Divide records into train, val and test, whole groups at a time.
-
-    Args:
-        records: the labelled frames.
-        classes: names of the two classes; each split gets both.
-        val_fraction: share of the frames for validation, above 0.
-        test_fraction: share of the frames for the test; 0 for no test split.
-        group_by: the unit that stays together; "auto": the source if every frame has one and there are enough of them
-            to give each split both classes, else the video.
-        seed: another seed, another split.
-        use_supplied_test: use the data set's own test folder as the test split, whether or not it shares videos with
-            the rest (see `audit_split`), and divide the rest; `test_fraction` has no effect then.
-
-    Raises:
-        ConfigError: if the fractions leave nothing for a split.
-        DataError: if there are too few groups, a class is absent, or a source is unknown with `group_by="source"`.
-    """
-    _check_fractions(val_fraction, 0.0 if use_supplied_test else test_fraction)
-    shares = {"val": Fraction(str(val_fraction))}
-    rest = list(records)
-    if use_supplied_test:
-        rest = [record for record in records if record.supplied_split != "test"]
-        if len(rest) == len(records):
-            raise DataError(
-                "the supplied test set was asked for, but no frame is in a testing/ or test/ folder; "
-                "set data.use_supplied_test to false"
-            )
-    elif test_fraction > 0:
-        shares["test"] = Fraction(str(test_fraction))
-    shares = {"train": 1 - sum(shares.values(), Fraction(0)), **shares}
-    unit: GroupBy = _auto(rest, classes, len(shares)) if group_by == "auto" else group_by
-    split_of = _assign(rest, shares, classes, unit, seed)
-    assigned = tuple(
-        "test" if use_supplied_test and record.supplied_split == "test" else split_of[_group_of(record, unit)]
-        for record in records
-    )
-    split = Split(tuple(records), assigned, classes, unit)
-    check_classes(split, SPLITS if use_supplied_test or test_fraction > 0 else ("train", "val"))
-    return split
-
-
-def kfold_records(
-    records: Sequence[FrameRecord],
-    folds: int,
-    *,
-    classes: ClassNames,
-    val_fraction: float = 0.15,
-    group_by: GroupBy = "video",
-    seed: int = 0,
-) -> list[Split]:
-    """Splits for cross-validation: each record is a test record of exactly one of them.
-
-    Args:
-        records: the labelled frames.
-        folds: number of splits, at least 2.
-        classes: names of the two classes; train, val and test of each split get both.
-        val_fraction: share of a split's remaining frames for validation.
-        group_by: the unit that stays together.
-        seed: another seed, other folds.
-
-    Raises:
-        ConfigError: if `folds` or `val_fraction` is impossible.
-        DataError: as `split_records`.
-    """
-    if folds < 2:
-        raise ConfigError(f"cross-validation needs at least 2 folds, got {folds}")
-    _check_fractions(val_fraction, 0.0)
-    # The frames outside of a fold must give train and val: other folds do, but of two there is only one other.
-    parts = 4 if folds == 2 else folds
-    part_of = _assign(records, {str(part): Fraction(1, parts) for part in range(parts)}, classes, group_by, seed)
-    splits = []
-    for fold in range(folds):
-        tested = {group for group, part in part_of.items() if int(part) % folds == fold}
-        splits.append(_held_out(records, tested, classes, val_fraction, group_by, seed))
-        check_classes(splits[-1])
-    return splits
-
-
-def leave_one_out_records(
-    records: Sequence[FrameRecord], *, classes: ClassNames, val_fraction: float = 0.15, seed: int = 0
-) -> dict[str, Split]:
-    """Splits that leave out one source each, by the source's name, in natural order.
-
-    Args:
-        records: the labelled frames.
-        classes: names of the two classes; train, val and test of each split get both, so each source needs both.
-        val_fraction: share of the other sources' frames for validation, whole sources at a time.
-        seed: another seed, other validation splits.
-
-    Raises:
-        ConfigError: if `val_fraction` is impossible.
-        DataError: as `split_records`, or if a source lacks a class.
-    """
-    _check_fractions(val_fraction, 0.0)
-    _need_sources(records)
-    splits = {}
-    for source in natsorted({record.source or "" for record in records}):
-        splits[source] = _held_out(records, {source}, classes, val_fraction, "source", seed)
-        try:
-            check_classes(splits[source])
-        except DataError as error:
-            raise DataError(f"source {source} cannot be left out by itself: {error}") from None
-    return splits
-
-
-def _held_out(
-    records: Sequence[FrameRecord],
-    tested: set[str],
-    classes: ClassNames,
-    val_fraction: float,
-    group_by: GroupBy,
-    seed: int,
-) -> Split:
-    """A split whose test records are those of the groups `tested`; the others are divided into train and val."""
-    rest = [record for record in records if _group_of(record, group_by) not in tested]
-    val = Fraction(str(val_fraction))
-    split_of = _assign(rest, {"train": 1 - val, "val": val}, classes, group_by, seed)
-    assigned = tuple(split_of.get(_group_of(record, group_by), "test") for record in records)
-    return Split(tuple(records), assigned, classes, group_by)
-
-
-def _assign(
-    records: Sequence[FrameRecord], shares: dict[str, Fraction], classes: ClassNames, group_by: GroupBy, seed: int
-) -> dict[str, str]:
-    """The split of each group, each split having both classes.
-
-    Raises:
-        DataError: if there are too few groups for that, or a source is unknown.
-    """
-    if group_by == "source":
-        _need_sources(records)
-    groups = _groups(records, classes, group_by)
-    names = tuple(shares)
-    assigned = assign_groups(groups, list(shares.values()), seed)
-    if assigned is not None:
-        return {group: names[index] for group, index in assigned.items()}
-    with_class = [sum(group.counts[target] > 0 for group in groups) for target in (0, 1)]
-    found = " and ".join(f"{count} with {name!r}" for count, name in zip(with_class, classes.names, strict=True))
-    named = f"splits ({', '.join(names)})" if names[0] in SPLITS else "folds"
-    smaller = "set data.group_by to 'video', " if group_by == "source" else ""
-    fewer = "" if names == ("train", "val") else "ask for fewer splits (data.test_fraction=0, fewer folds), "
-    raise DataError(
-        f"too few {group_by}s for a split: found {len(groups)} in all, {found}, but each of the {len(names)} {named} "
-        f"needs at least one with each class, and no {group_by} may be in two splits. Remedy: add clips of the rarer "
-        f"class, {smaller}{fewer}or, if the {group_by}s were read wrongly from the file names, set a name pattern or "
-        "give a manifest"
-    )
-
-
-def _auto(records: Sequence[FrameRecord], classes: ClassNames, splits: int) -> GroupBy:
-    """The unit that "auto" stands for. A set of one or two books is split by video, because by book it could not be."""
-    if not all(record.source for record in records):
-        logger.info("Splitting by video (data.group_by: auto).")
-        return "video"
-    sources = _groups(records, classes, "source")
-    if can_assign(sources, splits):
-        logger.info("Splitting by source (data.group_by: auto).")
-        return "source"
-    logger.info(
-        "Splitting by video (data.group_by: auto): %d source%s cannot give each of the %d splits both classes. "
-        "The metrics are for new clips of known sources.",
-        len(sources),
-        "s" if len(sources) > 1 else "",
-        splits,
-    )
-    return "video"
-
-
-def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> list[FrameGroup]:
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for record in records:
-        counts[_group_of(record, group_by)][classes.target(record.label)] += 1
-    return [FrameGroup(name, *frames) for name, frames in counts.items()]
-
-
-def _group_of(record: FrameRecord, group_by: GroupBy) -> str:
-    return record.video if group_by == "video" else record.source or ""
-
-
 def check_classes(split: Split, needed: Iterable[str] = SPLITS) -> None:
     """Make sure that each of the needed splits has frames of both classes.
 
@@ -272,19 +85,104 @@ def check_classes(split: Split, needed: Iterable[str] = SPLITS) -> None:
                 )
 
 
-def _check_fractions(val_fraction: float, test_fraction: float) -> None:
-    if not 0 < val_fraction < 1 or not 0 <= test_fraction < 1 or val_fraction + test_fraction >= 1:
-        raise ConfigError(
-            f"the fractions must leave something for each split, got val_fraction={val_fraction} and "
-            f"test_fraction={test_fraction}; 0.15 each is usual, test_fraction=0 makes no test split"
-        )
+def write_split(split: Split, path: Path, root: Path) -> None:
+    """Write a split as CSV with the columns `path,label,video,source,split`, atomically.
+
+    Paths are relative to `root`, with `/`, so that the file fits the same data set elsewhere.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    rows = (
+        (_relative(record.path, root), record.label, record.video, record.source or "", name)
+        for record, name in zip(split.records, split.assigned, strict=True)
+    )
+    write_csv(path, COLUMNS, rows)
 
 
-def _need_sources(records: Sequence[FrameRecord]) -> None:
-    lacking = [record.path.name for record in records if not record.source]
-    if lacking:
+def read_split(path: Path, records: Sequence[FrameRecord], root: Path, classes: ClassNames) -> Split:
+    """Apply a split file to the records of a data set.
+
+    Only the columns `path` and `split` are required. A file made by hand may put a video, or even a file, into two
+    splits: see `audit_split`. Frames of the data set that the file does not name are left out, and files that the data
+    set does not have are ignored; both are logged and kept as `Split.notes`.
+
+    Args:
+        path: the split file.
+        records: the data set's records.
+        root: the folder that the file's paths are relative to.
+        classes: names of the two classes.
+
+    Raises:
+        DataError: if the file cannot be read, or train, val, or a test split that it names lacks a class.
+    """
+    # Path.resolve would follow links, and access the disk for each file; text is faster.
+    by_path = {os.path.abspath(record.file): record for record in records}  # noqa: PTH100
+    chosen: list[FrameRecord] = []
+    assigned: list[str] = []
+    missing: list[str] = []
+    relabelled: list[str] = []
+    for name, label, split_name in _rows(path):
+        record = by_path.get(os.path.abspath(os.path.join(root, name)))  # noqa: PTH100, PTH118
+        if record is None:
+            missing.append(name)
+            continue
+        if label and label != record.label:
+            relabelled.append(name)
+        chosen.append(record)
+        assigned.append(split_name)
+    named = {id(record) for record in chosen}
+    extra = [_relative(record.path, root) for record in records if id(record) not in named]
+    notes = []
+    for names, what in (
+        (missing, f"files in {path.name} are not in the data set, or not usable, and are ignored"),
+        (extra, f"frames of the data set are not in {path.name} and are left out"),
+        (relabelled, f"files have another label in {path.name} than in the data set, which is used"),
+    ):
+        if names:
+            shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+            notes.append(f"{len(names):,} {what}: {shown}")
+            logger.warning("%s", notes[-1])
+    if not chosen:
         raise DataError(
-            f"data.group_by is 'source', but {len(lacking):,} of {len(records):,} frames have no known "
-            f"source ({', '.join(lacking[:3])}): set data.group_by to 'video', or name the sources in a "
-            "manifest (column source) or by the name pattern (group source)"
+            f"none of the {len(missing):,} files that {path} names is in the data set in {root}"
+            f"{f' (for instance {missing[0]})' if missing else ''}; paths must be relative to that folder"
         )
+    split = Split(tuple(chosen), tuple(assigned), classes, None, tuple(notes))
+    check_classes(split, SPLITS if "test" in assigned else ("train", "val"))
+    return split
+
+
+def _rows(path: Path) -> list[tuple[str, str, str]]:
+    """(path, label or "", split) of each row."""
+    rows: list[tuple[str, str, str]] = []
+    wrong: Counter[str] = Counter()
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or [])
+            if "path" not in columns or "split" not in columns:
+                raise DataError(
+                    f"{path} is no split file: its first line must name the columns path and split, "
+                    f"separated by commas (found: {', '.join(columns)[:200] or '-'})"
+                )
+            for row in reader:
+                name = _SPLIT_NAMES.get((row["split"] or "").strip().lower())
+                if name is None:
+                    wrong[f"line {reader.line_num}: {row['split'] or ''!r}"] += 1
+                else:
+                    rows.append(((row["path"] or "").strip().replace("\\", "/"), row.get("label") or "", name))
+    except (OSError, csv.Error) as error:
+        raise DataError(f"the split file {path} cannot be read ({error}); correct data.split_file") from None
+    if wrong:
+        raise DataError(
+            f"{path} has {len(wrong):,} rows whose split is none of train, val, test "
+            f"({'; '.join(list(wrong)[:_NAMES_SHOWN])}); correct them or delete the rows"
+        )
+    return rows
+
+
+def _relative(path: Path, root: Path) -> str:
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return Path(os.path.relpath(path, root)).as_posix()

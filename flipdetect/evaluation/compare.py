@@ -15,8 +15,8 @@ from typing import Any
 from tabulate import tabulate
 
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.split_file import write_split
-from flipdetect.data.splits import split_records
+from flipdetect.data.grouped_splits import split_records
+from flipdetect.data.splits import write_split
 from flipdetect.errors import DataError
 from flipdetect.evaluation.evaluate import SPLIT_FILE, Evaluation
 from flipdetect.evaluation.footprint import Footprint

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from flipdetect.atomic import write_csv, write_json, write_text
+from flipdetect.data.grouped_splits import kfold_records, leave_one_out_records
 from flipdetect.data.index import FrameIndex
-from flipdetect.data.split_file import write_split
-from flipdetect.data.splits import GroupBy, Split, kfold_records, leave_one_out_records
+from flipdetect.data.splits import GroupBy, Split, write_split
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.evaluation.evaluate import evaluate_folder, write_predictions
 from flipdetect.evaluation.study import Train, Training, run_metrics, run_training, with_values

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from flipdetect.atomic import write_csv
 from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.data.split_file import read_split
+from flipdetect.data.splits import read_split
 from flipdetect.errors import DataError
 from flipdetect.inference.folder import Predictor
 from flipdetect.inference.model import Model

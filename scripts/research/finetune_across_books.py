@@ -19,9 +19,9 @@ from tabulate import tabulate
 
 from flipdetect.cli.messages import hush_libraries, set_up_logging
 from flipdetect.cli.training.lightning_cli import TrainCLI
+from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
-from flipdetect.data.split_file import write_split
-from flipdetect.data.splits import split_records
+from flipdetect.data.splits import write_split
 from flipdetect.records import ClassNames
 from flipdetect.tasks.fit import fit_and_test
 

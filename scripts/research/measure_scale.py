@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from tabulate import tabulate
 
-from flipdetect.data.audit.split_table import audit_split
+from flipdetect.data.audit.leaks import audit_split
+from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
-from flipdetect.data.samplers import DrawSampler, EpochSampler, PairSampler, Pool
-from flipdetect.data.splits import split_records
+from flipdetect.data.loading import DrawSampler, EpochSampler, PairSampler, Pool
 from flipdetect.records import ClassNames
 
 CLASSES = ClassNames()

@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
-from flipdetect.data.splits import SPLITS, split_records
+from flipdetect.data.splits import SPLITS
 from flipdetect.records import ClassNames
 
 

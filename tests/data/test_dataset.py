@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from flipdetect.data.augment import Augmentation
 from flipdetect.data.cache import decode_frames
-from flipdetect.data.dataset import Draw, FrameDataset, stream_seed
+from flipdetect.data.dataset import Augmentation, Draw, FrameDataset, stream_seed
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames, FrameRecord

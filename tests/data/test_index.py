@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
-from flipdetect.data.splits import split_records
 from flipdetect.errors import DataError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern

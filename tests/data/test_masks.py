@@ -12,8 +12,8 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from flipdetect.data.augment import Augmentation, Transform
 from flipdetect.data.datamodule import FrameDataModule
+from flipdetect.data.dataset import Augmentation, Transform
 from flipdetect.data.masks import coarse_maps, read_masks
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import EmbeddedData, MixIn

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flipdetect.data.dataset import Draw
-from flipdetect.data.samplers import (
+from flipdetect.data.loading import (
     DrawSampler,
     EpochSampler,
     PairSampler,

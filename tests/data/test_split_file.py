@@ -1,7 +1,7 @@
 import pytest
 
-from flipdetect.data.split_file import read_split, write_split
-from flipdetect.data.splits import split_records
+from flipdetect.data.grouped_splits import split_records
+from flipdetect.data.splits import read_split, write_split
 from flipdetect.errors import DataError
 from tests.data.test_splits import CLASSES, assignment, clip, clips
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flipdetect.data.splits import kfold_records, leave_one_out_records, split_records
+from flipdetect.data.grouped_splits import kfold_records, leave_one_out_records, split_records
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from flipdetect.data.audit.duplicates import find_copies, read_thumbnails
-from flipdetect.data.audit.split_table import SPOKEN, AuditReport, audit_split, some
+from flipdetect.data.audit.leaks import SPOKEN, AuditReport, audit_split, some
 from flipdetect.data.splits import SPLITS, Split
 from flipdetect.records import FrameRecord
 

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from flipdetect.atomic import write_csv, write_text
 from flipdetect.data.audit.audit import FAULTS, KINDS, Duplicate, FullAudit
-from flipdetect.data.audit.split_table import Shared
+from flipdetect.data.audit.leaks import Shared
 from flipdetect.sources.folder import name_below
 
 SCHEMA_VERSION = 2

@@ -6,9 +6,9 @@ import cv2
 import pytest
 
 from flipdetect.data.audit.audit import FullAudit, audit_frames
+from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
-from flipdetect.data.split_file import read_split
-from flipdetect.data.splits import Split, split_records
+from flipdetect.data.splits import Split, read_split
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.synth import SynthConfig, render_dataset
 from tests.data.drawn_books import drawn_frame, make_drawn_books

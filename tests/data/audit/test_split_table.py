@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from flipdetect.data.audit.split_table import audit_split
+from flipdetect.data.audit.leaks import audit_split
+from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
-from flipdetect.data.splits import Split, split_records
+from flipdetect.data.splits import Split
 from flipdetect.records import ClassNames
 from tests.data.test_splits import CLASSES, clip, clips
 

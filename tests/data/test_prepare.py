@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flipdetect.data.archive import Limits, unpack_archive
 from flipdetect.data.index import index_frames
-from flipdetect.data.prepare.archive import Limits, unpack_archive
-from flipdetect.data.prepare.layout import Preparation, prepare_data
+from flipdetect.data.prepare import Preparation, prepare_data
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
@@ -133,7 +133,7 @@ class TestArchives:
             unpack_archive(source, tmp_path / "b", suffixes={".jpg"}, limits=Limits(total_bytes=1000))
 
     def test_a_bomb_is_stopped_by_its_ratio(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("flipdetect.data.prepare.archive._RATIO_FREE_BYTES", 10_000)
+        monkeypatch.setattr("flipdetect.data.archive._RATIO_FREE_BYTES", 10_000)
         with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("flip/0001_1.bmp", bytes(5_000_000))
         with pytest.raises(DataError, match="refusing to fill the disk"):

@@ -1,0 +1,331 @@
+"""Splits that share no video (or, one level up, no source) between training, validation and test.
+
+Frames of one video are near-duplicates: divided at random, they would be in training and in test, and the test would
+measure memory. So whole groups are assigned to a split, such that each split has both classes and about its share of
+each. The assignment depends on the seed and the groups' names alone, not on file order, folder or machine: integers and
+hashes only, greedily in several random orders, of which the best balanced one is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from natsort import natsorted
+
+from flipdetect.data.splits import SPLITS, GroupBy, Split, check_classes
+from flipdetect.errors import ConfigError, DataError
+from flipdetect.records import ClassNames, FrameRecord
+
+logger = logging.getLogger(__name__)
+
+GroupChoice = Literal["auto", "video", "source"]
+# With few groups one order can be badly balanced; with many, any is good. This bounds the work.
+_MAX_ORDERS = 32
+_MAX_WORK = 100_000
+
+
+def split_records(
+    records: Sequence[FrameRecord],
+    *,
+    classes: ClassNames,
+    val_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    group_by: GroupChoice = "video",
+    seed: int = 0,
+    use_supplied_test: bool = False,
+) -> Split:
+    """Divide records into train, val and test, whole groups at a time.
+
+    Args:
+        records: the labelled frames.
+        classes: names of the two classes; each split gets both.
+        val_fraction: share of the frames for validation, above 0.
+        test_fraction: share of the frames for the test; 0 for no test split.
+        group_by: the unit that stays together; "auto": the source if every frame has one and there are enough of them
+            to give each split both classes, else the video.
+        seed: another seed, another split.
+        use_supplied_test: use the data set's own test folder as the test split, whether or not it shares videos with
+            the rest (see `audit_split`), and divide the rest; `test_fraction` has no effect then.
+
+    Raises:
+        ConfigError: if the fractions leave nothing for a split.
+        DataError: if there are too few groups, a class is absent, or a source is unknown with `group_by="source"`.
+    """
+    _check_fractions(val_fraction, 0.0 if use_supplied_test else test_fraction)
+    shares = {"val": Fraction(str(val_fraction))}
+    rest = list(records)
+    if use_supplied_test:
+        rest = [record for record in records if record.supplied_split != "test"]
+        if len(rest) == len(records):
+            raise DataError(
+                "the supplied test set was asked for, but no frame is in a testing/ or test/ folder; "
+                "set data.use_supplied_test to false"
+            )
+    elif test_fraction > 0:
+        shares["test"] = Fraction(str(test_fraction))
+    shares = {"train": 1 - sum(shares.values(), Fraction(0)), **shares}
+    unit: GroupBy = _auto(rest, classes, len(shares)) if group_by == "auto" else group_by
+    split_of = _assign(rest, shares, classes, unit, seed)
+    assigned = tuple(
+        "test" if use_supplied_test and record.supplied_split == "test" else split_of[_group_of(record, unit)]
+        for record in records
+    )
+    split = Split(tuple(records), assigned, classes, unit)
+    check_classes(split, SPLITS if use_supplied_test or test_fraction > 0 else ("train", "val"))
+    return split
+
+
+def kfold_records(
+    records: Sequence[FrameRecord],
+    folds: int,
+    *,
+    classes: ClassNames,
+    val_fraction: float = 0.15,
+    group_by: GroupBy = "video",
+    seed: int = 0,
+) -> list[Split]:
+    """Splits for cross-validation: each record is a test record of exactly one of them.
+
+    Args:
+        records: the labelled frames.
+        folds: number of splits, at least 2.
+        classes: names of the two classes; train, val and test of each split get both.
+        val_fraction: share of a split's remaining frames for validation.
+        group_by: the unit that stays together.
+        seed: another seed, other folds.
+
+    Raises:
+        ConfigError: if `folds` or `val_fraction` is impossible.
+        DataError: as `split_records`.
+    """
+    if folds < 2:
+        raise ConfigError(f"cross-validation needs at least 2 folds, got {folds}")
+    _check_fractions(val_fraction, 0.0)
+    # The frames outside of a fold must give train and val: other folds do, but of two there is only one other.
+    parts = 4 if folds == 2 else folds
+    part_of = _assign(records, {str(part): Fraction(1, parts) for part in range(parts)}, classes, group_by, seed)
+    splits = []
+    for fold in range(folds):
+        tested = {group for group, part in part_of.items() if int(part) % folds == fold}
+        splits.append(_held_out(records, tested, classes, val_fraction, group_by, seed))
+        check_classes(splits[-1])
+    return splits
+
+
+def leave_one_out_records(
+    records: Sequence[FrameRecord], *, classes: ClassNames, val_fraction: float = 0.15, seed: int = 0
+) -> dict[str, Split]:
+    """Splits that leave out one source each, by the source's name, in natural order.
+
+    Args:
+        records: the labelled frames.
+        classes: names of the two classes; train, val and test of each split get both, so each source needs both.
+        val_fraction: share of the other sources' frames for validation, whole sources at a time.
+        seed: another seed, other validation splits.
+
+    Raises:
+        ConfigError: if `val_fraction` is impossible.
+        DataError: as `split_records`, or if a source lacks a class.
+    """
+    _check_fractions(val_fraction, 0.0)
+    _need_sources(records)
+    splits = {}
+    for source in natsorted({record.source or "" for record in records}):
+        splits[source] = _held_out(records, {source}, classes, val_fraction, "source", seed)
+        try:
+            check_classes(splits[source])
+        except DataError as error:
+            raise DataError(f"source {source} cannot be left out by itself: {error}") from None
+    return splits
+
+
+def _held_out(
+    records: Sequence[FrameRecord],
+    tested: set[str],
+    classes: ClassNames,
+    val_fraction: float,
+    group_by: GroupBy,
+    seed: int,
+) -> Split:
+    """A split whose test records are those of the groups `tested`; the others are divided into train and val."""
+    rest = [record for record in records if _group_of(record, group_by) not in tested]
+    val = Fraction(str(val_fraction))
+    split_of = _assign(rest, {"train": 1 - val, "val": val}, classes, group_by, seed)
+    assigned = tuple(split_of.get(_group_of(record, group_by), "test") for record in records)
+    return Split(tuple(records), assigned, classes, group_by)
+
+
+def _assign(
+    records: Sequence[FrameRecord], shares: dict[str, Fraction], classes: ClassNames, group_by: GroupBy, seed: int
+) -> dict[str, str]:
+    """The split of each group, each split having both classes.
+
+    Raises:
+        DataError: if there are too few groups for that, or a source is unknown.
+    """
+    if group_by == "source":
+        _need_sources(records)
+    groups = _groups(records, classes, group_by)
+    names = tuple(shares)
+    assigned = assign_groups(groups, list(shares.values()), seed)
+    if assigned is not None:
+        return {group: names[index] for group, index in assigned.items()}
+    with_class = [sum(group.counts[target] > 0 for group in groups) for target in (0, 1)]
+    found = " and ".join(f"{count} with {name!r}" for count, name in zip(with_class, classes.names, strict=True))
+    named = f"splits ({', '.join(names)})" if names[0] in SPLITS else "folds"
+    smaller = "set data.group_by to 'video', " if group_by == "source" else ""
+    fewer = "" if names == ("train", "val") else "ask for fewer splits (data.test_fraction=0, fewer folds), "
+    raise DataError(
+        f"too few {group_by}s for a split: found {len(groups)} in all, {found}, but each of the {len(names)} {named} "
+        f"needs at least one with each class, and no {group_by} may be in two splits. Remedy: add clips of the rarer "
+        f"class, {smaller}{fewer}or, if the {group_by}s were read wrongly from the file names, set a name pattern or "
+        "give a manifest"
+    )
+
+
+def _auto(records: Sequence[FrameRecord], classes: ClassNames, splits: int) -> GroupBy:
+    """The unit that "auto" stands for. A set of one or two books is split by video, because by book it could not be."""
+    if not all(record.source for record in records):
+        logger.info("Splitting by video (data.group_by: auto).")
+        return "video"
+    sources = _groups(records, classes, "source")
+    if can_assign(sources, splits):
+        logger.info("Splitting by source (data.group_by: auto).")
+        return "source"
+    logger.info(
+        "Splitting by video (data.group_by: auto): %d source%s cannot give each of the %d splits both classes. "
+        "The metrics are for new clips of known sources.",
+        len(sources),
+        "s" if len(sources) > 1 else "",
+        splits,
+    )
+    return "video"
+
+
+def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> list[FrameGroup]:
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for record in records:
+        counts[_group_of(record, group_by)][classes.target(record.label)] += 1
+    return [FrameGroup(name, *frames) for name, frames in counts.items()]
+
+
+def _group_of(record: FrameRecord, group_by: GroupBy) -> str:
+    return record.video if group_by == "video" else record.source or ""
+
+
+def _check_fractions(val_fraction: float, test_fraction: float) -> None:
+    if not 0 < val_fraction < 1 or not 0 <= test_fraction < 1 or val_fraction + test_fraction >= 1:
+        raise ConfigError(
+            f"the fractions must leave something for each split, got val_fraction={val_fraction} and "
+            f"test_fraction={test_fraction}; 0.15 each is usual, test_fraction=0 makes no test split"
+        )
+
+
+def _need_sources(records: Sequence[FrameRecord]) -> None:
+    lacking = [record.path.name for record in records if not record.source]
+    if lacking:
+        raise DataError(
+            f"data.group_by is 'source', but {len(lacking):,} of {len(records):,} frames have no known "
+            f"source ({', '.join(lacking[:3])}): set data.group_by to 'video', or name the sources in a "
+            "manifest (column source) or by the name pattern (group source)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameGroup:
+    """Frames that must stay together, by class."""
+
+    name: str
+    negatives: int
+    positives: int
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(negatives, positives)."""
+        return (self.negatives, self.positives)
+
+
+def can_assign(groups: Sequence[FrameGroup], splits: int) -> bool:
+    """Whether each split can have both classes: it needs one group with both, or one group of each."""
+    mixed = sum(group.negatives > 0 and group.positives > 0 for group in groups)
+    negative = sum(group.positives == 0 for group in groups)
+    positive = sum(group.negatives == 0 for group in groups)
+    return mixed + min(negative, positive) >= splits
+
+
+def assign_groups(groups: Sequence[FrameGroup], shares: Sequence[Fraction], seed: int) -> dict[str, int] | None:
+    """Index into `shares` for each group's name; None if not every split can have both classes.
+
+    Args:
+        groups: with different names.
+        shares: of the frames, for each split; they add up to 1.
+        seed: determines the result together with the groups.
+    """
+    if not can_assign(groups, len(shares)):
+        return None
+    # Shares become whole numbers when multiplied by this, and so does everything that follows.
+    unit = math.lcm(*(share.denominator for share in shares))
+    totals = (sum(group.negatives for group in groups), sum(group.positives for group in groups))
+    wanted = [(int(share * unit) * totals[0], int(share * unit) * totals[1]) for share in shares]
+    best: dict[str, int] = {}
+    least_error = math.inf
+    for order in range(max(1, min(_MAX_ORDERS, _MAX_WORK // len(groups)))):
+        # Python's own hash() differs from run to run.
+        key = {
+            group.name: hashlib.sha256(f"{seed}/{order}/{group.name}".encode("utf-8", "surrogatepass")).digest()
+            for group in groups
+        }
+        ordered = sorted(groups, key=lambda group: (key[group.name], group.name))
+        assigned, error = _assign_in_order(ordered, wanted, unit)
+        if error < least_error:
+            best, least_error = assigned, error
+    return best
+
+
+def _assign_in_order(
+    ordered: Sequence[FrameGroup], wanted: Sequence[tuple[int, int]], unit: int
+) -> tuple[dict[str, int], int]:
+    """The split of each group, and the squared error of frames times `unit`, summed over splits and classes."""
+    given = [[0, 0] for _ in wanted]
+    assigned: dict[str, int] = {}
+
+    def assign(group: FrameGroup, split: int) -> None:
+        assigned[group.name] = split
+        given[split][0] += group.negatives * unit
+        given[split][1] += group.positives * unit
+
+    # First both classes for each split, the largest split first: by a group with both classes while there are any,
+    # because a large split can hold a large group; else by a group of each class.
+    mixed = [group for group in ordered if group.negatives and group.positives]
+    pairs = zip(
+        [group for group in ordered if group.positives == 0],
+        [group for group in ordered if group.negatives == 0],
+        strict=False,
+    )
+    for split in sorted(range(len(wanted)), key=lambda index: (-sum(wanted[index]), index)):
+        for group in [mixed.pop(0)] if mixed else next(pairs):
+            assign(group, split)
+    # Then each group to the split whose squared error grows least.
+    for group in ordered:
+        if group.name not in assigned:
+            growths = [
+                sum(
+                    frames * unit * (frames * unit + 2 * (have - want))
+                    for frames, have, want in zip(group.counts, given[split], wanted[split], strict=True)
+                )
+                for split in range(len(wanted))
+            ]
+            assign(group, growths.index(min(growths)))
+    error = sum(
+        (have - want) ** 2
+        for split_given, split_wanted in zip(given, wanted, strict=True)
+        for have, want in zip(split_given, split_wanted, strict=True)
+    )
+    return assigned, error

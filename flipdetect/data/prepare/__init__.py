@@ -1,1 +1,0 @@
-"""From archives, videos and folders to MonReader's layout."""
