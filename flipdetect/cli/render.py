@@ -56,8 +56,8 @@ def render(
     if not (output or recording or sheet or recording_sheet):
         raise typer.BadParameter("nothing to render; give --output FOLDER, --recording FOLDER or --sheet FILE.png")
     from flipdetect.synth import RecordingConfig, SynthConfig, render_dataset, render_recording
-    from flipdetect.synth.contact_sheet import contact_sheet, write_sheet
-    from flipdetect.synth.contact_sheet import recording_sheet as sheet_of_recording
+    from flipdetect.synth.writers import contact_sheet, write_sheet
+    from flipdetect.synth.writers import recording_sheet as sheet_of_recording
 
     try:
         if output or sheet:

@@ -5,10 +5,8 @@ chances of everything that hands do. No torch is needed.
 """
 
 from flipdetect.synth.config import RENDER_VERSION, RecordingConfig, SynthConfig
-from flipdetect.synth.contact_sheet import contact_sheet, recording_sheet
-from flipdetect.synth.dataset_writer import is_current, render_dataset
 from flipdetect.synth.output_folder import RenderReport
-from flipdetect.synth.recording.recording import (
+from flipdetect.synth.recording import (
     RecordingTruth,
     TurnEvent,
     recording_events,
@@ -16,10 +14,10 @@ from flipdetect.synth.recording.recording import (
     recording_truth,
     render_recording_frame,
 )
-from flipdetect.synth.recording.recording_writer import render_recording
 from flipdetect.synth.render.renderer import RenderedFrame, encode_frame, frame_truth, render_clip, render_frame
 from flipdetect.synth.truth.frame_truth import FrameTruth
 from flipdetect.synth.truth.silhouette import Box
+from flipdetect.synth.writers import contact_sheet, is_current, recording_sheet, render_dataset, render_recording
 
 __all__ = [
     "RENDER_VERSION",

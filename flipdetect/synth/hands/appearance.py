@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from flipdetect.synth.hands.shape import Picture, Skeleton, grid, height_field, window_around
-from flipdetect.synth.render.light import Light, linear
+from flipdetect.synth.render.rasterizer import Light, linear
 
 SKIN_TONES = (
     (246, 214, 192), (236, 196, 170), (226, 180, 150), (210, 158, 124), (190, 138, 104),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flipdetect.synth.animation.sheet import Floats
-from flipdetect.synth.animation.turn import Turn
 from flipdetect.synth.hands.shape import POSES
+from flipdetect.synth.sheet import Floats
+from flipdetect.synth.turn import Turn
 
 PLANS = ("follow", "rest", "slide", "sweep", "smooth", "visit")
 PLAN_CHANCES = (0.53, 0.14, 0.11, 0.11, 0.06, 0.05)

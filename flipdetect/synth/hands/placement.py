@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from flipdetect.synth.animation.sheet import Floats
-from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.camera import Camera, Picture
 from flipdetect.synth.hands.appearance import HandPicture
 from flipdetect.synth.hands.gestures import ELBOW_Z, HandTrack
 from flipdetect.synth.hands.shape import LEFT, TOP
-from flipdetect.synth.render.rasterizer import Picture, dim
+from flipdetect.synth.render.rasterizer import dim
+from flipdetect.synth.sheet import Floats
 
 CONTACT = 0.05
 """How far below a hand, in page widths, lies what it touches: its closest shadow falls there."""

@@ -8,18 +8,16 @@ from itertools import compress
 import cv2
 import numpy as np
 
-from flipdetect.synth.animation.poses import Clip
-from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.camera import Camera, Picture
+from flipdetect.synth.clip import Clip, sheet_at
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.hands.appearance import lit
 from flipdetect.synth.hands.placement import PlacedHand, draw_hand, draw_thumb, place_hand
-from flipdetect.synth.render.rasterizer import Page, Picture, dim, draw_sheets
+from flipdetect.synth.render.rasterizer import Page, dim, draw_sheets
 from flipdetect.synth.render.shadow import light_left
-from flipdetect.synth.scene.book_block import Block, build_block, draw_block
-from flipdetect.synth.scene.clutter import lay_on_page
-from flipdetect.synth.scene.desk import texture_to_world
+from flipdetect.synth.scene.book import Block, build_block, draw_block
+from flipdetect.synth.scene.desk import lay_on_page, texture_to_world
 from flipdetect.synth.scene.scene import Assets, Source, paint_hand, paint_sheet, paint_source, sample_source
-from flipdetect.synth.truth.label_rule import sheet_at
 
 SHADOW_EVERY = 3
 """Samples that share one drawing of the soft shadows: these move little between samples."""

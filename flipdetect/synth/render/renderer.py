@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.synth.animation.poses import Clip
-from flipdetect.synth.animation.scenario import frame_numbers, sample_clip
-from flipdetect.synth.camera.isp import develop
+from flipdetect.synth.camera import develop
+from flipdetect.synth.clip import Clip, sheet_at
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.render.compose import draw_sample, set_stage
+from flipdetect.synth.scenario import frame_numbers, sample_clip
 from flipdetect.synth.scene.scene import sample_source
 from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth
-from flipdetect.synth.truth.label_rule import sheet_at
 from flipdetect.synth.truth.maps import draw_map
 
 NOISE_STREAM = 7

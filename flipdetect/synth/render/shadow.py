@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.synth.animation.sheet import Sheet
-from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.camera import Camera, Picture
 from flipdetect.synth.hands.placement import PlacedHand
-from flipdetect.synth.render.light import Light
-from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, Picture, fixed_point, strips
+from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, Light, fixed_point, strips
+from flipdetect.synth.sheet import Sheet
 
 SHRINK = 2
 """Shadows are drawn at half size: they are soft."""

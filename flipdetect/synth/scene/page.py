@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.synth.render.light import linear
+from flipdetect.synth.render.rasterizer import linear
 
 DRAWN_LARGER = 2
 """Pages are drawn this much larger than wanted, so that letters melt to grey as print does."""

@@ -7,14 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from flipdetect.synth.animation.sheet import RestProfile
-from flipdetect.synth.camera.isp import Phone, sample_phone
-from flipdetect.synth.camera.pinhole import Camera, look_at
+from flipdetect.synth.camera import Camera, Phone, Picture, look_at, sample_phone
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.hands.appearance import HandPicture, Person, picture_hand, sample_person
 from flipdetect.synth.hands.shape import POSES, pose_hand
-from flipdetect.synth.render.light import Light
-from flipdetect.synth.render.rasterizer import Picture
+from flipdetect.synth.render.rasterizer import Light
+from flipdetect.synth.scene.book import Book, sample_book
 from flipdetect.synth.scene.desk import draw_desk, draw_light
 from flipdetect.synth.scene.page import PageStyle, bind_pages, darken_gutter, draw_page, sample_page_style
 
@@ -27,47 +25,8 @@ SHEETS = 6
 PAGE_PIXELS = 0.56
 """Width of a page's picture as a share of the frame's height: the largest a page appears."""
 
-STEEPEST_FALL, STEEPEST_CLIMB = -0.5, 1.3
-"""Slopes of a page at the gutter, in radians."""
-
-ARCHED_SHARE = 0.6
-"""Of the books, how many have a deep gutter from which pages arch."""
-
-STEEPEST_ARCH = 1.75
-"""Slope of an arching page at the gutter, in radians: beyond a right angle it hangs over the gutter and hides it, so
-that the page ends there like a sheet in the air. Only the higher half does, or they would cross."""
-
 HAND_PIXELS = 0.34
 """Length of a hand's picture as a share of the frame's height."""
-
-
-@dataclass(frozen=True)
-class Book:
-    """A book's form; lengths in page widths.
-
-    Attributes:
-        height: of a page.
-        right, left: how the open pages lie.
-        spine_z: height of the gutter above the desk.
-        overhang: of the cover beyond the pages.
-        cover: (3,) linear colour of the cover.
-        slant: how far the block's edges lean outwards at the desk.
-        gutter: light lost in the gutter, 0 to 1.
-    """
-
-    height: float
-    right: RestProfile
-    left: RestProfile
-    spine_z: float
-    overhang: float
-    cover: tuple[float, float, float]
-    slant: float
-    gutter: float
-
-    @property
-    def page_z(self) -> float:
-        """About how high the open pages lie above the desk."""
-        return self.spine_z + (self.right.climb * self.right.reach + self.left.climb * self.left.reach) / 2
 
 
 @dataclass(frozen=True)
@@ -113,7 +72,7 @@ def sample_source(config: SynthConfig, index: int) -> Source:
     """Source number `index` of a data set."""
     rng = config.stream(SOURCE_STREAM, index)
     left_out = config.parts_left_out
-    book = _sample_book(rng)
+    book = sample_book(rng, bowed="bow" not in left_out)
     elevation, azimuth = np.deg2rad(rng.uniform(38, 78)), rng.uniform(0, 2 * np.pi)
     lamp = (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation))
     light = Light(
@@ -123,8 +82,6 @@ def sample_source(config: SynthConfig, index: int) -> Source:
         through=float(rng.uniform(0.2, 0.45)),
     )
     person, style, phone, view = sample_person(rng), sample_page_style(rng), sample_phone(rng), _sample_view(rng, book)
-    if "bow" in left_out:
-        book = replace(book, right=_hardly_bowed(book.right), left=_hardly_bowed(book.left))
     if "print" in left_out:
         style = replace(style, weight=1.0, uneven=0.0)
     if "exposure" in left_out:
@@ -170,59 +127,6 @@ def paint_hand(config: SynthConfig, index: int, pose: str, left: bool) -> HandPi
 def hand_stream(config: SynthConfig, index: int, pose: str, left: bool) -> np.random.Generator:
     """What a hand of source `index` draws; its form comes first."""
     return config.stream(HANDS_STREAM, index, POSES.index(pose), int(left))
-
-
-def _sample_book(rng: np.random.Generator) -> Book:
-    arched = bool(rng.random() < ARCHED_SHARE)
-    # Where a book lies open, its halves share the thickness; their pages fall, or climb, from the gutter to them.
-    thickness, share = rng.uniform(0.08, 0.4) if arched else rng.uniform(0.02, 0.32), rng.uniform(0.08, 0.92)
-    halves = (0.02 + thickness * share, 0.02 + thickness * (1 - share))
-    spine_z = float(max(0.03, (rng.uniform(0.1, 0.7) if arched else rng.uniform(0.4, 0.95)) * max(halves)))
-    pages = []
-    for edge_z in halves:
-        higher = edge_z == max(halves)
-        if arched and (higher or rng.random() < 0.7):
-            page = _sample_arch(rng, spine_z, edge_z, float(rng.uniform(0.8, STEEPEST_ARCH if higher else 1.2)))
-        else:
-            page = _sample_rest(rng, spine_z, edge_z)
-        # The soft waves of paper that has been read, or has just landed, lift its middle.
-        wave, waves = float(max(0.0, rng.uniform(-0.15, 0.15))), float(rng.choice([1, 1, 2]))
-        pages.append(replace(page, wave=wave, waves=waves))
-    right, left = pages
-    cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
-    return Book(
-        height=float(rng.uniform(1.22, 1.55)),
-        right=right,
-        left=left,
-        spine_z=spine_z,
-        overhang=float(rng.choice([0.0, 0.0, 0.02, 0.04])),
-        cover=(float(cover[0]), float(cover[1]), float(cover[2])),
-        slant=float(rng.uniform(-0.03, 0.14)),
-        gutter=float(rng.uniform(0.05, 0.6)),
-    )
-
-
-def _sample_rest(rng: np.random.Generator, spine_z: float, edge_z: float) -> RestProfile:
-    """How a page lies that leaves the gutter at `spine_z` and ends at about `edge_z` above the desk."""
-    reach, bow = np.exp(rng.uniform(np.log(0.05), np.log(0.3))), 0.75 * rng.uniform(0, 1) ** 2
-    gained = reach * (1 - np.exp(-1 / reach))
-    climb = float(np.clip((edge_z - spine_z + bow / 2) / gained, STEEPEST_FALL, STEEPEST_CLIMB))
-    # The free edge stays above the desk.
-    bow = min(bow, 2 * (spine_z + climb * gained - 0.01))
-    return RestProfile(climb, float(reach), float(max(bow, 0.0)))
-
-
-def _sample_arch(rng: np.random.Generator, spine_z: float, edge_z: float, climb: float) -> RestProfile:
-    """A page of a bound paperback: steep out of a deep gutter, then arching over; its top edge is notched there."""
-    bow = rng.uniform(0.2, 1.0)
-    # As wide a rise as brings the free edge to its height, within what paper does.
-    reach = float(np.clip((edge_z - spine_z + bow / 2) / climb, 0.07, 0.4))
-    bow = min(bow, 2 * (spine_z + climb * reach * (1 - np.exp(-1 / reach)) - 0.01))
-    return RestProfile(climb, reach, float(bow))
-
-
-def _hardly_bowed(page: RestProfile) -> RestProfile:
-    return RestProfile(page.climb, min(page.reach, 0.13), min(page.bow, 0.2))
 
 
 def _sample_view(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
-from flipdetect.synth.animation.poses import CLASSES, Clip
-from flipdetect.synth.animation.sheet import Floats
+from flipdetect.synth.clip import CLASSES, Clip, sheet_displacements, shows_motion
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.scene.scene import sample_source
-from flipdetect.synth.truth.label_rule import MOVED, displacements
 from flipdetect.synth.truth.silhouette import Box, box_of, covered_share, draw_outlines, page_points
 
 COLUMNS = (
@@ -90,17 +87,6 @@ def clip_truth(config: SynthConfig, clip: Clip, time: float, number: int) -> Fra
     )
 
 
-def sheet_displacements(config: SynthConfig, clip: Clip, time: float) -> Floats:
-    """(N, 2) distances of the sheets on top from lying right and left, the leading sheet first."""
-    progress = np.array([progress for _, progress in clip.layers(time)])
-    return displacements(sample_source(config, clip.source), clip.capture.camera, clip.style, progress)
-
-
-def shows_motion(away: Floats) -> bool:
-    """Whether a sheet, at these distances (N, 2) from lying right and left, is visibly being turned."""
-    return bool(away.min(axis=1).max() > MOVED)
-
-
 def sharpness_of(config: SynthConfig, clip: Clip, time: float) -> float:
     """1 / (1 + s) with s the standard deviation of the blur over the pages, in pixels of a 384 px frame.
 
@@ -117,18 +103,15 @@ def sharpness_of(config: SynthConfig, clip: Clip, time: float) -> float:
     return float(1 / (1 + np.sqrt(lens**2 + smear**2 / 12)))
 
 
-Truth = TypeVar("Truth", bound=FrameTruth)
+def truth_table(truths: Sequence[FrameTruth], **further: Iterable[object]) -> str:
+    """The truth about frames as a CSV table, a row each, with `further` columns given by their values."""
 
+    def row(truth: FrameTruth, *values: object) -> list[object]:
+        texts = {"path": truth.path, "book_box": _box(truth.book), "page_box": _box(truth.page)}
+        texts["hand_boxes"] = ";".join(_box(box) for box in truth.hands)
+        return [*(texts[name] if name in texts else getattr(truth, name) for name in COLUMNS), *values]
 
-def truth_table(truths: Iterable[Truth], further: Sequence[str], of: Callable[[Truth], Mapping[str, object]]) -> str:
-    """The truth about frames as a CSV table, a row each, with `further` columns whose values `of` gives."""
-
-    def row(truth: Truth) -> list[object]:
-        values = vars(truth) | {"path": truth.path, "book_box": _box(truth.book), "page_box": _box(truth.page)}
-        values["hand_boxes"] = ";".join(_box(box) for box in truth.hands)
-        return [values[name] for name in COLUMNS] + [of(truth)[name] for name in further]
-
-    return csv_text([*COLUMNS, *further], map(row, truths))
+    return csv_text([*COLUMNS, *further], map(row, truths, *further.values()))
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
@@ -141,9 +124,9 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _box(box: Box | None) -> str:

@@ -6,13 +6,11 @@ import cv2
 import numpy as np
 
 from flipdetect.errors import DataError
-from flipdetect.synth.animation.poses import Clip
-from flipdetect.synth.animation.sheet import Floats
+from flipdetect.synth.clip import Clip, sheet_at, sheet_displacements, shows_motion
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, fixed_point, strips
 from flipdetect.synth.scene.scene import Source, sample_source
-from flipdetect.synth.truth.frame_truth import sheet_displacements, shows_motion
-from flipdetect.synth.truth.label_rule import sheet_at
+from flipdetect.synth.sheet import Floats
 from flipdetect.synth.truth.silhouette import Mask, draw_outlines
 
 SHRINK = 4

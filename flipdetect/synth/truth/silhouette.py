@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.synth.animation.poses import Clip
-from flipdetect.synth.animation.sheet import Floats, Sheet
-from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.camera import Camera
+from flipdetect.synth.clip import Clip, sheet_at
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.hands.placement import hand_to_world, picture_to_hand
 from flipdetect.synth.hands.shape import POSES, grid, height_field, pose_hand
 from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, fixed_point, strips
 from flipdetect.synth.scene.scene import Source, hand_stream, sample_source
-from flipdetect.synth.truth.label_rule import sheet_at
+from flipdetect.synth.sheet import Floats, Sheet
 
 Mask = NDArray[np.uint8]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from flipdetect.synth import SynthConfig
-from flipdetect.synth.animation.scenario import sample_clip
 from flipdetect.synth.render.renderer import expose_clip
-from flipdetect.synth.scene.clutter import KINDS, Clutter, lay_on_page
+from flipdetect.synth.scenario import sample_clip
+from flipdetect.synth.scene.desk import KINDS, Clutter, lay_on_page
 
 COLOUR = (30.0, 30.0, 30.0)
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from flipdetect.synth import SynthConfig
-from flipdetect.synth.animation.poses import Clip
-from flipdetect.synth.animation.scenario import sample_clip
-from flipdetect.synth.camera.motion import Move
+from flipdetect.synth.camera import Move
+from flipdetect.synth.clip import Clip
 from flipdetect.synth.render.renderer import expose_clip
+from flipdetect.synth.scenario import sample_clip
 from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth, truth_table
 
 CONFIG = SynthConfig(seed=8, sources=30, clips_per_source=2, height=192)
@@ -22,7 +22,7 @@ def still(clip: Clip) -> Clip:
 
 
 def table_row(known: FrameTruth) -> dict[str, str]:
-    return next(csv.DictReader(io.StringIO(truth_table([known], (), lambda _: {}))))
+    return next(csv.DictReader(io.StringIO(truth_table([known]))))
 
 
 def truth(clip: Clip, time: float = 0.6) -> FrameTruth:

@@ -8,17 +8,15 @@ from itertools import pairwise
 import numpy as np
 
 from flipdetect.errors import ConfigError
-from flipdetect.synth.animation.poses import CLASSES, Clip
-from flipdetect.synth.animation.sheet import TurnStyle
-from flipdetect.synth.animation.turn import sample_turn, shape_turn
-from flipdetect.synth.camera.motion import Move, sample_capture
-from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.camera import Camera, Move, sample_capture
+from flipdetect.synth.clip import CLASSES, RAISED, Clip, displacements, sheet_at
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.hands.gestures import sample_hands
-from flipdetect.synth.scene.clutter import sample_clutter
+from flipdetect.synth.scene.desk import sample_clutter
 from flipdetect.synth.scene.scene import SHEETS, Source, sample_source
-from flipdetect.synth.truth.label_rule import RAISED, displacements, sheet_at
+from flipdetect.synth.sheet import TurnStyle
 from flipdetect.synth.truth.maps import draw_map
+from flipdetect.synth.turn import sample_turn, shape_turn
 
 CLIP_STREAM, FRAMES_STREAM = 5, 6
 

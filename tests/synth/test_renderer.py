@@ -8,7 +8,7 @@ import pytest
 
 from flipdetect.errors import ConfigError
 from flipdetect.synth import SynthConfig, contact_sheet, render_clip, render_frame
-from flipdetect.synth.animation.scenario import sample_clip
+from flipdetect.synth.scenario import sample_clip
 
 CONFIG = SynthConfig(seed=5, sources=4, clips_per_source=4, frames_per_clip=2, height=160)
 

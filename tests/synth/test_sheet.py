@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flipdetect.synth.animation.sheet import RestProfile, Sheet, TurnStyle, turned
+from flipdetect.synth.sheet import RestProfile, Sheet, TurnStyle, turned
 
 RIGHT, LEFT = RestProfile(0.8, 0.08, 0.1), RestProfile(0.4, 0.1, 0.05)
 HEIGHT, SPINE = 1.4, 0.08

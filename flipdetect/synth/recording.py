@@ -9,18 +9,15 @@ from functools import lru_cache
 import numpy as np
 
 from flipdetect.errors import ConfigError
-from flipdetect.synth.animation.poses import CLASSES, Clip
-from flipdetect.synth.animation.scenario import sample_style
-from flipdetect.synth.animation.sheet import TurnStyle
-from flipdetect.synth.camera.motion import Capture, Move, sample_camera_move, sample_capture, sample_refocus
-from flipdetect.synth.camera.pinhole import Camera
+from flipdetect.synth.camera import Camera, Capture, Move, sample_camera_move, sample_capture, sample_refocus
+from flipdetect.synth.clip import CLASSES, Clip, sheet_at, sheet_displacements, shows_motion
 from flipdetect.synth.config import RecordingConfig
-from flipdetect.synth.recording.plan import NUDGE, TURN, Stretch, plan_stretches
-from flipdetect.synth.recording.recording_hands import hand_tracks, sample_arms, stay_of
+from flipdetect.synth.recording_plan import NUDGE, TURN, Stretch, hand_tracks, plan_stretches, sample_arms, stay_of
 from flipdetect.synth.render.renderer import RenderedFrame, expose_clip
+from flipdetect.synth.scenario import sample_style
 from flipdetect.synth.scene.scene import sample_source
-from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth, sheet_displacements, shows_motion
-from flipdetect.synth.truth.label_rule import sheet_at
+from flipdetect.synth.sheet import TurnStyle
+from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth
 from flipdetect.synth.truth.maps import draw_map
 from flipdetect.synth.truth.silhouette import Mask
 

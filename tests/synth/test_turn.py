@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flipdetect.synth.animation.turn import BEHAVIOURS, MOST_SHEETS, Turn, shape_turn
+from flipdetect.synth.turn import BEHAVIOURS, MOST_SHEETS, Turn, shape_turn
 
 
 def turns(behaviour: str, count: int = 40) -> list[Turn]:

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from flipdetect.synth import SynthConfig, frame_truth
-from flipdetect.synth.animation.scenario import frame_numbers, sample_clip
-from flipdetect.synth.animation.turn import BEHAVIOURS
+from flipdetect.synth.clip import MOVED, RAISED, sheet_displacements
 from flipdetect.synth.config import PARTS
+from flipdetect.synth.scenario import frame_numbers, sample_clip
 from flipdetect.synth.scene.scene import paint_source, sample_source
-from flipdetect.synth.truth.frame_truth import sheet_displacements
-from flipdetect.synth.truth.label_rule import MOVED, RAISED
+from flipdetect.synth.turn import BEHAVIOURS
 
 CONFIG = SynthConfig(seed=11, sources=15, clips_per_source=8, frames_per_clip=3)
 

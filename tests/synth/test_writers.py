@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.synth import SynthConfig, encode_frame, is_current, render_dataset, render_frame
-from flipdetect.synth import dataset_writer as dataset
+from flipdetect.synth import SynthConfig, encode_frame, is_current, render_dataset, render_frame, writers
 
 CONFIG = SynthConfig(seed=3, sources=2, clips_per_source=4, frames_per_clip=2, height=96)
 
@@ -106,7 +105,7 @@ def test_an_interrupted_rendering_goes_on_where_it_stopped(
         return render_frame(config, clip, frame)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "render_frame", stop_at_fifth)
+        patch.setattr(writers, "render_frame", stop_at_fifth)
         with pytest.raises(KeyboardInterrupt):
             render_dataset(tmp_path, CONFIG, workers=1, progress=False)
     assert not is_current(tmp_path, CONFIG)

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from flipdetect.synth import SynthConfig, render_dataset
-from flipdetect.synth.animation.poses import CLASSES
-from flipdetect.synth.animation.scenario import frame_numbers, sample_clip
+from flipdetect.synth.clip import CLASSES, sheet_at
 from flipdetect.synth.config import FRAME_RATE
+from flipdetect.synth.scenario import frame_numbers, sample_clip
 from flipdetect.synth.scene.scene import sample_source
-from flipdetect.synth.truth.label_rule import sheet_at
 from flipdetect.synth.truth.maps import LIFTED, draw_map, lying_heights
 
 CONFIG = SynthConfig(seed=3, sources=6, clips_per_source=4, frames_per_clip=2, height=192)

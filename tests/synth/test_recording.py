@@ -70,7 +70,7 @@ def test_the_truth_of_frames_agrees_with_the_events() -> None:
 
 
 def test_hands_move_without_jumps() -> None:
-    from flipdetect.synth.recording.recording import recording_scenario
+    from flipdetect.synth.recording import recording_scenario
 
     script = recording_scenario(LONG)
     for before, after, stretch in zip(script.clips, script.clips[1:], script.stretches[1:], strict=False):

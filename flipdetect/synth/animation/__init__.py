@@ -1,1 +1,0 @@
-"""What moves: sheets, turns, and the scenario of a clip."""

@@ -1,1 +1,0 @@
-"""The phone: pose, motion, sensor and image processing."""

@@ -1,1 +1,0 @@
-"""Long recordings of one book."""

@@ -1,0 +1,184 @@
+"""What is written: data sets of clips, recordings, and contact sheets of either."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.errors import DataError
+from flipdetect.synth.clip import CLASSES
+from flipdetect.synth.config import RecordingConfig, SynthConfig
+from flipdetect.synth.output_folder import RenderedFolder, RenderReport, map_path, worker_count
+from flipdetect.synth.recording import (
+    RecordingTruth,
+    TurnEvent,
+    recording_events,
+    recording_truth,
+    render_recording_frame,
+)
+from flipdetect.synth.render.renderer import RenderedFrame, encode_frame, frame_map, frame_truth, render_frame
+from flipdetect.synth.truth.frame_truth import FrameTruth, csv_text, truth_table
+from flipdetect.synth.truth.maps import encode_map
+
+LABELS, EVENTS, TRUTH = "labels.csv", "events.csv", "truth.csv"
+
+AT_ONCE = 25
+"""Frames of a recording that one process renders one after the other: they share most of their pages."""
+
+FLIP_COLOUR, OTHER_COLOUR = (0, 190, 60), (210, 40, 40)
+CAPTION = 16
+
+
+def is_current(root: Path, config: SynthConfig) -> bool:
+    """Whether `root` holds this very data set, complete: same version, same settings, every frame there."""
+    if not _dataset_folder(root, config).is_current():
+        return False
+    with (root / LABELS).open(newline="", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    return len(rows) == config.frames and all((root / row[key]).is_file() for row in rows for key in ("path", "mask"))
+
+
+def render_dataset(
+    root: Path, config: SynthConfig, *, workers: int | None = None, progress: bool = True
+) -> RenderReport:
+    """Render a data set into flip/ and notflip/ below `root`, with labels.csv and, last, dataset.json.
+
+    Frames left by an interrupted run of the same version and settings are kept. An older rendering is replaced.
+    The bytes written do not depend on the number of workers.
+
+    Args:
+        root: folder of the data set; made if missing.
+        config: what to render.
+        workers: processes; None for one per CPU.
+        progress: whether to show a bar on standard error.
+
+    Raises:
+        ConfigError: if `workers` is below 1.
+        DataError: if `root` is a file or holds files that were not rendered by this module.
+    """
+    # A worker takes all clips of a source, so that each source is painted once.
+    count, step = worker_count(workers), config.clips_per_source
+    if config.sources < count:
+        step = -(-step // count)
+    folder = _dataset_folder(root, config)
+    render, tables = partial(_render_clip, folder, config), partial(_dataset_tables, config)
+    return folder.fill(range(config.clips), step, render, tables, count, progress)
+
+
+def render_recording(
+    root: Path, config: RecordingConfig, *, workers: int | None = None, progress: bool = True
+) -> RenderReport:
+    """Render a recording into frames/ below `root`, with events.csv, truth.csv and, last, recording.json.
+
+    Arguments, errors, and what is kept or replaced are those of `render_dataset`.
+    """
+    folder = RenderedFolder(root, asdict(config), "recording.json", (EVENTS, TRUTH), ("frames",))
+    render, tables = partial(_render_moment, folder, config), partial(_recording_tables, config)
+    numbers = range(1, config.frames + 1)
+    return folder.fill(numbers, AT_ONCE, render, tables, worker_count(workers), progress)
+
+
+def _dataset_folder(root: Path, config: SynthConfig) -> RenderedFolder:
+    return RenderedFolder(root, config.identity(), "dataset.json", (LABELS,), CLASSES.names)
+
+
+def _render_clip(folder: RenderedFolder, config: SynthConfig, clip: int) -> list[FrameTruth]:
+    truths = [frame_truth(config, clip, frame) for frame in range(config.frames_per_clip)]
+    for frame, truth in enumerate(truths):
+        if not folder.holds(map_path(truth.path)):
+            folder.write(map_path(truth.path), encode_map(frame_map(config, clip, frame)))
+        if not folder.holds(truth.path):
+            folder.write(truth.path, encode_frame(render_frame(config, clip, frame)))
+    return truths
+
+
+def _render_moment(folder: RenderedFolder, config: RecordingConfig, number: int) -> list[RecordingTruth]:
+    moment = config.time(number)
+    truth = recording_truth(config, moment)
+    if not folder.holds(truth.path):
+        folder.write(truth.path, encode_frame(render_recording_frame(config, moment)))
+    return [truth]
+
+
+def _dataset_tables(config: SynthConfig, truths: list[FrameTruth]) -> tuple[dict[str, str], dict[str, int]]:
+    """labels.csv, with the path of each frame's map and the name it shares with its twin's frame; and the counts.
+
+    The clips of a pair are drawn alike but for the sheet, and the n-th frame of one belongs to the n-th of the other.
+    """
+    twins = {truth.path: f"{truth.video.split('/')[1]}-{i % config.frames_per_clip}" for i, truth in enumerate(truths)}
+    truths = sorted(truths, key=lambda truth: truth.path)
+    paths = [truth.path for truth in truths]
+    table = truth_table(truths, mask=map(map_path, paths), twin=map(twins.__getitem__, paths))
+    return {LABELS: table}, {name: sum(truth.label == name for truth in truths) for name in CLASSES.names}
+
+
+def _recording_tables(config: RecordingConfig, truths: list[RecordingTruth]) -> tuple[dict[str, str], dict[str, int]]:
+    """The tables of turns and of frames, and the counts."""
+    events, names = recording_events(config), [field.name for field in fields(TurnEvent)]
+    turns = csv_text(names, (vars(event).values() for event in events))
+    frames = truth_table(truths, time_s=(truth.time_s for truth in truths), spread=(truth.spread for truth in truths))
+    flips = sum(truth.label == CLASSES.positive for truth in truths)
+    return {EVENTS: turns, TRUTH: frames}, {CLASSES.positive: flips, "events": len(events)}
+
+
+def contact_sheet(config: SynthConfig, count: int, columns: int = 10) -> NDArray[np.uint8]:
+    """`count` random frames of a data set, half flips, as one (h, w, 3) uint8 RGB picture.
+
+    A green caption says "flip", a red one "notflip", followed by the displacement in page widths.
+    """
+    rng = np.random.default_rng(config.seed)
+    tiles = []
+    for place in range(count):
+        clip = 2 * int(rng.integers(config.clips // 2)) + place % 2
+        frame = render_frame(config, clip, int(rng.integers(config.frames_per_clip)))
+        tiles.append(_tile(frame, f"{frame.truth.video} {frame.truth.displacement:.2f}"))
+    return _joined(tiles, columns)
+
+
+def recording_sheet(config: RecordingConfig, count: int, columns: int = 12) -> NDArray[np.uint8]:
+    """`count` frames spread over a recording, in order, as one (h, w, 3) uint8 RGB picture.
+
+    A green caption says "flip", a red one "notflip", followed by the second and the number of the spread.
+    """
+    tiles = []
+    for time in np.linspace(0, config.seconds, count, endpoint=False).tolist():
+        spread = recording_truth(config, time).spread
+        text = f"{time:.1f} s {'turning' if spread is None else f'spread {spread}'}"
+        tiles.append(_tile(render_recording_frame(config, time), text))
+    return _joined(tiles, columns)
+
+
+def _tile(frame: RenderedFrame, text: str) -> NDArray[np.uint8]:
+    height, width = frame.image.shape[:2]
+    tile = np.zeros((height + CAPTION, width, 3), np.uint8)
+    tile[:height] = frame.image
+    tile[height:] = FLIP_COLOUR if frame.truth.label == CLASSES.positive else OTHER_COLOUR
+    cv2.putText(tile, text, (4, height + CAPTION - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
+    return tile
+
+
+def _joined(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Tiles in rows; those of another shape stand in the left top corner of their place."""
+    shape = np.max([tile.shape for tile in tiles], axis=0)
+    places = np.zeros((-(-len(tiles) // columns), columns, *shape), np.uint8)
+    for index, tile in enumerate(tiles):
+        places[divmod(index, columns)][: tile.shape[0], : tile.shape[1]] = tile
+    return places.swapaxes(1, 2).reshape(len(places) * shape[0], columns * shape[1], 3)
+
+
+def write_sheet(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a contact sheet (h, w, 3) uint8 RGB as a PNG file.
+
+    Raises:
+        DataError: if it cannot be encoded.
+    """
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise DataError(f"{path} could not be encoded; choose fewer frames with --count")
+    path.write_bytes(data.tobytes())
