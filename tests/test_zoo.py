@@ -15,7 +15,7 @@ from flipdetect.events.parameters import EventParameters
 from flipdetect.inference.onnx_model import file_digest, load_onnx
 from flipdetect.inference.settings import settings_of
 from flipdetect.inference.torch_model import load_torch_model
-from flipdetect.models.safetensors import read_facts, read_tensors
+from flipdetect.models.weights import read_facts, read_tensors
 from flipdetect.zoo import (
     DEFAULT,
     ENSEMBLE,

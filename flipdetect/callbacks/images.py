@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from flipdetect.atomic import replacing, write_text
-from flipdetect.callbacks.provenance import run_folder
+from flipdetect.callbacks.checkpoints import run_folder
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.metrics.threshold import confusion_matrix
 from flipdetect.outputs.plots import (

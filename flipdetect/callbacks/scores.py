@@ -1,17 +1,26 @@
-"""Collects the scores of a whole validation or test run for the callbacks that draw or report them."""
+"""Scores of a whole validation or test run, for the callbacks that draw, summarise or report them."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
+from flipdetect.callbacks.checkpoints import run_folder
+from flipdetect.data.index import FrameIndex
 from flipdetect.metrics.calibration import calibrated
+from flipdetect.records import FrameScore
+from flipdetect.sources.folder import name_below
+
+if TYPE_CHECKING:
+    from flipdetect.evaluation.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -97,3 +106,57 @@ def _gather(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     every = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     order = np.argsort(every["index"], kind="stable")
     return {key: values[order] for key, values in every.items()}
+
+
+logger = logging.getLogger(__name__)
+
+
+class RunReport(ScoreCallback):
+    """Writes a report of the best checkpoint on the test split (without one, on validation) to the run's folder.
+
+    It is the report of `flipdetect evaluate --report`.
+
+    Args:
+        folder: below the run's folder.
+        mistakes: how many of the most confident mistakes are shown.
+        explain: whether Grad-CAM images are made, if the library is installed.
+    """
+
+    def __init__(self, folder: str = "report", mistakes: int = 24, explain: bool = True) -> None:
+        super().__init__()
+        self.folder = folder
+        self.mistakes = mistakes
+        self.explain = explain
+
+    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+        """Write the report, once the run's other files are written."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        run, checkpoint = run_folder(trainer), trainer.checkpoint_callback
+        scores = self.last_scores.get("test") or self.last_scores.get("val")
+        best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
+        if run is None or scores is None or not best:
+            return
+        from flipdetect.evaluation.report import write_report
+        from flipdetect.inference.torch_model import load_torch_model
+
+        page = write_report(
+            run / self.folder, f"{run.parent.name}, {run.name}", f"{Path(data.root).name}, {scores.stage} split",
+            _evaluation(data, scores), load_torch_model(Path(best), "cpu"), mistakes=self.mistakes,
+            explain=self.explain,
+        )  # fmt: skip
+        logger.info("The report is %s", page)
+
+
+def _evaluation(data: Any, scores: EpochScores) -> Evaluation:
+    from flipdetect.evaluation.evaluate import evaluate_scores
+
+    split = getattr(data.split, scores.stage)
+    records = tuple(split[position] for position in scores.indices)
+    scored = [
+        FrameScore(
+            name_below(record.path, data.root), record.video, record.frame, float(p),
+            data.classes.names[int(p >= scores.threshold)],
+        )
+        for record, p in zip(records, scores.probabilities, strict=True)
+    ]  # fmt: skip
+    return evaluate_scores(FrameIndex(records, (), data.root), scored, scores.threshold, data.classes)

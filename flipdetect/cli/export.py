@@ -85,8 +85,8 @@ def export(
         _export_int8(model, output, data, reduce_range)
         return
     require_extra("train", "torch", "timm", "pytorch_lightning")
-    from flipdetect.export.check import sample_frames
     from flipdetect.export.onnx import LIMITS, Precision, export_checked
+    from flipdetect.export.onnx_files import sample_frames
     from flipdetect.inference.load import resolve_model
     from flipdetect.inference.torch_model import load_torch_model
 
@@ -107,7 +107,7 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
     import numpy as np
 
     from flipdetect.errors import DataError
-    from flipdetect.export.check import sample_frames
+    from flipdetect.export.onnx_files import sample_frames
     from flipdetect.export.quantize import quantize_checked
     from flipdetect.inference.load import resolve_model
     from flipdetect.inference.onnx_model import SUFFIX, load_onnx

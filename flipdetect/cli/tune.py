@@ -102,7 +102,7 @@ def _fit(config: Path, trial: optuna.Trial, metric: str) -> tuple[float | None, 
     import optuna
 
     from flipdetect.callbacks import InterruptCheckpoint
-    from flipdetect.callbacks.pruning import OptunaPruning
+    from flipdetect.callbacks.monitoring import OptunaPruning
     from flipdetect.cli.training.lightning_cli import TrainCLI
 
     try:

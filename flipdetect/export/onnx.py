@@ -14,8 +14,7 @@ import flipdetect
 from flipdetect.atomic import replacing
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
-from flipdetect.export.check import ModelDifference, compare_models
-from flipdetect.export.onnx_writer import check_packages, store_float16, write_model
+from flipdetect.export.onnx_files import ModelDifference, check_packages, compare_models, store_float16, write_model
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, ONNX_VERSION, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel

@@ -19,8 +19,7 @@ import numpy as np
 
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
-from flipdetect.export.check import ModelDifference, compare_models
-from flipdetect.export.onnx_writer import read_float32, shrink_graph, write_model
+from flipdetect.export.onnx_files import ModelDifference, compare_models, read_float32, shrink_graph, write_model
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.onnx_model import INPUT, load_onnx
 

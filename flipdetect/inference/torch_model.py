@@ -16,8 +16,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
 from flipdetect.inference.model import Inputs, Maps, Model, Probabilities
 from flipdetect.models.evidence_maps import MAPS
-from flipdetect.models.safetensors import read_facts, read_tensors
-from flipdetect.models.weights import load_without_code
+from flipdetect.models.weights import load_without_code, read_facts, read_tensors
 from flipdetect.records import ClassNames
 from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, stored_temperature
 from flipdetect.sources.naming import NamePattern

@@ -1,11 +1,8 @@
 """The networks: frames in, one logit out."""
 
 from flipdetect.models.base import FrameModel
-from flipdetect.models.efficientnet import EfficientNetLite0
 from flipdetect.models.evidence_maps import MAPS, Evidence
-from flipdetect.models.mobilenet import MobileNetV2
-from flipdetect.models.resnet import ResNet18
-from flipdetect.models.timm_backbone import TimmBackbone
+from flipdetect.models.timm_backbone import EfficientNetLite0, MobileNetV2, ResNet18, TimmBackbone
 from flipdetect.models.tiny_cnn import TinyCNN
 
 __all__ = [

@@ -8,11 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from flipdetect.errors import ModelError
-from flipdetect.models.efficientnet import EfficientNetLite0
 from flipdetect.models.evidence_maps import Evidence
-from flipdetect.models.mobilenet import MobileNetV2
-from flipdetect.models.resnet import ResNet18
-from flipdetect.models.timm_backbone import TimmBackbone
+from flipdetect.models.timm_backbone import EfficientNetLite0, MobileNetV2, ResNet18, TimmBackbone
 from flipdetect.models.tiny_cnn import TinyCNN
 from flipdetect.models.weights import IMAGENET, start_from
 from flipdetect.tasks.base import FrameClassifier

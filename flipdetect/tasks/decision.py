@@ -13,8 +13,7 @@ from torch import nn
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.metrics.calibration import calibrated, fit_temperature, logits_of, uncalibrated
 from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold
-from flipdetect.models.safetensors import read_facts
-from flipdetect.models.weights import TORCH_SUFFIXES, load_without_code, weights_path
+from flipdetect.models.weights import TORCH_SUFFIXES, load_without_code, read_facts, weights_path
 from flipdetect.runs import CHECKPOINT_KEY, NO_TEMPERATURE, stored_temperature
 from flipdetect.zoo import SUFFIX
 

@@ -26,9 +26,8 @@ from flipdetect.atomic import write_text
 from flipdetect.cli.messages import hush_libraries, set_up_logging
 from flipdetect.data.index import index_frames
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.export.check import sample_frames
 from flipdetect.export.onnx import trace
-from flipdetect.export.onnx_writer import store_float16, write_model
+from flipdetect.export.onnx_files import sample_frames, store_float16, write_model
 from flipdetect.export.quantize import quantize_checked
 from flipdetect.inference.onnx_model import ONNX_VERSION, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel, load_torch_model

@@ -25,7 +25,7 @@ from torch import Tensor
 from flipdetect.atomic import replacing, write_text
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.inference.torch_model import load_torch_model, read_model
-from flipdetect.models.safetensors import read_facts, write_packed
+from flipdetect.models.weights import read_facts, write_packed
 from flipdetect.runs import NO_TEMPERATURE, stored_temperature
 from flipdetect.tasks.decision import Decision
 from flipdetect.zoo import FOLDER, PRETRAINED, SIZE_LIMIT, pretrained_bytes, pretrained_path

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flipdetect.callbacks.mlflow import LONGEST, parameters
+from flipdetect.callbacks.monitoring import LONGEST, parameters
 from flipdetect.inference.torch_model import load_torch_model
 from tests.conftest import REPOSITORY
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from flipdetect.callbacks.pruning import OptunaPruning
+from flipdetect.callbacks.monitoring import OptunaPruning
 from flipdetect.errors import ConfigError
 
 

@@ -12,7 +12,7 @@ import yaml
 from flipdetect.cli.train import main
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.inference.torch_model import load_torch_model
-from flipdetect.models.safetensors import read_facts
+from flipdetect.models.weights import read_facts
 from flipdetect.zoo import pretrained_path
 from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
 from tests.conftest import REPOSITORY

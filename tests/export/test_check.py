@@ -7,7 +7,7 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError
-from flipdetect.export.check import sample_frames
+from flipdetect.export.onnx_files import sample_frames
 from tests.frame_sets import write_frame
 
 

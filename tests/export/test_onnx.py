@@ -13,9 +13,8 @@ import torch
 import flipdetect
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
-from flipdetect.export.check import ModelDifference, compare_models
 from flipdetect.export.onnx import LIMITS, OPSET, export_checked, export_onnx
-from flipdetect.export.onnx_writer import IR_VERSION
+from flipdetect.export.onnx_files import IR_VERSION, ModelDifference, compare_models
 from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.records import ClassNames
@@ -192,7 +191,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "model.onnx"
     with pytest.raises(ModelError, match="float32, float16, got 'int8'"):
         export_onnx(bundle, path, precision="int8")  # type: ignore[arg-type]
-    monkeypatch.setattr("flipdetect.export.onnx_writer.SIZE_LIMIT", 1000)
+    monkeypatch.setattr("flipdetect.export.onnx_files.SIZE_LIMIT", 1000)
     with pytest.raises(ModelError, match="1,000 at most"):
         export_onnx(bundle, path)
     find = importlib.util.find_spec

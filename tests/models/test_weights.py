@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 import flipdetect.tasks
 from flipdetect.errors import ModelError
 from flipdetect.models import MobileNetV2, ResNet18, TinyCNN
-from flipdetect.models.safetensors import read_facts, read_tensors
-from flipdetect.models.weights import load_weights_file
+from flipdetect.models.weights import load_weights_file, read_facts, read_tensors
 from flipdetect.tasks import MobileNetV2Classifier, ResNet18Classifier, TimmClassifier, TinyCNNClassifier
 from flipdetect.zoo import PRETRAINED, pretrained_path
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from flipdetect.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, PreprocessSpec
 from flipdetect.models.imagenet import check_statistics
-from flipdetect.models.safetensors import read_facts
+from flipdetect.models.weights import read_facts
 from flipdetect.tasks import EfficientNetLite0Classifier, TinyCNNClassifier
 from flipdetect.tasks.decision import Decision, starting_decision
 from flipdetect.zoo import pretrained_path

@@ -1,18 +1,63 @@
-"""Log to MLflow what its logger omits: the configuration as parameters, final metrics, files, the model."""
+"""Whom a training reports to: the progress bar, MLflow, and an Optuna trial."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.loggers import MLFlowLogger
 
-from flipdetect.callbacks.provenance import run_folder
+from flipdetect.callbacks.checkpoints import run_folder
+from flipdetect.errors import ConfigError
+from flipdetect.progress import EVERY_S, Lines
+
+
+class _Lines(Lines, Tqdm):
+    """Lightning's bar as lines of a log."""
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar, but on standard error: in a pipe, it would mix with the table of results.
+
+    Args:
+        refresh_rate: steps between two updates; 0 for no bar.
+    """
+
+    def __init__(self, refresh_rate: int = 5) -> None:
+        super().__init__(refresh_rate=refresh_rate)
+
+    def init_sanity_tqdm(self) -> Tqdm:
+        """The bar of the sanity check."""
+        return self._bar(super().init_sanity_tqdm, self.sanity_check_description, leave=False)
+
+    def init_train_tqdm(self) -> Tqdm:
+        """The bar of a training epoch."""
+        return self._bar(super().init_train_tqdm, self.train_description)
+
+    def init_validation_tqdm(self) -> Tqdm:
+        """The bar of a validation run."""
+        return self._bar(super().init_validation_tqdm, self.validation_description, leave=False)
+
+    def init_test_tqdm(self) -> Tqdm:
+        """The bar of a test run."""
+        return self._bar(super().init_test_tqdm, self.test_description)
+
+    def _bar(self, of_lightning: Callable[[], Tqdm], description: str, *, leave: bool = True) -> Tqdm:
+        if not sys.stderr.isatty():
+            # A bar that disappears when it ends, as that of validation, is only worth a line if it takes long.
+            settings = {"disable": self.is_disabled, "leave": leave, "delay": 0 if leave else EVERY_S, "smoothing": 0}
+            return _Lines(desc=description, file=sys.stderr, **settings)
+        with redirect_stdout(sys.stderr):
+            return of_lightning()
+
 
 FILES = ("config.yaml", "metrics.json", "metrics.csv", "splits.csv", "provenance.json", "unusable.csv")
 LONGEST = 500
@@ -85,3 +130,45 @@ def parameters(config: Any, prefix: str = "") -> dict[str, str]:
 
 def _loggers(trainer: pl.Trainer) -> list[MLFlowLogger]:
     return [log for log in trainer.loggers if isinstance(log, MLFlowLogger)] if trainer.is_global_zero else []
+
+
+class OptunaPruning(Callback):
+    """Report the best value so far of a metric after each validation.
+
+    Args:
+        trial: an `optuna.Trial`.
+        metric: as it is logged, such as `val_f1`; a name that ends in `_loss` is minimized.
+
+    Attributes:
+        best: the best finite value so far; None if there is none.
+        epochs: how many were reported.
+        pruned: whether Optuna stopped the training.
+    """
+
+    def __init__(self, trial: Any, metric: str) -> None:
+        self.trial, self.metric = trial, metric
+        self.best: float | None = None
+        self.epochs = 0
+        self.pruned = False
+
+    # Not on_validation_epoch_end: callbacks run before the module there, which has yet to log.
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report the value.
+
+        Raises:
+            ConfigError: if no such metric was logged.
+        """
+        if trainer.sanity_checking:
+            return
+        if self.metric not in trainer.callback_metrics:
+            known = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val_")))
+            raise ConfigError(f"no metric {self.metric!r} was logged; validation logs {known}")
+        self.epochs += 1
+        value = float(trainer.callback_metrics[self.metric])
+        better = min if self.metric.endswith("_loss") else max
+        if math.isfinite(value):
+            self.best = value if self.best is None else better(self.best, value)
+        if self.best is not None:
+            self.trial.report(self.best, trainer.current_epoch)
+            self.pruned = bool(self.trial.should_prune())
+            trainer.should_stop = trainer.should_stop or self.pruned
