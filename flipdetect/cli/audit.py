@@ -66,8 +66,13 @@ def audit(
     Without --split-file, audits the split that `flipdetect train` would draw with the same settings. Reads every frame
     once, scaled down. --output FOLDER writes audit.json, pairs.csv and pairs.png, a picture of the worst pairs.
     """
-    from flipdetect.data.audit.audit import audit_frames
-    from flipdetect.data.audit.audit_tables import audit_text, worst_pairs, write_audit_csv, write_audit_json
+    from flipdetect.data.audit.audit import (
+        audit_frames,
+        audit_text,
+        worst_pairs,
+        write_audit_csv,
+        write_audit_json,
+    )
     from flipdetect.data.grouped_splits import split_records
     from flipdetect.data.index import index_frames
     from flipdetect.data.splits import read_split

@@ -21,9 +21,15 @@ from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.weights import NO_WEIGHTS
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs, starting_decision
-from flipdetect.tasks.hardware import fused_optimiser, resolve_channels_last
-from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
-from flipdetect.tasks.optimizer import parameter_groups, warmup_cosine
+from flipdetect.tasks.optimization import (
+    fused_optimiser,
+    map_loss,
+    parameter_groups,
+    rank_loss,
+    resolve_channels_last,
+    twin_margins,
+    warmup_cosine,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -7,22 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from flipdetect.data.datamodule import FrameDataModule, loader_settings
-from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.data.datamodule import FrameDataModule
+from flipdetect.data.loading import loader_settings
 from flipdetect.data.rehearsal import EmbeddedData
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.synth import SynthConfig
+from tests.data.data_modules import data_module
 from tests.frame_sets import make_monreader_set
-
-SPEC = PreprocessSpec(height=64, width=36)
-
-
-def module(root: Path, **settings) -> FrameDataModule:
-    settings = {"preprocess": SPEC, "batch_size": 4, "num_workers": 0, "cache_dir": None, **settings}
-    data = FrameDataModule(root=str(root), **settings)
-    data.prepare_data()
-    data.setup("fit")
-    return data
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +22,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_batches_have_the_promised_shapes(frames: Path) -> None:
-    batch = next(iter(module(frames).train_dataloader()))
+    batch = next(iter(data_module(frames).train_dataloader()))
     assert batch["image"].shape == (4, 3, 64, 36)
     assert batch["image"].dtype == torch.float32
     assert batch["target"].shape == (4,)
@@ -39,7 +30,7 @@ def test_batches_have_the_promised_shapes(frames: Path) -> None:
 
 
 def test_no_video_is_on_two_sides(frames: Path) -> None:
-    split = module(frames).split
+    split = data_module(frames).split
     videos = [{record.video for record in side} for side in (split.train, split.val, split.test)]
     assert not videos[0] & videos[1]
     assert not videos[0] & videos[2]
@@ -47,9 +38,9 @@ def test_no_video_is_on_two_sides(frames: Path) -> None:
 
 
 def test_split_file_gives_the_same_split_again(frames: Path, tmp_path: Path) -> None:
-    first = module(frames, split_seed=5)
+    first = data_module(frames, split_seed=5)
     first.split_csv(tmp_path / "splits.csv")
-    again = module(frames, split_seed=6, split_file=str(tmp_path / "splits.csv"))
+    again = data_module(frames, split_seed=6, split_file=str(tmp_path / "splits.csv"))
     assert {r.path for r in again.split.test} == {r.path for r in first.split.test}
 
 
@@ -58,23 +49,22 @@ def test_undecodable_file_is_a_problem_and_the_rest_goes_on(frames: Path, tmp_pa
     shutil.copytree(frames, root)
     victim = root / "flip" / "0001_000000010.jpg"
     victim.write_bytes(victim.read_bytes()[:500])
-    data = module(root, cache_dir=str(tmp_path / "cache"))
-    assert data.index is not None
+    data = data_module(root, cache_dir=str(tmp_path / "cache"))
     assert [problem.path for problem in data.index.problems] == [victim]
     assert len(data.index.records) == 31
     assert sum(len(batch["target"]) for batch in data.val_dataloader()) == len(data.split.val)
 
 
 def test_workers_deliver_what_the_main_process_does(frames: Path, tmp_path: Path) -> None:
-    one = list(module(frames, cache_dir=str(tmp_path)).val_dataloader())
-    two = list(module(frames, cache_dir=str(tmp_path), num_workers=1).val_dataloader())
+    one = list(data_module(frames, cache_dir=str(tmp_path)).val_dataloader())
+    two = list(data_module(frames, cache_dir=str(tmp_path), num_workers=1).val_dataloader())
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a["image"], b["image"], rtol=0, atol=0)
 
 
 def test_mistyped_folder_is_an_error_and_not_a_rendering(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder"):
-        module(tmp_path / "my_framse", embedded=EmbeddedData(root=str(tmp_path / "embedded")))
+        data_module(tmp_path / "my_framse", embedded=EmbeddedData(root=str(tmp_path / "embedded")))
     assert not list(tmp_path.iterdir())
 
 
@@ -86,19 +76,14 @@ def test_embedded_set_is_rendered_once_and_split_by_book(tmp_path: Path, caplog:
         render=SynthConfig(sources=6, clips_per_source=2, frames_per_clip=1, height=96),
     )
     with caplog.at_level(logging.INFO, logger="flipdetect"):
-        data = module(tmp_path / "embedded", embedded=embedded)
+        data = data_module(tmp_path / "embedded", embedded=embedded)
         assert "Rendering" in caplog.text
         caplog.clear()
-        module(tmp_path / "embedded", embedded=embedded)
+        data_module(tmp_path / "embedded", embedded=embedded)
         assert "Rendering" not in caplog.text
     sources = [{record.source for record in side} for side in (data.split.train, data.split.val, data.split.test)]
     assert sum(len(side) for side in sources) == 6
     assert data.split.group_by == "source"
-
-
-def test_impossible_batch_size_is_refused(frames: Path) -> None:
-    with pytest.raises(ConfigError, match="batch_size"):
-        FrameDataModule(root=str(frames), batch_size=0)
 
 
 def test_a_set_without_one_readable_frame_is_an_error(tmp_path: Path) -> None:
@@ -106,7 +91,7 @@ def test_a_set_without_one_readable_frame_is_an_error(tmp_path: Path) -> None:
     for path in root.rglob("*.jpg"):
         path.write_bytes(b"no image")
     with pytest.raises(DataError, match="none of the 2 frames"):
-        module(root)
+        data_module(root)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +111,7 @@ def test_configured_loading_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loader_settings()["pin_memory"]
 
 
-@pytest.mark.parametrize("wrong", [{"num_workers": -1}, {"prefetch": 0}])
-def test_impossible_loading_is_refused(frames: Path, wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="at least"):
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"num_workers": -1}, {"prefetch": 0}, {"epoch_frames": 0}])
+def test_impossible_settings_are_refused_by_name(frames: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be at least"):
         FrameDataModule(root=str(frames), **wrong)

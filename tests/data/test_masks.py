@@ -12,36 +12,22 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.dataset import Augmentation, Transform
 from flipdetect.data.masks import coarse_maps, read_masks
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import EmbeddedData, MixIn
 from flipdetect.records import FrameRecord
 from tests.conftest import REPOSITORY
+from tests.data.data_modules import SPEC, data_module, train_epoch
 from tests.frame_sets import make_monreader_set
 from tests.rendered_sets import make_rendered_set, write_mask
 
-SPEC = PreprocessSpec(height=64, width=36)
 CONFIGS = [REPOSITORY / "configs/defaults.yaml", *sorted((REPOSITORY / "configs/augment").glob("*.yaml"))]
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_rendered_set(tmp_path_factory.mktemp("rendered"))
-
-
-def module(root: Path, **settings) -> FrameDataModule:
-    settings = {"preprocess": SPEC, "batch_size": 4, "num_workers": 0, "cache_dir": None, **settings}
-    data = FrameDataModule(root=str(root), **settings)
-    data.prepare_data()
-    data.setup("fit")
-    return data
-
-
-def epoch(data: FrameDataModule) -> dict[str, torch.Tensor]:
-    batches = list(data.train_dataloader())
-    return {key: torch.cat([torch.as_tensor(batch[key]) for batch in batches]) for key in batches[0]}
 
 
 def transforms_of(config: Path) -> list[Transform]:
@@ -58,7 +44,7 @@ def smooth_frame() -> np.ndarray:
 
 
 def test_samples_of_a_rendered_set_have_maps_of_what_its_masks_show(rendered: Path) -> None:
-    found = epoch(module(rendered))
+    found = train_epoch(data_module(rendered))
     assert found["maps"].shape[1:] == (3, 8, 5)
     assert found["maps"].dtype == torch.float32
     assert found["has_maps"].all()
@@ -72,9 +58,9 @@ def test_samples_of_a_rendered_set_have_maps_of_what_its_masks_show(rendered: Pa
 
 
 def test_validation_and_sets_without_masks_have_none(rendered: Path, tmp_path: Path) -> None:
-    assert "maps" not in next(iter(module(rendered).val_dataloader()))
-    data = module(make_monreader_set(tmp_path / "own", videos=6, frames=2), cache_dir=str(tmp_path / "cache"))
-    assert not {"maps", "has_maps"} & set(epoch(data))
+    assert "maps" not in next(iter(data_module(rendered).val_dataloader()))
+    data = data_module(make_monreader_set(tmp_path / "own", videos=6, frames=2), cache_dir=str(tmp_path / "cache"))
+    assert not {"maps", "has_maps"} & set(train_epoch(data))
     assert len(list((tmp_path / "cache").glob("*/*.npy"))) == 1
 
 
@@ -83,8 +69,8 @@ def test_rendered_frames_bring_maps_among_ones_own_without(
 ) -> None:
     monkeypatch.setattr(EmbeddedData, "render_if_needed", lambda _: None)
     own = make_monreader_set(tmp_path / "own", videos=6, frames=2)
-    data = module(own, mix_in=MixIn(EmbeddedData(root=str(rendered)), share=0.5))
-    found = epoch(data)
+    data = data_module(own, mix_in=MixIn(EmbeddedData(root=str(rendered)), share=0.5))
+    found = train_epoch(data)
     rendered_rows = found["index"] >= len(data.split.train)
     assert torch.equal(found["has_maps"], rendered_rows)
     assert not found["maps"][~rendered_rows].any()
@@ -94,9 +80,9 @@ def test_rendered_frames_bring_maps_among_ones_own_without(
 def test_cached_masks_are_decoded_once_and_equal_fresh_ones(
     rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh, first = epoch(module(rendered)), epoch(module(rendered, cache_dir=str(tmp_path)))
+    fresh, first = train_epoch(data_module(rendered)), train_epoch(data_module(rendered, cache_dir=str(tmp_path)))
     monkeypatch.setattr(PreprocessSpec, "read", lambda *_: pytest.fail("decoded again"))
-    again = epoch(module(rendered, cache_dir=str(tmp_path)))
+    again = train_epoch(data_module(rendered, cache_dir=str(tmp_path)))
     assert torch.equal(fresh["maps"], first["maps"])
     assert torch.equal(first["maps"], again["maps"])
     sizes = sorted(path.stat().st_size for path in tmp_path.glob("*/*.npy"))
@@ -106,12 +92,12 @@ def test_cached_masks_are_decoded_once_and_equal_fresh_ones(
 
 def test_masks_do_not_push_their_frames_out_of_a_full_cache(rendered: Path, tmp_path: Path) -> None:
     frame_bytes = 32 * 64 * 36 * 3
-    data = module(rendered, cache_dir=str(tmp_path), cache_gb=(frame_bytes + 500) / 2**30)
+    data = data_module(rendered, cache_dir=str(tmp_path), cache_gb=(frame_bytes + 500) / 2**30)
     files = {path: path.stat().st_ino for path in tmp_path.glob("*/*.npy")}
     assert len(files) == 1
     data.prepare_data()  # would decode frames again that are not in the cache
     assert files == {path: path.stat().st_ino for path in tmp_path.glob("*/*.npy")}
-    assert epoch(data)["has_maps"].all()
+    assert train_epoch(data)["has_maps"].all()
 
 
 @pytest.mark.parametrize("shape", [(64, 36), (48, 64), (64, 64)])
@@ -165,18 +151,6 @@ def test_shipped_augmentations_move_a_mask_as_the_frame_and_paint_nothing_on_it(
                 np.testing.assert_array_equal(mask, frame)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_a_marker_in_the_mask_follows_the_one_in_the_frame(config: Path) -> None:
-    frame = np.zeros((192, 108, 3), np.uint8)
-    frame[60:100, 30:60] = 255
-    spatial = [each for each in transforms_of(config) if isinstance(each, albumentations.DualTransform)]
-    augmentation = Augmentation([each for each in spatial if not isinstance(each, albumentations.CoarseDropout)])
-    for seed in range(10):
-        image, mask = augmentation.with_mask(frame, frame, seed)
-        seen = [np.argwhere(each[:, :, 0] > 127).mean(axis=0) for each in (image, mask)]
-        np.testing.assert_allclose(seen[0], seen[1], atol=0.5)
-
-
 def test_masks_that_cannot_be_used_leave_their_frames_without(
     rendered: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -195,8 +169,8 @@ def test_masks_that_cannot_be_used_leave_their_frames_without(
 
 def test_grey_models_learn_from_masks_too(rendered: Path) -> None:
     grey = replace(SPEC, channels=1, mean=(0.5,), std=(0.5,))
-    data = module(rendered, preprocess=grey, augment=[albumentations.HorizontalFlip(p=1.0)])
-    found = epoch(data)
+    data = data_module(rendered, preprocess=grey, augment=[albumentations.HorizontalFlip(p=1.0)])
+    found = train_epoch(data)
     assert found["image"].shape[1:] == (1, 64, 36)
     flips = found["maps"][found["target"] == 1]
     assert flips[:, 0, :, 3:].min() > 0.9

@@ -11,6 +11,7 @@ from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import EmbeddedData, MixIn
 from flipdetect.errors import ConfigError
+from tests.data.data_modules import data_module, train_batches
 from tests.frame_sets import make_monreader_set
 from tests.rendered_sets import make_rendered_set
 
@@ -22,23 +23,13 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_rendered_set(tmp_path_factory.mktemp("rendered"), books=10, height=64)
 
 
-def module(root: Path, **changes) -> FrameDataModule:
-    changes = {"preprocess": SPEC, "batch_size": 4, "num_workers": 0, "cache_dir": None, "pairs": True, **changes}
-    data = FrameDataModule(root=str(root), **changes)
-    data.prepare_data()
-    data.setup("fit")
-    return data
-
-
-def batches(data: FrameDataModule, epoch: int = 0) -> list[dict[str, torch.Tensor]]:
-    loader = data.train_dataloader()
-    loader.sampler.set_epoch(epoch)
-    return list(loader)
+def paired(root: Path, **settings) -> FrameDataModule:
+    return data_module(root, preprocess=SPEC, pairs=True, **settings)
 
 
 def test_twins_lie_side_by_side_in_one_batch(rendered: Path) -> None:
-    data = module(rendered)
-    for batch in batches(data):
+    data = paired(rendered)
+    for batch in train_batches(data):
         twins = [data.split.train[index].extra["twin"] for index in batch["index"]]
         assert twins[::2] == twins[1::2]
         assert batch["pair"][::2].tolist() == batch["pair"][1::2].tolist()
@@ -51,7 +42,7 @@ def test_twins_are_augmented_alike_frames_and_maps(rendered: Path) -> None:
     still = albumentations.RandomBrightnessContrast(brightness_limit=(-1, -1), contrast_limit=(0, 0), p=1.0)
     noise = albumentations.GaussNoise(std_range=(0.2, 0.3), p=1.0)
     turned = albumentations.HorizontalFlip(p=0.5)
-    found = batches(module(rendered, augment=[still, noise, turned]))
+    found = train_batches(paired(rendered, augment=[still, noise, turned]))
     image, maps = (torch.cat([batch[key] for batch in found]) for key in ("image", "maps"))
     target = torch.cat([batch["target"] for batch in found])
     assert torch.equal(image[::2], image[1::2])
@@ -68,12 +59,12 @@ def test_a_set_without_twins_is_drawn_as_ever_with_a_line_in_the_log(
 ) -> None:
     logging.getLogger("flipdetect").propagate = True  # an earlier command line in this process may have cut it off
     root = make_monreader_set(tmp_path, videos=6, frames=2, height=64)
-    data, plain = module(root), module(root, pairs=False)
+    data, plain = paired(root), data_module(root, preprocess=SPEC)
     with caplog.at_level(logging.INFO, logger="flipdetect"):
-        found = batches(data)
+        found = train_batches(data)
     said = {id(record) for record in caplog.records if "data.pairs is ignored" in record.getMessage()}
     assert len(said) == 1
-    assert [batch["index"].tolist() for batch in found] == [batch["index"].tolist() for batch in batches(plain)]
+    assert [batch["index"].tolist() for batch in found] == [batch["index"].tolist() for batch in train_batches(plain)]
     assert all((batch["pair"] == -1).all() for batch in found)
 
 
@@ -84,8 +75,8 @@ def test_mixed_and_balanced_epochs_are_not_paired(
     monkeypatch.setattr(EmbeddedData, "render_if_needed", lambda _: None)
     own = make_rendered_set(tmp_path, books=6, height=64)
     with caplog.at_level(logging.INFO, logger="flipdetect"):
-        mixed = batches(module(own, mix_in=MixIn(EmbeddedData(root=str(rendered)))))
-        balanced = batches(module(own, balance="video"))
+        mixed = train_batches(paired(own, mix_in=MixIn(EmbeddedData(root=str(rendered)))))
+        balanced = train_batches(paired(own, balance="video"))
     assert "data.mix_in is set" in caplog.text
     assert "data.balance is video" in caplog.text
     assert all((batch["pair"] == -1).all() for batch in mixed + balanced)

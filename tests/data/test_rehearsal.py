@@ -12,9 +12,9 @@ from flipdetect.data.rehearsal import EmbeddedData, MixIn
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames
 from flipdetect.synth import SynthConfig
+from tests.data.data_modules import data_module, train_epoch
 from tests.frame_sets import make_monreader_set
 
-SPEC = PreprocessSpec(height=64, width=36)
 RENDER = SynthConfig(sources=2, clips_per_source=2, frames_per_clip=2, height=64)
 
 
@@ -28,25 +28,13 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_monreader_set(tmp_path_factory.mktemp("own"), videos=4, frames=2)
 
 
-def module(root: Path, embedded: EmbeddedData | None, share: float = 0.5, **settings) -> FrameDataModule:
-    mix_in = None if embedded is None else MixIn(embedded, share)
-    settings = {"preprocess": SPEC, "batch_size": 4, "num_workers": 0, "cache_dir": None, **settings}
-    data = FrameDataModule(root=str(root), mix_in=mix_in, **settings)
-    data.prepare_data()
-    data.setup("fit")
-    return data
-
-
-def batches(data: FrameDataModule, epoch: int = 0) -> dict[str, torch.Tensor]:
-    loader = data.train_dataloader()
-    loader.sampler.set_epoch(epoch)
-    found = list(loader)
-    return {key: torch.cat([torch.as_tensor(batch[key]) for batch in found]) for key in found[0]}
+def mixed(root: Path, embedded: EmbeddedData, share: float = 0.5, **settings) -> FrameDataModule:
+    return data_module(root, mix_in=MixIn(embedded, share), **settings)
 
 
 def test_share_is_exact_and_the_epoch_as_long_as_asked(frames: Path, embedded: EmbeddedData) -> None:
-    data = module(frames, embedded, share=0.25, epoch_frames=40, balance="video")
-    epoch = batches(data)
+    data = mixed(frames, embedded, share=0.25, epoch_frames=40, balance="video")
+    epoch = train_epoch(data)
     own = epoch["index"] < len(data.split.train)
     assert len(own) == 40
     assert own.sum() == 30
@@ -60,22 +48,22 @@ def test_a_loader_repeats_an_epoch_exactly(frames: Path, embedded: EmbeddedData,
         "augment": [albumentations.GaussNoise(std_range=(0.1, 0.2), p=1.0)],
         "cache_dir": str(tmp_path),
     }
-    once = batches(module(frames, embedded, **settings), epoch=3)
-    again = batches(module(frames, embedded, num_workers=1, **settings), epoch=3)
-    other = batches(module(frames, embedded, **settings), epoch=4)
+    once = train_epoch(mixed(frames, embedded, **settings), epoch=3)
+    again = train_epoch(mixed(frames, embedded, num_workers=1, **settings), epoch=3)
+    other = train_epoch(mixed(frames, embedded, **settings), epoch=4)
     for key, values in once.items():
         torch.testing.assert_close(values, again[key], rtol=0, atol=0)
     assert once["index"].tolist() != other["index"].tolist()
 
 
 def test_rendered_frames_stay_out_of_split_validation_and_test(frames: Path, embedded: EmbeddedData) -> None:
-    plain, mixed = module(frames, None), module(frames, embedded)
-    assert mixed.split == plain.split
-    assert len(mixed.val_dataloader().dataset) == len(plain.split.val)
-    assert mixed.describe()["split"] == plain.describe()["split"]
+    plain, both = data_module(frames), mixed(frames, embedded)
+    assert both.split == plain.split
+    assert len(both.val_dataloader().dataset) == len(plain.split.val)
+    assert both.describe()["split"] == plain.describe()["split"]
     assert plain.describe()["mix_in"] is None
-    assert mixed.describe()["mix_in"]["share"] == 0.5
-    assert mixed.describe()["mix_in"]["render"]["sources"] == 2
+    assert both.describe()["mix_in"]["share"] == 0.5
+    assert both.describe()["mix_in"]["render"]["sources"] == 2
 
 
 def test_other_class_names_are_matched_by_which_is_positive(
@@ -83,8 +71,8 @@ def test_other_class_names_are_matched_by_which_is_positive(
 ) -> None:
     for label, name in (("flip", "turning"), ("notflip", "flip")):  # the positive one's name is the negative one here
         (tmp_path / name).symlink_to(frames / label, target_is_directory=True)
-    data = module(tmp_path, embedded, classes=ClassNames(negative="flip", positive="turning"))
-    epoch = batches(data)
+    data = mixed(tmp_path, embedded, classes=ClassNames(negative="flip", positive="turning"))
+    epoch = train_epoch(data)
     rendered = epoch["index"] >= len(data.split.train)
     truth = [data.rehearsal.train[i].label == "flip" for i in epoch["index"][rendered] - len(data.split.train)]
     assert epoch["target"][rendered].bool().tolist() == truth
@@ -92,13 +80,13 @@ def test_other_class_names_are_matched_by_which_is_positive(
 
 def test_grey_models_get_grey_rendered_frames(frames: Path, embedded: EmbeddedData) -> None:
     spec = PreprocessSpec(height=32, width=32, channels=1, mean=(0.5,), std=(0.5,))
-    assert batches(module(frames, embedded, preprocess=spec))["image"].shape[1:] == (1, 32, 32)
+    assert train_epoch(mixed(frames, embedded, preprocess=spec))["image"].shape[1:] == (1, 32, 32)
 
 
 def test_a_share_of_nothing_renders_nothing(frames: Path, tmp_path: Path) -> None:
-    data = module(frames, EmbeddedData(root=str(tmp_path / "set"), render=RENDER), share=0.0)
+    data = mixed(frames, EmbeddedData(root=str(tmp_path / "set"), render=RENDER), share=0.0)
     assert not (tmp_path / "set").exists()
-    assert len(batches(data)["index"]) == len(data.split.train)
+    assert len(train_epoch(data)["index"]) == len(data.split.train)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])

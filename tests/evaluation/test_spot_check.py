@@ -11,7 +11,7 @@ from flipdetect.evaluation.evaluate import evaluate_scores
 from flipdetect.evaluation.spot_check import choose_frames, plot_worst_mistakes, spot_table, worst_mistakes
 from flipdetect.outputs.plots import figure_to_array
 from flipdetect.records import FrameRecord, FrameScore
-from tests.data.test_splits import clip
+from tests.data.test_grouped_splits import clip
 from tests.evaluation.made_up import CLASSES, evaluation, record
 from tests.frame_sets import make_monreader_set
 

@@ -22,8 +22,7 @@ from flipdetect.errors import FlipdetectError
 from flipdetect.metrics.frame import check_monitor
 from flipdetect.runs import run_to_resume, version_for
 from flipdetect.tasks import FrameClassifier
-from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test
-from flipdetect.tasks.hardware import resolve_precision, reuse_freed_memory
+from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test, resolve_precision, reuse_freed_memory
 
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
 

@@ -73,17 +73,6 @@ class AuditReport:
         """Number of test frames."""
         return sum(self.balance.get("test", (0, 0)))
 
-    @property
-    def leaked_test_share(self) -> float:
-        """Share (0 to 1) of the test frames that come from a training video."""
-        leaked = sum(shared.frames for shared in self.videos if (shared.first, shared.second) == ("train", "test"))
-        return leaked / self.test_frames if self.test_frames else 0.0
-
-    @property
-    def neighbour_share(self) -> float:
-        """Share (0 to 1) of the test frames that are at most one frame away from a training frame."""
-        return self.neighbours / self.test_frames if self.test_frames else 0.0
-
     def warnings(self) -> list[str]:
         """What is wrong with the split; empty if nothing leaks."""
         lines = [
@@ -100,8 +89,9 @@ class AuditReport:
         ]
         if self.neighbours:
             lines.append(
-                f"{self.neighbours:,} of {self.test_frames:,} test frames ({self.neighbour_share:.0%}) are at most one "
-                "frame number away from a training frame of the same video: near-copies of training frames."
+                f"{self.neighbours:,} of {self.test_frames:,} test frames ({self.neighbours / self.test_frames:.0%}) "
+                "are at most one frame number away from a training frame of the same video: near-copies of training "
+                "frames."
             )
         return lines
 

@@ -1,7 +1,8 @@
-"""Losses besides that of the label: maps, and the order of twins."""
+"""What training minimises and how: maps and twins besides the label, learning rates, memory format."""
 
 import logging
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,15 @@ from torch.nn import functional as F
 
 from flipdetect.errors import ConfigError
 from flipdetect.tasks import TinyCNNClassifier
-from flipdetect.tasks.losses import map_loss, rank_loss, twin_margins
+from flipdetect.tasks.optimization import (
+    fused_optimiser,
+    map_loss,
+    parameter_groups,
+    rank_loss,
+    resolve_channels_last,
+    twin_margins,
+    warmup_cosine,
+)
 
 
 def tiny(**settings: Any) -> TinyCNNClassifier:
@@ -120,3 +129,42 @@ def test_maps_and_label_are_learnt_together() -> None:
 def test_impossible_weights_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         TinyCNNClassifier(width=4, **wrong)
+
+
+def test_every_parameter_is_in_one_group_with_its_own_rate_and_decay() -> None:
+    task = TinyCNNClassifier(width=4)
+    groups = parameter_groups(task, task.backbone, lr=1e-2, backbone_lr=1e-4, weight_decay=0.3)
+    assert sum(len(group["params"]) for group in groups) == len(list(task.model.parameters()))
+    for group in groups:
+        assert group["lr"] == (1e-4 if group["name"].startswith("backbone") else 1e-2)
+        assert all((parameter.ndim > 1) == (group["weight_decay"] > 0) for parameter in group["params"])
+
+
+def test_schedule_warms_up_then_follows_a_cosine_to_its_end() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = warmup_cosine(optimizer, warmup=4, steps=14, final_ratio=0.1)
+    rates = []
+    for _ in range(16):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert all(later < earlier for earlier, later in pairwise(rates[4:15]))
+    assert rates[9] == pytest.approx(0.55)
+    assert rates[14:] == pytest.approx([0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "expected"),
+    [(None, "cpu", True), (None, "cuda", True), (None, "mps", False), (False, "cpu", False), (True, "mps", True)],
+)
+def test_memory_format_is_chosen_by_the_machine_unless_it_is_said(
+    wanted: bool | None, device: str, expected: bool
+) -> None:
+    assert resolve_channels_last(wanted, torch.device(device)) is expected
+
+
+def test_the_optimiser_is_fused_on_gpus_where_gradients_can_be_clipped() -> None:
+    assert fused_optimiser(torch.device("cuda"), "bf16-mixed")
+    assert not fused_optimiser(torch.device("cuda"), "16-mixed")
+    assert not fused_optimiser(torch.device("cpu"), "32-true")
