@@ -33,17 +33,16 @@ if TYPE_CHECKING:
     import os
     from typing import Any
 
-    from flipdetect.inference.detect import detect_flips, stream_flips
     from flipdetect.inference.model import Model
-    from flipdetect.pipeline.api import extract_pages
+    from flipdetect.pipeline.api import detect_flips, extract_pages, stream_flips
 
     __version__: str
 
 __all__ = ["__version__", "detect_flips", "extract_pages", "load", "stream_flips"]
 
 _HOMES = {
-    "detect_flips": "flipdetect.inference.detect",
-    "stream_flips": "flipdetect.inference.detect",
+    "detect_flips": "flipdetect.pipeline.api",
+    "stream_flips": "flipdetect.pipeline.api",
     "extract_pages": "flipdetect.pipeline.api",
 }
 """Where the public functions are defined; they are imported when they are first used, as NumPy and OpenCV are slow."""

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from flipdetect.data.index import index_frames
-from flipdetect.inference.detect import detect_flips
-from flipdetect.inference.folder import Predictor
 from flipdetect.inference.load import load_model
+from flipdetect.inference.score import Predictor
 from flipdetect.inference.settings import settings_of
+from flipdetect.pipeline.api import detect_flips
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.sources.image import decode_frame
 from flipdetect.zoo import DEFAULT, pretrained_path

@@ -306,7 +306,7 @@ def _spot_check(run: _Run, data: Sequence[Path], count: int, natural: bool, seed
 
     from flipdetect.evaluation.evaluate import evaluate_scores, select_frames, set_name, short_model_name
     from flipdetect.evaluation.spot_check import choose_frames, plot_spot_check, spot_table
-    from flipdetect.inference.folder import Predictor
+    from flipdetect.inference.score import Predictor
     from flipdetect.outputs.plots import save_figure
 
     for folder in data:

@@ -103,14 +103,14 @@ def predict(
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores")
 
-    from flipdetect.inference.folder import Predictor
     from flipdetect.inference.load import load_model, resolve_model
     from flipdetect.inference.onnx_model import file_digest
+    from flipdetect.inference.score import Predictor
     from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.pipeline.extract_pages import ExtractSettings
-    from flipdetect.pipeline.jobs import FilmJob, score_frames
-    from flipdetect.pipeline.write_outputs import Outputs
-    from flipdetect.sources.inputs import find_inputs, folder_streams, video_streams
+    from flipdetect.pipeline.jobs import FilmJob, Outputs, score_frames
+    from flipdetect.sources.folder import find_inputs
+    from flipdetect.sources.streams import folder_streams, video_streams
 
     found = None if inputs is None else find_inputs(inputs)
     for problem in found.problems if found else ():

@@ -19,10 +19,9 @@ from flipdetect.atomic import write_csv
 from flipdetect.errors import DataError, FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
-from flipdetect.sources.class_folders import MANIFEST_NAME, find_data_root, folder_role, supplied_split
 from flipdetect.sources.folder import FolderFiles, Problem, name_below, walk_files
 from flipdetect.sources.image import probe_frame
-from flipdetect.sources.manifest import read_manifest
+from flipdetect.sources.labels import MANIFEST_NAME, find_data_root, folder_role, read_manifest, supplied_split
 from flipdetect.sources.naming import NamePattern, ParsedName, film_blocks, parse_name, video_id
 
 __all__ = ["FrameIndex", "Problem", "index_frames"]

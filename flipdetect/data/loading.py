@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -23,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from flipdetect.data.dataset import Draw, Sample
 from flipdetect.errors import ConfigError
 from flipdetect.records import FrameRecord
+from flipdetect.sources.image import usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -308,8 +308,7 @@ def loader_settings(
         processes: that train on this machine.
         cores: that this program may use; None: those the system allows it.
     """
-    if cores is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores() if cores is None else cores
     chosen = max(0, min(MAX_WORKERS, cores // processes - 2)) if workers is None else workers
     settings = {
         "num_workers": chosen,

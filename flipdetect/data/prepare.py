@@ -22,8 +22,8 @@ from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
-from flipdetect.sources.class_folders import MANIFEST_NAME, FolderRole, find_data_root, folder_role
 from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, name_below, natural_key
+from flipdetect.sources.labels import MANIFEST_NAME, FolderRole, find_data_root, folder_role
 from flipdetect.sources.naming import NamePattern
 from flipdetect.sources.video import open_video
 

@@ -17,8 +17,8 @@ from flipdetect.atomic import write_csv
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.splits import read_split
 from flipdetect.errors import DataError
-from flipdetect.inference.folder import Predictor
 from flipdetect.inference.model import Model
+from flipdetect.inference.score import Predictor
 from flipdetect.metrics.bootstrap import frame_metrics
 from flipdetect.metrics.threshold import best_f1_threshold
 from flipdetect.outputs.predictions import COLUMNS, prediction_cells, read_prediction_table

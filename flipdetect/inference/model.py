@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -127,10 +126,3 @@ def resize_frame(spec: PreprocessSpec, frame: Frame) -> Frame:
     if spec.channels == 1:  # the same grey as in decoded files
         frame = np.asarray(Image.fromarray(frame).convert("L"))[:, :, np.newaxis]
     return spec.resize(frame)
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on; containers and administrators may grant fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

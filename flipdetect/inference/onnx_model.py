@@ -12,9 +12,10 @@ import numpy as np
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
-from flipdetect.inference.model import Inputs, Maps, Model, Probabilities, usable_cores
+from flipdetect.inference.model import Inputs, Maps, Model, Probabilities
 from flipdetect.records import ClassNames
 from flipdetect.runs import CHECKPOINT_KEY, stored_temperature
+from flipdetect.sources.image import usable_cores
 from flipdetect.sources.naming import NamePattern
 
 SUFFIX = ".onnx"

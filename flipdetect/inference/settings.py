@@ -158,16 +158,6 @@ def settings_of(model: Path) -> EventSettings:
     return read_event_settings(path) if path.is_file() else EventSettings()
 
 
-def chosen_settings(model: Path, given: Path | None = None, threshold: float | None = None) -> EventSettings:
-    """The settings of a file, or those next to the model if none is given; moved to another threshold if one is.
-
-    Raises:
-        ConfigError: if the file cannot be used, or the threshold is not between 0 and 1.
-    """
-    settings = settings_of(model) if given is None else read_event_settings(given)
-    return settings if threshold is None else settings.at_threshold(threshold)
-
-
 def _logit(probability: float) -> float:
     bounded = min(max(probability, _EDGE), 1 - _EDGE)
     return math.log(bounded / (1 - bounded))

@@ -1,22 +1,99 @@
-"""`flipdetect.extract_pages`: the pages of a film in one call."""
+"""The public functions for films: page turns or pages of any source in one call."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from flipdetect.errors import DataError
-from flipdetect.inference.detect import Source
+from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.load import load_model, resolve_model
-from flipdetect.pipeline.extract_pages import ExtractSettings
+from flipdetect.inference.score import score_video
+from flipdetect.inference.settings import settings_of
+from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages
 from flipdetect.pipeline.extract_pages import extract_pages as extract
-from flipdetect.pipeline.page_images import PageImages
-from flipdetect.pipeline.write_outputs import Outputs, write_outputs
-from flipdetect.records import VideoResult
-from flipdetect.sources.inputs import open_stream
-from flipdetect.sources.streams import FPS, RATE_HZ
+from flipdetect.pipeline.jobs import Outputs, write_outputs
+from flipdetect.records import FlipEvent, VideoResult
+from flipdetect.sources.streams import FPS, RATE_HZ, FrameStream, open_stream
+
+Source = str | os.PathLike[str] | int | Iterable[Any]
+
+
+def detect_flips(
+    source: Source,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    rate_hz: float = RATE_HZ,
+    fps: float = FPS,
+    seconds: float | None = None,
+    device: str = "auto",
+) -> list[FlipEvent]:
+    """The page turns in a video, a folder of frames, an iterable of frames, or what a camera sees.
+
+    All frames are scored before turns are detected; see `stream_flips` for turns as they end.
+
+    Args:
+        source: path of a video or of a folder with the frames of one film; an iterable of frames, each (H, W, 3)
+            uint8 RGB, or pairs (second, frame); or the number of a camera.
+        model: a pretrained model's name, a model file, a run's folder, or "last"; None for the default.
+        rate_hz: frames per second of a video that are scored at first; three times as many where scores change.
+        fps: frames per second of the film that frame files or arrays come from.
+        seconds: how long to watch a camera; required for one.
+        device: "auto" (a GPU if there is one and PyTorch runs the model), "cpu" or "cuda".
+
+    Returns:
+        The turns, in order of time, in seconds from the start.
+
+    Raises:
+        DataError: if there is no such folder or camera, the folder does not hold the frames of exactly one film, or a
+            camera has no `seconds`.
+        FrameError: if a video cannot be read, or an item of an iterable is no frame.
+        ModelError: if the model cannot be loaded.
+        ConfigError: if a number is impossible.
+    """
+    if isinstance(source, int) and seconds is None:
+        raise DataError("how long is the camera to be watched? Give seconds, or use stream_flips")
+    path = resolve_model(model)
+    stream = open_stream(source, rate_hz=rate_hz, fps=fps, seconds=seconds)
+    return settings_of(path).find(_scored_frames(stream, path, device))
+
+
+def stream_flips(
+    source: Source,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    rate_hz: float = RATE_HZ,
+    fps: float = FPS,
+    seconds: float | None = None,
+    device: str = "auto",
+) -> Iterator[FlipEvent]:
+    """The page turns as soon as each is certain, from the same sources; a camera may be watched without end.
+
+    Every frame is scored when it comes; of a video, `rate_hz` per second. Arguments and errors are those of
+    `detect_flips`.
+    """
+    path = resolve_model(model)
+    stream = open_stream(source, rate_hz=rate_hz, refine=1, fps=fps, seconds=seconds)
+    detector = settings_of(path).live()
+    for frame in _scored_frames(stream, path, device, batch_size=1):
+        yield from detector.push(*frame)
+    yield from detector.finish()
+
+
+def _scored_frames(
+    stream: FrameStream, path: os.PathLike[str], device: str, batch_size: int = 8
+) -> Iterator[ScoredFrame]:
+    model = load_model(path, device=device, fast=True)
+    for scores in score_video(
+        stream, model, model.threshold, refine=stream.refine, batch_size=batch_size, measure=False
+    ):
+        for score in scores:
+            assert score.time_s is not None
+            yield ScoredFrame(score.time_s, score.probability, score.frame)
 
 
 def extract_pages(

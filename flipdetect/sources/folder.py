@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from natsort import natsort_keygen
 
@@ -134,3 +135,66 @@ def _ordered_entries(folder: str) -> list[os.DirEntry[str]]:
         # The name itself decides between names that are naturally equal (1.jpg, 01.jpg).
         entries.sort(key=lambda entry: (entry.is_symlink(), natural_key(entry.name), entry.name))
     return entries
+
+
+class FoundInputs(NamedTuple):
+    """What a user's inputs are.
+
+    Attributes:
+        videos: video files, each once.
+        frames: frame files, each once; broken links with a frame's name included.
+        root: tables name frame files relative to this folder.
+        problems: files and folders that cannot be used.
+    """
+
+    videos: list[Path]
+    frames: list[Path]
+    root: Path
+    problems: list[Problem]
+
+
+def find_inputs(inputs: Sequence[str | Path]) -> FoundInputs:
+    """Find the videos and frames that files, folders and patterns such as `films/**/*.mp4` name, in natural order.
+
+    Folders are searched with their subfolders. A file that is named itself counts as a video unless it has
+    the suffix of a picture.
+
+    Raises:
+        DataError: if an input does not exist, matches nothing, or all of them hold neither videos nor frames.
+    """
+    videos: dict[Path, None] = {}
+    frames: dict[Path, None] = {}
+    problems: list[Problem] = []
+    suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES
+    for given in inputs:
+        path = Path(given).expanduser()
+        matches = [path]
+        is_pattern = glob.has_magic(str(given)) and not path.exists()
+        if is_pattern:
+            matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
+            matches.sort(key=lambda match: (natural_key(str(match)), str(match)))
+            if not matches:
+                raise DataError(f"nothing matches the pattern {given}; correct it")
+        for match in matches:
+            if match.is_dir():
+                found = find_files(match, suffixes)
+                problems += found.problems
+                # A broken link with a frame's name gets a row like any other unreadable file.
+                broken = [each.path for each in found.problems if each.path.suffix.lower() in FRAME_SUFFIXES]
+                members: Sequence[Path] = [*found.files, *broken]
+            elif is_pattern and match.suffix.lower() not in suffixes:
+                continue
+            elif match.exists() or match.is_symlink():
+                members = [match]
+            else:
+                raise DataError(f"there is no file or folder {given}; it does not exist: correct the path")
+            for member in members:
+                (frames if member.suffix.lower() in FRAME_SUFFIXES else videos)[member] = None
+    if not videos and not frames:
+        raise DataError(
+            f"no frames and no videos in {', '.join(map(str, inputs))}; give videos, or pictures with one of the "
+            f"suffixes {', '.join(sorted(FRAME_SUFFIXES))}"
+            + (f". {problems[0].path}: {problems[0].reason}" if problems else "")
+        )
+    only = Path(inputs[0]).expanduser()
+    return FoundInputs(list(videos), list(frames), only if len(inputs) == 1 and only.is_dir() else Path(), problems)

@@ -8,6 +8,7 @@ first picture is decoded.
 from __future__ import annotations
 
 import io
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +114,13 @@ def probe_frame(path: Path) -> None:
     with file, _damage_is_an_error_of(name), _open(file, size, name) as image:
         image.draft(None, (1, 1))
         _check_pixels(image, name)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on; containers and administrators may grant fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -22,8 +22,12 @@ import numpy.typing as npt
 
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
-from flipdetect.sources.image import decode_frame
-from flipdetect.sources.video import VideoFrame, estimated_frames, frame_at, open_video
+from flipdetect.sources.folder import find_files, name_below
+from flipdetect.sources.image import decode_frame, usable_cores
+from flipdetect.sources.naming import NamePattern, unlabelled_video
+from flipdetect.sources.video import open_video
+from flipdetect.sources.video_decoder import VideoFrame, estimated_frames
+from flipdetect.sources.video_seek import frame_at
 
 Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -187,7 +191,7 @@ class FolderStream(FrameStream):
         self.video = video
         self.source = str(source)
         self._files = files
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers or usable_cores()
 
     def __iter__(self) -> Iterator[StreamFrame]:
         with ThreadPoolExecutor(self._workers) as pool:
@@ -334,3 +338,97 @@ def check_fps(fps: float) -> None:
     """Raise a `ConfigError` unless `fps` is a positive number."""
     if not (fps > 0 and math.isfinite(fps)):
         raise ConfigError(f"fps must be more than 0 frames per second, got {fps}")
+
+
+def open_stream(
+    source: str | os.PathLike[str] | int | Iterable[Any],
+    *,
+    rate_hz: float = RATE_HZ,
+    refine: int = REFINE,
+    fps: float = FPS,
+    seconds: float | None = None,
+) -> FrameStream:
+    """The stream of one film.
+
+    Args:
+        source: path of a video, or of a folder with the frames of one film; an iterable as for `ArrayStream`; or the
+            number of a camera.
+        rate_hz, refine: of a video, as for `VideoStream`.
+        fps: frames per second of the film that frame files or arrays come from.
+        seconds: how long to watch a camera; None: without end.
+
+    Raises:
+        DataError: if the folder does not exist, or does not hold the frames of exactly one film.
+        ConfigError: if a number is impossible.
+    """
+    if isinstance(source, int):
+        return CameraStream(source, seconds)
+    if not isinstance(source, str | os.PathLike):
+        return ArrayStream(source, fps)
+    path = Path(source).expanduser()
+    if not path.is_dir():
+        return VideoStream(path, rate_hz=rate_hz, refine=refine)
+    streams = folder_streams(find_files(path).files, path, fps)
+    if len(streams) != 1:
+        held = f"frames of {len(streams)} films" if streams else "no frames"
+        raise DataError(f"the folder {path} holds {held}; give one with the frames of one film")
+    return streams[0]
+
+
+def folder_streams(
+    paths: Iterable[Path], root: Path, fps: float = FPS, naming: NamePattern | None = None
+) -> list[FolderStream]:
+    """A stream per film of ordered frame files, with the times that frame numbers mean.
+
+    Frame numbers count frames of a film from its first; where a name has no number or two names have the same, all
+    files of that film are counted in natural order instead. Names that say neither film nor number make their folder
+    one film.
+
+    Args:
+        paths: in natural order.
+        root: files and films are named relative to this folder.
+        fps: frames per second of the film.
+        naming: how file names are read; None for the default.
+
+    Raises:
+        ConfigError: if `fps` is no positive number.
+    """
+    check_fps(fps)
+    films: dict[str, list[tuple[int | None, Path]]] = {}
+    for path in paths:
+        video, frame = unlabelled_video(path, root, naming)
+        if frame is None:
+            folder = name_below(path.parent, root)
+            video = folder if folder != "." else root.resolve().name or "frames"
+        films.setdefault(video, []).append((frame, path))
+    streams = []
+    for video, members in films.items():
+        known = [frame for frame, _ in members if frame is not None]
+        if len(set(known)) == len(members):
+            first = min(known)
+            ordered = sorted(((frame or 0, frame, path) for frame, path in members), key=lambda each: each[0])
+        else:
+            first = 0
+            ordered = [(place, frame, path) for place, (frame, path) in enumerate(members)]
+        files = [
+            FrameFile(path, name_below(path, root), frame, (place - first) / fps) for place, frame, path in ordered
+        ]
+        streams.append(FolderStream(video, root, files))
+    return streams
+
+
+def video_streams(
+    paths: Sequence[Path], *, rate_hz: float = RATE_HZ, refine: int = REFINE, stride: int | None = None
+) -> list[VideoStream]:
+    """A stream per video file, named by its stem, or by its path where two stems are the same."""
+    stems = [path.stem for path in paths]
+    return [
+        VideoStream(
+            path,
+            path.stem if stems.count(path.stem) == 1 else path.as_posix(),
+            rate_hz=rate_hz,
+            refine=refine,
+            stride=stride,
+        )
+        for path in paths
+    ]

@@ -10,7 +10,7 @@ import pytest
 
 from flipdetect.cli.main import main as run
 from flipdetect.cli.predict import inference as main
-from flipdetect.inference.folder import Predictor
+from flipdetect.inference.score import Predictor
 from flipdetect.outputs.predictions import COLUMNS
 from flipdetect.zoo import DEFAULT
 from tests.conftest import REPOSITORY

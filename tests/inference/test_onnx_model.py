@@ -12,8 +12,8 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, FrameError, ModelError
-from flipdetect.inference.model import usable_cores
 from flipdetect.inference.onnx_model import SIZE_LIMIT, file_digest, load_onnx
+from flipdetect.sources.image import usable_cores
 from tests.inference.exported import FACTS, SPEC, brightness_model, write_exported
 
 

@@ -10,8 +10,7 @@ from flipdetect.inference.settings import EventSettings
 from flipdetect.pipeline import api
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, extract_pages
 from flipdetect.records import FrameScore
-from flipdetect.sources.inputs import open_stream
-from flipdetect.sources.streams import ArrayStream, VideoStream
+from flipdetect.sources.streams import ArrayStream, VideoStream, open_stream
 from tests.inference.looking import RATE, RednessModel, film
 from tests.sources.films import write
 

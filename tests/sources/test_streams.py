@@ -7,10 +7,18 @@ import pytest
 
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
-from flipdetect.sources.folder import find_files
-from flipdetect.sources.inputs import find_inputs, folder_streams, open_stream, video_streams
-from flipdetect.sources.streams import ArrayStream, CameraStream, FolderStream, VideoStream, frame_times
-from flipdetect.sources.video import VideoFrame
+from flipdetect.sources.folder import find_files, find_inputs
+from flipdetect.sources.streams import (
+    ArrayStream,
+    CameraStream,
+    FolderStream,
+    VideoStream,
+    folder_streams,
+    frame_times,
+    open_stream,
+    video_streams,
+)
+from flipdetect.sources.video_decoder import VideoFrame
 from tests.frame_sets import write_frame
 from tests.inference.looking import flat
 from tests.sources.films import write

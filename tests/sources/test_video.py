@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.sources.inputs import find_inputs
-from flipdetect.sources.video import estimated_frames, open_video
-from flipdetect.sources.video.timestamps import Clock
+from flipdetect.sources.folder import find_inputs
+from flipdetect.sources.video import open_video
+from flipdetect.sources.video_decoder import Clock, estimated_frames
 from tests.sources.films import B_FRAMES, SIZE, number_of, numbered, read, write
 
 

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import FrameError
-from flipdetect.sources.video import estimated_frames, frame_at, open_video
+from flipdetect.sources.video import open_video
+from flipdetect.sources.video_decoder import estimated_frames
+from flipdetect.sources.video_seek import frame_at
 from tests.sources.films import add_sound, decoders, numbered, read, write
 
 

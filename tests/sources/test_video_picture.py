@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from flipdetect.sources.video import frame_at
-from flipdetect.sources.video.convert import HLG, PQ, Orientation, orientation_of_matrix, to_standard_range
+from flipdetect.sources.video_pixels import HLG, PQ, Orientation, orientation_of_matrix, to_standard_range
+from flipdetect.sources.video_seek import frame_at
 from tests.sources.films import number_of, read, write
 
 

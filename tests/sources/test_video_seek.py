@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError, FrameError
-from flipdetect.sources.video import frame_at, open_video
+from flipdetect.sources.video import open_video
+from flipdetect.sources.video_seek import frame_at
 from tests.sources.films import B_FRAMES, number_of, numbered, read, write
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import av
 import pytest
 
-from flipdetect.sources.video import estimated_frames, frame_at, open_video, reader
-from flipdetect.sources.video.convert import Converter
+from flipdetect.sources import video as reader
+from flipdetect.sources.video import open_video
+from flipdetect.sources.video_decoder import estimated_frames
+from flipdetect.sources.video_pixels import Converter
+from flipdetect.sources.video_seek import frame_at
 from tests.sources.films import SIZE, decoders, open_files, read
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")

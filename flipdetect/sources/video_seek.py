@@ -10,10 +10,17 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError, FrameError
-from flipdetect.sources.video.container import clock_of, fail_to_decode, opened, stamps_restart
-from flipdetect.sources.video.convert import Converter, check_request
-from flipdetect.sources.video.decoder import Decoding, duration_of
-from flipdetect.sources.video.timestamps import NUDGE_S, VideoFrame
+from flipdetect.sources.video_decoder import (
+    NUDGE_S,
+    Decoding,
+    VideoFrame,
+    clock_of,
+    duration_of,
+    fail_to_decode,
+    opened,
+    stamps_restart,
+)
+from flipdetect.sources.video_pixels import Converter, check_request
 
 # A time rounded to three decimals still means the same frame.
 _TOLERANCE_S = 0.51 * NUDGE_S

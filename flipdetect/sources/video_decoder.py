@@ -7,15 +7,103 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn, cast
 
 import av
+import numpy as np
 from av.container import InputContainer
+from numpy.typing import NDArray
 
 from flipdetect.errors import FrameError
-from flipdetect.sources.video.timestamps import Clock
+
+# A stamp further back than this starts a new count (files joined end to end); a smaller step back is a bad stamp.
+JUMP_BACK_S = 0.5
+# A frame with a bad stamp is put so far behind the previous one: less than any real distance, and more than the
+# rounding error of a time with three decimals.
+NUDGE_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """One frame of a video.
+
+    Attributes:
+        time_s: seconds from the start of playback; strictly increasing within a video.
+        index: number of the frame in the file in presentation order, from 0, damaged frames included;
+            -1 if it was reached by a jump (`frame_at`).
+        image: `(H, W, 3) uint8` RGB, or `(H, W, 1)` grey, upright, contiguous and writable.
+    """
+
+    time_s: float
+    index: int
+    image: NDArray[np.uint8]
+
+
+class Clock:
+    """Converts the presentation stamps of successive frames to strictly increasing seconds.
+
+    Wrong stamps are repaired and counted: a frame without a stamp is put one step after the last; a frame whose stamp
+    is not later than the last is put 1 ms after it; where stamps fall back by more than half a second, as where
+    recordings were joined, time continues.
+
+    Attributes:
+        missing: frames without a stamp of their own.
+        repeated: frames whose stamp was not later than the one before.
+        jumps: places where the stamps restarted.
+        last: seconds of the last frame, None before the first.
+    """
+
+    def __init__(self, time_base: Fraction, start: Fraction, step: Fraction) -> None:
+        """Start a count.
+
+        Args:
+            time_base: seconds of one unit of the stamps.
+            start: stamp in seconds at the start of playback.
+            step: usual seconds from a frame to the next.
+        """
+        self._time_base = time_base
+        self._start = start
+        self._step = float(step)
+        self._shift = 0.0
+        self.missing = 0
+        self.repeated = 0
+        self.jumps = 0
+        self.last: float | None = None
+
+    @property
+    def step(self) -> float:
+        """Usual seconds from a frame to the next."""
+        return self._step
+
+    def seconds(self, stamp: int) -> float:
+        """Seconds of playback of a stamp, not repaired."""
+        return float(stamp * self._time_base - self._start)
+
+    def stamp(self, seconds: float) -> int:
+        """The stamp of a time of playback."""
+        return int((Fraction(seconds) + self._start) / self._time_base)
+
+    def tick(self, stamp: int | None) -> float:
+        """Seconds of the next frame in presentation order, whose stamp is `stamp` if it has one."""
+        if stamp is None:
+            self.missing += 1
+            time = 0.0 if self.last is None else self.last + self._step
+        else:
+            time = self.seconds(stamp) + self._shift
+            if self.last is not None and time <= self.last:
+                if self.last - time <= JUMP_BACK_S:
+                    self.repeated += 1
+                    time = self.last + NUDGE_S
+                else:
+                    self.jumps += 1
+                    self._shift += self.last + self._step - time
+                    time = self.last + self._step
+        self.last = time
+        return time
+
 
 # Self-contained formats only. Play lists (HLS, DASH, concat) would let a downloaded file read other files and the
 # network; FFmpeg would also open a text file as a recording of a terminal.
@@ -168,3 +256,87 @@ def fail_to_decode(path: Path) -> NoReturn:
 
 def _fail(path: Path, what: str, remedy: str, cause: BaseException | None = None) -> NoReturn:
     raise FrameError(f"{path}: {what}; {remedy}") from cause
+
+
+# Damage on a disk rarely spans more reads than this; a file that always fails must end.
+_FAILED_READS = 16
+# Containers round durations and count edits differently: only a clear shortfall is reported.
+_SHORTFALL_S = 0.5
+
+
+class Decoding:
+    """Decodes everything that can be decoded; skips and counts damaged packets and frames.
+
+    Attributes:
+        clock: repairs and counts time stamps.
+        failures: packets and frames that could not be decoded.
+        index: number of the next frame.
+        ended: whether the end of the file was reached, rather than left early.
+    """
+
+    def __init__(self, container: InputContainer, stream: av.VideoStream) -> None:
+        """Take over a container that has been opened and not read from."""
+        self._container = container
+        self._stream = stream
+        self._expected = expected_end(container, stream)
+        self._end = 0.0
+        self._broke = ""
+        self.clock = clock_of(container, stream)
+        self.failures = 0
+        self.index = 0
+        self.ended = False
+
+    def frames(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
+        """(number, seconds of playback, frame) of each frame that can be shown."""
+        for packet in self._packets():
+            try:
+                # None flushes the frames that the decoder holds back to put them in order.
+                frames = self._stream.codec_context.decode(packet) if packet is None else packet.decode()
+            except av.FFmpegError:
+                self.failures += 1
+                continue
+            for frame in frames:
+                # A file without presentation stamps (AVI) has decoding stamps, which come in the same order.
+                time = self.clock.tick(frame.pts if frame.pts is not None else frame.dts)
+                self._end = time + duration_of(frame, self.clock.step)
+                self.index += 1
+                if frame.is_corrupt:
+                    self.failures += 1
+                else:
+                    yield self.index - 1, time, frame
+        self.ended = True
+
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream] | None]:
+        """Packets until the end; a read error is skipped as long as more packets follow."""
+        failed = 0
+        while failed < _FAILED_READS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failed = 0
+                    yield packet
+            except av.FFmpegError as error:
+                failed += 1
+                self._broke = error.strerror or str(error)
+            else:
+                return  # demux ended with an empty packet, which flushed the decoder
+        yield None
+
+    def lost(self) -> str:
+        """What could not be decoded, as part of a sentence; empty if nothing is known to be missing."""
+        parts = []
+        expected = self._expected or 0.0
+        if self.ended and expected - self._end > max(_SHORTFALL_S, 2 * self.clock.step):
+            why = f" ({self._broke})" if self._broke else ""
+            parts.append(f"it breaks off at {self._end:.1f} s of {expected:.1f} s{why}")
+        elif self._broke:
+            parts.append(f"a part could not be read ({self._broke}), the last frame is at {self._end:.1f} s")
+        if self.failures:
+            noun = "frame or packet was" if self.failures == 1 else "frames or packets were"
+            parts.append(f"{self.failures:,} {noun} damaged")
+        return ", ".join(parts)
+
+
+def duration_of(frame: av.VideoFrame, usual: float) -> float:
+    """Seconds for which a frame is shown."""
+    duration = getattr(frame, "duration", 0)
+    return float(duration * frame.time_base) if duration and frame.time_base else usual

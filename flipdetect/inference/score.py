@@ -1,24 +1,43 @@
-"""Score frames in order of time: coarsely, then densely where the scores change."""
+"""Score frames: those of a film in order of time, coarsely, then densely where scores change; or single frame files.
+
+There are two ways to keep all cores busy with frame files. A model that computes in the calling thread alone (ONNX
+Runtime with one thread) is called from several threads at a time, each of which decodes a batch and scores it. A model
+that uses all cores by itself (PyTorch) is called from one thread, while others decode the next batch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, FrameError
 from flipdetect.events.score_history import log_odds
-from flipdetect.inference.model import Maps, Model, resize_frame
+from flipdetect.inference.model import Inputs, Maps, Model, resize_frame
 from flipdetect.records import FrameScore
+from flipdetect.sources.folder import name_below
+from flipdetect.sources.image import usable_cores
+from flipdetect.sources.naming import unlabelled_video
 from flipdetect.sources.streams import Image, StreamFrame
 from flipdetect.stills.quality import FrameMeter
 
 CHANGE = 1.0
 """Difference in log-odds of two coarse frames from which the frames between them are scored, too."""
-BATCH = 8
+FILM_BATCH = 8
+"""Frames of a film scored at a time."""
 HELD_BYTES = 1_000_000
 """A larger frame between coarse ones is reduced to the model's input at once, as it may never be scored."""
+BATCH = 16
+"""Frames scored at a time where a model uses all cores: smaller batches give PyTorch too little to share."""
+SINGLE_BATCH = 4
+"""The same where a call has one core. Larger batches don't help ONNX Runtime: small ones stay in the core's cache."""
+WAITING = 3
+"""Batches per thread that are started before the first of them is needed."""
 
 
 def score_video(
@@ -28,7 +47,7 @@ def score_video(
     *,
     video: str = "",
     refine: int = 1,
-    batch_size: int = BATCH,
+    batch_size: int = FILM_BATCH,
     measure: bool = True,
 ) -> Iterator[list[FrameScore]]:
     """Scores in order of time, some frames at a time; memory does not grow with the video.
@@ -144,3 +163,75 @@ class _Scorer:
             frame.path, self.video, frame.frame, probability, label, time_s=frame.time_s, quality=quality
         )
         held.frame, held.resized = replace(frame, image=None), None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Scores frame files.
+
+    Attributes:
+        model: the trained model.
+        threshold: a frame with at least this probability belongs to the positive class.
+        batch_size: frames scored at a time; None: what suits the model.
+        workers: threads that decode (and score, if the model is single-threaded); None: one per core.
+    """
+
+    model: Model
+    threshold: float
+    batch_size: int | None = None
+    workers: int | None = None
+
+    def predict(self, paths: Iterable[Path], root: Path) -> Iterator[list[FrameScore]]:
+        """Score files; yields batches of results in the order of `paths`.
+
+        A file that cannot be read gets a score with an error and no probability. Read-ahead is bounded.
+
+        Args:
+            paths: the files.
+            root: scores name files and videos relative to this folder.
+        """
+        workers = self.workers or usable_cores()
+        queue = iter(paths)
+        pool = ThreadPoolExecutor(workers)
+        try:
+            if self.model.is_single_threaded:  # each thread decodes a batch and scores it
+                size = self.batch_size or SINGLE_BATCH
+                started: deque[Future[list[FrameScore]]] = deque()
+                while True:
+                    while len(started) < WAITING * workers and (batch := list(islice(queue, size))):
+                        started.append(
+                            pool.submit(lambda batch: self._score(batch, map(self._load, batch), root), batch)
+                        )
+                    if not started:
+                        return
+                    yield started.popleft().result()
+            else:  # threads decode the next batch while this one is scored
+                size = self.batch_size or BATCH
+                ahead = [(path, pool.submit(self._load, path)) for path in islice(queue, size)]
+                while ahead:
+                    current = ahead
+                    ahead = [(path, pool.submit(self._load, path)) for path in islice(queue, size)]
+                    yield self._score([path for path, _ in current], (future.result() for _, future in current), root)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _load(self, path: Path) -> Inputs | FrameError:
+        try:
+            return self.model.preprocess.load(path)
+        except FrameError as error:
+            return error
+
+    def _score(self, paths: Sequence[Path], inputs: Iterable[Inputs | FrameError], root: Path) -> list[FrameScore]:
+        loaded = list(inputs)
+        frames = [frame for frame in loaded if not isinstance(frame, FrameError)]
+        found = iter(self.model.probabilities(np.stack(frames)).tolist() if frames else [])
+        scores = []
+        for path, frame in zip(paths, loaded, strict=True):
+            video, number = unlabelled_video(path, root, self.model.naming)
+            if isinstance(frame, FrameError):
+                scores.append(FrameScore(name_below(path, root), video, number, error=str(frame)))
+            else:
+                probability = next(found)
+                label = self.model.classes.names[int(probability >= self.threshold)]
+                scores.append(FrameScore(name_below(path, root), video, number, probability, label))
+        return scores

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from flipdetect.errors import DataError
-from flipdetect.sources.manifest import read_manifest
+from flipdetect.sources.labels import read_manifest
 
 
 def write(folder, text, name="labels.csv", encoding="utf-8"):

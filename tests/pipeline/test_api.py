@@ -8,8 +8,8 @@ import pytest
 
 import flipdetect
 from flipdetect.errors import DataError, FrameError, ModelError
-from flipdetect.inference import detect
 from flipdetect.inference.settings import EventSettings
+from flipdetect.pipeline import api
 from flipdetect.sources.streams import ArrayStream
 from tests.frame_sets import write_frame
 from tests.inference.looking import RednessModel, flat
@@ -27,8 +27,8 @@ def frames(seconds: float = 11.0) -> Iterator[np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detect, "settings_of", lambda path: EventSettings())
-    monkeypatch.setattr(detect, "load_model", lambda model, **_: RednessModel())
+    monkeypatch.setattr(api, "settings_of", lambda path: EventSettings())
+    monkeypatch.setattr(api, "load_model", lambda model, **_: RednessModel())
 
 
 def check(events: list, tolerance: float = 0.11) -> None:
@@ -93,7 +93,7 @@ def test_the_camera_is_the_number_given(monkeypatch: pytest.MonkeyPatch) -> None
             asked.append((index, seconds))
             super().__init__(frames(), RATE)
 
-    monkeypatch.setattr("flipdetect.sources.inputs.CameraStream", Camera)
+    monkeypatch.setattr("flipdetect.sources.streams.CameraStream", Camera)
     check(flipdetect.detect_flips(2, "tiny_cnn", seconds=3))
     check(list(flipdetect.stream_flips(2, "tiny_cnn")))
     assert asked == [(2, 3), (2, None)]

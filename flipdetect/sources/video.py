@@ -14,10 +14,8 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError
-from flipdetect.sources.video.container import fail_to_decode, open_container
-from flipdetect.sources.video.convert import Converter, check_request
-from flipdetect.sources.video.decoder import Decoding
-from flipdetect.sources.video.timestamps import VideoFrame
+from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
+from flipdetect.sources.video_pixels import Converter, check_request
 
 AHEAD = 4
 """Frames decoded ahead, at least: little memory even at full size (4K: 25 MB each)."""
