@@ -35,19 +35,21 @@ def prepare(
 
     Examples: flipdetect prepare archive.zip data/monreader; flipdetect prepare my_videos/ data/mine --rate 5
     """
-    from flipdetect.data.prepare import PROBLEMS_NAME, Preparation, prepare_data
+    from flipdetect.data.prepare import PROBLEMS_NAME, prepare_data
     from flipdetect.records import ClassNames
     from flipdetect.sources.naming import NamePattern
 
     if any("=" not in pair for pair in labels or ()):
         raise typer.BadParameter("--label takes a pair such as 0=closed", param_hint="--label")
     classes_of = dict(pair.split("=", 1) for pair in labels or ())
-    how = Preparation(
+    index = prepare_data(
+        source,
+        target,
         classes=ClassNames(negative=negative, positive=positive),
         pattern=NamePattern(name_pattern, classes_of or None, one_film) if name_pattern or one_film else None,
         rate=rate,
+        overwrite=overwrite,
     )
-    index = prepare_data(source, target, how, overwrite=overwrite)
     print(index.summary())
     if index.problems:
         print(f"  all {len(index.problems):,} are listed in {target / PROBLEMS_NAME}")

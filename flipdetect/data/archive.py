@@ -8,7 +8,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -18,30 +17,16 @@ from flipdetect.progress import progress_bar
 from flipdetect.sources.folder import Problem, is_junk
 
 _DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    RuntimeError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
     NotImplementedError,
-)
+)  # fmt: skip
 _CHUNK_BYTES = 1 << 20
-# Below this size, a high ratio of compression is a small file of one colour, not an attack.
-_RATIO_FREE_BYTES = 100 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much an archive may hold: entries, bytes in total, and bytes per byte of the archive."""
-
-    entries: int = 2_000_000
-    total_bytes: int = 500 << 30
-    ratio: int = 200
-
-
-DEFAULT_LIMITS = Limits()
+MAX_ENTRIES = 2_000_000
+MAX_BYTES = 500 << 30
+MAX_RATIO = 200
+"""Unpacked bytes for each byte of the archive."""
+RATIO_FREE_BYTES = 100 << 20
+"""Below this size, a high ratio of compression is a small file of one colour, not an attack."""
 
 
 class _Entry(NamedTuple):
@@ -57,9 +42,7 @@ def is_archive(path: Path) -> bool:
     return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
 
 
-def unpack_archive(
-    path: Path, target: Path, *, suffixes: Collection[str], limits: Limits = DEFAULT_LIMITS
-) -> list[Problem]:
+def unpack_archive(path: Path, target: Path, *, suffixes: Collection[str]) -> list[Problem]:
     """Unpack the files with the given suffixes (lower case) into the folder `target`, which must not exist.
 
     Links, devices, encrypted files and files that occur twice are left out and returned as problems. An entry whose
@@ -67,16 +50,16 @@ def unpack_archive(
     trusted.
 
     Raises:
-        DataError: if the archive is damaged, dangerous, or larger than the limits.
+        DataError: if the archive is damaged, dangerous, or too large.
     """
     problems: list[Problem] = []
-    left = min(limits.total_bytes, max(_RATIO_FREE_BYTES, limits.ratio * path.stat().st_size))
+    left = min(MAX_BYTES, max(RATIO_FREE_BYTES, MAX_RATIO * path.stat().st_size))
     target.mkdir(parents=True)
     try:
         bar = progress_bar(_entries(path), desc="unpacking", unit="file", delay=2, leave=False)
         for count, entry in enumerate(bar):
-            if count >= limits.entries:
-                raise DataError(f"{path} holds more than {limits.entries:,} entries; refusing to unpack it")
+            if count >= MAX_ENTRIES:
+                raise DataError(f"{path} holds more than {MAX_ENTRIES:,} entries; refusing to unpack it")
             inner = PurePosixPath(entry.name.replace("\\", "/"))
             drive = bool(inner.parts) and inner.parts[0].endswith(":")
             if inner.is_absolute() or ".." in inner.parts or drive or "\0" in entry.name:

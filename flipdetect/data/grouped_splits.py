@@ -13,7 +13,6 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -26,6 +25,8 @@ from flipdetect.records import ClassNames, FrameRecord
 logger = logging.getLogger(__name__)
 
 GroupChoice = Literal["auto", "video", "source"]
+Groups = dict[str, tuple[int, int]]
+"""Frames that must stay together: how many are negative and positive, by the name of the group."""
 # With few groups one order can be badly balanced; with many, any is good. This bounds the work.
 _MAX_ORDERS = 32
 _MAX_WORK = 100_000
@@ -177,7 +178,7 @@ def _assign(
     assigned = assign_groups(groups, list(shares.values()), seed)
     if assigned is not None:
         return {group: names[index] for group, index in assigned.items()}
-    with_class = [sum(group.counts[target] > 0 for group in groups) for target in (0, 1)]
+    with_class = [sum(counts[target] > 0 for counts in groups.values()) for target in (0, 1)]
     found = " and ".join(f"{count} with {name!r}" for count, name in zip(with_class, classes.names, strict=True))
     named = f"splits ({', '.join(names)})" if names[0] in SPLITS else "folds"
     smaller = "set data.group_by to 'video', " if group_by == "source" else ""
@@ -209,11 +210,11 @@ def _auto(records: Sequence[FrameRecord], classes: ClassNames, splits: int) -> G
     return "video"
 
 
-def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> list[FrameGroup]:
+def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> Groups:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for record in records:
         counts[_group_of(record, group_by)][classes.target(record.label)] += 1
-    return [FrameGroup(name, *frames) for name, frames in counts.items()]
+    return {name: (negatives, positives) for name, (negatives, positives) in counts.items()}
 
 
 def _group_of(record: FrameRecord, group_by: GroupBy) -> str:
@@ -238,33 +239,19 @@ def _need_sources(records: Sequence[FrameRecord]) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FrameGroup:
-    """Frames that must stay together, by class."""
-
-    name: str
-    negatives: int
-    positives: int
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """(negatives, positives)."""
-        return (self.negatives, self.positives)
-
-
-def can_assign(groups: Sequence[FrameGroup], splits: int) -> bool:
+def can_assign(groups: Groups, splits: int) -> bool:
     """Whether each split can have both classes: it needs one group with both, or one group of each."""
-    mixed = sum(group.negatives > 0 and group.positives > 0 for group in groups)
-    negative = sum(group.positives == 0 for group in groups)
-    positive = sum(group.negatives == 0 for group in groups)
+    mixed = sum(bool(negatives and positives) for negatives, positives in groups.values())
+    negative = sum(not positives for _, positives in groups.values())
+    positive = sum(not negatives for negatives, _ in groups.values())
     return mixed + min(negative, positive) >= splits
 
 
-def assign_groups(groups: Sequence[FrameGroup], shares: Sequence[Fraction], seed: int) -> dict[str, int] | None:
+def assign_groups(groups: Groups, shares: Sequence[Fraction], seed: int) -> dict[str, int] | None:
     """Index into `shares` for each group's name; None if not every split can have both classes.
 
     Args:
-        groups: with different names.
+        groups: to be assigned.
         shares: of the frames, for each split; they add up to 1.
         seed: determines the result together with the groups.
     """
@@ -272,60 +259,53 @@ def assign_groups(groups: Sequence[FrameGroup], shares: Sequence[Fraction], seed
         return None
     # Shares become whole numbers when multiplied by this, and so does everything that follows.
     unit = math.lcm(*(share.denominator for share in shares))
-    totals = (sum(group.negatives for group in groups), sum(group.positives for group in groups))
+    totals = [sum(counts[target] for counts in groups.values()) for target in (0, 1)]
     wanted = [(int(share * unit) * totals[0], int(share * unit) * totals[1]) for share in shares]
     best: dict[str, int] = {}
     least_error = math.inf
     for order in range(max(1, min(_MAX_ORDERS, _MAX_WORK // len(groups)))):
         # Python's own hash() differs from run to run.
         key = {
-            group.name: hashlib.sha256(f"{seed}/{order}/{group.name}".encode("utf-8", "surrogatepass")).digest()
-            for group in groups
+            name: hashlib.sha256(f"{seed}/{order}/{name}".encode("utf-8", "surrogatepass")).digest() for name in groups
         }
-        ordered = sorted(groups, key=lambda group: (key[group.name], group.name))
+        ordered = {name: groups[name] for name in sorted(groups, key=lambda name: (key[name], name))}
         assigned, error = _assign_in_order(ordered, wanted, unit)
         if error < least_error:
             best, least_error = assigned, error
     return best
 
 
-def _assign_in_order(
-    ordered: Sequence[FrameGroup], wanted: Sequence[tuple[int, int]], unit: int
-) -> tuple[dict[str, int], int]:
+def _assign_in_order(groups: Groups, wanted: Sequence[tuple[int, int]], unit: int) -> tuple[dict[str, int], int]:
     """The split of each group, and the squared error of frames times `unit`, summed over splits and classes."""
     given = [[0, 0] for _ in wanted]
     assigned: dict[str, int] = {}
 
-    def assign(group: FrameGroup, split: int) -> None:
-        assigned[group.name] = split
-        given[split][0] += group.negatives * unit
-        given[split][1] += group.positives * unit
+    def assign(name: str, split: int) -> None:
+        assigned[name] = split
+        for target in (0, 1):
+            given[split][target] += groups[name][target] * unit
 
     # First both classes for each split, the largest split first: by a group with both classes while there are any,
     # because a large split can hold a large group; else by a group of each class.
-    mixed = [group for group in ordered if group.negatives and group.positives]
+    mixed = [name for name, (negatives, positives) in groups.items() if negatives and positives]
     pairs = zip(
-        [group for group in ordered if group.positives == 0],
-        [group for group in ordered if group.negatives == 0],
+        [name for name, (_, positives) in groups.items() if not positives],
+        [name for name, (negatives, _) in groups.items() if not negatives],
         strict=False,
     )
     for split in sorted(range(len(wanted)), key=lambda index: (-sum(wanted[index]), index)):
-        for group in [mixed.pop(0)] if mixed else next(pairs):
-            assign(group, split)
+        for name in [mixed.pop(0)] if mixed else next(pairs):
+            assign(name, split)
     # Then each group to the split whose squared error grows least.
-    for group in ordered:
-        if group.name not in assigned:
+    for name, counts in groups.items():
+        if name not in assigned:
             growths = [
                 sum(
                     frames * unit * (frames * unit + 2 * (have - want))
-                    for frames, have, want in zip(group.counts, given[split], wanted[split], strict=True)
+                    for frames, have, want in zip(counts, given[split], wanted[split], strict=True)
                 )
                 for split in range(len(wanted))
             ]
-            assign(group, growths.index(min(growths)))
-    error = sum(
-        (have - want) ** 2
-        for split_given, split_wanted in zip(given, wanted, strict=True)
-        for have, want in zip(split_given, split_wanted, strict=True)
-    )
-    return assigned, error
+            assign(name, growths.index(min(growths)))
+    errors = [have - want for pair in zip(given, wanted, strict=True) for have, want in zip(*pair, strict=True)]
+    return assigned, sum(error**2 for error in errors)

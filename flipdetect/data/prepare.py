@@ -11,13 +11,13 @@ import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from flipdetect.atomic import write_csv
-from flipdetect.data.archive import DEFAULT_LIMITS, Limits, is_archive, unpack_archive
+from flipdetect.data.archive import is_archive, unpack_archive
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.progress import progress_bar
@@ -41,43 +41,34 @@ Row = tuple[str, str, str, int, str, str]
 """path, label, video, frame, source, original."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """How to read the input.
-
-    Attributes:
-        classes: names of the two classes, which are the names of the class folders too.
-        pattern: how to read the names of frame files; None for `VideoID_FrameNumber`.
-        rate: frames per second to take from videos.
-        limits: how much an archive may hold.
-    """
-
-    classes: ClassNames = field(default_factory=ClassNames)
-    pattern: NamePattern | None = None
-    rate: float = DEFAULT_RATE
-    limits: Limits = DEFAULT_LIMITS
-
-    def __post_init__(self) -> None:
-        if not self.rate > 0:
-            raise ConfigError(f"the rate must be above 0 frames per second, got {self.rate}")
-
-
-def prepare_data(source: Path, target: Path, how: Preparation, *, overwrite: bool = False) -> FrameIndex:
+def prepare_data(
+    source: Path,
+    target: Path,
+    *,
+    classes: ClassNames = ClassNames(),  # noqa: B008 - frozen
+    pattern: NamePattern | None = None,
+    rate: float = DEFAULT_RATE,
+    overwrite: bool = False,
+) -> FrameIndex:
     """Build a data set in MonReader's layout, `[training|testing/]flip|notflip/VideoID_FrameNumber.jpg`.
 
     Args:
         source: a zip or tar archive, a folder of frames, or a folder of videos in class folders.
         target: the folder to make.
-        how: how to read the input.
+        classes: names of the two classes, which are the names of the class folders too.
+        pattern: how to read the names of frame files; None for `VideoID_FrameNumber`.
+        rate: frames per second to take from videos.
         overwrite: replace a target that is not empty.
 
     Returns:
         the new data set's index; its problems are also in `problems.csv` in the target.
 
     Raises:
-        ConfigError: if the source is nothing of the kind, or the target is in use.
+        ConfigError: if the source is nothing of the kind, the target is in use, or the rate is impossible.
         DataError: if the archive is not acceptable, or holds no usable frame.
     """
+    if not rate > 0:
+        raise ConfigError(f"the rate must be above 0 frames per second, got {rate}")
     if not source.exists():
         raise ConfigError(f"{source} does not exist; give an archive or a folder")
     if not source.is_dir() and not is_archive(source):
@@ -102,9 +93,9 @@ def prepare_data(source: Path, target: Path, how: Preparation, *, overwrite: boo
         if not source.is_dir():
             raw = work / "unpacked"
             suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES | {".csv"}
-            problems += unpack_archive(source, raw, suffixes=suffixes, limits=how.limits)
-        problems += _build(raw, built, how, movable=raw is not source)
-        problems += _relative(index_frames(built, classes=how.classes).problems, built)
+            problems += unpack_archive(source, raw, suffixes=suffixes)
+        problems += _build(raw, built, classes, pattern, rate, movable=raw is not source)
+        problems += _relative(index_frames(built, classes=classes).problems, built)
         if problems:
             write_csv(built / PROBLEMS_NAME, ("path", "reason"), ((p.path.as_posix(), p.reason) for p in problems))
         # What was in the target's place is deleted only after the new data set is there.
@@ -119,22 +110,24 @@ def prepare_data(source: Path, target: Path, how: Preparation, *, overwrite: boo
             raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    index = index_frames(target, classes=how.classes, check=False)
+    index = index_frames(target, classes=classes, check=False)
     return replace(index, problems=tuple(problems))
 
 
-def _build(raw: Path, built: Path, how: Preparation, *, movable: bool) -> list[Problem]:
+def _build(
+    raw: Path, built: Path, classes: ClassNames, pattern: NamePattern | None, rate: float, *, movable: bool
+) -> list[Problem]:
     """Fill the folder `built`; returns what could not be used, with paths relative to the input."""
-    root = find_data_root(raw, how.classes) or raw
-    clips = find_clips(root, how.classes)
+    root = find_data_root(raw, classes) or raw
+    clips = find_clips(root, classes)
     if clips and not find_files(root).files:
-        rows, problems = write_clips(clips, root, built, how.rate)
+        rows, problems = write_clips(clips, root, built, rate)
         if not rows:
             reasons = "; ".join(f"{problem.path}: {problem.reason}" for problem in problems[:3])
             raise DataError(f"none of the {len(clips):,} videos in {root} can be read ({reasons})")
         write_csv(built / MANIFEST_NAME, _COLUMNS, rows)
         return problems
-    index = index_frames(root, classes=how.classes, pattern=how.pattern)
+    index = index_frames(root, classes=classes, pattern=pattern)
     lay_out(index, built, movable=movable)
     ignored = [Problem(path, "is a video among frame files, which is not used") for path, _ in clips]
     return _relative([*index.problems, *ignored], index.root)

@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flipdetect.data.archive import Limits, unpack_archive
 from flipdetect.data.index import index_frames
-from flipdetect.data.prepare import Preparation, prepare_data
+from flipdetect.data.prepare import prepare_data
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
 from tests.frame_sets import make_eye_set, make_monreader_set
-
-HOW = Preparation()
 
 
 def jpeg(level=0):
@@ -67,7 +64,7 @@ class TestArchives:
     @pytest.mark.parametrize("prefix", ["", "images/", "download/images/"])
     def test_a_zip_keeps_its_layout_without_its_wrapping(self, tmp_path, prefix):
         source = make_zip(tmp_path / "a.zip", [*MONREADER, "README.txt", "__MACOSX/x.jpg"], prefix)
-        index = prepare_data(source, tmp_path / "out", HOW)
+        index = prepare_data(source, tmp_path / "out")
         assert files(tmp_path / "out") == sorted(MONREADER)
         assert len(index.records) == len(MONREADER)
         assert index.root == tmp_path / "out"
@@ -76,7 +73,7 @@ class TestArchives:
         make_monreader_set(tmp_path / "set", videos=2)
         with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
             archive.add(tmp_path / "set", "some/set")
-        index = prepare_data(tmp_path / "a.tar.gz", tmp_path / "out", HOW)
+        index = prepare_data(tmp_path / "a.tar.gz", tmp_path / "out")
         assert files(tmp_path / "out") == files(tmp_path / "set")
         assert not index.problems
 
@@ -95,7 +92,7 @@ class TestArchives:
                 info.size = len(jpeg())
                 archive.addfile(info, io.BytesIO(jpeg()))
         with pytest.raises(DataError, match="outside of the target"):
-            prepare_data(source, tmp_path / "inner" / "out", HOW)
+            prepare_data(source, tmp_path / "inner" / "out")
         assert files(tmp_path) == [f"inner/a.{kind}"]
 
     def test_links_and_devices_are_left_out_and_reported(self, tmp_path):
@@ -109,7 +106,7 @@ class TestArchives:
                 info.type = kind
                 info.linkname = "/etc/passwd"
                 archive.addfile(info)
-        index = prepare_data(tmp_path / "a.tar", tmp_path / "out", HOW)
+        index = prepare_data(tmp_path / "a.tar", tmp_path / "out")
         reasons = {problem.path.name: problem.reason.split(" in ")[0] for problem in index.problems}
         assert reasons == {"a.jpg": "is a link", "b.jpg": "is a link", "c.jpg": "is a device"}
         assert files(tmp_path / "out") == sorted([*MONREADER, "problems.csv"])
@@ -121,23 +118,26 @@ class TestArchives:
             info = zipfile.ZipInfo("training/flip/x.jpg")
             info.external_attr = 0o120777 << 16
             archive.writestr(info, "/etc/passwd")
-        index = prepare_data(source, tmp_path / "out", HOW)
+        index = prepare_data(source, tmp_path / "out")
         assert [problem.path.as_posix() for problem in index.problems] == ["training/flip/x.jpg"]
         assert not (tmp_path / "out" / "training/flip/x.jpg").exists()
 
-    def test_limits(self, tmp_path):
-        source = make_zip(tmp_path / "a.zip", MONREADER)
-        with pytest.raises(DataError, match="more than 3 entries"):
-            unpack_archive(source, tmp_path / "a", suffixes={".jpg"}, limits=Limits(entries=3))
-        with pytest.raises(DataError, match="refusing to fill the disk"):
-            unpack_archive(source, tmp_path / "b", suffixes={".jpg"}, limits=Limits(total_bytes=1000))
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [("MAX_ENTRIES", 3, "more than 3 entries"), ("MAX_BYTES", 1000, "refusing to fill the disk")],
+    )
+    def test_limits(self, tmp_path, monkeypatch, name, value, said):
+        monkeypatch.setattr(f"flipdetect.data.archive.{name}", value)
+        with pytest.raises(DataError, match=said):
+            prepare_data(make_zip(tmp_path / "a.zip", MONREADER), tmp_path / "out")
+        assert files(tmp_path) == ["a.zip"]
 
     def test_a_bomb_is_stopped_by_its_ratio(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("flipdetect.data.archive._RATIO_FREE_BYTES", 10_000)
+        monkeypatch.setattr("flipdetect.data.archive.RATIO_FREE_BYTES", 10_000)
         with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("flip/0001_1.bmp", bytes(5_000_000))
         with pytest.raises(DataError, match="refusing to fill the disk"):
-            prepare_data(tmp_path / "a.zip", tmp_path / "out", HOW)
+            prepare_data(tmp_path / "a.zip", tmp_path / "out")
         assert files(tmp_path) == ["a.zip"]
 
     def test_a_damaged_archive(self, tmp_path):
@@ -146,7 +146,7 @@ class TestArchives:
         data[60:200] = bytes(140)
         source.write_bytes(data)
         with pytest.raises(DataError, match=r"cannot be unpacked .* download it again"):
-            prepare_data(source, tmp_path / "out", HOW)
+            prepare_data(source, tmp_path / "out")
         assert files(tmp_path) == ["a.zip"]
 
 
@@ -154,7 +154,7 @@ class TestVideos:
     def test_labelled_videos_become_numbered_frames(self, tmp_path):
         for name in ("flip/b10.mp4", "flip/b2.mp4", "notflip/desk 1/a.mp4"):
             make_video(tmp_path / "in" / name)
-        index = prepare_data(tmp_path / "in", tmp_path / "out", Preparation(rate=5))
+        index = prepare_data(tmp_path / "in", tmp_path / "out", rate=5)
         assert Counter(record.video for record in index.records) == {
             "flip/0001": 5,
             "flip/0002": 5,
@@ -173,7 +173,7 @@ class TestVideos:
         cut = make_video(tmp_path / "in" / "notflip" / "b.avi", frames=60, noise=60)
         cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
         (tmp_path / "in" / "notflip" / "c.mp4").write_bytes(b"no video at all")
-        index = prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        index = prepare_data(tmp_path / "in", tmp_path / "out")
         counts = Counter(record.video for record in index.records)
         assert counts["flip/0001"] == 20
         assert 1 <= counts["notflip/0001"] < 20
@@ -187,7 +187,7 @@ class TestVideos:
 class TestFrameFolders:
     def test_fitting_names_are_copied_as_they_are(self, tmp_path):
         make_monreader_set(tmp_path / "in", videos=2)
-        prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        prepare_data(tmp_path / "in", tmp_path / "out")
         assert files(tmp_path / "out") == files(tmp_path / "in")
 
     def test_other_names_are_numbered_and_the_mapping_kept(self, tmp_path):
@@ -195,7 +195,7 @@ class TestFrameFolders:
             path = tmp_path / "in" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (8, 8)).save(path)
-        index = prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        index = prepare_data(tmp_path / "in", tmp_path / "out")
         table = {row["original"]: (row["path"], row["video"]) for row in rows(tmp_path / "out" / "labels.csv")}
         assert table == {
             "flip/clip2/1.png": ("flip/0001_000000001.png", "flip/clip2"),
@@ -209,7 +209,7 @@ class TestFrameFolders:
         make_eye_set(tmp_path / "in", people=2, frames=4)
         classes = ClassNames("open", "closed")
         pattern = NamePattern(r"(?P<source>s\d+)_(?P<frame>\d+)_\d_\d_(?P<label>[01])_", {"0": "closed", "1": "open"})
-        index = prepare_data(tmp_path / "in", tmp_path / "out", Preparation(classes, pattern))
+        index = prepare_data(tmp_path / "in", tmp_path / "out", classes=classes, pattern=pattern)
         assert Counter((r.label, r.source, r.video) for r in index.records) == {
             (label, f"s000{n}", f"s000{n}"): 2 for label in ("open", "closed") for n in (1, 2)
         }
@@ -217,14 +217,14 @@ class TestFrameFolders:
     def test_unusable_files_are_left_out_and_listed(self, tmp_path):
         make_monreader_set(tmp_path / "in", videos=2)
         (tmp_path / "in" / "flip" / "0001_000000099.jpg").write_text("no image")
-        index = prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+        index = prepare_data(tmp_path / "in", tmp_path / "out")
         assert [problem.path.as_posix() for problem in index.problems] == ["flip/0001_000000099.jpg"]
         assert not (tmp_path / "out" / "flip" / "0001_000000099.jpg").exists()
         assert [row["path"] for row in rows(tmp_path / "out" / "problems.csv")] == ["flip/0001_000000099.jpg"]
 
     @pytest.mark.realdev
     def test_real_frames_keep_sources_and_videos(self, realdev, tmp_path):
-        index = prepare_data(realdev, tmp_path / "out", HOW)
+        index = prepare_data(realdev, tmp_path / "out")
         before = index_frames(realdev, classes=ClassNames(), check=False)
         assert Counter((r.label, r.video, r.source) for r in index.records) == Counter(
             (r.label, r.video, r.source) for r in before.records
@@ -237,9 +237,9 @@ class TestTheTarget:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "precious.txt").write_text("mine")
         with pytest.raises(ConfigError, match="--overwrite"):
-            prepare_data(tmp_path / "in", tmp_path / "out", HOW)
+            prepare_data(tmp_path / "in", tmp_path / "out")
         assert files(tmp_path / "out") == ["precious.txt"]
-        prepare_data(tmp_path / "in", tmp_path / "out", HOW, overwrite=True)
+        prepare_data(tmp_path / "in", tmp_path / "out", overwrite=True)
         assert files(tmp_path / "out") == files(tmp_path / "in")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
@@ -257,7 +257,7 @@ class TestTheTarget:
 
         monkeypatch.setattr("shutil.copyfile", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            prepare_data(tmp_path / "in", tmp_path / "out", HOW, overwrite=True)
+            prepare_data(tmp_path / "in", tmp_path / "out", overwrite=True)
         assert len(copied) == 3
         assert files(tmp_path / "out") == ["old.txt"]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
@@ -266,14 +266,14 @@ class TestTheTarget:
         make_monreader_set(tmp_path / "in", videos=1)
         for target in (tmp_path / "in", tmp_path / "in" / "sub", tmp_path):
             with pytest.raises(ConfigError, match="overlap"):
-                prepare_data(tmp_path / "in", target, HOW, overwrite=True)
+                prepare_data(tmp_path / "in", target, overwrite=True)
         assert len(files(tmp_path / "in")) == 6
 
     def test_impossible_inputs(self, tmp_path):
         (tmp_path / "x.rar").write_bytes(b"Rar!")
         with pytest.raises(ConfigError, match="neither a folder nor a zip or tar"):
-            prepare_data(tmp_path / "x.rar", tmp_path / "out", HOW)
+            prepare_data(tmp_path / "x.rar", tmp_path / "out")
         with pytest.raises(ConfigError, match="does not exist"):
-            prepare_data(tmp_path / "absent", tmp_path / "out", HOW)
+            prepare_data(tmp_path / "absent", tmp_path / "out")
         with pytest.raises(ConfigError, match="rate"):
-            Preparation(rate=0)
+            prepare_data(tmp_path, tmp_path / "out", rate=0)
