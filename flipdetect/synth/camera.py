@@ -17,6 +17,9 @@ from flipdetect.synth.sheet import Floats
 
 Picture = NDArray[np.float32]
 
+MOVED_CAMERA, DRIFTING, REFOCUSING = 0.12, 0.15, 0.1
+"""Shares of the clips in which the phone is moved, changes its exposure, and looks for focus."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -73,17 +76,6 @@ def look_at(eye: Floats, target: Floats, roll: float, focal: float, size: tuple[
     return Camera(lens @ np.column_stack([rotation, -rotation @ eye]), eye)
 
 
-def pixel_motion(size: tuple[int, int], dx: float, dy: float, turn: float = 0.0) -> Floats:
-    """(3, 3) homography that moves a picture by (dx, dy) pixels and turns it about its centre."""
-    cx, cy = (size[0] - 1) / 2, (size[1] - 1) / 2
-    cos, sin = np.cos(turn), np.sin(turn)
-    return np.array([[cos, -sin, cx - cos * cx + sin * cy + dx], [sin, cos, cy - sin * cx - cos * cy + dy], [0, 0, 1]])
-
-
-MOVED_CAMERA, DRIFTING, REFOCUSING = 0.12, 0.15, 0.1
-"""Shares of the clips in which the phone is moved, changes its exposure, and looks for focus."""
-
-
 @dataclass(frozen=True)
 class Move:
     """A movement during some seconds, slow at both ends: of the phone over its picture, or of the book.
@@ -134,20 +126,20 @@ class Capture:
     def view(self, time: float, size: tuple[int, int]) -> Camera:
         """The shaken camera at `time` seconds, for a picture of `size` (width, height)."""
         waves = np.sin(2 * np.pi * self.shake[:, 3] * time + np.arange(4) * 1.7)
-        dx, dy, turn = (float(value) for value in waves @ self.shake[:, :3])
+        dx, dy, turn = (waves @ self.shake[:, :3]).tolist()
         zoom = 0.0
         for move in self.moves:
             share = move.share(time)
-            dx, dy, turn, zoom = (
-                dx + share * move.x, dy + share * move.y, turn + share * move.turn, zoom + share * move.zoom
-            )  # fmt: skip
-        warp = pixel_motion(size, dx, dy, turn)
+            dx, dy = dx + share * move.x, dy + share * move.y
+            turn, zoom = turn + share * move.turn, zoom + share * move.zoom
+        cx, cy = (size[0] - 1) / 2, (size[1] - 1) / 2
+        cos, sin = np.cos(turn), np.sin(turn)
+        warp = np.array(
+            [[cos, -sin, cx - cos * cx + sin * cy + dx], [sin, cos, cy - sin * cx - cos * cy + dy], [0, 0, 1]]
+        )
         if zoom:
-            middle = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2])
             factor = np.exp(zoom)
-            larger = np.diag([factor, factor, 1.0])
-            larger[:2, 2] = middle * (1 - factor)
-            warp = warp @ larger
+            warp = warp @ np.array([[factor, 0, cx * (1 - factor)], [0, factor, cy * (1 - factor)], [0, 0, 1]])
         return self.camera.warped(warp)
 
     def brightness(self, time: float) -> float:
@@ -166,20 +158,16 @@ def sample_capture(rng: np.random.Generator, camera: Camera, scale: float, secon
     shake = np.column_stack(
         [rng.normal(0, 1, (4, 2)) * shaking, rng.normal(0, 0.002, 4) * shaking, rng.uniform(0.2, 4, 4)]
     )
-    moves: tuple[Move, ...] = ()
-    if rng.random() < MOVED_CAMERA:
-        moves = (sample_camera_move(rng, scale, seconds),)
-    amplitude = float(rng.uniform(0.1, 0.35)) if rng.random() < DRIFTING else 0.0
-    refocus: tuple[tuple[float, float, float], ...] = ()
-    if rng.random() < REFOCUSING:
-        refocus = (sample_refocus(rng, seconds),)
+    moves = (sample_camera_move(rng, scale, seconds),) if rng.random() < MOVED_CAMERA else ()
+    amplitude = rng.uniform(0.1, 0.35) if rng.random() < DRIFTING else 0.0
+    refocus = (sample_refocus(rng, seconds),) if rng.random() < REFOCUSING else ()
     return Capture(
         camera=camera,
         shake=shake,
         moves=moves,
         shutter=float(np.exp(rng.uniform(np.log(0.02), np.log(0.8))) / FRAME_RATE),
         exposure=float(np.exp(rng.normal(0, 0.08))),
-        drift=(amplitude, float(rng.uniform(0.15, 0.6)), float(rng.uniform(0, 2 * np.pi))),
+        drift=(amplitude, rng.uniform(0.15, 0.6), rng.uniform(0, 2 * np.pi)),
         refocus=refocus,
     )
 
@@ -188,12 +176,12 @@ def sample_camera_move(rng: np.random.Generator, scale: float, seconds: float) -
     """A movement of the phone somewhere in `seconds`."""
     start = float(rng.uniform(0, 0.6) * seconds)
     x, y, turn, zoom = rng.normal(0, [18 * scale, 18 * scale, 0.05, 0.05]).tolist()
-    return Move(start, start + float(rng.uniform(0.4, 1.2)), x, y, turn, zoom)
+    return Move(start, start + rng.uniform(0.4, 1.2), x, y, turn, zoom)
 
 
 def sample_refocus(rng: np.random.Generator, seconds: float) -> tuple[float, float, float]:
     """A search for focus somewhere in `seconds`."""
-    return float(rng.uniform(0, seconds)), float(rng.uniform(0.8, 2.4)), float(rng.uniform(0.15, 0.4))
+    return rng.uniform(0, seconds), rng.uniform(0.8, 2.4), rng.uniform(0.15, 0.4)
 
 
 @dataclass(frozen=True)
@@ -231,13 +219,13 @@ def sample_phone(rng: np.random.Generator) -> Phone:
     return Phone(
         gains=(float(np.exp(warmth)), float(np.exp(tint)), float(np.exp(-1.2 * warmth))),
         exposure=float(np.exp(rng.uniform(np.log(0.4), np.log(1.5)))),
-        contrast=float(rng.uniform(-0.2, 0.9)),
-        saturation=float(rng.uniform(0.75, 1.25)),
-        vignette=float(rng.uniform(0.0, 0.3)),
+        contrast=rng.uniform(-0.2, 0.9),
+        saturation=rng.uniform(0.75, 1.25),
+        vignette=rng.uniform(0.0, 0.3),
         defocus=float(rng.choice([0.0, 0.3, 0.5, 0.9])),
-        noise=float(rng.uniform(0.5, 3.5)),
-        shoulder=float(rng.uniform(0.6, 0.98)),
-        sharpening=float(rng.uniform(0.0, 1.1)),
+        noise=rng.uniform(0.5, 3.5),
+        shoulder=rng.uniform(0.6, 0.98),
+        sharpening=rng.uniform(0.0, 1.1),
         quality=int(rng.integers(70, 96)),
     )
 

@@ -18,6 +18,13 @@ from flipdetect.synth.turn import Turn
 
 CLASSES = ClassNames()
 
+MOVED = 0.16
+"""A frame shows a flip if the sheet's edge is farther than this from where it lay and from where it will
+lie, in page widths of the picture: smaller displacements are hard to distinguish from a page that does not lie flat."""
+
+RAISED = 0.10
+"""Pages at rest may stand up to this far off, in page widths of the picture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Clip:
@@ -32,7 +39,6 @@ class Clip:
         to_left: direction of the (real or imagined) turn.
         turn: when and how.
         style: how the sheet bends.
-        travel: progress at which the (real or imagined) turn finds the sheet on the right and on the left.
         rest: progress of the sheet on top if it does not move.
         below: progress of the sheets that lie on the left and on the right below those that move.
         grip_y: where along the free edge the hand holds it.
@@ -51,7 +57,6 @@ class Clip:
     to_left: bool
     turn: Turn
     style: TurnStyle
-    travel: tuple[float, float]
     rest: float
     below: tuple[float, float]
     grip_y: float
@@ -99,25 +104,14 @@ class Clip:
 
     def pushed(self, time: float) -> tuple[float, float, float]:
         """(x, y, radians) by which the book is off its first place at `time` seconds."""
-        done = [(move, move.share(time)) for move in self.pushes]
-        return (
-            sum(share * move.x for move, share in done),
-            sum(share * move.y for move, share in done),
-            sum(share * move.turn for move, share in done),
-        )
+        x = y = turn = 0.0
+        for move in self.pushes:
+            share = move.share(time)
+            x, y, turn = x + share * move.x, y + share * move.y, turn + share * move.turn
+        return x, y, turn
 
     def _progress(self, phase: float) -> float:
-        right, left = self.travel
-        share = phase if self.to_left else 1 - phase
-        return right + share * (left - right)
-
-
-MOVED = 0.16
-"""A frame shows a flip if the sheet's edge is farther than this from where it lay and from where it will
-lie, in page widths of the picture: smaller displacements are hard to distinguish from a page that does not lie flat."""
-
-RAISED = 0.10
-"""Pages at rest may stand up to this far off, in page widths of the picture."""
+        return phase if self.to_left else 1 - phase
 
 
 @lru_cache(maxsize=128)
@@ -127,27 +121,21 @@ def sheet_at(source: Source, style: TurnStyle, progress: float) -> Sheet:
     return turned(progress, book.right, book.left, style, book.height, book.spine_z)
 
 
-def _edge(source: Source, style: TurnStyle, progress: float) -> Floats:
-    sheet = sheet_at(source, style, progress)
-    return np.array([sheet.edge_point(share * source.book.height) for share in (-0.49, 0.0, 0.49)])
-
-
 def displacements(source: Source, camera: Camera, style: TurnStyle, progress: Floats) -> Floats:
-    """How far the free edge is from lying right and from lying left.
-
-    Args:
-        source: of the book.
-        camera: the view.
-        style: how the sheet bends.
-        progress: (N,) moments of the turn.
+    """How far the free edge is from lying right and from lying left at moments `progress` (N,) of a turn.
 
     Returns:
         (N, 2) largest distance of the edge's corners and middle from where they lie on the right and on the
         left, in page widths of the picture.
     """
-    rests = camera.project(np.stack([_edge(source, style, 0.0), _edge(source, style, 1.0)]))
+    heights = np.array([-0.49, 0.0, 0.49]) * source.book.height
+
+    def edge(at: float) -> Floats:
+        return camera.project(sheet_at(source, style, at).edge_points(heights))
+
+    rests = np.stack([edge(0.0), edge(1.0)])
     width = float(np.linalg.norm(rests[0] - rests[1], axis=1).mean()) / 2
-    now = np.stack([camera.project(_edge(source, style, float(at))) for at in progress])
+    now = np.stack([edge(at) for at in progress.tolist()])
     return np.asarray(np.linalg.norm(now[:, None] - rests[None], axis=3).max(axis=2) / width)
 
 

@@ -175,7 +175,6 @@ def recording_scenario(config: RecordingConfig) -> _Recording:
                 to_left=to_left,
                 turn=stretch.turn,
                 style=style,
-                travel=(0.0, 1.0),
                 rest=0.0,
                 below=(1.0, 0.0),
                 grip_y=float(style.side * rng.uniform(-0.1, 0.48) * source.book.height),
@@ -210,7 +209,7 @@ def _aim(config: RecordingConfig, rng: np.random.Generator) -> Camera:
     views = []
     for attempt in range(AIMS):
         wider, shift = 0.97**attempt, rng.normal(0, 0.05 + 0.03 * attempt, 2)
-        camera = source.camera(config.synth, wider, (float(shift[0]), float(shift[1])), float(rng.normal(0, 0.03)))
+        camera = source.camera(config.synth, wider, (float(shift[0]), float(shift[1])), rng.normal(0, 0.03))
         pixels = camera.project(paper)
         seen = float(((pixels >= 0) & (pixels < np.array(config.synth.frame_size(config.source)))).all(axis=1).mean())
         views.append((seen, camera))

@@ -114,7 +114,7 @@ def _actions(config: RecordingConfig, rng: np.random.Generator) -> list[Stretch]
 
 
 def _action(rng: np.random.Generator, kind: str, behaviour: str, quickness: float, *, to_left: bool) -> Stretch:
-    start = APPROACH + (float(rng.uniform(0.1, 0.8)) if rng.random() < 0.25 else 0.0)
+    start = APPROACH + (rng.uniform(0.1, 0.8) if rng.random() < 0.25 else 0.0)
     turn = shape_turn(rng, behaviour, start, quickness)
     return Stretch(kind, 0.0, turn.end + WITHDRAWAL, 0, to_left, turn)
 
@@ -248,14 +248,14 @@ def _visiting(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: St
     elif stretch.kind == NUDGE:
         x, y = side * rng.uniform(0.95, 1.1), rng.uniform(-0.9, 0.2) * half
     else:
-        x, y, rate = side * rng.uniform(0.25, 0.8), rng.uniform(-0.7, 0.5) * half, float(rng.uniform(0.2, 0.9))
+        x, y, rate = side * rng.uniform(0.25, 0.8), rng.uniform(-0.7, 0.5) * half, rng.uniform(0.2, 0.9)
     return replace(
         rest,
         plan="visit",
         pose=pose,
         away=(float(x), float(y), float(z)),
         rate=rate,
-        phase=float(rng.uniform(0, 2 * np.pi)),
+        phase=rng.uniform(0, 2 * np.pi),
         visit=stay_of(stretch),
     )
 

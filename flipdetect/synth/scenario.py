@@ -73,16 +73,16 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
     to_left, style = bool(rng.random() < 0.75), sample_style(rng)
     camera = source.camera(
         config,
-        zoom=float(rng.uniform(0.92, 1.1)),
-        shift=(float(rng.normal(0, 0.07)), float(rng.normal(0, 0.07))),
-        roll=float(rng.normal(0, 0.03)),
+        zoom=rng.uniform(0.92, 1.1),
+        shift=(rng.normal(0, 0.07), rng.normal(0, 0.07)),
+        roll=rng.normal(0, 0.03),
     )
     book = source.book
     hands, linger = sample_hands(rng, book.height, book.page_z, to_left)
-    turn = sample_turn(rng, float(rng.uniform(0.25, 0.5)) + linger)
+    turn = sample_turn(rng, rng.uniform(0.25, 0.5) + linger)
     if "behaviours" in config.parts_left_out:
         turn = shape_turn(rng, "simple", turn.start)
-    duration = turn.end + float(rng.uniform(0.25, 0.5))
+    duration = turn.end + rng.uniform(0.25, 0.5)
     raised = _raise(rng, source, camera, style, to_left)
     if "hands" in config.parts_left_out:
         hands = ()
@@ -98,7 +98,6 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
         to_left=to_left,
         turn=turn,
         style=style,
-        travel=(0.0, 1.0),
         rest=raised if to_left else 1 - raised,
         below=(1.0, raised) if to_left else (1.0 - raised, 0.0),
         grip_y=float(style.side * rng.uniform(-0.1, 0.48) * book.height),
@@ -113,10 +112,10 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
 def sample_style(rng: np.random.Generator) -> TurnStyle:
     """How a sheet bends while it is turned."""
     return TurnStyle(
-        lead=float(rng.uniform(-0.3, 0.75)),
-        taper=float(rng.uniform(0.05, 1.6)),
+        lead=rng.uniform(-0.3, 0.75),
+        taper=rng.uniform(0.05, 1.6),
         side=int(rng.choice([-1, 1])),
-        bulge=float(rng.uniform(-0.5, 0.6)),
+        bulge=rng.uniform(-0.5, 0.6),
     )
 
 
@@ -139,7 +138,7 @@ def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
         sheet = sheet_at(source, clip.style, probe)
         points = clip.capture.camera.project(sheet.points())
         seen[place] = ((points >= 0) & (points < size)).all(axis=2).mean()
-        points = clip.capture.camera.project(np.array([sheet.edge_point(float(y)) for y in heights]))
+        points = clip.capture.camera.project(sheet.edge_points(heights))
         inside = np.all((points >= 0) & (points < size), axis=1)
         lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
         edge[place] = lengths[inside[:-1] & inside[1:]].sum() / max(size.tolist())

@@ -109,6 +109,10 @@ class Sheet:
         parts = np.linalg.solve(np.column_stack([first, second]), np.array([1.0, y]) - self.flat_tip)
         return np.asarray(self.tip + parts[0] * self.rulings[place - 1] + parts[1] * self.rulings[place])
 
+    def edge_points(self, heights: Floats) -> Floats:
+        """(N, 3) world points of the free edge at `heights` (N,) of the flat sheet."""
+        return np.array([self.edge_point(y) for y in heights.tolist()])
+
 
 def bend(angles: Floats, height: float, taper: float, side: int, spine_z: float) -> Sheet:
     """A sheet whose paper makes the given angles with the desk.

@@ -90,11 +90,11 @@ def shape_turn(rng: np.random.Generator, behaviour: str, start: float, quickness
         start: in seconds.
         quickness: factor on the speed of a turn that is neither fast nor slow by its behaviour.
     """
-    pace, length = float(rng.uniform(0.0, 0.7)), float(rng.uniform(0.65, 1.3)) / quickness
+    pace, length = rng.uniform(0.0, 0.7), rng.uniform(0.65, 1.3) / quickness
     knots: tuple[tuple[float, float], ...]
     if behaviour == "hesitation":
-        halt, drift = float(rng.uniform(0.25, 0.7)), float(rng.uniform(-0.03, 0.05))
-        pause = float(rng.uniform(0.4, 1.4))
+        halt, drift = rng.uniform(0.25, 0.7), rng.uniform(-0.03, 0.05)
+        pause = rng.uniform(0.4, 1.4)
         times = (start, start + halt * length + 0.1, start + halt * length + 0.1 + pause)
         knots = (
             (times[0], 0.0),
@@ -104,17 +104,17 @@ def shape_turn(rng: np.random.Generator, behaviour: str, start: float, quickness
         )
         return Turn(behaviour, knots, HALTING)
     if behaviour == "fall_back":
-        top = float(rng.uniform(0.3, 0.7))
+        top = rng.uniform(0.3, 0.7)
         peak = start + top * length + 0.1
-        stay = peak + float(rng.uniform(0.05, 0.4))
-        knots = ((start, 0.0), (peak, top), (stay, top - 0.01), (stay + float(rng.uniform(0.3, 0.8)), 0.0))
+        stay = peak + rng.uniform(0.05, 0.4)
+        knots = ((start, 0.0), (peak, top), (stay, top - 0.01), (stay + rng.uniform(0.3, 0.8), 0.0))
         return Turn(behaviour, knots, HALTING, slips=bool(rng.random() < 0.5))
     if behaviour == "flick":
-        length = float(rng.uniform(0.25, 0.4))
+        length = rng.uniform(0.25, 0.4)
     elif behaviour == "slow":
-        length = float(rng.uniform(2.0, 3.0))
+        length = rng.uniform(2.0, 3.0)
     knots = ((start, 0.0), (start + length, 1.0))
     if behaviour == "several":
         sheets = int(rng.integers(2, MOST_SHEETS + 1))
-        return Turn(behaviour, knots, pace, sheets, spread=float(rng.uniform(0.012, 0.05)))
+        return Turn(behaviour, knots, pace, sheets, spread=rng.uniform(0.012, 0.05))
     return Turn(behaviour, knots, pace)

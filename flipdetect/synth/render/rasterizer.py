@@ -26,7 +26,7 @@ class Light:
         through: share of the lamp's light that passes through a sheet of paper.
     """
 
-    direction: tuple[float, float, float]
+    direction: tuple[float, ...]
     ambient: float
     softness: float
     through: float
@@ -48,7 +48,7 @@ class Light:
         return np.asarray(shadow)
 
 
-def linear(colour: NDArray[np.generic] | tuple[float, float, float]) -> NDArray[np.float32]:
+def linear(colour: NDArray[np.generic] | tuple[float, ...]) -> NDArray[np.float32]:
     """Linear light (float32, 0 to 1) of display colours (0 to 255), by the usual exponent 2.2."""
     return np.asarray((np.asarray(colour, np.float32) / 255) ** np.float32(2.2), np.float32)
 

@@ -51,7 +51,7 @@ class Book:
     left: RestProfile
     spine_z: float
     overhang: float
-    cover: tuple[float, float, float]
+    cover: tuple[float, ...]
     slant: float
     gutter: float
 
@@ -80,7 +80,7 @@ def sample_book(rng: np.random.Generator, *, bowed: bool) -> Book:
     for edge_z in halves:
         higher = edge_z == max(halves)
         if arched and (higher or rng.random() < 0.7):
-            page = _sample_arch(rng, spine_z, edge_z, float(rng.uniform(0.8, STEEPEST_ARCH if higher else 1.2)))
+            page = _sample_arch(rng, spine_z, edge_z, rng.uniform(0.8, STEEPEST_ARCH if higher else 1.2))
         else:
             page = _sample_rest(rng, spine_z, edge_z)
         # The soft waves of paper that has been read, or has just landed, lift its middle.
@@ -90,14 +90,14 @@ def sample_book(rng: np.random.Generator, *, bowed: bool) -> Book:
     right, left = pages
     cover = rng.uniform(0.01, 0.5, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0.02, 0.7))
     return Book(
-        height=float(rng.uniform(1.22, 1.55)),
+        height=rng.uniform(1.22, 1.55),
         right=right,
         left=left,
         spine_z=spine_z,
         overhang=float(rng.choice([0.0, 0.0, 0.02, 0.04])),
-        cover=(float(cover[0]), float(cover[1]), float(cover[2])),
-        slant=float(rng.uniform(-0.03, 0.14)),
-        gutter=float(rng.uniform(0.05, 0.6)),
+        cover=tuple(cover.tolist()),
+        slant=rng.uniform(-0.03, 0.14),
+        gutter=rng.uniform(0.05, 0.6),
     )
 
 
@@ -120,13 +120,13 @@ def _sample_arch(rng: np.random.Generator, spine_z: float, edge_z: float, climb:
     return RestProfile(climb, reach, float(bow))
 
 
-def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, float, float]) -> Block:
+def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]) -> Block:
     """The block below the left and right `pages`, of paper with a display colour."""
     corners: list[Floats] = []
     tones: list[float] = []
     half, colour = book.height / 2, linear(paper)
     for page, side in zip(pages, (-1, 1), strict=True):
-        rim = np.array([page.edge_point(-half * 0.9999), page.edge_point(half * 0.9999)])
+        rim = page.edge_points(np.array([-half, half]) * 0.9999)
         _add_wall(corners, tones, rim, rim * [1, 1, 0] + [side * book.slant, 0, 0], EDGE_LAYERS, EDGE_TONE)
         points = page.points().reshape(-1, 3)
         for end in (half, -half):

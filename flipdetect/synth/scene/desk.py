@@ -108,7 +108,7 @@ def _clutter(rng: np.random.Generator, desk: NDArray[np.float32], page_height: f
         if rng.random() < 0.15:
             _disc(desk, (x, y), 0.22 * unit, colour)
             continue
-        outline = cv2.boxPoints(((x, y), (wide * unit, tall * unit), float(rng.uniform(0, 180))))
+        outline = cv2.boxPoints(((x, y), (wide * unit, tall * unit), rng.uniform(0, 180)))
         desk *= 1 - 0.35 * cv2.GaussianBlur(_cover(outline + 2, desk.shape), (0, 0), 2.5)[..., None]
         desk += _cover(outline, desk.shape)[..., None] * (colour.astype(np.float32) - desk)
 
@@ -149,7 +149,7 @@ def _lap(rng: np.random.Generator, desk: NDArray[np.float32], page_height: float
 def _window(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     """Patches of direct light with soft edges, 0 to 1."""
     patch = np.zeros((size, size), np.float32)
-    angle = float(rng.uniform(0, 180))
+    angle = rng.uniform(0, 180)
     for _ in range(int(rng.integers(1, 3))):
         centre = tuple((rng.uniform(-1.6, 1.6, 2) / DESK_REACH * size / 2 + size / 2).tolist())
         extent = tuple((rng.uniform(0.6, 2.5, 2) / DESK_REACH * size / 2).tolist())
@@ -185,7 +185,7 @@ class Clutter:
     centre: tuple[float, float]
     size: tuple[float, float]
     turn: float
-    colour: tuple[float, float, float]
+    colour: tuple[float, ...]
     seed: int
 
 
@@ -198,9 +198,9 @@ def sample_clutter(rng: np.random.Generator) -> Clutter | None:
     elif kind == "pen":
         size, colour = (0.05, 0.8), rng.uniform(15, 220, 3)
     else:
-        size = (float(rng.uniform(0.25, 0.75)), float(rng.uniform(0.2, 0.8)))
+        size = (rng.uniform(0.25, 0.75), rng.uniform(0.2, 0.8))
         colour = np.full(3, rng.uniform(205, 250)) - np.array([0, 0.3, 1]) * rng.choice([0, 0, 40, 120])
-    place, turn, seed = rng.uniform(0.25, 0.75, 2), float(rng.normal(0, 25)), int(rng.integers(1 << 30))
+    place, turn, seed = rng.uniform(0.25, 0.75, 2), rng.normal(0, 25), int(rng.integers(1 << 30))
     if not present:
         return None
     return Clutter(kind, (float(place[0]), float(place[1])), size, turn, tuple(colour.tolist()), seed)

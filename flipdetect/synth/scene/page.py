@@ -32,8 +32,8 @@ class PageStyle:
         show_through: how much of the other side shows, 0 to 1.
     """
 
-    paper: tuple[float, float, float]
-    ink: tuple[float, float, float]
+    paper: tuple[float, ...]
+    ink: tuple[float, ...]
     weight: float
     uneven: float
     margin: float
@@ -52,14 +52,14 @@ def sample_page_style(rng: np.random.Generator) -> PageStyle:
     return PageStyle(
         paper=(white, white - 0.25 * yellow, white - yellow),
         ink=(ink, ink, ink + rng.uniform(0, 8)),
-        weight=float(rng.uniform(0.25, 1.0)),
+        weight=rng.uniform(0.25, 1.0),
         uneven=1.0,
-        margin=float(rng.uniform(0.07, 0.15)),
+        margin=rng.uniform(0.07, 0.15),
         columns=int(rng.choice([1, 1, 1, 2])),
-        line=float(rng.uniform(0.017, 0.042)),
+        line=rng.uniform(0.017, 0.042),
         picture_share=float(rng.choice([0.03, 0.2, 0.45])),
         colour_pictures=bool(rng.random() < 0.4),
-        show_through=float(rng.uniform(0.0, 0.1)),
+        show_through=rng.uniform(0.0, 0.1),
     )
 
 
@@ -73,7 +73,7 @@ def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: in
         weight = style.weight * (1 + style.uneven * rng.uniform(-0.5, 0.1))
         paper = np.asarray(style.paper)
         ink = paper + min(weight, 1.0) * (np.asarray(style.ink) - paper)
-        _fill_page(rng, replace(style, ink=(float(ink[0]), float(ink[1]), float(ink[2]))), page)
+        _fill_page(rng, replace(style, ink=tuple(ink.tolist())), page)
     small = cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     grain = cv2.resize(rng.normal(0, 1, (12, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     return linear(np.clip(small + grain[..., None] * 1.2, 0, 255))

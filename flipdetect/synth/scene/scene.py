@@ -77,9 +77,9 @@ def sample_source(config: SynthConfig, index: int) -> Source:
     lamp = (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation))
     light = Light(
         direction=(float(lamp[0]), float(lamp[1]), float(lamp[2])),
-        ambient=float(rng.uniform(0.35, 0.85)),
-        softness=float(rng.uniform(0.08, 0.4)),
-        through=float(rng.uniform(0.2, 0.45)),
+        ambient=rng.uniform(0.35, 0.85),
+        softness=rng.uniform(0.08, 0.4),
+        through=rng.uniform(0.2, 0.45),
     )
     person, style, phone, view = sample_person(rng), sample_page_style(rng), sample_phone(rng), _sample_view(rng, book)
     if "print" in left_out:

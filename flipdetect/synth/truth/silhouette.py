@@ -144,6 +144,6 @@ def page_points(source: Source, clip: Clip, time: float) -> Floats:
     """(N, 3) world points spread over the open pages and the sheet on top, the same paper at any time."""
     sheets = [sheet_at(source, clip.style, progress) for progress in (*clip.below, clip.progress(time))]
     heights = np.array([-0.45, 0.0, 0.45]) * source.book.height
-    edges = [[sheet.edge_point(float(y)) for y in heights] for sheet in sheets]
     spine = np.stack([np.zeros(3), heights, np.full(3, source.book.spine_z)], axis=1)
-    return np.concatenate([(spine + share * (np.array(edge) - spine)) for edge in edges for share in (0.5, 1.0)])
+    edges = (sheet.edge_points(heights) for sheet in sheets)
+    return np.concatenate([spine + share * (edge - spine) for edge in edges for share in (0.5, 1.0)])
