@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flipdetect.synth.camera import Picture
 from flipdetect.synth.render.rasterizer import linear
 
 DRAWN_LARGER = 2
@@ -63,7 +64,7 @@ def sample_page_style(rng: np.random.Generator) -> PageStyle:
     )
 
 
-def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: int) -> NDArray[np.float32]:
+def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: int) -> Picture:
     """One page, (height, width, 3) float32 linear light, its outer edges at the picture's edges."""
     large_w, large_h = width * DRAWN_LARGER, height * DRAWN_LARGER
     page = np.empty((large_h, large_w, 3), np.uint8)
@@ -79,25 +80,18 @@ def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: in
     return linear(np.clip(small + grain[..., None] * 1.2, 0, 255))
 
 
-def bind_pages(page: NDArray[np.float32], style: PageStyle, other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A page as light meets it: the other side of its sheet shows through a little.
+def bind_sheet(front: Picture, back: Picture, style: PageStyle, gutter: float) -> Picture:
+    """Both pages (h, w, 3) of a sheet side by side as light meets them: (h, 2 w, 3).
 
-    Args:
-        page: (h, w, 3) the page.
-        style: of the book.
-        other: (h, w, 3) the other side of the same sheet, as its own reader sees it.
+    The other side shows through a little, and the gutter takes a share `gutter` of the light at the spine.
     """
-    paper = linear(style.paper)
-    ghost = cv2.GaussianBlur(other[:, ::-1] / paper, (0, 0), max(1.0, page.shape[1] / 160))
-    return np.asarray(page * (1 - style.show_through + style.show_through * ghost), np.float32)
-
-
-def darken_gutter(page: NDArray[np.float32], depth: float, spine_left: bool) -> NDArray[np.float32]:
-    """The page with the shade of the gutter along its spine; `depth` is the light lost there, 0 to 1."""
-    along = np.linspace(0, 1, page.shape[1], dtype=np.float32)
-    along = along if spine_left else along[::-1]
-    shade = 1 - depth * np.exp(-along / 0.05) - 0.25 * depth * np.exp(-along / 0.2)
-    return np.asarray(page * shade[None, :, None], np.float32)
+    along = np.linspace(0, 1, front.shape[1], dtype=np.float32)
+    shade = 1 - gutter * np.exp(-along / 0.05) - 0.25 * gutter * np.exp(-along / 0.2)
+    pages = []
+    for page, other, from_spine in ((front, back, shade), (back, front, shade[::-1])):
+        ghost = cv2.GaussianBlur(other[:, ::-1] / linear(style.paper), (0, 0), max(1.0, page.shape[1] / 160))
+        pages.append(page * (1 - style.show_through + style.show_through * ghost) * from_spine[None, :, None])
+    return np.ascontiguousarray(np.concatenate(pages, axis=1), np.float32)
 
 
 def _fill_page(rng: np.random.Generator, style: PageStyle, page: NDArray[np.uint8]) -> None:

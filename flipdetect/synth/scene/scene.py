@@ -14,7 +14,7 @@ from flipdetect.synth.hands.shape import POSES, pose_hand
 from flipdetect.synth.render.rasterizer import Light
 from flipdetect.synth.scene.book import Book, sample_book
 from flipdetect.synth.scene.desk import draw_desk, draw_light
-from flipdetect.synth.scene.page import PageStyle, bind_pages, darken_gutter, draw_page, sample_page_style
+from flipdetect.synth.scene.page import PageStyle, bind_sheet, draw_page, sample_page_style
 
 SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM = 1, 2, 3, 4
 """First keys of the random streams of a source; those of clips (5, 6) and noise (7) follow on."""
@@ -29,9 +29,13 @@ HAND_PIXELS = 0.34
 """Length of a hand's picture as a share of the frame's height."""
 
 
+View = tuple[tuple[float, ...], tuple[float, ...], float, float]
+"""Eye, target, roll in radians, and focal length as a share of the frame's height."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """Everything that the clips of a source share. `view` holds eye, target, roll and focal / frame height."""
+    """Everything that the clips of a source share: one book on one desk, read by one person, filmed by one phone."""
 
     index: int
     book: Book
@@ -39,19 +43,13 @@ class Source:
     person: Person
     style: PageStyle
     phone: Phone
-    view: tuple[tuple[float, float, float], tuple[float, float, float], float, float]
+    view: View
 
     def camera(self, config: SynthConfig, zoom: float, shift: tuple[float, float], roll: float) -> Camera:
         """The phone's view, zoomed, aimed elsewhere by `shift` page widths, and rolled a little further."""
         eye, target, own_roll, focal = self.view
-        moved = np.array([shift[0], shift[1], 0.0])
-        return look_at(
-            np.array(eye) + moved,
-            np.array(target) + moved,
-            own_roll + roll,
-            focal * zoom * config.height,
-            config.frame_size(self.index),
-        )
+        moved, size = np.array([*shift, 0.0]), config.frame_size(self.index)
+        return look_at(eye + moved, target + moved, own_roll + roll, focal * zoom * config.height, size)
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def sample_source(config: SynthConfig, index: int) -> Source:
     elevation, azimuth = np.deg2rad(rng.uniform(38, 78)), rng.uniform(0, 2 * np.pi)
     lamp = (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation))
     light = Light(
-        direction=(float(lamp[0]), float(lamp[1]), float(lamp[2])),
+        direction=tuple(float(part) for part in lamp),
         ambient=rng.uniform(0.35, 0.85),
         softness=rng.uniform(0.08, 0.4),
         through=rng.uniform(0.2, 0.45),
@@ -109,10 +107,7 @@ def paint_sheet(config: SynthConfig, index: int, number: int) -> Picture:
     width = max(24, round(PAGE_PIXELS * config.height))
     height = round(width * source.book.height)
     front, back = (draw_page(rng, source.style, width, height) for _ in range(2))
-    seen = bind_pages(front, source.style, back), bind_pages(back, source.style, front)
-    depth = source.book.gutter
-    pages = [darken_gutter(seen[0], depth, spine_left=True), darken_gutter(seen[1], depth, spine_left=False)]
-    return np.ascontiguousarray(np.concatenate(pages, axis=1))
+    return bind_sheet(front, back, source.style, source.book.gutter)
 
 
 @lru_cache(maxsize=2 * len(POSES) * 2)
@@ -129,22 +124,12 @@ def hand_stream(config: SynthConfig, index: int, pose: str, left: bool) -> np.ra
     return config.stream(HANDS_STREAM, index, POSES.index(pose), int(left))
 
 
-def _sample_view(
-    rng: np.random.Generator, book: Book
-) -> tuple[tuple[float, float, float], tuple[float, float, float], float, float]:
-    """Eye, target, roll in radians, and focal length as a share of the frame's height."""
+def _sample_view(rng: np.random.Generator, book: Book) -> View:
     distance = rng.uniform(3.2, 6.0)
     tilt = np.deg2rad(abs(rng.normal(0, 13)))
     around = -np.pi / 2 + rng.normal(0, 0.9)
     target = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.5, 0.4), book.spine_z])
-    offset = distance * np.array([np.sin(tilt) * np.cos(around), np.sin(tilt) * np.sin(around), np.cos(tilt)])
+    eye = target + distance * np.array([np.sin(tilt) * np.cos(around), np.sin(tilt) * np.sin(around), np.cos(tilt)])
     roll = rng.normal(0, 0.09) if rng.random() < 0.85 else rng.choice([-1, 1]) * rng.uniform(0.3, 1.6)
     page_share = rng.uniform(0.36, 0.85)
-    focal = distance * page_share * 9 / 16
-    eye = target + offset
-    return (
-        (float(eye[0]), float(eye[1]), float(eye[2])),
-        (float(target[0]), float(target[1]), float(target[2])),
-        float(roll),
-        float(focal),
-    )
+    return tuple(eye.tolist()), tuple(target.tolist()), float(roll), float(distance * page_share * 9 / 16)
