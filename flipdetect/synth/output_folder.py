@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 STARTED = "rendering.json"
 MAKER = "flipdetect.synth"
-OWN_FRAME = re.compile(r"\d{4}_\d{9}\.jpg(\.part)?")
-OWN_MAP = re.compile(r"\d{4}_\d{9}\.png(\.part)?")
 MAPS = ".maps"
 """Folder of the maps, below it one folder each as for the frames. Its dot keeps them from being taken for frames."""
 PART = ".part"
@@ -109,7 +107,7 @@ class RenderedFolder:
                 (root / path).unlink()
         for folder in self.folders:
             (root / folder).mkdir(parents=True, exist_ok=True)
-        self._write_json(STARTED, self._description())
+        self._mark(STARTED)
         # From here on the rendering counts as incomplete until everything is checked again.
         (root / self.complete).unlink(missing_ok=True)
         whole = set()
@@ -157,7 +155,7 @@ class RenderedFolder:
         for stray in before - expected:
             (self.root / stray).unlink()
             (self.root / map_path(stray)).unlink(missing_ok=True)
-        self._write_json(self.complete, {**self._description(), "counts": {"frames": len(truths), **counts}})
+        self._mark(self.complete, counts={"frames": len(truths), **counts})
         (self.root / STARTED).unlink(missing_ok=True)
         kept = len(before & expected)
         return RenderReport(self.root, len(truths), len(truths) - kept, kept, time.monotonic() - started)
@@ -178,7 +176,7 @@ class RenderedFolder:
         return {"maker": MAKER, "version": RENDER_VERSION, "config": self.config}
 
     def _identity(self, name: str) -> dict[str, Any] | None:
-        """The part of a marker file that identifies program, version and settings."""
+        """What a marker file tells of program, version and settings; None without such a file of ours."""
         try:
             content = json.loads((self.root / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
@@ -189,20 +187,17 @@ class RenderedFolder:
 
     def _files(self) -> list[Path]:
         """Files in the folder, relative to it; what systems leave behind (.DS_Store) does not count."""
-        if not self.root.is_dir():
-            return []
         found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self.root) for path in found)
 
     def _is_own(self, path: Path) -> bool:
-        if len(path.parts) == 1:
-            return path.name.removesuffix(PART) in (self.complete, STARTED, *self.tables)
-        own_map = len(path.parts) == 3 and path.parts[0] == MAPS and bool(OWN_MAP.fullmatch(path.name))
-        own_frame = len(path.parts) == 2 and bool(OWN_FRAME.fullmatch(path.name))
-        return (own_map or own_frame) and path.parts[-2] in self.folders
+        name, folders = path.as_posix().removesuffix(PART), "|".join(self.folders)
+        frame, its_map = rf"({folders})/\d{{4}}_\d{{9}}\.jpg", rf"{MAPS}/({folders})/\d{{4}}_\d{{9}}\.png"
+        return name in (self.complete, STARTED, *self.tables) or bool(re.fullmatch(f"{frame}|{its_map}", name))
 
-    def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        self.write(name, (json.dumps(content, indent=2) + "\n").encode())
+    def _mark(self, name: str, **further: object) -> None:
+        """Write a marker file that identifies program, version and settings."""
+        self.write(name, (json.dumps(self._description() | further, indent=2) + "\n").encode())
 
 
 def map_path(frame_path: str) -> str:
@@ -236,7 +231,12 @@ def run_jobs(task: Task[Result], jobs: Sequence[Sequence[int]], workers: int, ba
         bar: advanced by the results of each item, or of each job if there are several processes.
     """
     if workers == 1:
-        return _run_here(task, [item for job in jobs for item in job], bar)
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # threads cost more than they gain on small pictures
+        try:
+            return _work(task, [item for job in jobs for item in job], bar)
+        finally:
+            cv2.setNumThreads(threads)
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (stop,)) as pool:
@@ -251,21 +251,6 @@ def run_jobs(task: Task[Result], jobs: Sequence[Sequence[int]], workers: int, ba
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [result for future in futures for result in future.result()]
-
-
-def _run_here(task: Task[Result], items: list[int], bar: tqdm[Any]) -> list[Result]:
-    """All items in this process, without threads of OpenCV: they cost more than they gain on small pictures."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        results: list[Result] = []
-        for item in items:
-            found = task(item)
-            bar.update(len(found))
-            results += found
-        return results
-    finally:
-        cv2.setNumThreads(threads)
 
 
 @contextmanager
@@ -296,10 +281,13 @@ def _start_worker(stop: Any) -> None:
     _stop = stop
 
 
-def _work(task: Task[Result], items: list[int]) -> list[Result]:
+def _work(task: Task[Result], items: list[int], bar: tqdm[Any] | None = None) -> list[Result]:
     results: list[Result] = []
     for item in items:
-        if _stop.is_set():
+        if _stop is not None and _stop.is_set():
             break
-        results += task(item)
+        found = task(item)
+        results += found
+        if bar is not None:
+            bar.update(len(found))
     return results
