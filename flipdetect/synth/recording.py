@@ -22,7 +22,6 @@ from flipdetect.synth.truth.maps import draw_map
 from flipdetect.synth.truth.silhouette import Mask
 
 RECORDING_STREAM = 9
-MINUTE = 60.0
 REFOCUSED, CAMERA_MOVED = 0.7, 0.25
 """How often a minute the phone looks for focus, and is moved."""
 
@@ -77,19 +76,6 @@ class RecordingTruth(FrameTruth):
     spread: int | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Recording:
-    """The stretches of a recording, the scenario of each, and where each begins."""
-
-    stretches: tuple[Stretch, ...]
-    clips: tuple[Clip, ...]
-    starts: tuple[float, ...]
-
-    def at(self, time: float) -> int:
-        """Index of the stretch of a moment."""
-        return max(0, bisect_right(self.starts, time) - 1)
-
-
 def recording_events(config: RecordingConfig) -> tuple[TurnEvent, ...]:
     """The turns of a recording in order, those given up included if they show a flip."""
     return tuple(event for event in _events(config) if event is not None)
@@ -101,19 +87,17 @@ def recording_truth(config: RecordingConfig, time_s: float) -> RecordingTruth:
     Raises:
         ConfigError: if the recording has no such time.
     """
-    recording, index = _locate(config, time_s)
-    stretch, event = recording.stretches[index], _events(config)[index]
-    truth = clip_truth(config.synth, recording.clips[index], time_s, round(time_s * config.fps) + 1)
-    turning = event is not None and event.start_s <= time_s <= event.end_s
-    landed = event is not None and time_s > event.end_s
-    facts = {
-        **vars(truth),
-        "source": f"recording-{config.index:04d}",
-        "event": event.number if event is not None and turning else 0,
-        "behaviour": truth.behaviour if stretch.kind == TURN else "",
-    }
-    spread = None if turning else stretch.spread_after if landed else stretch.spread
-    return RecordingTruth(**facts, time_s=time_s, spread=spread)
+    stretch, clip, event = _find(config, time_s)
+    known = vars(clip_truth(config.synth, clip, time_s, round(time_s * config.fps) + 1))
+    known |= {"source": f"recording-{config.index:04d}", "event": 0}
+    if stretch.kind != TURN:
+        known["behaviour"] = ""
+    spread: int | None = stretch.spread
+    if event is not None and event.start_s <= time_s <= event.end_s:
+        known["event"], spread = event.number, None
+    elif event is not None and time_s > event.end_s:
+        spread = stretch.spread_after
+    return RecordingTruth(**known, time_s=time_s, spread=spread)
 
 
 def render_recording_frame(config: RecordingConfig, time_s: float) -> RenderedFrame:
@@ -122,9 +106,8 @@ def render_recording_frame(config: RecordingConfig, time_s: float) -> RenderedFr
     Raises:
         ConfigError: if the recording has no such time.
     """
-    recording, index = _locate(config, time_s)
-    image, quality = expose_clip(config.synth, recording.clips[index], time_s)
-    return RenderedFrame(image, quality, recording_truth(config, time_s))
+    _, clip, _ = _find(config, time_s)
+    return RenderedFrame(*expose_clip(config.synth, clip, time_s), truth=recording_truth(config, time_s))
 
 
 def recording_map(config: RecordingConfig, time_s: float) -> Mask:
@@ -133,20 +116,22 @@ def recording_map(config: RecordingConfig, time_s: float) -> Mask:
     Raises:
         ConfigError: if the recording has no such time.
     """
-    recording, index = _locate(config, time_s)
-    return draw_map(config.synth, recording.clips[index], time_s)
+    _, clip, _ = _find(config, time_s)
+    return draw_map(config.synth, clip, time_s)
 
 
-def _locate(config: RecordingConfig, time_s: float) -> tuple[_Recording, int]:
+def _find(config: RecordingConfig, time_s: float) -> tuple[Stretch, Clip, TurnEvent | None]:
+    """The stretch of a moment, its scenario, and its event if any."""
     if not 0 <= time_s <= config.seconds:
         raise ConfigError(f"time_s is {time_s}; choose 0 to {config.seconds:g} seconds")
-    recording = recording_scenario(config)
-    return recording, recording.at(time_s)
+    scenario = recording_scenario(config)
+    index = max(0, bisect_right(scenario, time_s, key=lambda item: item[0].start) - 1)
+    return *scenario[index], _events(config)[index]
 
 
 @lru_cache(maxsize=8)
-def recording_scenario(config: RecordingConfig) -> _Recording:
-    """Sample everything that happens in a recording; the last ones are cached."""
+def recording_scenario(config: RecordingConfig) -> tuple[tuple[Stretch, Clip], ...]:
+    """Everything that happens in a recording: its stretches, each with its scenario."""
     rng = config.synth.stream(RECORDING_STREAM, config.index)
     source = sample_source(config.synth, config.source)
     stretches = plan_stretches(config, rng)
@@ -163,42 +148,35 @@ def recording_scenario(config: RecordingConfig) -> _Recording:
     for stretch, pair in zip(stretches, hands, strict=True):
         style, turns = sample_style(rng), stretch.kind == TURN
         to_left = stretch.to_left or not turns
-        label = CLASSES.positive if turns else CLASSES.negative
-        clips.append(
-            Clip(
-                index=config.source,
-                source=config.source,
-                label=label,
-                video=f"frames/{config.index:04d}",
-                # Sheet k is the one that lies on the left of spread k.
-                sheet=stretch.spread + 1 if to_left else stretch.spread,
-                to_left=to_left,
-                turn=stretch.turn,
-                style=style,
-                rest=0.0,
-                below=(1.0, 0.0),
-                grip_y=float(style.side * rng.uniform(-0.1, 0.48) * source.book.height),
-                hands=pair,
-                capture=capture,
-                pushes=pushes,
-                clutter=None,
-                duration=config.seconds,
-            )
+        clip = Clip(
+            index=config.source,
+            source=config.source,
+            label=CLASSES.positive if turns else CLASSES.negative,
+            video=f"frames/{config.index:04d}",
+            # Sheet k is the one that lies on the left of spread k.
+            sheet=stretch.spread + 1 if to_left else stretch.spread,
+            to_left=to_left,
+            turn=stretch.turn,
+            style=style,
+            rest=0.0,
+            below=(1.0, 0.0),
+            grip_y=style.side * rng.uniform(-0.1, 0.48) * source.book.height,
+            hands=pair,
+            capture=capture,
+            pushes=pushes,
+            clutter=None,
+            duration=config.seconds,
         )
-    return _Recording(stretches, tuple(clips), tuple(stretch.start for stretch in stretches))
+        clips.append(clip)
+    return tuple(zip(stretches, clips, strict=True))
 
 
 def _sample_filming(config: RecordingConfig, rng: np.random.Generator) -> Capture:
     """One phone for the whole recording, which looks for focus and is moved now and then."""
     scale = config.height / 384
-    capture = sample_capture(rng, _aim(config, rng), scale, config.seconds)
-    searches = tuple(
-        sample_refocus(rng, config.seconds) for _ in range(rng.poisson(REFOCUSED * config.seconds / MINUTE))
-    )
-    places = [
-        sample_camera_move(rng, scale, config.seconds)
-        for _ in range(rng.poisson(CAMERA_MOVED * config.seconds / MINUTE))
-    ]
+    capture, minutes = sample_capture(rng, _aim(config, rng), scale, config.seconds), config.seconds / 60
+    searches = tuple(sample_refocus(rng, config.seconds) for _ in range(rng.poisson(REFOCUSED * minutes)))
+    places = [sample_camera_move(rng, scale, config.seconds) for _ in range(rng.poisson(CAMERA_MOVED * minutes))]
     return replace(capture, moves=_wander(sorted(places, key=lambda move: move.start)), refocus=searches)
 
 
@@ -209,9 +187,9 @@ def _aim(config: RecordingConfig, rng: np.random.Generator) -> Camera:
     views = []
     for attempt in range(AIMS):
         wider, shift = 0.97**attempt, rng.normal(0, 0.05 + 0.03 * attempt, 2)
-        camera = source.camera(config.synth, wider, (float(shift[0]), float(shift[1])), rng.normal(0, 0.03))
+        camera = source.camera(config.synth, wider, tuple(shift.tolist()), rng.normal(0, 0.03))
         pixels = camera.project(paper)
-        seen = float(((pixels >= 0) & (pixels < np.array(config.synth.frame_size(config.source)))).all(axis=1).mean())
+        seen = float(((pixels >= 0) & (pixels < config.synth.frame_size(config.source))).all(axis=1).mean())
         views.append((seen, camera))
         if seen > IN_VIEW:
             return camera
@@ -231,17 +209,12 @@ def _wander(places: list[Move]) -> tuple[Move, ...]:
 @lru_cache(maxsize=8)
 def _events(config: RecordingConfig) -> tuple[TurnEvent | None, ...]:
     """The event of each stretch of a recording, None where no sheet is visibly turned."""
-    recording, number = recording_scenario(config), 0
     events: list[TurnEvent | None] = []
-    for stretch, clip in zip(recording.stretches, recording.clips, strict=True):
-        crossings = _crossings(config, clip) if stretch.kind == TURN else None
-        if crossings is None:
-            events.append(None)
-            continue
-        number += 1
-        events.append(
-            TurnEvent(
-                number,
+    for stretch, clip in recording_scenario(config):
+        event, crossings = None, _crossings(config, clip) if stretch.kind == TURN else None
+        if crossings is not None:
+            event = TurnEvent(
+                1 + sum(other is not None for other in events),
                 *crossings,
                 direction="left" if stretch.to_left else "right",
                 completed=stretch.turn.completed,
@@ -250,21 +223,21 @@ def _events(config: RecordingConfig) -> tuple[TurnEvent | None, ...]:
                 sheets=stretch.turn.sheets,
                 behaviour=stretch.turn.behaviour,
             )
-        )
+        events.append(event)
     return tuple(events)
 
 
 def _crossings(config: RecordingConfig, clip: Clip) -> tuple[float, float, float] | None:
     """Seconds at which the label rule is first met, best met, and last met; None if never."""
-    times = np.linspace(clip.turn.start, clip.turn.end, PROBES)
-    away = [sheet_displacements(config.synth, clip, float(time)) for time in times]
+    times = np.linspace(clip.turn.start, clip.turn.end, PROBES).tolist()
+    away = [sheet_displacements(config.synth, clip, time) for time in times]
     moving = [place for place, distances in enumerate(away) if shows_motion(distances)]
     if not moving:
         return None
     peak = int(np.argmax([distances.min(axis=1).max() for distances in away]))
-    start = _boundary(config, clip, float(times[moving[0]]), float(times[moving[0] - 1]))
-    end = _boundary(config, clip, float(times[moving[-1]]), float(times[moving[-1] + 1]))
-    return start, float(times[peak]), end
+    start = _boundary(config, clip, times[moving[0]], times[moving[0] - 1])
+    end = _boundary(config, clip, times[moving[-1]], times[moving[-1] + 1])
+    return start, times[peak], end
 
 
 def _boundary(config: RecordingConfig, clip: Clip, inside: float, outside: float) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from flipdetect.synth import (
     render_recording,
     render_recording_frame,
 )
+from flipdetect.synth.recording import recording_scenario
 from flipdetect.synth.scene.scene import sample_source
 
 LONG = RecordingConfig(seed=4, seconds=120, turns=30, height=128, pace="mixed")
@@ -70,10 +72,7 @@ def test_the_truth_of_frames_agrees_with_the_events() -> None:
 
 
 def test_hands_move_without_jumps() -> None:
-    from flipdetect.synth.recording import recording_scenario
-
-    script = recording_scenario(LONG)
-    for before, after, stretch in zip(script.clips, script.clips[1:], script.stretches[1:], strict=False):
+    for (_, before), (stretch, after) in pairwise(recording_scenario(LONG)):
         for one, other in zip(before.hands, after.hands, strict=True):
             places = [
                 hand.anchor(time, clip.turn, np.zeros(3))

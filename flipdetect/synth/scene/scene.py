@@ -45,7 +45,7 @@ class Source:
     phone: Phone
     view: View
 
-    def camera(self, config: SynthConfig, zoom: float, shift: tuple[float, float], roll: float) -> Camera:
+    def camera(self, config: SynthConfig, zoom: float, shift: tuple[float, ...], roll: float) -> Camera:
         """The phone's view, zoomed, aimed elsewhere by `shift` page widths, and rolled a little further."""
         eye, target, own_roll, focal = self.view
         moved, size = np.array([*shift, 0.0]), config.frame_size(self.index)
