@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from lightning_fabric.loggers.csv_logs import _ExperimentWriter
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
@@ -35,7 +35,7 @@ PACKAGES = (
 """Libraries that results depend on."""
 
 
-def run_folder(trainer: pl.Trainer) -> Path | None:
+def run_folder(trainer: Trainer) -> Path | None:
     """The folder of the run's checkpoints, created if absent; None if the run keeps none (`fast_dev_run`)."""
     checkpoint = trainer.checkpoint_callback
     quick = getattr(trainer, "fast_dev_run", False)
@@ -67,7 +67,7 @@ class Provenance(Callback):
             "render_version": RENDER_VERSION,
         }
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files that are known before training."""
         folder = run_folder(trainer)
         if folder is None or not trainer.is_global_zero:
@@ -81,9 +81,7 @@ class Provenance(Callback):
             data.index.write_problems(folder / "unusable.csv")
             logger.warning("Files that could not be used are listed in %s", folder / "unusable.csv")
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what inference needs to the checkpoint."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         checkpoint[CHECKPOINT_KEY] = {
@@ -131,7 +129,7 @@ class InterruptCheckpoint(Callback):
     yet, the current state is saved.
     """
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save if there is no checkpoint yet, and log the option that resumes the run."""
         folder = run_folder(trainer)
         fitting = trainer.state.fn == TrainerFn.FITTING
@@ -153,9 +151,7 @@ class EpochSeed(Callback):
     the same numbers as an uninterrupted one.
     """
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seed at the first batch: Lightning skips `on_train_epoch_start` in an epoch that is resumed in its middle."""
         if batch_idx == 0:
             seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import pytorch_lightning as pl
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -38,55 +38,51 @@ class AveragedWeights(WeightAveraging):
         self.decay = decay
         self._swapped = False
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Move the average to the module's device, which is known by now."""
         assert self._average_model is not None
         self._average_model.to(pl_module.device)
 
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Swap the average in."""
         self._share_buffers(pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
         self._swapped = self._average_model is not None
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Swap the current weights back."""
         self._share_buffers(pl_module)
         super().on_validation_epoch_end(trainer, pl_module)
         self._swapped = False
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Swap the current weights back, before another callback saves them."""
         if self._swapped:
             self.on_validation_epoch_end(trainer, pl_module)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the average in the module."""
         self._share_buffers(pl_module)
         super().on_train_end(trainer, pl_module)
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Drop the average: a validation or test after the fit uses the weights that it loads."""
         if stage == "fit":
             self._average_model = None
             self._latest_update_step = 0
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Store the average as the checkpoint's model, and the current weights separately."""
         if self._average_model is not None:
             self._share_buffers(pl_module)
             super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Restore both if a fit is resumed; otherwise the average, the checkpoint's model, is used."""
         if self._average_model is not None:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
-    def _share_buffers(self, pl_module: pl.LightningModule) -> None:
+    def _share_buffers(self, pl_module: LightningModule) -> None:
         """Copy the module's own buffers, such as the threshold, to the average; those of its layers are averaged."""
         if self._average_model is not None:
             for name, buffer in pl_module.named_buffers(recurse=False):

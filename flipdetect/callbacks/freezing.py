@@ -9,8 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
@@ -95,7 +95,7 @@ class BackboneFreezing(Callback):
             return 0
         return max(0, count - 1 - (epoch - self.unfreeze_at_epoch) // self.unfreeze_every)
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Freeze the weights, before a distributed strategy wraps the module.
 
         Raises:
@@ -113,7 +113,7 @@ class BackboneFreezing(Callback):
         self._frozen = None
         self._set_learning(parts, frozen=len(parts))
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Freeze according to the epoch; a resumed run may start in the middle of one."""
         self.on_train_epoch_start(trainer, pl_module)
         norms = [module for module in self._still if isinstance(module, _BatchNorm)]
@@ -124,7 +124,7 @@ class BackboneFreezing(Callback):
                 "anything. Start from trained weights, or remove the callback."
             )
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Unfreeze the stages of this epoch."""
         parts = _backbone_parts(pl_module)
         frozen = self.frozen_stages(trainer.current_epoch, len(parts))
@@ -139,9 +139,7 @@ class BackboneFreezing(Callback):
             trainer.strategy.model = pl_module
             trainer.strategy.configure_ddp()
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Keep frozen modules in evaluation mode, even if something has called `train()` on the whole module."""
         for module in self._still:
             if module.training:
@@ -172,7 +170,7 @@ class BackboneFreezing(Callback):
             module.training = False
 
 
-def _backbone_parts(pl_module: pl.LightningModule) -> list[Part]:
+def _backbone_parts(pl_module: LightningModule) -> list[Part]:
     """All modules of a classifier's backbone by stage; those of no stage belong to the last one."""
     model: Any = pl_module.model
     backbone: Any = pl_module.backbone
@@ -206,7 +204,7 @@ class CachedFeatures(Callback):
         self.plain = plain
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make the data module return features from now on.
 
         Raises:
@@ -243,7 +241,7 @@ class CachedFeatures(Callback):
 
         data.encode = encode
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make it return frames again."""
         if stage == "fit":
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -252,7 +250,7 @@ class CachedFeatures(Callback):
                 self._temporary.cleanup()
 
 
-def _frozen_stages(trainer: pl.Trainer, module: Any) -> int:
+def _frozen_stages(trainer: Trainer, module: Any) -> int:
     freezing = next((each for each in trainer.callbacks if isinstance(each, BackboneFreezing)), None)  # type: ignore[attr-defined]
     if freezing is None or freezing.unfreeze_at_epoch is not None or freezing.train_batch_norm:
         raise ConfigError(
@@ -267,7 +265,7 @@ def _frozen_stages(trainer: pl.Trainer, module: Any) -> int:
     return freezing.frozen_stages(0, len(module.model.backbone_stages()))
 
 
-def _encode(trainer: pl.Trainer, module: Any, stages: int, images: Tensor, *, exact: bool) -> list[Tensor]:
+def _encode(trainer: Trainer, module: Any, stages: int, images: Tensor, *, exact: bool) -> list[Tensor]:
     """Outputs of the frozen stages for frames (B, C, H, W); exact: in full precision, as in inference."""
     was_training = module.model.training
     module.model.eval()

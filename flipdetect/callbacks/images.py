@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -40,9 +40,7 @@ class AugmentedBatch(Callback):
     def __init__(self, frames: int = 16) -> None:
         self.frames = frames
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Draw the run's very first batch."""
         if trainer.global_step > 0 or not trainer.is_global_zero or "image" not in batch:
             return
@@ -69,9 +67,7 @@ class EvidenceMaps(Callback):
         self.every_n_epochs = every_n_epochs
         self._batch: dict[str, torch.Tensor] | None = None
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Keep the first frames of an epoch for its validation."""
         if batch_idx > 0 or trainer.current_epoch % self.every_n_epochs or not trainer.is_global_zero:
             return
@@ -79,7 +75,7 @@ class EvidenceMaps(Callback):
             known = batch["has_maps"].nonzero().flatten()[: self.frames]
             self._batch = {key: batch[key][known] for key in ("image", "target", "maps")} if len(known) else None
 
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw them."""
         batch, self._batch = self._batch, None
         if batch is None:
@@ -106,7 +102,7 @@ class EvaluationCurves(ScoreCallback):
     def __init__(self, every_n_epochs: int = 1) -> None:
         super().__init__(every_n_epochs)
 
-    def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
+    def on_scores(self, trainer: Trainer, pl_module: LightningModule, scores: EpochScores) -> None:
         """Draw both; those of the test run are also written as PNG files to the run's folder."""
         classes = trainer.datamodule.classes  # type: ignore[attr-defined]
         values = (scores.probabilities, scores.targets, scores.threshold)
@@ -126,7 +122,7 @@ class WorstMistakes(ScoreCallback):
         super().__init__(every_n_epochs)
         self.count = count
 
-    def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
+    def on_scores(self, trainer: Trainer, pl_module: LightningModule, scores: EpochScores) -> None:
         """Draw the worst mistakes; those of the test run are also written to `test_mistakes.png` and `.csv`."""
         wrong = np.flatnonzero((scores.probabilities >= scores.threshold) != (scores.targets == 1))
         error = np.abs(scores.probabilities - scores.targets)[wrong]
@@ -150,14 +146,14 @@ class WorstMistakes(ScoreCallback):
             write_text(folder / "test_mistakes.csv", text.getvalue())
 
 
-def add_picture(trainer: pl.Trainer, tag: str, picture: npt.NDArray[np.uint8]) -> None:
+def add_picture(trainer: Trainer, tag: str, picture: npt.NDArray[np.uint8]) -> None:
     """Add an image (H, W, 3) uint8 to every TensorBoard log of the run."""
     for log in trainer.loggers:
         if isinstance(log, TensorBoardLogger):
             log.experiment.add_image(tag, picture, trainer.current_epoch, dataformats="HWC")
 
 
-def _show(trainer: pl.Trainer, stage: str, name: str, figure: Figure) -> None:
+def _show(trainer: Trainer, stage: str, name: str, figure: Figure) -> None:
     picture = figure_to_array(figure)
     add_picture(trainer, f"{stage}/{name}", picture)
     folder = run_folder(trainer)

@@ -9,8 +9,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import yaml
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.loggers import MLFlowLogger
@@ -82,7 +82,7 @@ class MlflowArtifacts(Callback):
     def __init__(self, model: bool = True) -> None:
         self.model = model
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the configuration, so that an interrupted run has it, too."""
         run = run_folder(trainer)
         for log in _loggers(trainer):
@@ -93,7 +93,7 @@ class MlflowArtifacts(Callback):
             if (run / "config.yaml").is_file():
                 log.log_hyperparams(parameters(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))))
 
-    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+    def on_results(self, trainer: Trainer, results: dict[str, float]) -> None:
         """Log the final metrics and all files."""
         run, checkpoint = run_folder(trainer), trainer.checkpoint_callback
         for log in _loggers(trainer):
@@ -128,7 +128,7 @@ def parameters(config: Any, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _loggers(trainer: pl.Trainer) -> list[MLFlowLogger]:
+def _loggers(trainer: Trainer) -> list[MLFlowLogger]:
     return [log for log in trainer.loggers if isinstance(log, MLFlowLogger)] if trainer.is_global_zero else []
 
 
@@ -152,7 +152,7 @@ class OptunaPruning(Callback):
         self.pruned = False
 
     # Not on_validation_epoch_end: callbacks run before the module there, which has yet to log.
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the value.
 
         Raises:

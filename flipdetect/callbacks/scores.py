@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from flipdetect.callbacks.checkpoints import run_folder
@@ -19,8 +19,7 @@ from flipdetect.metrics.calibration import calibrated
 from flipdetect.records import FrameScore
 from flipdetect.sources.folder import name_below
 
-if TYPE_CHECKING:
-    from flipdetect.evaluation.evaluate import Evaluation
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class ScoreCallback(Callback):
         self.last_scores: dict[str, EpochScores] = {}
         self._batches: list[dict[str, torch.Tensor]] = []
 
-    def on_scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule, scores: EpochScores) -> None:
+    def on_scores(self, trainer: Trainer, pl_module: LightningModule, scores: EpochScores) -> None:
         """Use the scores of a run; a subclass overrides this."""
 
     def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
@@ -69,15 +68,15 @@ class ScoreCallback(Callback):
         self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     # Not on_..._epoch_end: there, callbacks run before the module chooses the epoch's threshold.
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pass on the validation scores."""
         self._finish(trainer, pl_module, "val")
 
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pass on the test scores."""
         self._finish(trainer, pl_module, "test")
 
-    def _finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         batches, self._batches = self._batches, []
         if trainer.sanity_checking:
             return
@@ -108,9 +107,6 @@ def _gather(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     return {key: values[order] for key, values in every.items()}
 
 
-logger = logging.getLogger(__name__)
-
-
 class RunReport(ScoreCallback):
     """Writes a report of the best checkpoint on the test split (without one, on validation) to the run's folder.
 
@@ -128,7 +124,7 @@ class RunReport(ScoreCallback):
         self.mistakes = mistakes
         self.explain = explain
 
-    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+    def on_results(self, trainer: Trainer, results: dict[str, float]) -> None:
         """Write the report, once the run's other files are written."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         run, checkpoint = run_folder(trainer), trainer.checkpoint_callback
@@ -136,27 +132,22 @@ class RunReport(ScoreCallback):
         best = checkpoint.best_model_path if isinstance(checkpoint, ModelCheckpoint) else ""
         if run is None or scores is None or not best:
             return
+        from flipdetect.evaluation.evaluate import evaluate_scores
         from flipdetect.evaluation.report import write_report
         from flipdetect.inference.torch_model import load_torch_model
 
+        split, names = getattr(data.split, scores.stage), data.classes.names
+        records = tuple(split[position] for position in scores.indices)
+        scored = [
+            FrameScore(
+                name_below(record.path, data.root), record.video, record.frame, float(p),
+                names[int(p >= scores.threshold)],
+            )
+            for record, p in zip(records, scores.probabilities, strict=True)
+        ]  # fmt: skip
+        evaluation = evaluate_scores(FrameIndex(records, (), data.root), scored, scores.threshold, data.classes)
         page = write_report(
             run / self.folder, f"{run.parent.name}, {run.name}", f"{Path(data.root).name}, {scores.stage} split",
-            _evaluation(data, scores), load_torch_model(Path(best), "cpu"), mistakes=self.mistakes,
-            explain=self.explain,
+            evaluation, load_torch_model(Path(best), "cpu"), mistakes=self.mistakes, explain=self.explain,
         )  # fmt: skip
         logger.info("The report is %s", page)
-
-
-def _evaluation(data: Any, scores: EpochScores) -> Evaluation:
-    from flipdetect.evaluation.evaluate import evaluate_scores
-
-    split = getattr(data.split, scores.stage)
-    records = tuple(split[position] for position in scores.indices)
-    scored = [
-        FrameScore(
-            name_below(record.path, data.root), record.video, record.frame, float(p),
-            data.classes.names[int(p >= scores.threshold)],
-        )
-        for record, p in zip(records, scores.probabilities, strict=True)
-    ]  # fmt: skip
-    return evaluate_scores(FrameIndex(records, (), data.root), scored, scores.threshold, data.classes)

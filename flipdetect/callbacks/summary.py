@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from tabulate import tabulate
 from torch.utils.data import DataLoader
@@ -45,7 +45,7 @@ class TrainingSummary(ScoreCallback):
         super().__init__()
         self.text = ""
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Recommend fine-tuning where there are few frames and the weights are not those of a page-turn detector."""
         steps, weights = trainer.num_training_batches, pl_module.hparams.get("weights", "none")
         limited = trainer.limit_train_batches != 1.0  # as in configs/debug
@@ -56,7 +56,7 @@ class TrainingSummary(ScoreCallback):
                 steps,
             )
 
-    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+    def on_results(self, trainer: Trainer, results: dict[str, float]) -> None:
         """Write `text` and log the warnings."""
         stage = "test" if "test" in self.last_scores else "val"
         scores = self.last_scores.get(stage)
@@ -140,7 +140,7 @@ class RehearsalCheck(Callback):
     def __init__(self) -> None:
         self._before: dict[str, dict[str, float]] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate the initial weights, unless the run is resumed."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rendered = data.rehearsal_dataloader()
@@ -151,7 +151,7 @@ class RehearsalCheck(Callback):
             "rendered frames": _evaluate(pl_module, rendered),
         }
 
-    def on_results(self, trainer: pl.Trainer, results: dict[str, float]) -> None:
+    def on_results(self, trainer: Trainer, results: dict[str, float]) -> None:
         """Evaluate the best checkpoint, which is loaded by now, and log both."""
         if not self._before:
             return
@@ -175,7 +175,7 @@ class RehearsalCheck(Callback):
             )
 
 
-def _evaluate(module: pl.LightningModule, loader: DataLoader[Sample]) -> dict[str, float]:
+def _evaluate(module: LightningModule, loader: DataLoader[Sample]) -> dict[str, float]:
     """Metrics of all frames of a loader at the module's threshold."""
     task: Any = module
     metrics = FrameMetrics().to(module.device)

@@ -16,7 +16,7 @@ from flipdetect.atomic import write_text
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.evaluation.evaluate import ORACLE, Evaluation, metrics_with_oracle
 from flipdetect.inference.settings import EventSettings, read_event_settings
-from flipdetect.metrics.threshold import best_f1_threshold, confusion_matrix
+from flipdetect.metrics.threshold import choose_threshold, confusion_matrix
 
 METRICS = {
     "f1": "F1", "precision": "precision", "recall": "recall", "accuracy": "accuracy", "auroc": "AUROC",
@@ -62,7 +62,7 @@ def evaluate_clips(evaluation: Evaluation, validation: Evaluation | None = None)
     threshold, origin = evaluation.threshold, "frames"
     if validation is not None:
         try:
-            threshold, origin = best_f1_threshold(*_clips(validation)).threshold, "validation"
+            threshold, origin = choose_threshold(*_clips(validation)).threshold, "validation"
         except ValueError as error:
             raise DataError(f"no threshold for clips can be chosen on the validation split: {error}") from error
     scores, targets = _clips(evaluation)

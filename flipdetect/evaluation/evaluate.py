@@ -20,7 +20,7 @@ from flipdetect.errors import DataError
 from flipdetect.inference.model import Model
 from flipdetect.inference.score import Predictor
 from flipdetect.metrics.bootstrap import frame_metrics
-from flipdetect.metrics.threshold import best_f1_threshold
+from flipdetect.metrics.threshold import choose_threshold
 from flipdetect.outputs.predictions import COLUMNS, prediction_cells, read_prediction_table
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.runs import BEST, LAST
@@ -134,7 +134,7 @@ def arrays(scored: Iterable[ScoredRecord], classes: ClassNames) -> tuple[NDArray
 
 def metrics_with_oracle(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> dict[str, float]:
     """`frame_metrics` and `best_f1_oracle`, which is NaN without a positive frame; arguments and errors as there."""
-    best = best_f1_threshold(probabilities, targets).f1 if np.asarray(targets).any() else math.nan
+    best = choose_threshold(probabilities, targets).f1 if np.asarray(targets).any() else math.nan
     return {**frame_metrics(probabilities, targets, threshold), ORACLE: best}
 
 

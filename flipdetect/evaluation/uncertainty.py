@@ -14,7 +14,7 @@ from flipdetect.errors import DataError
 from flipdetect.evaluation.evaluate import Evaluation, Results, arrays
 from flipdetect.metrics.bootstrap import METRICS, RESAMPLES, Estimate, bootstrap_ci, bootstrap_difference
 from flipdetect.metrics.calibration import calibration_metrics, reliability
-from flipdetect.metrics.threshold import ThresholdCosts, cheapest_threshold, cost_at, threshold_curve
+from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold, cost_at, threshold_curve
 
 HEADLINES = ("auroc", "average_precision", "f1", "f1_at_0.5")
 """Metrics that tables show with their 95% CI."""
@@ -146,7 +146,7 @@ def cheapest(validation: Evaluation, costs: ThresholdCosts) -> float:
         DataError: if none of its frames is positive.
     """
     try:
-        return cheapest_threshold(*arrays(validation.scored, validation.classes), costs).threshold
+        return choose_threshold(*arrays(validation.scored, validation.classes), costs).threshold
     except ValueError as error:
         raise DataError(f"no threshold can be chosen on {validation.index.root}: {error}") from error
 

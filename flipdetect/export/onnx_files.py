@@ -17,7 +17,7 @@ from flipdetect.atomic import replacing
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError, ModelError
 from flipdetect.inference.model import Inputs, Model
-from flipdetect.inference.onnx_model import SIZE_LIMIT, load_onnx
+from flipdetect.inference.onnx_model import SIZE_LIMIT
 from flipdetect.runs import CHECKPOINT_KEY
 from flipdetect.sources.folder import find_files
 
@@ -62,24 +62,6 @@ def write_model(model: ModelProto, facts: Mapping[str, Any], path: Path) -> None
         raise ModelError(f"as ONNX, {path.name} has {len(data):,} bytes; {SIZE_LIMIT:,} at most are loaded again")
     with replacing(path) as part:
         part.write_bytes(data)
-
-
-def read_float32(source: Path) -> tuple[ModelProto, dict[str, Any]]:
-    """An exported float32 model, and its metadata.
-
-    Raises:
-        ModelError: if onnx is missing, the file is not an exported flipdetect model, or its weights are smaller
-            already.
-    """
-    check_packages(("onnx",))
-    load_onnx(source, 1)  # checks the file
-    import onnx
-
-    model = onnx.load(source)
-    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
-    if facts.get("precision") != "float32":
-        raise ModelError(f"{source} is in {facts.get('precision')} already; give the float32 export of the model")
-    return model, facts
 
 
 def store_float16(graph: GraphProto) -> None:

@@ -7,11 +7,11 @@ them are computed in integers. What turns maps into a logit, a thousandth of the
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,10 @@ import numpy as np
 
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
-from flipdetect.export.onnx_files import ModelDifference, compare_models, read_float32, shrink_graph, write_model
+from flipdetect.export.onnx_files import ModelDifference, check_packages, compare_models, shrink_graph, write_model
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.onnx_model import INPUT, load_onnx
+from flipdetect.runs import CHECKPOINT_KEY
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -40,52 +41,47 @@ _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def quantize_int8(source: Path, frames: Inputs, path: Path, *, reduce_range: bool | None = None) -> Path:
-    """Write an exported model in 8-bit integers; it is loaded and used as any exported model.
+def quantize_checked(
+    source: Path, calibration: Inputs, others: Inputs, path: Path, *, reduce_range: bool | None = None
+) -> ModelDifference:
+    """Write an exported model in 8-bit integers, if its probabilities on other frames are nearly the same.
+
+    The file is loaded and used as any exported model.
 
     Args:
         source: an `.onnx` file of `export_onnx`, in float32.
-        frames: to calibrate on, (N, C, H, W) float32, preprocessed: a hundred or more, such as it was trained on.
+        calibration: frames (N, C, H, W) float32, preprocessed: a hundred or more, such as it was trained on.
+        others: frames to compare on, of the same shape, N at least 1.
         path: the file to write.
         reduce_range: use 7 bits for weights. x86 processors without VNNI add two products in 16 bits, which overflow
             with 8-bit weights. None: if this processor needs it; True for a file that runs on any.
 
     Raises:
-        ModelError: if packages are missing, the file is not an exported float32 model, or the frames do not fit it.
+        ModelError: if packages are missing, the file is not an exported float32 model, the frames do not fit it, or
+            probabilities differ by more than `MEAN_LIMIT` on average. An existing file is kept then.
         OSError: if the file cannot be written.
     """
+    check_packages(("onnx",))
+    whole = load_onnx(source, 1)  # checks the file
+    import onnx
+
+    model = onnx.load(source)
+    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
+    if facts.get("precision") != "float32":
+        raise ModelError(f"{source} is in {facts.get('precision')} already; give the float32 export of the model")
+    shape = (whole.preprocess.channels, whole.preprocess.height, whole.preprocess.width)
+    for frames in (calibration, others):
+        if not len(frames) or frames.shape[1:] != shape:
+            raise ModelError(
+                f"{source} is calibrated on frames of shape (N, {', '.join(map(str, shape))}), N at least 1, "
+                f"got {frames.shape}"
+            )
     reduced = not multiplies_bytes_safely() if reduce_range is None else reduce_range
-    model, facts = read_float32(source)
-    _check_frames(source, frames)
-    for place, node in enumerate(model.graph.node):  # nodes are excluded by name
-        node.name = f"node_{place}"
-    quantised = _quantised(model, frames, reduced)
-    shrink_graph(quantised.graph)
-    for entry in [each for each in quantised.opset_import if each.domain not in ("", "ai.onnx")]:
-        quantised.opset_import.remove(entry)  # of onnxruntime's own operators; none is used
-    how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(frames)}
-    write_model(quantised, facts | {"precision": "int8", "quantisation": how}, path)
-    return path
-
-
-def quantize_checked(
-    source: Path, calibration: Inputs, others: Inputs, path: Path, *, reduce_range: bool | None = None
-) -> ModelDifference:
-    """Quantise a model, and keep the file only if its probabilities on other frames are nearly the same.
-
-    Args:
-        source, calibration, path, reduce_range: as in `quantize_int8`.
-        others: (N, C, H, W) float32, N at least 1.
-
-    Raises:
-        ModelError: as in `quantize_int8`; or if probabilities differ by more than `MEAN_LIMIT` on average. An existing
-            file is kept then.
-        OSError: if the file cannot be written.
-    """
-    _check_frames(source, others)
+    quantised = _quantised(model, calibration, reduced)
+    how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(calibration)}
     with replacing(path) as part:
-        small = load_onnx(quantize_int8(source, calibration, part, reduce_range=reduce_range), 1)
-        difference = compare_models(load_onnx(source, 1), small, others, batch_size=1)
+        write_model(quantised, facts | {"precision": "int8", "quantisation": how}, part)
+        difference = compare_models(whole, load_onnx(part, 1), others, batch_size=1)
         if not difference.mean <= MEAN_LIMIT:
             raise ModelError(
                 f"in integers, the probabilities of {source} differ by {difference.mean:.2g} on average of "
@@ -107,38 +103,41 @@ def multiplies_bytes_safely() -> bool:
     return bool(_VNNI & set(flags.split()))
 
 
-def _check_frames(source: Path, frames: Inputs) -> None:
-    spec = load_onnx(source, 1).preprocess
-    if not len(frames) or frames.shape[1:] != (spec.channels, spec.height, spec.width):
-        raise ModelError(
-            f"{source} is calibrated on frames of shape (N, {spec.channels}, {spec.height}, {spec.width}), "
-            f"N at least 1, got {frames.shape}"
-        )
-
-
 def _quantised(model: ModelProto, frames: Inputs, reduced: bool) -> ModelProto:
+    """A float32 model in integers; its nodes are renamed."""
     import onnx
     from onnxruntime import quantization
 
+    for place, node in enumerate(model.graph.node):  # nodes are excluded by name
+        node.name = f"node_{place}"
     integers = _integer_nodes(model.graph)
     # Batch norms are folded already; without this entry ONNX Runtime asks for its own preprocessing.
     model.metadata_props.add(key="onnx.quant.pre_process", value="done")
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        target = Path(folder) / "quantised.onnx"
-        quantization.quantize_static(
-            model,
-            target,
-            _CalibrationReader(frames),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=[*HEAVY, *BETWEEN],
-            nodes_to_exclude=[node.name for node in model.graph.node if node.name not in integers],
-            per_channel=True,
-            reduce_range=reduced,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod.MinMax,
-        )
-        return onnx.load(target)
+    before = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # hides the advice to developers that the quantiser writes there
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "quantised.onnx"
+            quantization.quantize_static(
+                model,
+                target,
+                _CalibrationReader(frames),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=[*HEAVY, *BETWEEN],
+                nodes_to_exclude=[node.name for node in model.graph.node if node.name not in integers],
+                per_channel=True,
+                reduce_range=reduced,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                calibrate_method=quantization.CalibrationMethod.MinMax,
+            )
+            quantised = onnx.load(target)
+    finally:
+        logging.root.setLevel(before)
+    shrink_graph(quantised.graph)
+    for entry in [each for each in quantised.opset_import if each.domain not in ("", "ai.onnx")]:
+        quantised.opset_import.remove(entry)  # of onnxruntime's own operators; none is used
+    return quantised
 
 
 class _CalibrationReader:
@@ -162,15 +161,3 @@ def _integer_nodes(graph: GraphProto) -> set[str]:
             before_heavy.update(node.input)
             found.add(node.name)
     return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide the advice to developers that ONNX Runtime's quantiser writes to the root logger."""
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(before)

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, expit, stdtrit
+from scipy.special import betaincinv, expit, logit, stdtrit
 
-Floats = NDArray[np.float64]
+from flipdetect.metrics.threshold import Floats, checked_arrays
+
 Videos = Sequence[str] | Sequence[int] | NDArray[np.generic]
 
 AT_HALF = "f1_at_0.5"
@@ -182,19 +183,10 @@ class _RankedFrames:
 
     @classmethod
     def make(cls, probabilities: ArrayLike, targets: ArrayLike, videos: Videos, threshold: float) -> _RankedFrames:
-        scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
+        scores, truths = checked_arrays(probabilities, targets)
         names = np.asarray(videos)
-        if scores.ndim != 1 or scores.shape != truths.shape or names.shape != scores.shape:
-            raise ValueError(
-                "probabilities, targets and videos must be three (N,) arrays, "
-                f"got {scores.shape}, {truths.shape} and {names.shape}"
-            )
-        if not scores.size:
-            raise ValueError("there is no frame to evaluate")
-        if not np.isin(truths, (0.0, 1.0)).all():
-            raise ValueError(f"targets must be 0 or 1, got {np.unique(truths)[:5].tolist()}")
-        if not ((scores >= 0) & (scores <= 1)).all():
-            raise ValueError(f"probabilities must lie in [0, 1], got {scores.min():g} to {scores.max():g}")
+        if names.shape != scores.shape:
+            raise ValueError(f"{len(scores)} frames need as many videos, got an array of shape {names.shape}")
         order = np.argsort(-scores, kind="stable")
         scores, truths = scores[order], truths[order]
         video = np.unique(names, return_inverse=True)[1].astype(np.int64)[order]
@@ -290,8 +282,8 @@ class _Sample:
         low, high = widest = _coins(self.value, self.effective)
         if 0 < self.value < 1:
             clipped = np.clip(self.drawn, edge, 1 - edge)
-            half = self.half_width(_logit(clipped), 1 / (self.value * (1 - self.value)))
-            middle = float(_logit(np.float64(self.value)))
+            half = self.half_width(logit(clipped), 1 / (self.value * (1 - self.value)))
+            middle = float(logit(self.value))
             low, high = max(float(expit(middle - half)), low), min(float(expit(middle + half)), high)
             if self.effective * (1 - self.value) < FEW_ERRORS:
                 low = widest[0]
@@ -318,10 +310,6 @@ def _coins(value: float, number: float) -> tuple[float, float]:
     low = float(betaincinv(right, wrong + 1, (1 - LEVEL) / 2)) if right > 0 else 0.0
     high = float(betaincinv(right + 1, wrong, (1 + LEVEL) / 2)) if wrong > 0 else 1.0
     return low, high
-
-
-def _logit(values: NDArray[np.float64] | np.float64) -> Floats:
-    return np.asarray(np.log(values) - np.log1p(-values))
 
 
 def _defined(name: str, value: float) -> float:

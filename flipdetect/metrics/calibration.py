@@ -13,11 +13,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit, logit
 
+from flipdetect.metrics.threshold import Floats, checked_arrays
 from flipdetect.runs import NO_TEMPERATURE
 
-Floats = NDArray[np.float64]
 Binning = Literal["width", "mass"]
 
 TEMPERATURES = (0.05, 20.0)
@@ -70,7 +70,7 @@ def reliability(
     Raises:
         ValueError: if arrays do not fit, are empty or outside their ranges, or `bins` or `binning` is impossible.
     """
-    scores, truths = _checked(probabilities, targets)
+    scores, truths = checked_arrays(probabilities, targets)
     if bins < 1:
         raise ValueError(f"a reliability diagram needs at least 1 bin, got {bins}")
     if binning == "width":
@@ -103,7 +103,7 @@ def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike, bins: int 
     Raises:
         ValueError: as `reliability`.
     """
-    scores, truths = _checked(probabilities, targets)
+    scores, truths = checked_arrays(probabilities, targets)
     logits = logits_of(scores)
     return {
         "ece": reliability(scores, truths, bins).expected_error,
@@ -164,31 +164,11 @@ def calibrated(probabilities: ArrayLike, temperature: float) -> Floats:
     scores = np.asarray(probabilities, np.float64)
     if temperature == NO_TEMPERATURE:
         return scores
-    with np.errstate(divide="ignore"):
-        logits = np.log(scores) - np.log1p(-scores)
-    found: Floats = np.asarray(expit(logits / temperature))
+    found: Floats = np.asarray(expit(logit(scores) / temperature))
     return found
-
-
-def uncalibrated(probabilities: ArrayLike, temperature: float) -> Floats:
-    """What `calibrated` undoes; arguments as there."""
-    return calibrated(probabilities, 1 / temperature)
 
 
 def logits_of(probabilities: ArrayLike) -> Floats:
     """Logits of probabilities (N,), within ±`LOGIT_LIMIT`."""
-    scores = np.asarray(probabilities, np.float64)
-    with np.errstate(divide="ignore"):
-        found: Floats = np.clip(np.log(scores) - np.log1p(-scores), -LOGIT_LIMIT, LOGIT_LIMIT)
+    found: Floats = np.clip(logit(np.asarray(probabilities, np.float64)), -LOGIT_LIMIT, LOGIT_LIMIT)
     return found
-
-
-def _checked(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
-    scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
-    if scores.ndim != 1 or scores.shape != truths.shape or not scores.size:
-        raise ValueError(f"probabilities and targets must be two (N,) arrays, got {scores.shape} and {truths.shape}")
-    if not np.isin(truths, (0.0, 1.0)).all():
-        raise ValueError(f"targets must be 0 or 1, got {np.unique(truths)[:5].tolist()}")
-    if not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError("probabilities must lie in [0, 1]")
-    return scores, truths

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -160,12 +160,6 @@ def event_metrics(
 def pooled(metrics: Iterable[EventMetrics]) -> EventMetrics:
     """The metrics of several recordings together: every event counts once, whichever recording it is from."""
     listed = list(metrics)
-    return EventMetrics(
-        matched=sum(each.matched for each in listed),
-        found=sum(each.found for each in listed),
-        true=sum(each.true for each in listed),
-        count_errors=tuple(error for each in listed for error in each.count_errors),
-        start_errors_s=tuple(error for each in listed for error in each.start_errors_s),
-        end_errors_s=tuple(error for each in listed for error in each.end_errors_s),
-        delays_s=tuple(delay for each in listed for delay in each.delays_s),
-    )
+    columns = {each.name: [getattr(one, each.name) for one in listed] for each in fields(EventMetrics)}
+    # Numbers are added, tuples joined; the default of a field, 0 or (), is where its sum starts.
+    return EventMetrics(*(sum(columns[each.name], start=each.default) for each in fields(EventMetrics)))

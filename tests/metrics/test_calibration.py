@@ -15,7 +15,6 @@ from flipdetect.metrics.calibration import (
     fit_temperature,
     logits_of,
     reliability,
-    uncalibrated,
 )
 
 
@@ -96,7 +95,7 @@ def test_a_temperature_changes_no_order_and_not_what_lies_above_one_half(p: floa
 
 def test_temperatures_can_be_undone() -> None:
     probabilities = np.array([0.0, 1e-6, 0.3, 0.5, 0.999, 1.0])
-    assert uncalibrated(calibrated(probabilities, 1.7), 1.7) == pytest.approx(probabilities)
+    assert calibrated(calibrated(probabilities, 1.7), 1 / 1.7) == pytest.approx(probabilities)
     assert (calibrated(probabilities, 1.0) == probabilities).all()
     assert np.isfinite(logits_of(probabilities)).all()
 
@@ -119,7 +118,7 @@ def test_a_temperature_needs_two_classes(logits: list[float], targets: list[int]
     ("arguments", "said"),
     [
         (([0.1, 1.2], [0, 1]), r"\[0, 1\]"),
-        (([], []), "two"),
+        (([], []), "no frame"),
         (([0.1], [2]), "0 or 1"),
         (([0.1], [0], 0), "at least 1"),
         (([0.1], [0], 5, "size"), "width or mass"),

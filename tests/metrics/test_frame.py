@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flipdetect.errors import ConfigError
 from flipdetect.metrics.bootstrap import METRICS
 from flipdetect.metrics.frame import HIGHER_IS_BETTER, FrameMetrics, check_monitor
-from flipdetect.metrics.threshold import best_f1_threshold
+from flipdetect.metrics.threshold import choose_threshold
 
 SCORES = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1]
 TARGETS = [1, 0, 1, 1, 0, 0]
@@ -63,7 +63,7 @@ def test_a_frame_at_the_threshold_is_positive() -> None:
 def test_the_chosen_threshold_reaches_its_f1_even_between_adjacent_float32_numbers() -> None:
     low = np.float32(0.30000001)
     scores = [float(low), float(np.nextafter(low, np.float32(1)))]
-    choice = best_f1_threshold(scores, [0, 1])
+    choice = choose_threshold(scores, [0, 1])
     assert choice.f1 == 1.0
     assert computed(scores, [0, 1], choice.threshold)["f1"] == 1.0
 

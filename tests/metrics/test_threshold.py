@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from flipdetect.errors import ConfigError
 from flipdetect.metrics.threshold import (
     ThresholdCosts,
-    best_f1_threshold,
-    cheapest_threshold,
     choose_threshold,
     confusion_matrix,
     cost_at,
@@ -37,7 +35,7 @@ scores_and_targets = st.lists(
 def test_no_other_threshold_is_better(rows: list[tuple[float, int]]) -> None:
     scores = np.array([score for score, _ in rows])
     targets = np.array([target for _, target in rows])
-    choice = best_f1_threshold(scores, targets)
+    choice = choose_threshold(scores, targets)
     candidates = np.unique(np.concatenate([scores, np.nextafter(scores, 2), [0.0]]))
     brute_force = max(f1_at(cut, scores, targets) for cut in candidates)
     assert choice.f1 == pytest.approx(brute_force, abs=1e-12)
@@ -50,36 +48,36 @@ def test_no_other_threshold_is_better(rows: list[tuple[float, int]]) -> None:
 def test_the_order_of_frames_does_not_matter(rows: list[tuple[float, int]], random: object) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = (best_f1_threshold(*zip(*each, strict=True)) for each in (rows, shuffled))
+    one, other = (choose_threshold(*zip(*each, strict=True)) for each in (rows, shuffled))
     assert one == other
 
 
 def test_the_threshold_lies_halfway_between_neighbours() -> None:
-    choice = best_f1_threshold([0.1, 0.2, 0.6, 0.9], [0, 0, 1, 1])
+    choice = choose_threshold([0.1, 0.2, 0.6, 0.9], [0, 0, 1, 1])
     assert choice.threshold == pytest.approx(0.4)
     assert choice.f1 == 1.0
 
 
 def test_a_hand_computed_optimum() -> None:
     # Down to 0.8: 1 of 3 found, F1 1/2. Down to 0.3: 3 hits, 2 false alarms, F1 6/8. All: F1 6/9.
-    choice = best_f1_threshold([0.8, 0.6, 0.5, 0.4, 0.3, 0.1], [1, 0, 0, 1, 1, 0])
+    choice = choose_threshold([0.8, 0.6, 0.5, 0.4, 0.3, 0.1], [1, 0, 0, 1, 1, 0])
     assert choice.threshold == pytest.approx(0.2)
     assert choice.f1 == pytest.approx(0.75)
 
 
 def test_of_equally_good_cuts_the_one_nearest_one_half_wins() -> None:
     # The highest alone: 1 hit, 1 miss, F1 2/3 at 0.84. All four: 2 hits, 2 false alarms, F1 2/3 at 0.1.
-    choice = best_f1_threshold([0.98, 0.7, 0.6, 0.2], [1, 0, 0, 1])
+    choice = choose_threshold([0.98, 0.7, 0.6, 0.2], [1, 0, 0, 1])
     assert choice.f1 == pytest.approx(2 / 3)
     assert choice.threshold == pytest.approx(0.84)
 
 
 def test_all_positive_frames_are_all_called_positive() -> None:
-    assert best_f1_threshold([0.3, 0.9], [1, 1]).f1 == 1.0
+    assert choose_threshold([0.3, 0.9], [1, 1]).f1 == 1.0
 
 
 def test_one_value_for_all_frames() -> None:
-    choice = best_f1_threshold([0.5] * 4, [1, 0, 0, 1])
+    choice = choose_threshold([0.5] * 4, [1, 0, 0, 1])
     assert choice.threshold <= 0.5
     assert choice.f1 == pytest.approx(2 / 3)
 
@@ -87,31 +85,31 @@ def test_one_value_for_all_frames() -> None:
 def test_a_midpoint_between_adjacent_numbers_still_separates_them() -> None:
     low = 0.5
     high = float(np.nextafter(low, 1))
-    choice = best_f1_threshold([low, high], [0, 1])
+    choice = choose_threshold([low, high], [0, 1])
     assert low < choice.threshold <= high
 
 
 def test_a_large_set_takes_no_time() -> None:
     random = np.random.default_rng(0)
     scores = random.random(500_000)
-    choice = best_f1_threshold(scores, scores > 0.3)
+    choice = choose_threshold(scores, scores > 0.3)
     assert choice.threshold == pytest.approx(0.3, abs=1e-3)
 
 
 @pytest.mark.parametrize(
     ("scores", "targets", "message"),
     [
-        ([], [], "none of the 0 frames"),
+        ([], [], "no frame"),
         ([0.2, 0.4], [0, 0], "none of the 2 frames is positive"),
         ([0.2, float("nan")], [0, 1], "nan"),
-        ([0.2, 3.1], [0, 1], r"3\.1"),
+        ([0.2, 3.1], [0, 1], r"0\.2 to 3\.1"),
         ([0.2, 0.4], [0, 2], "0 or 1"),
         ([0.2], [0, 1], r"\(1,\) and \(2,\)"),
     ],
 )
 def test_impossible_input_is_refused(scores: list[float], targets: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        best_f1_threshold(scores, targets)
+        choose_threshold(scores, targets)
 
 
 @given(scores_and_targets, st.floats(0, 10), st.floats(0.1, 10))
@@ -120,7 +118,7 @@ def test_no_other_threshold_is_cheaper(rows: list[tuple[float, int]], missed: fl
     scores = np.array([score for score, _ in rows])
     targets = np.array([target for _, target in rows])
     costs = ThresholdCosts(missed, alarm)
-    found = cost_at(scores, targets, cheapest_threshold(scores, targets, costs).threshold, costs)
+    found = cost_at(scores, targets, choose_threshold(scores, targets, costs).threshold, costs)
     # "None is positive" is not among the cuts, as for F1.
     candidates = [cut for cut in np.unique(np.append(scores, 0.0)) if (scores >= cut).any()]
     assert found == pytest.approx(min(cost_at(scores, targets, cut, costs) for cut in candidates), abs=1e-9)
@@ -137,7 +135,6 @@ def test_dear_misses_lower_the_threshold_and_dear_alarms_raise_it() -> None:
     # These scores are calibrated up to a factor, so that even costs meet near one half.
     assert even == pytest.approx(0.5, abs=0.1)
     assert ThresholdCosts(5, 1).bayes_threshold == pytest.approx(1 / 6)
-    assert choose_threshold(scores, targets) == best_f1_threshold(scores, targets)
 
 
 def test_cost_counts_both_mistakes() -> None:
@@ -159,7 +156,7 @@ def test_the_curve_tells_what_each_threshold_reaches() -> None:
     assert (curve.precision[-1], curve.recall[-1]) == (1.0, pytest.approx(1 / 3))
     assert curve.recall[0] == 1.0
     # The best cut is that below 0.4: 3 hits, 1 false alarm.
-    assert best_f1_threshold(scores, targets).threshold == pytest.approx(0.25)
+    assert choose_threshold(scores, targets).threshold == pytest.approx(0.25)
     assert curve.plateau[0] <= 0.25 <= curve.plateau[1]
     assert curve.plateau[1] < 0.6
 

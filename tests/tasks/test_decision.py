@@ -8,7 +8,7 @@ import torch
 from scipy.special import expit
 
 from flipdetect.errors import ConfigError
-from flipdetect.metrics.threshold import best_f1_threshold
+from flipdetect.metrics.threshold import choose_threshold
 from flipdetect.tasks import TinyCNNClassifier
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs
 
@@ -23,7 +23,7 @@ def boasting() -> tuple[np.ndarray, np.ndarray]:
 def test_decisions_are_the_same_with_and_without_a_temperature() -> None:
     probabilities, targets = boasting()
     plain = choose_decision(probabilities, targets, None, fits_temperature=False)
-    assert plain == Decision(best_f1_threshold(probabilities, targets).threshold, 1.0)
+    assert plain == Decision(choose_threshold(probabilities, targets).threshold, 1.0)
     tempered = choose_decision(probabilities, targets, None, fits_temperature=True)
     assert tempered.temperature == pytest.approx(3, rel=0.1)
     assert tempered.own_threshold == pytest.approx(plain.threshold)
