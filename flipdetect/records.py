@@ -45,11 +45,7 @@ class ClassNames:
         return self.names.index(label)
 
 
-_NO_COLUMNS: Mapping[str, str] = {}
-
-
-def _no_columns() -> Mapping[str, str]:
-    return _NO_COLUMNS  # one for all records: an empty dictionary of each one's own would take 64 bytes
+_NO_COLUMNS: Mapping[str, str] = {}  # one for all records: an empty dictionary of each one's own would take 64 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class FrameRecord:
     frame: int | None = None
     source: str | None = None
     supplied_split: str | None = None
-    extra: Mapping[str, str] = field(default_factory=_no_columns, compare=False)
+    extra: Mapping[str, str] = field(default_factory=lambda: _NO_COLUMNS, compare=False)
 
     @property
     def file(self) -> str:

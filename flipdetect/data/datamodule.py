@@ -200,8 +200,12 @@ class FrameDataModule(pl.LightningDataModule):
             return
         own = self._read_own()
         logger.log(logging.WARNING if own.index.warning else logging.INFO, "%s", own.index.summary())
-        split = self._split(own.index.records)
-        self._log_audit(split, own.index)
+        split = self._divided(own.index.records)
+        audit = audit_frames(split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(split)
+        leaks = audit.warnings()
+        for sentence in audit.sentences():
+            if sentence != NO_SHARED_VIDEO or not own.index.warning:  # without videos, it would mean nothing
+                logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
         self._own = _SplitFrames(own, split)
         if (rendered := self._read_rendered()) is not None:
             self._rendered = _SplitFrames(rendered, rehearsal_split(rendered.index.records))
@@ -216,7 +220,7 @@ class FrameDataModule(pl.LightningDataModule):
         index = index_frames(Path(self.mix_in.embedded.root), classes=RENDERED_CLASSES, check=False)
         return read_set(index, self.preprocess, RENDERED_CLASSES, self._cache)
 
-    def _split(self, records: Sequence[FrameRecord]) -> Split:
+    def _divided(self, records: Sequence[FrameRecord]) -> Split:
         if self.split_file is not None:
             return read_split(self.split_file, records, root=self.root, classes=self.classes)
         return split_records(
@@ -228,13 +232,6 @@ class FrameDataModule(pl.LightningDataModule):
             seed=self.split_seed,
             use_supplied_test=self.use_supplied_test,
         )
-
-    def _log_audit(self, split: Split, index: FrameIndex) -> None:
-        audit = audit_frames(split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(split)
-        leaks = audit.warnings()
-        for sentence in audit.sentences():
-            if sentence != NO_SHARED_VIDEO or not index.warning:  # without videos, it would mean nothing
-                logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
 
     @property
     def own(self) -> _SplitFrames:

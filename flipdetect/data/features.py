@@ -22,7 +22,6 @@ from flipdetect.data.cache import Chunk, ChunkCache, Rows, digest, file_state
 from flipdetect.data.dataset import Draw, FrameDataset, Sample, stream_seed
 from flipdetect.data.loading import start_worker, twin_positions
 from flipdetect.progress import progress_bar
-from flipdetect.records import FrameRecord
 
 Encoder = Callable[[Tensor], list[Tensor]]
 """Frames (B, C, H, W) float32 -> the outputs of the frozen stages, each (B, ...) floating."""
@@ -95,7 +94,9 @@ def encode_frames(
         ConfigError: if the features do not fit into the cache.
         OSError: if the cache cannot be written to.
     """
-    twins = _twin_streams(frames.records)
+    twins = list(range(len(frames)))  # for each frame a number that it shares with its twin alone
+    for one, other in twin_positions(frames.records):
+        twins[other] = one
     chain = frames.augmentation
     key = digest(
         "features",
@@ -161,11 +162,3 @@ def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := following.result()) is not None:
             following = pool.submit(next, items, None)
             yield item
-
-
-def _twin_streams(records: Sequence[FrameRecord]) -> list[int]:
-    """For each frame a number that it shares with its twin alone."""
-    streams = list(range(len(records)))
-    for one, other in twin_positions(records):
-        streams[other] = one
-    return streams

@@ -86,17 +86,14 @@ class DrawSampler(EpochSampler):
     Args:
         dataset: what the pools' positions refer to.
         pools: with the number of frames that an epoch takes from each; together a multiple of `num_replicas`.
-        num_replicas, rank: number of processes, and the number of this one.
-        seed: determines the draws together with the epoch.
+        process: `num_replicas` and `rank`, and `seed`, which determines the draws together with the epoch.
     """
 
-    def __init__(
-        self, dataset: Dataset[Any], pools: Sequence[tuple[Pool, int]], *, num_replicas: int, rank: int, seed: int
-    ) -> None:
-        super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed)
+    def __init__(self, dataset: Dataset[Any], pools: Sequence[tuple[Pool, int]], **process: Any) -> None:
+        super().__init__(dataset, **process)
         self._pools = tuple(pools)
         self.total_size = sum(count for _, count in pools)
-        self.num_samples = self.total_size // num_replicas
+        self.num_samples = self.total_size // self.num_replicas
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng((self.seed, self.epoch))
@@ -129,26 +126,18 @@ class PairSampler(EpochSampler):
         dataset: what the positions of `records` refer to.
         records: the frames to draw from.
         epoch_frames: frames in an epoch of all processes, rounded up to whole pairs for each; None: each frame once.
-        num_replicas, rank: number of processes, and the number of this one.
-        seed: determines the order together with the epoch.
+        process: `num_replicas` and `rank`, and `seed`, which determines the order together with the epoch.
     """
 
     def __init__(
-        self,
-        dataset: Dataset[Any],
-        records: Sequence[FrameRecord],
-        *,
-        epoch_frames: int | None,
-        num_replicas: int,
-        rank: int,
-        seed: int,
+        self, dataset: Dataset[Any], records: Sequence[FrameRecord], *, epoch_frames: int | None, **process: Any
     ) -> None:
-        super().__init__(dataset, num_replicas=num_replicas, rank=rank, seed=seed)
+        super().__init__(dataset, **process)
         self._twins = twin_positions(records)
         self._singles = sorted(set(range(len(records))) - {position for pair in self._twins for position in pair})
         frames = len(records) - len(self._singles) % 2 if epoch_frames is None else epoch_frames
-        self._couples = -(-frames // (2 * num_replicas)) * num_replicas
-        self.num_samples = 2 * self._couples // num_replicas
+        self._couples = -(-frames // (2 * self.num_replicas)) * self.num_replicas
+        self.num_samples = 2 * self._couples // self.num_replicas
         self.total_size = 2 * self._couples
 
     def __iter__(self) -> Iterator[Draw]:

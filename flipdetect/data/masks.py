@@ -81,14 +81,15 @@ def read_masks(
         spec: of the frames.
         cache: as for `decode_frames`.
     """
-    folder = os.path.normpath(root)
+    folder = os.path.abspath(root)  # noqa: PTH100 - text, here and below: there may be very many
     named = {
-        record.file: os.path.normpath(os.path.join(folder, mask))  # noqa: PTH118 - text: there may be very many
+        record.file: os.path.normpath(os.path.join(folder, mask))  # noqa: PTH118
         for record in records
         if (mask := record.extra.get(MASK_COLUMN))
     }
     # A downloaded data set must not make the program read other files; links are not resolved.
-    found = {frame: mask for frame, mask in named.items() if _is_below(mask, folder) and os.path.isfile(mask)}  # noqa: PTH113
+    below = os.path.join(folder, "")  # noqa: PTH118
+    found = {frame: mask for frame, mask in named.items() if mask.startswith(below) and os.path.isfile(mask)}  # noqa: PTH113
     kept = decode_frames(list(found.values()), _kept_spec(spec), cache)
     unusable = [mask for frame, mask in named.items() if frame not in found]
     unusable += [kept.files[i] for i in sorted(kept.failures)]
@@ -100,13 +101,6 @@ def read_masks(
             unusable[0],
         )
     return Masks(spec, kept, {frame: i for i, frame in enumerate(found) if i not in kept.failures})
-
-
-def _is_below(file: str, folder: str) -> bool:
-    """Whether a file lies in a folder, by their normalised paths."""
-    if folder == os.curdir:
-        return not os.path.isabs(file) and file.split(os.sep, 1)[0] != os.pardir  # noqa: PTH117
-    return file.startswith(os.path.join(folder, ""))  # noqa: PTH118
 
 
 def _kept_spec(spec: PreprocessSpec) -> PreprocessSpec:

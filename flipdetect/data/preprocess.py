@@ -118,10 +118,7 @@ class PreprocessSpec:
         ratios = (self.height / frame.shape[0], self.width / frame.shape[1])
         ratio = min(ratios) if self.fit == "letterbox" else max(ratios)
         scaled = _scale(frame, max(1, round(frame.shape[0] * ratio)), max(1, round(frame.shape[1] * ratio)))
-        return self._place(scaled)
-
-    def _place(self, scaled: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Centre a scaled frame on a canvas of the input size: pad where it is smaller, cut where it is larger."""
+        # Centred on a canvas of the input size: padded where it is smaller, cut where it is larger.
         if scaled.shape[:2] == (self.height, self.width):
             return scaled
         canvas: npt.NDArray[np.uint8] = np.empty((self.height, self.width, self.channels), np.uint8)

@@ -32,11 +32,6 @@ class Decision:
     threshold: float
     temperature: float = NO_TEMPERATURE
 
-    @classmethod
-    def of_own(cls, threshold: float, temperature: float) -> Decision:
-        """From a threshold for the network's own probabilities, at temperature 1."""
-        return cls(float(calibrated(threshold, temperature)), temperature)
-
     @property
     def own_threshold(self) -> float:
         """The same threshold for the network's own probabilities, at temperature 1."""
@@ -67,7 +62,7 @@ def choose_decision(
             temperature = fit_temperature(logits_of(probabilities), targets)
         except ValueError as error:
             logger.warning("The temperature is %g: %s", temperature, error)
-    return Decision.of_own(own, temperature)
+    return Decision(float(calibrated(own, temperature)), temperature)
 
 
 def read_costs(values: Mapping[str, float] | None) -> ThresholdCosts | None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -61,12 +62,10 @@ Pairs = npt.NDArray[np.int64]
 Grey = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """Two frames that show the same picture.
+class Copy(NamedTuple):
+    """Two frames that show the same picture, by their positions, in ascending order.
 
     Attributes:
-        first, second: their positions, in ascending order.
         difference: grey levels (0 to 255) by which they differ where they differ most, after alignment.
     """
 
