@@ -10,26 +10,27 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
+import math
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from tabulate import tabulate
 
 from flipdetect.atomic import replacing, write_text
 from flipdetect.outputs.plots import plot_flip_strip, save_figure
-from flipdetect.outputs.plots.comparison import ComparedModel, plot_comparison
+from flipdetect.outputs.plots.canvas import INK, SERIES_COLOURS, clean, new_figure
 from flipdetect.outputs.plots.curves import plot_matrices
-from flipdetect.outputs.plots.training import plot_training_curves
 from flipdetect.records import ClassNames
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -75,8 +76,35 @@ def _python(*arguments: str) -> None:
 
 
 def training() -> Figure:
-    """Losses, metrics and learning rates of the last stage of the TinyCNN's training."""
-    return plot_training_curves(_rows("training_tiny_cnn.csv"))
+    """Losses, metrics and learning rates of the last stage of the TinyCNN's training; a star marks the best F1."""
+    rows = _rows("training_tiny_cnn.csv")
+    columns = sorted({name for row in rows for name in row})
+    losses = [name for name in columns if name.endswith("_loss")]
+    metrics = [name for name in columns if name.startswith("val_") and name not in losses]
+    rates = [name for name in columns if name.startswith("lr")]
+    figure = new_figure(12.5, 3.6)
+    panels = figure.subplots(1, 3, gridspec_kw={"left": 0.05, "right": 0.985, "bottom": 0.14, "top": 0.9})
+    what = ((losses, "loss", "epoch"), (metrics, "validation", "epoch"), (rates, "learning rate", "step"))
+    for axes, (names, title, x) in zip(panels, what, strict=True):
+        for name, colour in zip(names, SERIES_COLOURS, strict=False):
+            points: dict[int, list[float]] = {}
+            for row in rows:
+                if row[name] and row[x]:
+                    points.setdefault(int(float(row[x])), []).append(float(row[name]))
+            places = sorted(points)
+            values = [float(np.mean(points[place])) for place in places]
+            marker = "o" if len(places) < 30 else ""
+            axes.plot(places, values, color=colour, linewidth=1.6, marker=marker, ms=3.5, label=name)
+            if name == "val_f1":
+                best = int(np.nanargmax(values))
+                star = {"color": colour, "markersize": 13, "label": f"best: {values[best]:.3f}"}
+                axes.plot(places[best], values[best], "*", **star)
+        clean(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.set_title(title, fontsize=11, color=INK)
+        axes.set_xlabel(x, fontsize=9.5)
+        axes.legend(fontsize=8.5, frameon=False)
+    return figure
 
 
 def confusion() -> Figure:
@@ -87,14 +115,33 @@ def confusion() -> Figure:
 
 
 def comparison() -> Figure:
-    """F1 of the configurations that start from scratch, against the latency of a frame."""
-    return plot_comparison([
-        ComparedModel(
-            row["model"], *(float(row[name] or "nan") for name in ("f1", "f1_low", "f1_high")), int(row["parameters"]),
-            float(row["latency_ms"]),
-        )
-        for row in _rows("comparison.csv")
-    ])  # fmt: skip
+    """F1 (95% CI) of the configurations that start from scratch, against the latency of a frame; area: parameters."""
+    rows = _rows("comparison.csv")
+    figure = new_figure(8.4, 3.9)
+    axes = figure.add_axes((0.08, 0.14, 0.89, 0.82))
+    latencies, bounds = [float(row["latency_ms"]) for row in rows], []
+    largest = max(int(row["parameters"]) for row in rows)
+    for row, x, colour in zip(rows, latencies, SERIES_COLOURS, strict=False):
+        f1, parameters = float(row["f1"]), int(row["parameters"])
+        low, high = float(row["f1_low"] or f1), float(row["f1_high"] or f1)
+        bounds += [low, high]
+        axes.plot([x, x], [low, high], color=colour, linewidth=2.2, solid_capstyle="round")
+        size = 60 + 500 * math.sqrt(parameters / largest)
+        axes.scatter([x], [f1], s=size, color=colour, edgecolor="white", linewidth=1.2, zorder=4)
+        text = f"{row['model']}\n{parameters / 1e6:.2f} M parameters"
+        axes.annotate(text, (x, f1), xytext=(math.sqrt(size) / 2 + 6, 0), fontsize=9.5, color=INK,
+                      textcoords="offset points", va="center", linespacing=1.35, parse_math=False)  # fmt: skip
+    axes.set_xscale("log")
+    axes.set(
+        xlim=(min(latencies) / 1.5, max(latencies) * 2.6), ylim=(min(bounds) - 0.05, min(1.02, max(bounds) + 0.05))
+    )
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("milliseconds for a frame", fontsize=10)
+    axes.set_ylabel("F1, 95% CI over videos", fontsize=10)
+    clean(axes)
+    return figure
 
 
 def pretrained_table() -> str:
@@ -148,27 +195,26 @@ def _bounds(estimate: Mapping[str, Any]) -> str:
     return f"{value:.3f} ({low:.2f} to {high:.2f})"
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Make what the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; status 1 if a table is not up to date")
-    options = parser.parse_args(args)
+CHECK = typer.Option("--check", help="Change nothing; status 1 if a table is not up to date.")
+
+
+def main(check: Annotated[bool, CHECK] = False) -> None:
+    """Make the pictures in docs/images, and the tables of README and docs, from docs/results."""
     stale = []
     for page in PAGES:
         old = (REPOSITORY / page).read_text(encoding="utf-8")
         new = MARKED.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[4]}", old)
         if new != old:
             stale.append(page)
-            if not options.check:
+            if not check:
                 write_text(REPOSITORY / page, new)
-    if options.check:
+    if check:
         print(f"Not up to date: {', '.join(stale)}; run make figures" if stale else "All tables are up to date")
-        return int(bool(stale))
+        raise typer.Exit(bool(stale))
     for draw in (training, confusion, comparison, flip_strip):
         save_figure(draw(), IMAGES / f"{draw.__name__}.png")
     timeline(IMAGES / "timeline.png")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

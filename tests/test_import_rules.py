@@ -54,7 +54,7 @@ RULES: dict[str, set[str]] = {
 }
 FULLEST = 14
 """Modules that a folder may hold besides `__init__`."""
-PARALLEL = {"__init__", "__main__", "audit", "base", "compare", "evaluate", "fit", "page"}
+PARALLEL = {"__init__", "__main__", "audit", "base", "compare", "evaluate", "fit"}
 PARALLEL |= {"parameters", "prepare"}
 """Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
 HEAVY = {

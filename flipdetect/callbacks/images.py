@@ -21,12 +21,12 @@ from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.metrics.threshold import confusion_matrix
 from flipdetect.outputs.plots import (
     figure_to_array,
+    maps_over,
     plot_batch,
     plot_confusion,
     plot_mistakes,
     plot_pr_curve,
 )
-from flipdetect.outputs.plots.overlay import maps_over
 from flipdetect.sources.folder import name_below
 
 

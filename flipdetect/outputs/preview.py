@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flipdetect.atomic import writing
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.outputs.text import clock
+from flipdetect.outputs.tables import clock
 from flipdetect.records import VideoResult
 
 HEIGHTS = {".mp4": 480, ".gif": 320}

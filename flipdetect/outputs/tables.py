@@ -1,17 +1,29 @@
-"""Tables for a terminal: flips per video, turns and spreads per film."""
+"""Text for a terminal: times, a table of flips per video, a table of turns and spreads per film."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from flipdetect.outputs.text import clock
 from flipdetect.records import ClassNames, FrameScore, VideoResult
 
 MOST_ROWS = 40
 MOST_FLAWS = 12
+
+
+def clock(seconds: float, decimals: int = 0) -> str:
+    """`m:ss`, or `h:mm:ss` from an hour on, with as many decimals of the second; `0:07`, `12:05.25`, `1:02:03`."""
+    unit = 10**decimals
+    ticks = round(abs(seconds) * unit)
+    whole, part = divmod(ticks, unit)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    sign = "-" if seconds < 0 and ticks else ""
+    return sign + text + (f".{part:0{decimals}d}" if decimals else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,69 +51,52 @@ def flips_per_video(scores: Iterable[FrameScore], positive: str = ClassNames().p
     """Summarise frames by video, in the order in which the videos first appear.
 
     Args:
-        scores: in any order; read once and not kept, so that a generator over any number of frames will do.
+        scores: in any order, such as a generator.
         positive: name of the positive class.
     """
-    tallies: dict[str, _Tally] = {}
+    frames: Counter[str] = Counter()
+    flips: Counter[str] = Counter()
+    probabilities: dict[str, list[float]] = {}
     for score in scores:
-        tallies.setdefault(score.video, _Tally()).add(score, positive)
-    return [tally.summary(video) for video, tally in tallies.items()]
-
-
-@dataclass(slots=True)
-class _Tally:
-    frames: int = 0
-    flips: int = 0
-    scored: int = 0
-    total: float = 0.0
-    highest: float = 0.0
-
-    def add(self, score: FrameScore, positive: str) -> None:
-        self.frames += 1
-        self.flips += score.label == positive
+        frames[score.video] += 1
+        flips[score.video] += score.label == positive
+        found = probabilities.setdefault(score.video, [])
         if score.probability is not None:
-            self.scored += 1
-            self.total += score.probability
-            self.highest = max(self.highest, score.probability)
-
-    def summary(self, video: str) -> VideoSummary:
-        return VideoSummary(
-            video=video,
-            frames=self.frames,
-            flips=self.flips,
-            errors=self.frames - self.scored,
-            mean_probability=self.total / self.scored if self.scored else None,
-            max_probability=self.highest if self.scored else None,
+            found.append(score.probability)
+    return [
+        VideoSummary(
+            video, frames[video], flips[video], frames[video] - len(found),
+            sum(found) / len(found) if found else None, max(found, default=None),
         )
+        for video, found in probabilities.items()
+    ]  # fmt: skip
 
 
 def format_video_table(
     summaries: Iterable[VideoSummary],
-    max_rows: int | None = 40,
     positive: str = ClassNames().positive,
     clip_threshold: float | None = None,
 ) -> str:
-    """Plain text for a terminal: one aligned row per video and a row of totals.
+    """Plain text for a terminal: one aligned row per video, `MOST_ROWS` at most, and a row of totals.
 
     Args:
         summaries: one per video.
-        max_rows: videos shown; a last line counts the others. None shows all.
         positive: name of the positive class, the heading of its column.
         clip_threshold: a video counts as positive as a whole if its highest probability is at least this. Without,
             there is no such column.
     """
     summaries = list(summaries)
-    shown = summaries if max_rows is None else summaries[:max_rows]
     rows: list[tuple[object, ...]] = [
         (each.video, each.frames, each.flips, each.errors, each.mean_probability, each.max_probability)
-        for each in shown
+        for each in summaries[:MOST_ROWS]
     ]
     total = tuple(sum(getattr(each, name) for each in summaries) for name in ("frames", "flips", "errors"))
     rows.append((f"all {len(summaries)}", *total, None, None))
     headers = ["video", "frames", positive, "errors", "mean p", "max p"]
     if clip_threshold is not None:
-        decided = [_decision(each, clip_threshold) for each in summaries]
-        rows = [(*row, word) for row, word in zip(rows, [*decided[: len(shown)], decided.count("yes")], strict=True)]
+        highest = [each.max_probability for each in summaries]
+        decided = ["-" if value is None else "yes" if value >= clip_threshold else "no" for value in highest]
+        rows = [(*row, word) for row, word in zip(rows, [*decided[:MOST_ROWS], decided.count("yes")], strict=True)]
         headers.append(f"contains_{positive}")
     text = tabulate(
         rows,
@@ -112,14 +107,8 @@ def format_video_table(
         # A video named 0001 is a name, not the number 1.
         disable_numparse=[0],
     )
-    hidden = len(summaries) - len(shown)
-    return text + (f"\n({hidden} more videos not shown)" if hidden else "")
-
-
-def _decision(summary: VideoSummary, threshold: float) -> str:
-    if summary.max_probability is None:
-        return "-"
-    return "yes" if summary.max_probability >= threshold else "no"
+    hidden = len(summaries) - MOST_ROWS
+    return text + (f"\n({hidden} more videos not shown)" if hidden > 0 else "")
 
 
 def format_turn_table(results: Sequence[VideoResult]) -> str:
@@ -144,7 +133,9 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
     )
     hidden = len(rows) - MOST_ROWS
     flaws = [
-        f"{result.video}, spread {still.spread}{_at(still.time_s)}: {still.flaw}"
+        f"{result.video}, spread {still.spread}"
+        + ("" if still.time_s is None else f" at {clock(still.time_s, 1)}")
+        + f": {still.flaw}"
         for result in results
         for still in result.stills
         if still.flaw and still.same_as is None
@@ -155,7 +146,3 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
     lines += [f"  {flaw}" for flaw in flaws[:MOST_FLAWS]]
     lines += [f"  ({more} more spreads to look at; flips.json lists all)"] if more > 0 else []
     return "\n".join(lines)
-
-
-def _at(time_s: float | None) -> str:
-    return "" if time_s is None else f" at {clock(time_s, 1)}"

@@ -13,12 +13,10 @@ from flipdetect.errors import DataError, FlipdetectError, FrameError
 from flipdetect.inference.model import Model
 from flipdetect.inference.score import Predictor
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
-from flipdetect.outputs.pdf import write_pdf
+from flipdetect.outputs.html_report import write_report
 from flipdetect.outputs.predictions import PredictionWriter, read_predictions
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
-from flipdetect.outputs.report import write_report
-from flipdetect.outputs.still_files import file_stem, still_name
-from flipdetect.outputs.timeline import draw_timeline
+from flipdetect.outputs.still_files import file_stem, still_name, write_pdf
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameScore, VideoResult
@@ -275,6 +273,8 @@ def write_outputs(
         if result.video in images and (small := images[result.video].thumbnail(still.spread)) is not None
     }
     if outputs.timeline and outputs.folder is not None:
+        from flipdetect.outputs.plots.timeline import draw_timeline
+
         for result in results:
             name = f"timeline_{file_stem(result.video)}.png" if several else "timeline.png"
             own = {number: small for (video, number), small in thumbnails.items() if video == result.video}

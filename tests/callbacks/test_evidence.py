@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from flipdetect.outputs.plots.overlay import OPACITY, maps_over
+from flipdetect.outputs.plots.frames import OPACITY, maps_over
 from tests.rendered_sets import make_rendered_set
 
 Train = Callable[..., int]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from flipdetect.outputs.plots import (
+    PicturePair,
+    Spot,
     figure_to_array,
     plot_batch,
     plot_confusion,
     plot_flip_strip,
     plot_mistakes,
+    plot_pairs,
     plot_pr_curve,
-    plot_training_curves,
+    plot_robustness,
+    plot_spots,
 )
 from flipdetect.outputs.plots.canvas import shorten
 from flipdetect.outputs.plots.curves import (
@@ -26,6 +31,7 @@ from flipdetect.outputs.plots.curves import (
     plot_score_histogram,
     plot_threshold_curve,
 )
+from flipdetect.outputs.plots.frames import CORRECT, WRONG
 from flipdetect.records import ClassNames
 
 SCORES = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1]
@@ -148,25 +154,6 @@ def test_lengths_must_agree() -> None:
         plot_flip_strip([], [], 0.5)
 
 
-def test_training_curves_read_a_sparse_table_and_mark_the_best_epoch() -> None:
-    rows = [
-        {"epoch": "", "step": "0", "lr-AdamW": "0.001", "train_loss": "", "val_loss": "", "val_f1": ""},
-        {"epoch": "0", "step": "9", "lr-AdamW": "", "train_loss": "0.7", "val_loss": "0.6", "val_f1": "0.5"},
-        {"epoch": "1", "step": "19", "lr-AdamW": "", "train_loss": "0.4", "val_loss": "0.5", "val_f1": "0.9"},
-        {"epoch": "2", "step": "29", "lr-AdamW": "", "train_loss": "0.2", "val_loss": "nan", "val_f1": "0.8"},
-    ]
-    loss, validation, rate = plot_training_curves(rows).axes
-    assert [line.get_label() for line in loss.lines] == ["train_loss", "val_loss"]
-    assert loss.lines[0].get_ydata().tolist() == [0.7, 0.4, 0.2]  # type: ignore[union-attr]
-    assert [line.get_label() for line in validation.lines] == ["val_f1", "best: 0.900"]
-    assert validation.lines[1].get_xydata().tolist() == [[1.0, 0.9]]  # type: ignore[union-attr]
-    assert rate.lines[0].get_xydata().tolist() == [[0.0, 0.001]]  # type: ignore[union-attr]
-
-
-def test_an_empty_training_is_a_picture_too() -> None:
-    assert figure_to_array(plot_training_curves([])).shape[2] == 3
-
-
 def test_threads_may_draw_at_once() -> None:
     def draw(_: int) -> bytes:
         return figure_to_array(plot_flip_strip(frames(2), [0.1, 0.9], 0.5)).tobytes()
@@ -194,3 +181,56 @@ def test_charts_of_scores_mark_the_threshold_and_survive_one_class() -> None:
     assert [text.get_text() for text in threshold.legends[0].get_texts()] == ["F1", "recall", "threshold 0.500"]
     assert {"true open", "true closed"} <= set(texts(plot_score_histogram(SCORES, TARGETS, 0.5, EYES)))
     assert "expected calibration error 0.200" in texts(plot_reliability([0, 0.5], [0.5, 1], [0.2, 0.8], [0, 1], [3, 3]))
+
+
+def plain(value: int, height: int = 96, width: int = 54) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def has_colour(picture: np.ndarray, colour: str) -> bool:
+    wanted = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)])
+    return bool((np.abs(picture.astype(int) - wanted).sum(axis=-1) < 8).sum() > 100)
+
+
+def test_pairs_of_any_shape_and_name_are_drawn() -> None:
+    odd = PicturePair((plain(0), plain(200, 40, 90)), (("a" * 90, "$x$"), ("名前.jpg",)), "copy " * 30, "#D55E00")
+    few = figure_to_array(plot_pairs([odd], "$ pairs"))
+    many = figure_to_array(plot_pairs([odd] * 9, "pairs"))
+    assert has_colour(few, "#D55E00")
+    assert many.shape[0] > 1.5 * few.shape[0]
+    assert figure_to_array(plot_pairs([], "no pairs")).std() > 0
+
+
+def test_right_and_wrong_frames_have_frames_of_their_own() -> None:
+    right = Spot(plain(250), "flip/$1$.jpg", "flip", "flip", 0.9)
+    wrong = Spot(plain(250), "no_folder.jpg", "notflip", "flip", 0.8)
+    both = figure_to_array(plot_spots([right, wrong], "two"))
+    assert has_colour(both, CORRECT)
+    assert has_colour(both, WRONG)
+    assert not has_colour(figure_to_array(plot_spots([right] * 11, "eleven")), WRONG)
+    assert figure_to_array(plot_spots([], "none")).std() > 0
+
+
+NAMES = ["clean", "rotated 180 degrees", "grey", "black"]
+
+
+def test_values_changes_and_title_are_there() -> None:
+    figure = plot_robustness(NAMES, [0.8, 0.75, 0.9, 0.1], [0.9, 0.9, math.nan, 0.5], "tiny_cnn on my_set (12 frames)")
+    shown = texts(figure)
+    for text in (*NAMES, "tiny_cnn on my_set (12 frames)", "0.800", "0.750  -0.050", "0.900  +0.100", "not defined"):
+        assert text in shown
+    assert nothing_is_cut_off(figure)
+
+
+def test_a_long_chart_is_longer() -> None:
+    heights = [
+        plot_robustness([f"n{i}" for i in range(n)], np.ones(n), np.ones(n), "t").get_figheight() for n in (3, 30)
+    ]
+    assert heights[1] > heights[0] + 5
+
+
+def test_one_value_per_name_is_needed() -> None:
+    with pytest.raises(ValueError, match="4 conditions"):
+        plot_robustness(NAMES, [0.1], [0.1], "t")
+    with pytest.raises(ValueError, match="0 conditions"):
+        plot_robustness([], [], [], "t")

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.outputs.pdf import write_pdf
-from flipdetect.outputs.still_files import encode_still, still_name
+from flipdetect.outputs.still_files import encode_still, still_name, write_pdf
 from flipdetect.records import Still
 from tests.outputs.made_up import made_up_picture
 

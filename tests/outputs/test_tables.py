@@ -42,24 +42,31 @@ def test_golden_table() -> None:
         VideoSummary("0002", 4, 0, 4, None, None),
         VideoSummary("0003", 1, 0, 0, 0.1, 0.1),
     ]
-    assert format_video_table(summaries, max_rows=2) == (
+    assert format_video_table(summaries) == (
         "video      frames    flip    errors    mean p    max p\n"
         "-------  --------  ------  --------  --------  -------\n"
         "0001           12       3         0     0.250    0.980\n"
         "0002            4       0         4         -        -\n"
-        "all 3          17       3         4         -        -\n"
-        "(1 more videos not shown)"
+        "0003            1       0         0     0.100    0.100\n"
+        "all 3          17       3         4         -        -"
     )
-    assert "not shown" not in format_video_table(summaries)
-    assert format_video_table(summaries, max_rows=2, positive="like", clip_threshold=0.98) == (
+    assert format_video_table(summaries, positive="like", clip_threshold=0.98) == (
         "video      frames    like    errors    mean p    max p    contains_like\n"
         "-------  --------  ------  --------  --------  -------  ---------------\n"
         "0001           12       3         0     0.250    0.980              yes\n"
         "0002            4       0         4         -        -                -\n"
-        "all 3          17       3         4         -        -                1\n"
-        "(1 more videos not shown)"
+        "0003            1       0         0     0.100    0.100               no\n"
+        "all 3          17       3         4         -        -                1"
     )
     assert "all 0" in format_video_table([])
+
+
+def test_a_long_table_says_what_it_leaves_out() -> None:
+    many = [VideoSummary(f"{number:04d}", 1, 1, 0, 0.9, 0.9) for number in range(42)]
+    lines = format_video_table(many, clip_threshold=0.5).splitlines()
+    assert lines[-3].startswith("0039")
+    assert lines[-2].split() == ["all", "42", "42", "42", "0", "-", "-", "42"]
+    assert lines[-1] == "(2 more videos not shown)"
 
 
 def test_tables_import_neither_torch_nor_matplotlib() -> None:

@@ -11,16 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipdetect.outputs.plots.probability_curve import decimated, probability_curve
 from flipdetect.outputs.plots.thumbnails import GAP, spread
-from flipdetect.outputs.plots.video_timeline import plot_timeline
-from flipdetect.outputs.text import clock
-from flipdetect.outputs.timeline import draw_timeline
+from flipdetect.outputs.plots.timeline import decimated, draw_timeline, plot_timeline, probability_curve
+from flipdetect.outputs.tables import clock
 from flipdetect.records import FrameScore
 from tests.outputs.made_up import made_up_picture, made_up_result, made_up_scores
 from tests.outputs.test_plots import nothing_is_cut_off, texts
 
 RESULT = made_up_result()
+SCORED = replace(RESULT, scores=tuple(made_up_scores(RESULT)))
 GREEN = (20, 160, 60)
 
 
@@ -31,7 +30,7 @@ def near(image: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int 
 
 def test_shades_curve_pictures_and_flaws_are_there() -> None:
     pictures = {spread: made_up_picture(GREEN) for spread in (1, 2, 4)}
-    with Image.open(io.BytesIO(draw_timeline(replace(RESULT, scores=made_up_scores(RESULT)), pictures))) as file:
+    with Image.open(io.BytesIO(draw_timeline(SCORED, pictures))) as file:
         assert file.format == "PNG"
         assert file.width == 2100
         image = np.asarray(file.convert("RGB"))
@@ -39,7 +38,7 @@ def test_shades_curve_pictures_and_flaws_are_there() -> None:
     assert near(image, (0, 114, 178)) > 1000  # the curve
     assert near(image, GREEN) > 100_000  # three thumbnails
     assert near(image, (160, 28, 107)) > 1000  # the flawed one's frame
-    shown = texts(plot_timeline(RESULT, probability_curve(made_up_scores(RESULT), RESULT), pictures))
+    shown = texts(plot_timeline(SCORED, pictures))
     for text in ("book", "1", "2", "3", "4", "!", "0:07.5", "same as 1", "no picture", "threshold 0.50", "0:20"):
         assert text in shown
     assert any("3 turns" in text and "1 flawed" in text for text in shown)
@@ -52,7 +51,7 @@ def test_shades_curve_pictures_and_flaws_are_there() -> None:
 def test_any_length_is_legible_and_whole(turns: int, seconds: float, pictures: bool) -> None:
     result = made_up_result("a$b_{x 本" * 5, turns, seconds, problems=("lost",) * 5, complete=False)
     thumbnails = {number: made_up_picture(GREEN, 160, 90) for number in range(1, turns + 2)} if pictures else None
-    figure = plot_timeline(result, probability_curve(made_up_scores(result, 2.0), result), thumbnails)
+    figure = plot_timeline(replace(result, scores=tuple(made_up_scores(result, 2.0))), thumbnails)
     assert nothing_is_cut_off(figure)
     shown = texts(figure)
     assert {str(number) for number in range(1, turns + 1)} <= set(shown)
@@ -68,7 +67,6 @@ def test_uneven_turns_still_fit() -> None:
     late = replace(result.stills[-1], time_s=3000.0)
     figure = plot_timeline(
         replace(result, stills=(*result.stills[:-1], late)),
-        probability_curve([], result),
         {number: made_up_picture(GREEN) for number in range(1, 52)},
     )
     assert nothing_is_cut_off(figure)
@@ -77,7 +75,7 @@ def test_uneven_turns_still_fit() -> None:
 def test_hundreds_of_spreads_stay_in_bounds() -> None:
     result = made_up_result(turns=600, seconds=3600.0)
     pictures = {number: made_up_picture(GREEN) for number in range(1, 602)}
-    figure = plot_timeline(result, probability_curve([], result), pictures)
+    figure = plot_timeline(result, pictures)
     assert 30 < figure.get_figheight() < 95
     page = figure.axes[0]
     assert sum(line.get_marker() == "v" for line in page.lines) == 601
@@ -86,7 +84,7 @@ def test_hundreds_of_spreads_stay_in_bounds() -> None:
 
 def test_without_scores_and_threshold_it_says_so() -> None:
     nothing = replace(RESULT, events=(), stills=(), threshold=None, duration_s=0.0)
-    shown = texts(plot_timeline(nothing, probability_curve([], nothing)))
+    shown = texts(plot_timeline(nothing))
     assert "no frame was scored here" in shown
     assert not any("threshold" in text for text in shown)
 
@@ -123,11 +121,11 @@ def test_a_decimated_curve_keeps_peaks_and_gaps() -> None:
 
 def test_scores_without_times_are_spread_over_the_video() -> None:
     scores = [FrameScore("x", "v", number, 0.5, "flip") for number in range(11)]
-    times, values = probability_curve([*scores, FrameScore("y", "v", error="bad")], RESULT)
+    times, values = probability_curve(replace(RESULT, scores=(*scores, FrameScore("y", "v", error="bad"))))
     assert times[-1] == 20.0
     assert np.isnan(values[-1])
-    timed = [FrameScore("x", "v", 1, 0.5, "flip", "", 3.0), FrameScore("x", "v", 0, 0.1, "notflip", "", 1.0), scores[0]]
-    assert probability_curve(timed, RESULT)[0].tolist() == [1.0, 3.0]
+    timed = FrameScore("x", "v", 1, 0.5, "flip", "", 3.0), FrameScore("x", "v", 0, 0.1, "notflip", "", 1.0), scores[0]
+    assert probability_curve(replace(RESULT, scores=timed))[0].tolist() == [1.0, 3.0]
 
 
 @pytest.mark.parametrize(

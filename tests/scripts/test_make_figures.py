@@ -3,6 +3,7 @@
 from types import ModuleType
 
 import pytest
+import typer
 
 from flipdetect.outputs.plots import figure_to_array
 from tests.scripts.loading import load_script
@@ -14,7 +15,9 @@ def figures() -> ModuleType:
 
 
 def test_the_tables_of_the_repository_are_up_to_date(figures: ModuleType) -> None:
-    assert figures.main(["--check"]) == 0
+    with pytest.raises(typer.Exit) as end:
+        figures.main(check=True)
+    assert end.value.exit_code == 0
 
 
 @pytest.mark.parametrize("name", ["training", "confusion", "comparison"])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flipdetect.outputs.plots.canvas import ELLIPSIS, FAINT, INK, shorten
-from flipdetect.outputs.text import clock
+from flipdetect.outputs.tables import clock
 from flipdetect.records import Still
 
 # Inches.

@@ -16,8 +16,7 @@ from PIL import Image
 from flipdetect.atomic import writing
 from flipdetect.errors import ConfigError
 from flipdetect.outputs.still_files import check_picture
-from flipdetect.outputs.text import clock
-from flipdetect.outputs.timeline import draw_timeline
+from flipdetect.outputs.tables import clock
 from flipdetect.records import Still, VideoResult
 
 TEMPLATES = ("report.html.j2", "report.css")
@@ -104,7 +103,7 @@ def write_report(
                 tall=bool(shapes) and sum(shapes) / len(shapes) > TALL,
             )
         )
-    folder = resources.files("flipdetect.outputs.report")
+    folder = resources.files("flipdetect.outputs")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({name: folder.joinpath(name).read_text(encoding="utf-8") for name in TEMPLATES}),
         autoescape=True,
@@ -130,6 +129,8 @@ def _embed_jpeg(image: NDArray[np.uint8], width: int, quality: int) -> _Picture:
 
 
 def _embed_timeline(result: VideoResult) -> _Picture:
+    from flipdetect.outputs.plots.timeline import draw_timeline
+
     png = draw_timeline(result)
     with Image.open(io.BytesIO(png)) as image:
         return _Picture(_address("image/png", png), *image.size)

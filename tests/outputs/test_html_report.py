@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.outputs.report import write_report
+from flipdetect.outputs.html_report import write_report
 from flipdetect.records import Still, VideoResult
 from tests.outputs.made_up import made_up_picture, made_up_result, made_up_scores
 
@@ -158,7 +158,7 @@ def test_complaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize("module", ["predictions", "tables", "flips", "timeline", "pdf", "report", "preview"])
+@pytest.mark.parametrize("module", ["predictions", "tables", "flips", "still_files", "html_report", "preview"])
 def test_outputs_start_quickly(module: str) -> None:
     heavy = ("torch", "matplotlib", "cv2", "jinja2", "img2pdf", "av")
     code = f"import sys, flipdetect.outputs.{module}; print([name for name in {heavy} if name in sys.modules])"
