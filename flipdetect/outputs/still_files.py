@@ -97,6 +97,7 @@ def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
     """
     try:
         import img2pdf
+        import pikepdf
     except ImportError as error:
         raise ConfigError("writing a PDF needs img2pdf; install it: pip install img2pdf") from error
     if not images:
@@ -133,5 +134,8 @@ def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
             except refusals as error:
                 raise DataError(f"{image} cannot be put into a PDF: {error}") from error
         raise
-    with writing(path) as part:
-        part.write_bytes(content)
+    # img2pdf leaves an ID in the document that is made of the time.
+    with writing(path) as part, pikepdf.open(io.BytesIO(content)) as document:
+        if "/ID" in document.trailer:
+            del document.trailer["/ID"]
+        document.save(part, deterministic_id=True, linearize=True)

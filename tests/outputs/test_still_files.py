@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def test_a_pdf_has_a_page_per_picture_in_its_shape(tmp_path: Path) -> None:
         assert str(document.docinfo["/Title"]) == "Über Bücher (ചെറു)"
         assert list(document.docinfo.keys()) == ["/Title"]
     assert sizes == [[842, 474], [474, 842]]
+    time.sleep(1.1)
     write_pdf(tmp_path / "again.pdf", files, "Über Bücher (ചെറു)")
     assert (tmp_path / "again.pdf").read_bytes() == content
 

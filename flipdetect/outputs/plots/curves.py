@@ -261,7 +261,7 @@ def plot_robustness(names: Sequence[str], f1: ArrayLike, auroc: ArrayLike, title
     height = TOP + ROW * len(names) + BOTTOM
     panel = (BARS_WIDTH - LEFT - RIGHT - GAP) / 2
     figure = new_figure(BARS_WIDTH, height)
-    heading = {"fontsize": 12, "color": INK, "va": "center", "parse_math": False}
+    heading: dict[str, Any] = {"fontsize": 12, "color": INK, "va": "center", "parse_math": False}
     figure.text(0.12 / BARS_WIDTH, 1 - 0.3 / height, shorten(title, 96), **heading)
     rows = range(len(names))
     for place, (series, name) in enumerate(

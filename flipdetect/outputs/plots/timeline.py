@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -261,7 +262,7 @@ def _draw_header(page: Axes, total: float, result: VideoResult, problems: Sequen
     facts += [f"{repeated} seen before"] if repeated else []
     facts += [shorten(result.model, 40)] if result.model else []
     name = shorten(result.video or result.source or "video", 90)
-    lines = [(0.3, name, {"fontsize": 15, "weight": "bold", "color": INK})]
+    lines: list[tuple[float, str, dict[str, Any]]] = [(0.3, name, {"fontsize": 15, "weight": "bold", "color": INK})]
     lines += [(0.58, "   ·   ".join(facts), {"fontsize": 10, "color": "#555555"})]
     for number, problem in enumerate(problems, start=1):
         lines += [(0.58 + PROBLEM_LINE * number, problem, {"fontsize": 9, "color": flaw_colour(None)})]
@@ -270,14 +271,14 @@ def _draw_header(page: Axes, total: float, result: VideoResult, problems: Sequen
 
     # The legend, leftwards from the right edge.
     x, y = WIDTH - RIGHT, total - 0.3
-    dashed = {"color": INK, "linestyle": (0, (5, 4))}
-    entries = [("page turn", None), ("probability", {"color": CURVE_COLOUR})]
+    entries: list[tuple[str, dict[str, Any]]] = [("page turn", {}), ("probability", {"color": CURVE_COLOUR})]
     if result.threshold is not None:
+        dashed = {"color": INK, "linestyle": (0, (5, 4))}
         entries.insert(0, (f"threshold {result.threshold:.2f}", dashed))
     for words, line in entries:
         page.text(x, y, words, fontsize=9, color=INK, ha="right", va="center")
         end = x - 0.068 * len(words) - 0.1
-        if line is None:
+        if not line:
             page.add_patch(Rectangle((end - 0.3, y - 0.07), 0.3, 0.14, color=POSITIVE_COLOUR, alpha=SHADE, linewidth=0))
         else:
             page.plot([end - 0.34, end], [y, y], linewidth=1.2, **line)
