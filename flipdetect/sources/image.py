@@ -74,10 +74,16 @@ def decode_frame(
     """
     if channels not in (1, 3):
         raise ConfigError(f"a frame has 1 channel (grey) or 3 (RGB), not {channels}")
-    if min_size is not None and min(min_size) < 1:
-        raise ConfigError(f"min_size must be (height, width) of at least one pixel each, got {min_size}")
+    check_min_size(min_size)
     name = str(source) if not isinstance(source, bytes) else f"image in memory ({len(source)} bytes)"
-    data = source if isinstance(source, bytes) else read_bytes(source)
+    if isinstance(source, bytes):
+        data = source
+    else:
+        _check_bytes(file_size(source, "an image file"), name)
+        try:
+            data = source.read_bytes()
+        except OSError as error:
+            _fail_to_read(source, error)
     with _damage_is_an_error_of(name), _open(io.BytesIO(data), len(data), name) as image:
         is_jpeg = image.format in ("JPEG", "MPO")
         size = None
@@ -87,7 +93,7 @@ def decode_frame(
         image.draft("L" if channels == 1 else None, size)  # JPEG only: decode as small, or as grey, as allowed
         _check_pixels(image, name)
         if is_jpeg and not _jpeg_ends(data):
-            _fail(name, "the JPEG is cut short", "copy or export it again")
+            fail(name, "the JPEG is cut short", "copy or export it again")
         image.load()
         pixels = _convert(image, channels)
         upright = _UPRIGHT.get(_orientation(image))
@@ -95,6 +101,12 @@ def decode_frame(
             pixels = pixels.transpose(upright)
         array = np.array(pixels, dtype=np.uint8)
     return array.reshape(*array.shape[:2], channels)
+
+
+def check_min_size(min_size: tuple[int, int] | None) -> None:
+    """Raise a `ConfigError` unless `min_size` is None or a possible (height, width)."""
+    if min_size is not None and min(min_size) < 1:
+        raise ConfigError(f"min_size must be (height, width) of at least one pixel each, got {min_size}")
 
 
 def probe_frame(path: Path) -> None:
@@ -105,8 +117,7 @@ def probe_frame(path: Path) -> None:
     Raises:
         FrameError: as `decode_frame`, for what the header shows.
     """
-    size = _size(path)
-    name = str(path)
+    size, name = file_size(path, "an image file"), str(path)
     try:
         file = path.open("rb")
     except OSError as error:
@@ -114,6 +125,32 @@ def probe_frame(path: Path) -> None:
     with file, _damage_is_an_error_of(name), _open(file, size, name) as image:
         image.draft(None, (1, 1))
         _check_pixels(image, name)
+
+
+def file_size(path: Path, kind: str) -> int:
+    """Size in bytes of a file that is to be decoded, of a kind such as "an image file".
+
+    Raises:
+        FrameError: if it is absent, no regular file, empty, or may not be read.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        _fail_to_read(path, error)
+    if stat.S_ISDIR(status.st_mode):
+        fail(path, "it is a folder", f"give {kind}")
+    if not stat.S_ISREG(status.st_mode):
+        fail(path, "it is not a regular file", f"give {kind}")
+    if status.st_size == 0:
+        fail(path, "the file is empty (0 bytes)", "copy or export it again")
+    if not os.access(path, os.R_OK):
+        fail(path, "it may not be read (permission denied)", "change its permissions (chmod +r)")
+    return status.st_size
+
+
+def fail(name: Path | str, what: str, remedy: str, cause: BaseException | None = None) -> NoReturn:
+    """Raise the `FrameError` of a file."""
+    raise FrameError(f"{name}: {what}; {remedy}") from cause
 
 
 def usable_cores() -> int:
@@ -134,55 +171,29 @@ def _damage_is_an_error_of(name: str) -> Iterator[None]:
     except FrameError:
         raise
     except Exception as error:
-        _fail(name, f"the image is damaged or cut short ({_words(error)})", "copy or export it again", error)
-
-
-def _size(path: Path) -> int:
-    """Size in bytes of a file, which must be a regular one."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:
-        _fail_to_read(path, error)
-    if stat.S_ISDIR(status.st_mode):
-        _fail(str(path), "it is a folder", "give the image files in it")
-    if not stat.S_ISREG(status.st_mode):
-        _fail(str(path), "it is not a regular file", "give an image file")
-    if status.st_size > MAX_FILE_BYTES:
-        _fail(str(path), f"it has {status.st_size:,} bytes, the limit is {MAX_FILE_BYTES:,}", "save it smaller")
-    return status.st_size
-
-
-def read_bytes(path: Path) -> bytes:
-    """The contents of a file that is to be decoded.
-
-    Raises:
-        FrameError: as `decode_frame`, for what the file system shows.
-    """
-    _size(path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        _fail_to_read(path, error)
+        fail(name, f"the image is damaged or cut short ({_words(error)})", "copy or export it again", error)
 
 
 def _open(file: io.BufferedIOBase, size: int, name: str) -> ImageFile.ImageFile:
     """Read the header."""
-    if size == 0:
-        _fail(name, "the file is empty (0 bytes)", "copy or export it again")
-    if size > MAX_FILE_BYTES:
-        _fail(name, f"it has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}", "save it smaller")
+    _check_bytes(size, name)
     try:
         return Image.open(file, formats=FORMATS)  # type: ignore[arg-type]
     except Image.DecompressionBombError as error:
-        _fail(name, f"it has too many pixels ({error})", "save it smaller", error)
+        fail(name, f"it has too many pixels ({error})", "save it smaller", error)
     except UnidentifiedImageError:
-        _fail(name, "it is no JPEG, PNG, WebP or BMP image, whatever its name says", "remove or convert it")
+        fail(name, "it is no JPEG, PNG, WebP or BMP image, whatever its name says", "remove or convert it")
+
+
+def _check_bytes(size: int, name: str) -> None:
+    if size > MAX_FILE_BYTES:
+        fail(name, f"it has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}", "save it smaller")
 
 
 def _check_pixels(image: ImageFile.ImageFile, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        _fail(name, f"it has {width} x {height} pixels, the limit is {MAX_PIXELS:,} in all", "save it smaller")
+        fail(name, f"it has {width} x {height} pixels, the limit is {MAX_PIXELS:,} in all", "save it smaller")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -229,11 +240,7 @@ def _words(error: BaseException) -> str:
 
 def _fail_to_read(path: Path, error: Exception) -> NoReturn:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        _fail(str(path), "there is no such file", "correct the path", error)
+        fail(path, "there is no such file", "correct the path", error)
     if isinstance(error, PermissionError):
-        _fail(str(path), "it may not be read (permission denied)", "change its permissions (chmod +r)", error)
-    _fail(str(path), f"it cannot be read ({_words(error)})", "check the disk and the path", error)
-
-
-def _fail(name: str, what: str, remedy: str, cause: BaseException | None = None) -> NoReturn:
-    raise FrameError(f"{name}: {what}; {remedy}") from cause
+        fail(path, "it may not be read (permission denied)", "change its permissions (chmod +r)", error)
+    fail(path, f"it cannot be read ({_words(error)})", "check the disk and the path", error)

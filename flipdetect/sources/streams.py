@@ -140,15 +140,9 @@ class VideoStream(FrameStream):
                 for frame in reader:
                     yield StreamFrame(shown, frame.time_s, frame.index, frame.image)
             finally:
-                repaired = reader.missing_times + reader.repaired_times
-                found = (
-                    reader.lost,
-                    f"{reader.decode_failures} packets or frames could not be decoded"
-                    if reader.decode_failures
-                    else "",
-                    f"the times of {repaired} frames were missing or wrong, and were repaired" if repaired else "",
-                )
-                self.problems = tuple(text for text in found if text)
+                repaired = reader.repaired_times
+                times = f"the times of {repaired} frames were missing or wrong, and were repaired" if repaired else ""
+                self.problems = tuple(text for text in (reader.lost, times) if text)
 
     @property
     def expected_frames(self) -> int | None:

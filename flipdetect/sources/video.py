@@ -14,8 +14,9 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError
+from flipdetect.sources.image import check_min_size
 from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
-from flipdetect.sources.video_pixels import Converter, check_request
+from flipdetect.sources.video_pixels import Converter
 
 AHEAD = 4
 """Frames decoded ahead, at least: little memory even at full size (4K: 25 MB each)."""
@@ -32,16 +33,13 @@ def open_video(
     stride: int = 1,
     rate_hz: float | None = None,
     min_size: tuple[int, int] | None = None,
-    channels: int = 3,
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
 
     All frames are decoded, because they are predicted from each other; only the requested ones are converted.
-    `min_size` saves memory and later resizing rather than decoding time. CPU time per frame of an H.264 file of
-    1920 x 1080 pixels and 19 Mbit/s: 11 ms to decode, 12 ms with conversion at full size, 13 ms with
-    `min_size=(256, 256)`, 20 ms at full size and resized afterwards. FFmpeg's shortcuts are not used: skipping frames
-    (`skip_frame=nonref`) loses the frame count, skipping the loop filter changes pixels and gains a tenth at most, and
-    `lowres` does not exist for H.264.
+    `min_size` saves memory and later resizing rather than decoding time. FFmpeg's shortcuts are not used: skipping
+    frames (`skip_frame=nonref`) loses the frame count, skipping the loop filter changes pixels and gains a tenth at
+    most, and `lowres` does not exist for H.264.
 
     Args:
         path: the file.
@@ -49,7 +47,6 @@ def open_video(
         rate_hz: frames per second to return, chosen by their times; at most all there are. Not with `stride`.
         min_size: (height, width) in pixels, upright, that frames still cover: larger ones are shrunk, keeping their
             shape, to the smallest size that does. None: full size.
-        channels: 3 for RGB, 1 for grey.
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
@@ -61,8 +58,8 @@ def open_video(
         raise ConfigError(f"rate_hz must be more than 0 frames per second, got {rate_hz}")
     if rate_hz is not None and stride != 1:
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
-    check_request(min_size, channels)
-    return VideoReader(Path(path), _chooser(stride, rate_hz), min_size, channels)
+    check_min_size(min_size)
+    return VideoReader(Path(path), _chooser(stride, rate_hz), min_size)
 
 
 def _chooser(stride: int, rate_hz: float | None) -> Callable[[int, float], bool]:
@@ -95,38 +92,22 @@ class VideoReader:
     Times are the file's presentation stamps, shifted so that 0 is where a player starts: at the start of the first
     stream. Pictures that start after the sound do so at a time above 0. Wrong stamps are repaired, see `Clock`.
 
-    Damage raises no error as long as one frame can be decoded: see `decode_failures` and `lost`.
+    Damage raises no error as long as one frame can be decoded: see `lost`.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        wants: Callable[[int, float], bool],
-        min_size: tuple[int, int] | None,
-        channels: int,
-    ) -> None:
+    def __init__(self, path: Path, wants: Callable[[int, float], bool], min_size: tuple[int, int] | None) -> None:
         """Open a file; called by `open_video`."""
-        self.path = path
         container, stream = open_container(path)
-        converter = Converter(str(path), stream, min_size, channels)
+        converter = Converter(str(path), stream, min_size)
         self._work = _Work(path, container, Decoding(container, stream), wants, converter)
         # Called once: by close, when the reader is collected, or at exit. The thread knows only the work.
         self._finish = weakref.finalize(self, self._work.stop)
 
     @property
-    def decode_failures(self) -> int:
-        """Packets and frames so far that could not be decoded."""
-        return self._work.decoding.failures
-
-    @property
-    def missing_times(self) -> int:
-        """Frames so far without a time stamp, which were put one usual step after the previous one."""
-        return self._work.decoding.clock.missing
-
-    @property
     def repaired_times(self) -> int:
-        """Frames so far whose stamp repeated or fell back, which were put after the previous one."""
-        return self._work.decoding.clock.repeated + self._work.decoding.clock.jumps
+        """Frames so far whose time stamp was missing or wrong, and was repaired (see `Clock`)."""
+        clock = self._work.decoding.clock
+        return clock.missing + clock.repeated + clock.jumps
 
     @property
     def lost(self) -> str:

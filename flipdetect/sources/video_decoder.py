@@ -1,12 +1,9 @@
-"""Open a video file, and read what its header says."""
+"""Open a video file, and decode its frames in order, with times of playback and an account of damage."""
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,13 +14,30 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from flipdetect.errors import FrameError
+from flipdetect.sources.image import fail, file_size
 
 # A stamp further back than this starts a new count (files joined end to end); a smaller step back is a bad stamp.
 JUMP_BACK_S = 0.5
 # A frame with a bad stamp is put so far behind the previous one: less than any real distance, and more than the
 # rounding error of a time with three decimals.
 NUDGE_S = 0.001
+
+# Self-contained formats only. Play lists (HLS, DASH, concat) would let a downloaded file read other files and the
+# network; FFmpeg would also open a text file as a recording of a terminal.
+FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,h264,hevc,m4v,mjpeg,ivf,obu,mxf,dv,nut,rm,"
+    "yuv4mpegpipe,mp3,wav,flac,aac"
+)
+# For files that name no frame rate.
+USUAL_RATE = Fraction(30)
+
+_TS_DISCONT, _NO_TIMESTAMPS = 0x0200, 0x0080
+_ATTACHED_PICTURE = 0x0400
+
+# Damage on a disk rarely spans more reads than this; a file that always fails must end.
+_FAILED_READS = 16
+# Containers round durations and count edits differently: only a clear shortfall is reported.
+_SHORTFALL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,7 @@ class VideoFrame:
         time_s: seconds from the start of playback; strictly increasing within a video.
         index: number of the frame in the file in presentation order, from 0, damaged frames included;
             -1 if it was reached by a jump (`frame_at`).
-        image: `(H, W, 3) uint8` RGB, or `(H, W, 1)` grey, upright, contiguous and writable.
+        image: `(H, W, 3) uint8` RGB, upright, contiguous and writable.
     """
 
     time_s: float
@@ -54,29 +68,22 @@ class Clock:
         repeated: frames whose stamp was not later than the one before.
         jumps: places where the stamps restarted.
         last: seconds of the last frame, None before the first.
+
+    Args:
+        time_base: seconds of one unit of the stamps.
+        start: stamp in seconds at the start of playback.
+        step: usual seconds from a frame to the next.
     """
 
     def __init__(self, time_base: Fraction, start: Fraction, step: Fraction) -> None:
-        """Start a count.
-
-        Args:
-            time_base: seconds of one unit of the stamps.
-            start: stamp in seconds at the start of playback.
-            step: usual seconds from a frame to the next.
-        """
         self._time_base = time_base
         self._start = start
-        self._step = float(step)
+        self.step = float(step)
         self._shift = 0.0
         self.missing = 0
         self.repeated = 0
         self.jumps = 0
         self.last: float | None = None
-
-    @property
-    def step(self) -> float:
-        """Usual seconds from a frame to the next."""
-        return self._step
 
     def seconds(self, stamp: int) -> float:
         """Seconds of playback of a stamp, not repaired."""
@@ -90,7 +97,7 @@ class Clock:
         """Seconds of the next frame in presentation order, whose stamp is `stamp` if it has one."""
         if stamp is None:
             self.missing += 1
-            time = 0.0 if self.last is None else self.last + self._step
+            time = 0.0 if self.last is None else self.last + self.step
         else:
             time = self.seconds(stamp) + self._shift
             if self.last is not None and time <= self.last:
@@ -99,60 +106,20 @@ class Clock:
                     time = self.last + NUDGE_S
                 else:
                     self.jumps += 1
-                    self._shift += self.last + self._step - time
-                    time = self.last + self._step
+                    self._shift += self.last + self.step - time
+                    time = self.last + self.step
         self.last = time
         return time
 
 
-# Self-contained formats only. Play lists (HLS, DASH, concat) would let a downloaded file read other files and the
-# network; FFmpeg would also open a text file as a recording of a terminal.
-FORMATS = (
-    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,h264,hevc,m4v,mjpeg,ivf,obu,mxf,dv,nut,rm,"
-    "yuv4mpegpipe,mp3,wav,flac,aac"
-)
-# For files that name no frame rate.
-USUAL_RATE = Fraction(30)
-
-_TS_DISCONT, _NO_TIMESTAMPS = 0x0200, 0x0080
-_ATTACHED_PICTURE = 0x0400
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """The container and its picture stream; closed at the end.
-
-    Raises:
-        FrameError: as `open_container`.
-    """
-    container, stream = open_container(path)
-    try:
-        yield container, stream
-    finally:
-        container.close()
-
-
 def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
-    """Open a file; the caller closes the container.
+    """The container of a file, which the caller closes, and its picture stream.
 
     Raises:
         FrameError: if it is absent, no regular file, empty, no video, cut short before its index, or without
             pictures.
     """
-    try:
-        status = path.stat()
-    except FileNotFoundError as error:
-        _fail(path, "there is no such file", "correct the path", error)
-    except (OSError, ValueError) as error:
-        _fail(path, f"it cannot be read ({error})", "check the path and its permissions", error)
-    if stat.S_ISDIR(status.st_mode):
-        _fail(path, "it is a folder", "give a video file")
-    if not stat.S_ISREG(status.st_mode):
-        _fail(path, "it is not a regular file", "give a video file")
-    if status.st_size == 0:
-        _fail(path, "the file is empty (0 bytes)", "copy it again")
-    if not os.access(path, os.R_OK):
-        _fail(path, "it may not be read (permission denied)", "change its permissions (chmod +r)")
+    file_size(path, "a video file")
     try:
         # "file:" keeps a name with a colon from being read as an address.
         container = av.open(
@@ -161,27 +128,27 @@ def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
             metadata_errors="replace",
         )
     except UnicodeError as error:
-        _fail(path, "its name cannot be encoded", "rename it", error)
+        fail(path, "its name cannot be encoded", "rename it", error)
     except (av.FFmpegError, OSError, ValueError) as error:
         with path.open("rb") as file:
             head = file.read(12)
         if head[4:8] in (b"ftyp", b"mdat", b"wide"):
             what = "the video is damaged or cut short: its index (moov) is missing"
-            _fail(path, what, "copy it again from the camera; it cannot be played without its end", error)
+            fail(path, what, "copy it again from the camera; it cannot be played without its end", error)
         words = getattr(error, "strerror", None) or str(error)
         what = f"it cannot be opened as a video ({words})"
-        _fail(path, what, "give a video such as MP4, MOV, MKV, WebM or AVI", error)
+        fail(path, what, "give a video such as MP4, MOV, MKV, WebM or AVI", error)
     try:
         pictures = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE]
         if not pictures:
             found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-            _fail(path, f"it holds no moving pictures (found: {found})", "give a video file, or convert it again")
+            fail(path, f"it holds no moving pictures (found: {found})", "give a video file, or convert it again")
         best = container.streams.best("video")
         stream = best if best in pictures else pictures[0]
         assert isinstance(stream, av.VideoStream)
         if not stream.codec_context:
             what = "its pictures are coded in a way that this FFmpeg does not know"
-            _fail(path, what, "convert it to H.264 (MP4)")
+            fail(path, what, "convert it to H.264 (MP4)")
         # Frame and slice threads: the same pictures, about as many times faster as there are free cores.
         stream.thread_type = "AUTO"
     except BaseException:
@@ -242,7 +209,8 @@ def estimated_frames(path: Path | str) -> int | None:
     Raises:
         FrameError: as `open_video`.
     """
-    with opened(Path(path)) as (container, stream):
+    container, stream = open_container(Path(path))
+    with container:
         end = picture_end(container, stream)
         duration = end if end is not None else container.duration / av.time_base if container.duration else None
         rate = stream.average_rate or stream.guessed_rate
@@ -251,17 +219,7 @@ def estimated_frames(path: Path | str) -> int | None:
 
 def fail_to_decode(path: Path) -> NoReturn:
     """Raise the error of a video whose pictures cannot be decoded."""
-    _fail(path, "not one of its frames can be decoded", "copy or export it again")
-
-
-def _fail(path: Path, what: str, remedy: str, cause: BaseException | None = None) -> NoReturn:
-    raise FrameError(f"{path}: {what}; {remedy}") from cause
-
-
-# Damage on a disk rarely spans more reads than this; a file that always fails must end.
-_FAILED_READS = 16
-# Containers round durations and count edits differently: only a clear shortfall is reported.
-_SHORTFALL_S = 0.5
+    fail(path, "not one of its frames can be decoded", "copy or export it again")
 
 
 class Decoding:

@@ -12,9 +12,8 @@ import av
 import av.filter
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from flipdetect.errors import ConfigError, FrameError
+from flipdetect.errors import FrameError
 from flipdetect.sources.image import MAX_PIXELS
 
 # Matrix coefficients as H.273 numbers them, by the name that FFmpeg's scale filter gives them.
@@ -89,18 +88,6 @@ def display_size(frame: av.VideoFrame, stream: av.VideoStream, orientation: Orie
     return (width, height) if orientation.swap else (height, width)
 
 
-def check_request(min_size: tuple[int, int] | None, channels: int) -> None:
-    """Check the arguments that all ways to read a video share.
-
-    Raises:
-        ConfigError: if `min_size` or `channels` is impossible.
-    """
-    if channels not in (1, 3):
-        raise ConfigError(f"a frame has 1 channel (grey) or 3 (RGB), not {channels}")
-    if min_size is not None and min(min_size) < 1:
-        raise ConfigError(f"min_size must be (height, width) of at least one pixel each, got {min_size}")
-
-
 class Converter:
     """Turns the frames of one stream to pixels. Not safe to share between threads.
 
@@ -109,12 +96,11 @@ class Converter:
     dynamic range is converted by `to_standard_range`. Interlaced pictures stay as they are.
     """
 
-    def __init__(self, name: str, stream: av.VideoStream, min_size: tuple[int, int] | None, channels: int) -> None:
-        """Prepare; `name` is the file's, for messages; `min_size` and `channels` are as in `open_video`."""
+    def __init__(self, name: str, stream: av.VideoStream, min_size: tuple[int, int] | None) -> None:
+        """Prepare; `name` is the file's, for messages; `min_size` is as in `open_video`."""
         self._name = name
         self._stream = stream
         self._min_size = min_size
-        self._channels = channels
         self._transfer = int(stream.codec_context.color_trc)
         self._key: tuple[object, ...] = ()
         self._orientation = Orientation()
@@ -123,7 +109,7 @@ class Converter:
         self._graph: Any = None
 
     def pixels(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """`(H, W, channels) uint8` of a frame.
+        """`(H, W, 3) uint8` of a frame.
 
         Raises:
             FrameError: if the frame is larger than `MAX_PIXELS`.
@@ -143,11 +129,7 @@ class Converter:
         elif clear:
             alpha = raw[..., 3:].astype(np.uint16)
             raw = ((raw[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-        upright = self._orientation.apply(raw)
-        if self._channels == 1:
-            # The same luma as decode_frame has.
-            upright = np.array(Image.fromarray(upright).convert("L"))[..., None]
-        return upright
+        return self._orientation.apply(raw)
 
     def _stored_size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """(height, width) to scale the frame to before it is turned."""

@@ -10,6 +10,7 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError, FrameError
+from flipdetect.sources.image import check_min_size
 from flipdetect.sources.video_decoder import (
     NUDGE_S,
     Decoding,
@@ -17,10 +18,10 @@ from flipdetect.sources.video_decoder import (
     clock_of,
     duration_of,
     fail_to_decode,
-    opened,
+    open_container,
     stamps_restart,
 )
-from flipdetect.sources.video_pixels import Converter, check_request
+from flipdetect.sources.video_pixels import Converter
 
 # A time rounded to three decimals still means the same frame.
 _TOLERANCE_S = 0.51 * NUDGE_S
@@ -33,7 +34,7 @@ _Timed = tuple[float, av.VideoFrame]
 
 
 def frame_at(
-    path: Path | str, times_s: Sequence[float], *, min_size: tuple[int, int] | None = None, channels: int = 3
+    path: Path | str, times_s: Sequence[float], *, min_size: tuple[int, int] | None = None
 ) -> Iterator[VideoFrame]:
     """The frames shown at given times, in the order given, decoded as they are asked for.
 
@@ -48,7 +49,6 @@ def frame_at(
         path: the file.
         times_s: seconds from the start of playback.
         min_size: as in `open_video`; None: full size.
-        channels: 3 for RGB, 1 for grey.
 
     Yields:
         frames, whose `time_s` is their own and whose `index` is -1.
@@ -57,19 +57,20 @@ def frame_at(
         ConfigError: if a time is negative or no number, or another argument is impossible. Immediately.
         FrameError: as `open_video`, or if a time is beyond the end. While iterating.
     """
-    check_request(min_size, channels)
+    check_min_size(min_size)
     wrong = [time for time in times_s if not (math.isfinite(time) and time >= 0)]
     if wrong:
         raise ConfigError(f"times must be seconds from the start of playback, 0 or more, got {wrong[0]}")
-    return _frames_at(Path(path), [float(time) for time in times_s], min_size, channels)
+    return _frames_at(Path(path), [float(time) for time in times_s], min_size)
 
 
-def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None, channels: int) -> Iterator[VideoFrame]:
+def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None) -> Iterator[VideoFrame]:
     done = 0
     try:
-        with opened(path) as (container, stream):
+        container, stream = open_container(path)
+        with container:
             cursor = _Cursor(path, container, stream)
-            converter = Converter(str(path), stream, min_size, channels)
+            converter = Converter(str(path), stream, min_size)
             for time in times:
                 found, frame = cursor.move(time)
                 yield VideoFrame(found, -1, converter.pixels(frame))
@@ -79,9 +80,10 @@ def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None,
         pass
     # From the start, and again for each time that is earlier than the previous one.
     while done < len(times):
-        with opened(path) as (container, stream):
+        container, stream = open_container(path)
+        with container:
             cursor = _Cursor(path, container, stream, jumps=False)
-            converter = Converter(str(path), stream, min_size, channels)
+            converter = Converter(str(path), stream, min_size)
             while done < len(times) and cursor.is_ahead(times[done]):
                 found, frame = cursor.move(times[done])
                 yield VideoFrame(found, -1, converter.pixels(frame))

@@ -160,9 +160,9 @@ def stills(options):
 def differences(path):
     """Mean change of grey, 0 to 255, of a small picture within a tenth of a second."""
     times, values, before = [], [], None
-    with open_video(path, rate_hz=10.0, min_size=(120, 120), channels=1) as reader:
+    with open_video(path, rate_hz=10.0, min_size=(120, 120)) as reader:
         for frame in reader:
-            now = cv2.GaussianBlur(frame.image, (5, 5), 0).astype(np.float32)
+            now = cv2.GaussianBlur(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), (5, 5), 0).astype(np.float32)
             times.append(frame.time_s)
             values.append(0.0 if before is None else float(np.abs(now - before).mean()))
             before = now
