@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from flipdetect.inference.score import score_video
 from flipdetect.inference.settings import settings_of
 from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages
 from flipdetect.pipeline.extract_pages import extract_pages as extract
-from flipdetect.pipeline.jobs import Outputs, write_outputs
+from flipdetect.pipeline.jobs import Film, Outputs, write_outputs
 from flipdetect.records import FlipEvent, VideoResult
 from flipdetect.sources.streams import FPS, RATE_HZ, FrameStream, open_stream
 
@@ -141,12 +140,11 @@ def extract_pages(
         return extract(stream, loaded, settings)
     if not stream.can_reread:
         raise DataError("images can be written of files only; give the path of a video or a folder")
-    with ExitStack() as stack:
-        images = PageImages(stream, Path(stack.enter_context(tempfile.TemporaryDirectory())), full=True)
+    outputs = Outputs(stills=None if stills is None else Path(stills), pdf=None if pdf is None else Path(pdf))
+    with tempfile.TemporaryDirectory() as spare:
+        images = PageImages(stream, Path(spare), full=True)
         result = extract(stream, loaded, settings, images=images)
-        folder, document = (None if each is None else Path(each) for each in (stills, pdf))
-        outputs = Outputs(stills=folder, pdf=document)
-        written = write_outputs([result], outputs, {result.video: images})
+        written = write_outputs([Film(result, stream, images)], outputs)
     if written.failures:
         raise DataError("; ".join(written.failures))
     return result

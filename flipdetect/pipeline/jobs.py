@@ -1,12 +1,13 @@
-"""The jobs of `flipdetect predict`: many films, many frames, or the scores of an earlier run."""
+"""The jobs of `flipdetect predict`: many films, many frames, or the scores of an earlier run; and their outputs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from flipdetect.atomic import writing
 from flipdetect.errors import DataError, FlipdetectError, FrameError
@@ -70,20 +71,27 @@ class Written:
     paths: list[Path] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    def attempt(self, path: Path, write: Callable[[Path], None]) -> bool:
+    def attempt(self, path: Path, write: Callable[[Path], None]) -> None:
         """Write one file; a failure is logged and noted, and the other outputs go on."""
         try:
             write(path)
         except (FlipdetectError, OSError) as error:
             self.fail(str(error))
-            return False
-        self.paths.append(path)
-        return True
+        else:
+            self.paths.append(path)
 
     def fail(self, reason: str) -> None:
         """Log and note a failure."""
         logger.error("%s", reason)
         self.failures.append(reason)
+
+
+class Film(NamedTuple):
+    """What was found in a film; its frames, if they can be read again; and the images of its stills, if wanted."""
+
+    result: VideoResult
+    stream: FrameStream | None = None
+    images: PageImages | None = None
 
 
 @dataclass
@@ -94,15 +102,18 @@ class FilmJob:
         settings: see `ExtractSettings`.
         outputs: what to write.
         folder: an empty folder for temporary files.
-        results: one per film, in order.
+        films: those handled so far, in order.
     """
 
     settings: ExtractSettings
     outputs: Outputs
     folder: Path
-    results: list[VideoResult] = field(default_factory=list)
-    _images: dict[str, PageImages] = field(default_factory=dict)
-    _streams: dict[str, FrameStream] = field(default_factory=dict)
+    films: list[Film] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[VideoResult]:
+        """What was found in each film."""
+        return [film.result for film in self.films]
 
     def run(self, streams: Sequence[FrameStream], model: Model, writer: PredictionWriter) -> None:
         """Score films, writing their rows; films that the writer resumes are not scored again.
@@ -114,12 +125,12 @@ class FilmJob:
         for stream in streams:
             if stream.video in known:
                 logger.info("%s: scored before, not scored again", stream.source)
-                self._add(known[stream.video], stream)
+                self._find(known[stream.video], stream, stream.video, stream.source)
                 continue
             try:
                 self._score(stream, model, writer)
             except Interrupted as error:
-                self._add(error.result.scores, stream, complete=False)
+                self._find(error.result.scores, stream, stream.video, stream.source, complete=False)
                 raise
 
     def run_on_scores(self, table: Path, fps: float = FPS) -> None:
@@ -141,11 +152,11 @@ class FilmJob:
                 stream = VideoStream(path, video)  # only chosen frames are decoded
             else:
                 logger.warning("%s: the film is not at %s, so its images cannot be read", video, path)
-            self._add(own, stream, video=video, source=str(path))
+            self._find(own, stream, video, str(path))
 
     def write(self) -> Written:
         """Write the outputs of all films that were handled."""
-        return write_outputs(self.results, self.outputs, self._images, self._streams)
+        return write_outputs(self.films, self.outputs)
 
     def _score(self, stream: FrameStream, model: Model, writer: PredictionWriter) -> None:
         try:
@@ -168,35 +179,28 @@ class FilmJob:
             result = extract_pages(stream, model, self.settings, on_scores=on_scores, images=images)
             if result.complete and total is not None:
                 bar.update(max(0, total - passed))
-        self._keep(result, stream, images)
+        self._keep(Film(result, stream, images))
 
-    def _add(
+    def _find(
         self,
         scores: Sequence[FrameScore],
         stream: FrameStream | None,
+        video: str,
+        source: str,
         *,
-        video: str = "",
-        source: str = "",
         complete: bool = True,
     ) -> None:
-        if stream is not None:
-            video, source = stream.video, stream.source
         images = None if stream is None else self._new_images(stream)
         result = find_pages(scores, stream, self.settings, video, source, complete=complete, images=images)
-        self._keep(result, stream, images)
+        self._keep(Film(result, stream, images))
 
     def _new_images(self, stream: FrameStream) -> PageImages | None:
-        if not self.outputs.needs_images:
-            return None
-        return PageImages(stream, self.folder, full=self.outputs.needs_full_size)
+        return PageImages(stream, self.folder, full=self.outputs.needs_full_size) if self.outputs.needs_images else None
 
-    def _keep(self, result: VideoResult, stream: FrameStream | None, images: PageImages | None) -> None:
-        self.results.append(result)
-        if stream is not None:
-            self._streams[result.video] = stream
-        if images is not None:
-            images.drop_reduced()
-            self._images[result.video] = images
+    def _keep(self, film: Film) -> None:
+        if film.images is not None:
+            film.images.drop_reduced()
+        self.films.append(film)
 
 
 def score_frames(
@@ -228,35 +232,22 @@ def _by_video(scores: Sequence[FrameScore]) -> dict[str, list[FrameScore]]:
     return found
 
 
-def write_outputs(
-    results: Sequence[VideoResult],
-    outputs: Outputs,
-    images: Mapping[str, PageImages] | None = None,
-    streams: Mapping[str, FrameStream] | None = None,
-) -> Written:
-    """Write all that is asked for; what cannot be written is noted, and the rest goes on.
-
-    Args:
-        results: one per film.
-        outputs: what to write.
-        images: of the stills, by film; films without any have no pictures in the outputs.
-        streams: by film, for previews.
-    """
-    images, streams = images or {}, streams or {}
+def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
+    """Write all that is asked for; what cannot be written is noted, and the rest goes on."""
     written = Written()
-    for name in images:
-        for failure in images[name].failures:
+    several = len(films) > 1
+    results = [film.result for film in films]
+    for result, _, images in films:
+        for failure in () if images is None else images.failures:
             written.fail(failure)
-    for result in results:
-        if outputs.needs_full_size and result.stills and result.video not in images:
+        if outputs.needs_full_size and result.stills and images is None:
             written.fail(f"{result.video}: the film is not at {result.source}, so there are no images of it")
     files: list[Path] = []
     names: dict[tuple[str, int], str] = {}
-    several = len(results) > 1
     try:
-        for result in results if outputs.needs_full_size else ():
-            if result.video in images:
-                files += _write_stills(result, images[result.video], outputs, written, names, several=several)
+        for film in films:
+            if outputs.needs_full_size and film.images is not None:
+                files += _write_stills(film.result, film.images, outputs, written, names, several=several)
         if outputs.stills is not None and names:
             written.paths.append(outputs.stills)
         if outputs.pdf is not None:
@@ -268,9 +259,9 @@ def write_outputs(
             written.attempt(outputs.folder / "flips.json", lambda path: write_flips_json(path, results, names))
     thumbnails = {
         (result.video, still.spread): small
-        for result in results
+        for result, _, images in films
         for still in result.stills
-        if result.video in images and (small := images[result.video].thumbnail(still.spread)) is not None
+        if images is not None and (small := images.thumbnail(still.spread)) is not None
     }
     if outputs.timeline and outputs.folder is not None:
         from flipdetect.outputs.plots.timeline import draw_timeline
@@ -282,13 +273,13 @@ def write_outputs(
     if outputs.report is not None:
         written.attempt(outputs.report, lambda path: write_report(path, results, thumbnails))
     if outputs.preview is not None:
-        for result in results:
-            if result.video not in streams:
+        for result, stream, _ in films:
+            if stream is None:
                 written.fail(f"{result.video}: the film is not at {result.source}, so there is no preview of it")
                 continue
             stem = f"{outputs.preview.stem}_{file_stem(result.video)}" if several else outputs.preview.stem
-            write = partial(_write_preview, result=result, stream=streams[result.video])
-            written.attempt(outputs.preview.with_stem(stem), write)
+            frames = stream.resample(preview_rate(outputs.preview, result.duration_s), (HEIGHTS[".mp4"], 1))
+            written.attempt(outputs.preview.with_stem(stem), partial(write_preview, frames=frames, result=result))
     return written
 
 
@@ -322,8 +313,3 @@ def _write_stills(
 def _write_bytes(path: Path, content: bytes) -> None:
     with writing(path) as part:
         part.write_bytes(content)
-
-
-def _write_preview(path: Path, result: VideoResult, stream: FrameStream) -> None:
-    frames = stream.resample(preview_rate(path, result.duration_s), (HEIGHTS[".mp4"], 1))
-    write_preview(path, frames, result)
