@@ -69,24 +69,22 @@ def plan_stretches(config: RecordingConfig, rng: np.random.Generator) -> tuple[S
     actions = _actions(config, rng)
     room = (config.seconds - MARGIN) * FULLEST
     # Attempts that are given up are left out before turns are made faster.
-    while sum(_length(action) for action in actions) > room and len(actions) > config.turns:
+    while sum(action.end for action in actions) > room and len(actions) > config.turns:
         actions.remove(next(action for action in actions if action.kind != TURN or not action.turn.completed))
     actions = _quickened(actions, room)
-    busy = sum(_length(action) for action in actions)
+    idle = config.seconds - MARGIN - sum(action.end for action in actions)
     pauses = rng.gamma(1.2, 1.0, len(actions) + 1)
-    pauses = MARGIN / 2 * np.isin(np.arange(len(pauses)), (0, len(actions))) + pauses / pauses.sum() * (
-        config.seconds - MARGIN - busy
-    )
+    pauses = pauses / pauses.sum() * idle
+    pauses[[0, -1]] += MARGIN / 2
     stretches: list[Stretch] = []
     now, spread = 0.0, 0
     for pause, action in zip(pauses.tolist(), [*actions, None], strict=True):
         stretches.append(_pause(rng, now, now + pause, spread))
         now += pause
         if action is not None:
-            length = _length(action)
             turn = replace(action.turn, knots=tuple((at + now, share) for at, share in action.turn.knots))
-            stretches.append(replace(action, start=now, end=now + length, spread=spread, turn=turn))
-            now, spread = now + length, stretches[-1].spread_after
+            stretches.append(replace(action, start=now, end=now + action.end, spread=spread, turn=turn))
+            now, spread = stretches[-1].end, stretches[-1].spread_after
     stretches[-1] = replace(stretches[-1], end=max(now, config.seconds))
     return tuple(stretches)
 
@@ -119,14 +117,10 @@ def _action(rng: np.random.Generator, kind: str, behaviour: str, quickness: floa
     return Stretch(kind, 0.0, turn.end + WITHDRAWAL, 0, to_left, turn)
 
 
-def _length(action: Stretch) -> float:
-    return action.end - action.start
-
-
 def _quickened(actions: list[Stretch], room: float) -> list[Stretch]:
     """The same actions with faster turns, so that all of them take `room` seconds at most."""
     fixed = len(actions) * (APPROACH + WITHDRAWAL)
-    moving = sum(_length(action) for action in actions) - fixed
+    moving = sum(action.end for action in actions) - fixed
     factor = min(1.0, (room - fixed) / moving) if moving > 0 else 1.0
     if factor == 1.0:
         return actions

@@ -16,7 +16,7 @@ from flipdetect.synth.scene.desk import sample_clutter
 from flipdetect.synth.scene.scene import SHEETS, Source, sample_source
 from flipdetect.synth.sheet import TurnStyle
 from flipdetect.synth.truth.maps import draw_map
-from flipdetect.synth.turn import sample_turn, shape_turn
+from flipdetect.synth.turn import BEHAVIOUR_CHANCES, BEHAVIOURS, shape_turn
 
 CLIP_STREAM, FRAMES_STREAM = 5, 6
 
@@ -71,17 +71,13 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
     source = sample_source(config, index // config.clips_per_source)
     label = CLASSES.positive if index % 2 == 0 else CLASSES.negative
     to_left, style = bool(rng.random() < 0.75), sample_style(rng)
-    camera = source.camera(
-        config,
-        zoom=rng.uniform(0.92, 1.1),
-        shift=(rng.normal(0, 0.07), rng.normal(0, 0.07)),
-        roll=rng.normal(0, 0.03),
-    )
-    book = source.book
+    zoom, shift, roll = rng.uniform(0.92, 1.1), rng.normal(0, 0.07, 2), rng.normal(0, 0.03)
+    camera, book = source.camera(config, zoom, tuple(shift.tolist()), roll), source.book
     hands, linger = sample_hands(rng, book.height, book.page_z, to_left)
-    turn = sample_turn(rng, rng.uniform(0.25, 0.5) + linger)
+    start = rng.uniform(0.25, 0.5) + linger
+    turn = shape_turn(rng, str(rng.choice(BEHAVIOURS, p=BEHAVIOUR_CHANCES)), start)
     if "behaviours" in config.parts_left_out:
-        turn = shape_turn(rng, "simple", turn.start)
+        turn = shape_turn(rng, "simple", start)
     duration = turn.end + rng.uniform(0.25, 0.5)
     raised = _raise(rng, source, camera, style, to_left)
     if "hands" in config.parts_left_out:
@@ -100,7 +96,7 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
         style=style,
         rest=raised if to_left else 1 - raised,
         below=(1.0, raised) if to_left else (1.0 - raised, 0.0),
-        grip_y=float(style.side * rng.uniform(-0.1, 0.48) * book.height),
+        grip_y=style.side * rng.uniform(-0.1, 0.48) * book.height,
         hands=hands,
         capture=sample_capture(rng, camera, config.height / 384, duration),
         pushes=_sample_push(rng, duration),
@@ -131,7 +127,7 @@ def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
     source = sample_source(config, clip.source)
     probes = np.linspace(0, 1, PROBES)
     far = displacements(source, clip.capture.camera, clip.style, probes).min(axis=1)
-    size = np.array(config.frame_size(clip.source))
+    size = config.frame_size(clip.source)
     heights = np.linspace(-0.499, 0.499, EDGE_POINTS) * source.book.height
     seen, edge = np.empty(PROBES), np.empty(PROBES)
     for place, probe in enumerate(probes.tolist()):
@@ -141,12 +137,12 @@ def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
         points = clip.capture.camera.project(sheet.edge_points(heights))
         inside = np.all((points >= 0) & (points < size), axis=1)
         lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
-        edge[place] = lengths[inside[:-1] & inside[1:]].sum() / max(size.tolist())
+        edge[place] = lengths[inside[:-1] & inside[1:]].sum() / max(size)
     phases = np.array([clip.turn.phases(frame / FRAME_RATE) for frame in range(clip.frames)])
     progress = phases if clip.to_left else 1 - phases
     moving = (np.interp(progress, probes, far) > config.margin) & (np.interp(progress, probes, seen) > IN_VIEW)
     moving &= np.interp(progress, probes, edge) > EDGE_IN_VIEW
-    return [int(frame) for frame in np.flatnonzero(moving.any(axis=1))]
+    return np.flatnonzero(moving.any(axis=1)).tolist()
 
 
 @lru_cache(maxsize=256)
@@ -179,8 +175,8 @@ def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
     numbers = []
     for stretch in stretches:
         frames = [choices[place] for place in stretch]
-        edges_seen = (draw_map(config, flip, frame / FRAME_RATE)[..., 1].mean() for frame in frames[:TRIES])
-        uncovered = (frame for frame, seen in zip(frames, edges_seen, strict=False) if seen > 255 * UNCOVERED)
+        maps = ((frame, draw_map(config, flip, frame / FRAME_RATE)) for frame in frames[:TRIES])
+        uncovered = (frame for frame, seen in maps if seen[..., 1].mean() > 255 * UNCOVERED)
         numbers.append(next(uncovered, frames[0]) + 1)
     return tuple(numbers)
 

@@ -94,11 +94,6 @@ class Sheet:
         reach = np.stack([self.near, self.far], axis=1)
         return np.asarray(self.tip + reach[..., None] * self.rulings[:, None, :])
 
-    def flat_points(self) -> Floats:
-        """(N, 2, 2) the same points on the flat sheet."""
-        reach = np.stack([self.near, self.far], axis=1)
-        return np.asarray(self.flat_tip + reach[..., None] * self.flat_rulings[:, None, :])
-
     def edge_point(self, y: float) -> Floats:
         """(3,) world point of the free edge at height `y` of the flat sheet."""
         depth = abs(y - self.flat_tip[1])
@@ -114,27 +109,29 @@ class Sheet:
         return np.array([self.edge_point(y) for y in heights.tolist()])
 
 
-def bend(angles: Floats, height: float, taper: float, side: int, spine_z: float) -> Sheet:
-    """A sheet whose paper makes the given angles with the desk.
-
-    Args:
-        angles: (K,) angle in radians from "flat on the right" (0) to "flat on the left" (pi), at K distances
-            from the spine spread evenly from 0 to 1.
-        height: of the sheet, in page widths.
-        taper: 1 / distance of the tip from the sheet, above 0.
-        side: +1 for a tip beyond the top edge, -1 for one beyond the bottom edge.
-        spine_z: height of the spine above the desk.
-    """
-    distance = 1.0 / max(taper, FLATTEST_TAPER)
+def turned(
+    progress: float, right: RestProfile, left: RestProfile, style: TurnStyle, height: float, spine_z: float
+) -> Sheet:
+    """The sheet at a moment of its turn from right (`progress` 0) to left (1); both ends lie as pages do."""
+    # Angles of the paper with the desk, from 0 (flat on the right) to pi (flat on the left), from spine to edge.
+    along = np.linspace(0, 1, RULINGS)
+    delay = abs(style.lead) * (1 - along if style.lead >= 0 else along)
+    local = np.clip((progress * (1 + abs(style.lead)) - delay), 0, 1)
+    local = (1 - SMOOTHNESS) * local + SMOOTHNESS * local * local * (3 - 2 * local)
+    start, end = right.slope(along), np.pi - left.slope(along)
+    settling = np.sin(np.pi * np.clip((progress - 0.45) / 0.55, 0, 1)) ** 2
+    angles = start + local * (end - start) + style.bulge * settling * (along - 0.3)
+    # Pages at rest roll parallel to the spine: the tip comes near as the corner lifts, and leaves for the landing.
+    fade = np.clip(progress / 0.08, 0, 1) * np.clip((1 - progress) / 0.3, 0, 1)
+    distance = 1.0 / max(style.taper * fade, FLATTEST_TAPER)
     widest = np.arctan2(1.0, distance)
     corner = np.arctan2(1.0, distance + height)
     phi = np.unique(np.append(np.linspace(0.0, widest, RULINGS), corner))
-    theta = np.interp(phi / widest, np.linspace(0, 1, len(angles)), angles)
-    rulings, normals = _roll(phi, theta, side)
-    flat = np.stack([np.sin(phi), -side * np.cos(phi)], axis=1)
+    rulings, normals = _roll(phi, np.interp(phi / widest, along, angles), style.side)
+    flat = np.stack([np.sin(phi), -style.side * np.cos(phi)], axis=1)
     near = distance / np.cos(phi)
     far = np.minimum((distance + height) / np.cos(phi), 1.0 / np.maximum(np.sin(phi), 1e-9))
-    tip_y = side * (height / 2 + distance)
+    tip_y = style.side * (height / 2 + distance)
     return Sheet(np.array([0.0, tip_y, spine_z]), np.array([0.0, tip_y]), rulings, flat, near, far, normals)
 
 
@@ -161,19 +158,3 @@ def _roll(phi: Floats, theta: Floats, side: int) -> tuple[Floats, Floats]:
         rulings.append((rx, ry, rz))
         normals.append((nx, ny, nz))
     return np.array(rulings), np.array(normals)
-
-
-def turned(
-    progress: float, right: RestProfile, left: RestProfile, style: TurnStyle, height: float, spine_z: float
-) -> Sheet:
-    """The sheet at a moment of its turn from right (`progress` 0) to left (1); both ends lie as pages do."""
-    along = np.linspace(0, 1, RULINGS)
-    delay = abs(style.lead) * (1 - along if style.lead >= 0 else along)
-    local = np.clip((progress * (1 + abs(style.lead)) - delay), 0, 1)
-    local = (1 - SMOOTHNESS) * local + SMOOTHNESS * local * local * (3 - 2 * local)
-    start, end = right.slope(along), np.pi - left.slope(along)
-    settling = np.sin(np.pi * np.clip((progress - 0.45) / 0.55, 0, 1)) ** 2
-    angles = start + local * (end - start) + style.bulge * settling * (along - 0.3)
-    # Pages at rest roll parallel to the spine: the tip comes near as the corner lifts, and leaves for the landing.
-    fade = np.clip(progress / 0.08, 0, 1) * np.clip((1 - progress) / 0.3, 0, 1)
-    return bend(angles, height, style.taper * fade, style.side, spine_z)

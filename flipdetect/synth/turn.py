@@ -76,11 +76,6 @@ class Turn:
         return last if self.slips else last + release * (self.end - last)
 
 
-def sample_turn(rng: np.random.Generator, start: float) -> Turn:
-    """The turn of a short clip, which starts at `start` seconds."""
-    return shape_turn(rng, str(rng.choice(BEHAVIOURS, p=BEHAVIOUR_CHANCES)), start)
-
-
 def shape_turn(rng: np.random.Generator, behaviour: str, start: float, quickness: float = 1.0) -> Turn:
     """A turn of a given behaviour.
 
@@ -91,24 +86,18 @@ def shape_turn(rng: np.random.Generator, behaviour: str, start: float, quickness
         quickness: factor on the speed of a turn that is neither fast nor slow by its behaviour.
     """
     pace, length = rng.uniform(0.0, 0.7), rng.uniform(0.65, 1.3) / quickness
-    knots: tuple[tuple[float, float], ...]
     if behaviour == "hesitation":
         halt, drift = rng.uniform(0.25, 0.7), rng.uniform(-0.03, 0.05)
-        pause = rng.uniform(0.4, 1.4)
-        times = (start, start + halt * length + 0.1, start + halt * length + 0.1 + pause)
-        knots = (
-            (times[0], 0.0),
-            (times[1], halt),
-            (times[2], halt + drift),
-            (times[2] + (1 - halt) * length + 0.1, 1.0),
-        )
-        return Turn(behaviour, knots, HALTING)
+        halted = start + halt * length + 0.1
+        goes_on = halted + rng.uniform(0.4, 1.4)
+        end = goes_on + (1 - halt) * length + 0.1
+        return Turn(behaviour, ((start, 0.0), (halted, halt), (goes_on, halt + drift), (end, 1.0)), HALTING)
     if behaviour == "fall_back":
         top = rng.uniform(0.3, 0.7)
         peak = start + top * length + 0.1
         stay = peak + rng.uniform(0.05, 0.4)
-        knots = ((start, 0.0), (peak, top), (stay, top - 0.01), (stay + rng.uniform(0.3, 0.8), 0.0))
-        return Turn(behaviour, knots, HALTING, slips=bool(rng.random() < 0.5))
+        falling = ((start, 0.0), (peak, top), (stay, top - 0.01), (stay + rng.uniform(0.3, 0.8), 0.0))
+        return Turn(behaviour, falling, HALTING, slips=bool(rng.random() < 0.5))
     if behaviour == "flick":
         length = rng.uniform(0.25, 0.4)
     elif behaviour == "slow":

@@ -22,7 +22,8 @@ def sheet_at(progress: float, style: TurnStyle) -> Sheet:
 @pytest.mark.parametrize("progress", [0.0, 0.2, 0.5, 0.8, 1.0])
 def test_paper_bends_without_stretching(style: TurnStyle, progress: float) -> None:
     sheet = sheet_at(progress, style)
-    bent, flat = sheet.points(), sheet.flat_points()
+    reach = np.stack([sheet.near, sheet.far], axis=1)[..., None]
+    bent, flat = sheet.points(), sheet.flat_tip + reach * sheet.flat_rulings[:, None]
     for first, second in (
         ((slice(None), 0), (slice(None), 1)),  # along a ruling
         ((slice(None, -1), 0), (slice(1, None), 0)),  # along the near edge
