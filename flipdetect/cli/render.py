@@ -43,6 +43,9 @@ def render(
     index: Annotated[int, typer.Option(help="Recording: its number; each has a book and a reader of its own.")] = 0,
     seconds: Annotated[float, typer.Option(help="Recording: its length.")] = 180.0,
     turns: Annotated[int, typer.Option(help="Recording: completed turns in it.")] = 30,
+    visits: Annotated[
+        int, typer.Option(help="Recording: times that a hand comes and turns nothing; 0: as it happens.")
+    ] = 0,
     fps: Annotated[float, typer.Option(help="Recording: frames per second.")] = 10.0,
     pace: Annotated[str, typer.Option(help="Recording: slow, normal, fast or mixed.")] = "normal",
 ) -> None:
@@ -72,7 +75,7 @@ def render(
         if recording or recording_sheet:
             book = RecordingConfig(
                 seed=seed, index=index, seconds=seconds, turns=turns, height=height, orientation=orientation,
-                aspect=aspect, fps=fps, pace=pace,
+                aspect=aspect, fps=fps, pace=pace, visits=visits,
             )  # fmt: skip
             if recording_sheet:
                 write_sheet(recording_sheet, sheet_of_recording(book, count))

@@ -149,6 +149,8 @@ class RecordingConfig(PlainParameters):
         index: of the recording: each has its own book, desk, light, phone and person.
         seconds: how long it is.
         turns: completed turns in it; attempts that are given up come on top.
+        visits: times that a hand comes and turns nothing (it points, smooths, takes a corner, pushes the book), besides
+            those of pauses; at most as many as there is time for.
         height: of a portrait frame, in pixels: the long side of any frame.
         orientation: "portrait", "landscape", or "mixed": either, by recording.
         aspect: short side over long side, 0.4 to 1.
@@ -170,11 +172,12 @@ class RecordingConfig(PlainParameters):
     aspect: float = 9 / 16
     fps: float = 10.0
     pace: str = "normal"
+    visits: int = 0
 
     def __post_init__(self) -> None:
         SynthConfig(seed=self.seed, height=self.height, orientation=self.orientation, aspect=self.aspect)
         self.check("index", lambda value: 0 <= value <= 9999, "choose 0 to 9999")
-        self.check("turns", lambda value: value >= 0, "choose an integer from 0")
+        self.check("turns visits", lambda value: value >= 0, "choose an integer from 0")
         self.check("seconds", lambda value: MARGIN < value < math.inf, "choose more than 1")
         most = int((self.seconds - MARGIN) / SHORTEST)
         self.check(
@@ -197,6 +200,13 @@ class RecordingConfig(PlainParameters):
     def synth(self) -> SynthConfig:
         """Settings with which its pictures are drawn."""
         return SynthConfig(seed=self.seed, height=self.height, orientation=self.orientation, aspect=self.aspect)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings as a rendered folder keeps them; `visits`, younger than the first folders, where it matters."""
+        settings = asdict(self)
+        if self.visits == 0:
+            del settings["visits"]
+        return settings
 
     def time(self, frame: int) -> float:
         """Second at which frame `frame` (from 1) is taken."""

@@ -36,6 +36,9 @@ VISITING, LONG_PAUSE = 0.4, 2.2
 
 NUDGING = 0.12
 
+VISITS = {VISIT: 0.6, FALSE_START: 0.25, NUDGE: 0.15}
+"""Chances of what a hand does in a visit that was asked for."""
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -108,6 +111,11 @@ def _actions(config: RecordingConfig, rng: np.random.Generator) -> list[Stretch]
                 action = replace(action, turn=replace(action.turn, sheets=sheets, behaviour=behaviour))
         spread += action.turn.sheets if to_left else -action.turn.sheets
         actions.append(action)
+    for _ in range(config.visits):
+        kind = str(rng.choice(list(VISITS), p=list(VISITS.values())))
+        length = float(rng.uniform(LONG_PAUSE, 2 * LONG_PAUSE))
+        visit = Stretch(kind, 0.0, length, 0, True, Turn("simple", ((0.0, 0.0), (length, 1.0)), 0.5))
+        actions.insert(int(rng.integers(len(actions) + 1)), visit)
     return actions
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def render_recording(
 
     Arguments, errors, and what is kept or replaced are those of `render_dataset`.
     """
-    folder = RenderedFolder(root, asdict(config), "recording.json", (EVENTS, TRUTH), ("frames",))
+    folder = RenderedFolder(root, config.identity(), "recording.json", (EVENTS, TRUTH), ("frames",))
     render, tables = partial(_render_moment, folder, config), partial(_recording_tables, config)
     numbers = range(1, config.frames + 1)
     return folder.fill(numbers, AT_ONCE, render, tables, worker_count(workers), progress)

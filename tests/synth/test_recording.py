@@ -59,6 +59,17 @@ def test_readers_go_back_give_up_and_take_several_sheets() -> None:
     assert max(event.sheets for event in events) > 1
 
 
+def test_hands_may_come_and_turn_nothing() -> None:
+    config = RecordingConfig(seed=3, seconds=40, turns=0, visits=9, height=96)
+    assert recording_events(config) == ()
+    truths = [recording_truth(config, time) for time in np.arange(0, 40, 0.5).tolist()]
+    assert {truth.label for truth in truths} == {"notflip"}
+    assert sum(truth.occlusion > 0.02 for truth in truths) > 20
+    assert "visits" in config.identity()
+    assert "visits" not in LONG.identity()
+    assert sum(event.completed for event in recording_events(RecordingConfig(2, 0, 31.0, 20, visits=30))) == 20
+
+
 def test_the_truth_of_frames_agrees_with_the_events() -> None:
     for event in recording_events(LONG)[:6]:
         for time, inside in ((event.start_s, True), (event.peak_s, True), (event.end_s, True),
