@@ -32,10 +32,12 @@ class HmmDetector:
     Args:
         parameters: of the model; None for the defaults.
         video: the clip that events will name.
+        least_peak: turns whose highest probability is lower are left out.
     """
 
-    def __init__(self, parameters: EventParameters | None = None, video: str = "") -> None:
+    def __init__(self, parameters: EventParameters | None = None, video: str = "", least_peak: float = 0.0) -> None:
         self._parameters = parameters or EventParameters()
+        self._least_peak = least_peak
         self._durations = Durations(self._parameters)
         self._history = FrameHistory(video)
         self._level = RestLevel(self._parameters)
@@ -80,7 +82,7 @@ class HmmDetector:
         return self._events(ended)
 
     def _events(self, segments: Iterable[Segment]) -> list[FlipEvent]:
-        events = [self._history.event(self._reported + place, *each) for place, each in enumerate(segments, 1)]
+        events = self._history.events(segments, self._least_peak, self._reported)
         self._reported += len(events)
         return events
 
@@ -123,7 +125,7 @@ def detect_with_hmm(
             turning[first : last + 1] = True
         if segments == before:
             break
-    return [history.event(number, *segment) for number, segment in enumerate(segments, 1)]
+    return history.events(segments)
 
 
 def _decode(times: Array, ratios: Array, parameters: EventParameters) -> list[Segment]:

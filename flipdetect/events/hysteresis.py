@@ -24,10 +24,14 @@ class HysteresisDetector:
     Args:
         parameters: thresholds and times; None for the defaults.
         video: the clip that events will name.
+        least_peak: turns whose highest probability is lower are left out.
     """
 
-    def __init__(self, parameters: HysteresisParameters | None = None, video: str = "") -> None:
+    def __init__(
+        self, parameters: HysteresisParameters | None = None, video: str = "", least_peak: float = 0.0
+    ) -> None:
         self._parameters = parameters or HysteresisParameters()
+        self._least_peak = least_peak
         self._history = FrameHistory(video)
         self._smoothed: float | None = None
         self._above: int | None = None
@@ -94,5 +98,6 @@ class HysteresisDetector:
         first, last = self._waiting.popleft()
         if self._history.time(last) - self._history.time(first) < self._parameters.shortest_s:
             return []
-        self._reported += 1
-        return [self._history.event(self._reported, first, last)]
+        events = self._history.events([(first, last)], self._least_peak, self._reported)
+        self._reported += len(events)
+        return events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -95,8 +96,22 @@ class FrameHistory:
         self._frames.append(frame)
         return True
 
-    def event(self, number: int, first: int, last: int) -> FlipEvent:
-        """The event of the frames with index `first` to `last`, both included and neither forgotten."""
+    def events(self, segments: Iterable[tuple[int, int]], least_peak: float = 0.0, number: int = 0) -> list[FlipEvent]:
+        """The events of some segments (index of the first frame, of the last frame) that have not been forgotten.
+
+        Args:
+            segments: in order of time.
+            least_peak: segments whose highest probability is lower are left out.
+            number: of the event before them.
+        """
+        found: list[FlipEvent] = []
+        for first, last in segments:
+            event = self._event(number + len(found) + 1, first, last)
+            if event.peak_probability >= least_peak:
+                found.append(event)
+        return found
+
+    def _event(self, number: int, first: int, last: int) -> FlipEvent:
         low, high = first - self._forgotten, last - self._forgotten
         probabilities = np.array(self._probabilities[low : high + 1])
         times = np.array(self._times[low : high + 1])

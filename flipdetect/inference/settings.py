@@ -29,6 +29,12 @@ PARTS = ("hmm", "hysteresis", "stills")
 KEYS = ("threshold", "clip_threshold", "detector", *PARTS)
 THRESHOLDS = ("threshold", "clip_threshold")
 MOST_BYTES = 100_000
+PEAK_SHARE = 0.5
+"""Share of the threshold that the clearest frame of a turn must reach."""
+APART_S = 0.3
+"""Seconds that a turn found below the model's own threshold must be away from those found before."""
+MOST_STEPS = 4
+"""Log-odds below the model's own threshold at which turns are still sought: beyond, resting pages count as turning."""
 _EDGE = 1e-6
 
 
@@ -42,6 +48,7 @@ class EventSettings:
         stills: what makes a good still.
         threshold: the frame threshold of the model that the parameters were learnt with; None if unknown.
         clip_threshold: a clip has a turn in it if its highest probability is at least this; None if unknown.
+        shift: log-odds by which the threshold that was asked for is higher than that.
 
     Raises:
         ConfigError: if a value cannot work.
@@ -53,6 +60,7 @@ class EventSettings:
     stills: StillParameters = field(default_factory=StillParameters)
     threshold: float | None = None
     clip_threshold: float | None = None
+    shift: float = 0.0
 
     def __post_init__(self) -> None:
         if self.detector not in get_args(Detector):
@@ -62,26 +70,46 @@ class EventSettings:
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"events.{name} must lie between 0 and 1, got {value}")
 
+    @property
+    def least_peak(self) -> float:
+        """Probability that the clearest frame of a turn must reach: `PEAK_SHARE` of the threshold, moved with it."""
+        base = 0.5 if self.threshold is None else self.threshold
+        return _probability(_logit(PEAK_SHARE * base) + self.shift)
+
     def find(self, frames: Iterable[ScoredFrame], video: str = "") -> list[FlipEvent]:
-        """The turns of a whole file, by the chosen detector.
+        """The turns of a whole file, by the chosen detector. With a higher threshold there are never more of them.
+
+        Candidates do not depend on the threshold that was asked for; it only decides which of them count. Below the
+        model's own, turns are added that are found with evidence moved by whole log-odds and touch none found before.
 
         Raises:
             DataError: if a time is not finite, or goes back.
         """
-        return detect_events(frames, self.hmm if self.detector == "hmm" else self.hysteresis, video)
+        frames = list(frames)
+        found = detect_events(frames, self._moved(0), video)
+        for step in range(1, min(math.floor(-self.shift + _EDGE), MOST_STEPS) + 1):
+            between = [(-math.inf, *(event.end_s for event in found)), (*(event.start_s for event in found), math.inf)]
+            gaps = list(zip(*between, strict=True))
+            found += [
+                event
+                for event in detect_events(frames, self._moved(-step), video)
+                if any(low + APART_S < event.start_s and event.end_s < high - APART_S for low, high in gaps)
+            ]
+            found.sort(key=lambda event: event.start_s)
+        found = [event for event in found if event.peak_probability >= self.least_peak]
+        return [replace(event, number=number) for number, event in enumerate(found, 1)]
 
     def live(self, video: str = "") -> EventDetector:
         """The chosen detector for scores that come in one by one."""
         if self.detector == "hmm":
-            return HmmDetector(self.hmm, video)
-        return HysteresisDetector(self.hysteresis, video)
+            return HmmDetector(self.hmm, video, self.least_peak)
+        return HysteresisDetector(self.hysteresis, video, self.least_peak)
 
     def at_threshold(self, threshold: float) -> EventSettings:
-        """The same for another frame threshold: with a higher one, a turn needs higher probabilities.
+        """The same for another frame threshold than the model's own.
 
-        The hysteresis takes it as its upper threshold and keeps the ratio to the lower one; the evidence of the hidden
-        Markov model and the threshold of clips move by as many log-odds as the threshold did (by those from 0.5, if it
-        is unknown what it was).
+        The least peak of a turn and the threshold of clips move by as many log-odds as the threshold does (by those
+        from 0.5, if it is unknown what it was); see `find`.
 
         Raises:
             ConfigError: if `threshold` is not between 0 and 1.
@@ -89,15 +117,15 @@ class EventSettings:
         if not 0 <= threshold <= 1:
             raise ConfigError(f"the threshold must lie between 0 and 1, got {threshold}")
         shift = _logit(threshold) - _logit(0.5 if self.threshold is None else self.threshold)
-        upper = max(threshold, _EDGE)
-        ratio = self.hysteresis.lower / self.hysteresis.upper
-        return replace(
-            self,
-            threshold=threshold,
-            clip_threshold=None if self.clip_threshold is None else _probability(_logit(self.clip_threshold) + shift),
-            hmm=replace(self.hmm, odds=tuple(value + shift for value in self.hmm.odds)),
-            hysteresis=replace(self.hysteresis, upper=upper, lower=upper * ratio),
-        )
+        clips = None if self.clip_threshold is None else _probability(_logit(self.clip_threshold) + shift)
+        return replace(self, shift=shift, clip_threshold=clips)
+
+    def _moved(self, shift: int) -> EventParameters | HysteresisParameters:
+        """The detector's parameters with its evidence, or its thresholds, moved by some log-odds."""
+        if self.detector == "hmm":
+            return replace(self.hmm, odds=tuple(value + shift for value in self.hmm.odds))
+        upper, lower = (_probability(_logit(value) + shift) for value in (self.hysteresis.upper, self.hysteresis.lower))
+        return replace(self.hysteresis, upper=upper, lower=min(upper, lower))
 
     def to_dict(self) -> dict[str, Any]:
         """As `from_dict` reads it."""

@@ -1,16 +1,19 @@
 """Event settings as YAML next to a model; the effect of another threshold."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
 from flipdetect.errors import ConfigError
+from flipdetect.events.detectors import detect_events, run_detector
 from flipdetect.events.hmm import HmmDetector
 from flipdetect.events.hysteresis import HysteresisDetector
-from flipdetect.events.parameters import EventParameters
+from flipdetect.events.parameters import EventParameters, HysteresisParameters
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
+from tests.inference.score_streams import HARD, frames_of, simulate
 
 
 def turns(settings: EventSettings, height: float) -> int:
@@ -78,6 +81,30 @@ def test_a_higher_threshold_asks_for_higher_probabilities(detector: str) -> None
     assert turns(settings.at_threshold(0.97), 0.999) == 3
     assert turns(settings.at_threshold(0.2), 0.4) == 3
     assert turns(settings, 0.06) == 0
+
+
+@pytest.mark.parametrize("detector", ["hmm", "hysteresis"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_higher_threshold_never_finds_more_turns(detector: str, seed: int) -> None:
+    frames = frames_of(simulate(seed, seconds=40, turns=10, fps=10, difficulty=HARD))
+    settings = EventSettings(detector, threshold=0.6)  # type: ignore[arg-type]
+    found = [settings.at_threshold(step / 20).find(frames) for step in range(2, 19)]
+    for more, less in pairwise(found):
+        assert {event.start_s for event in less} <= {event.start_s for event in more}
+        assert [event.number for event in less] == list(range(1, len(less) + 1))
+    assert len(found[-1]) < len(found[0])
+    assert settings.at_threshold(0.6).find(frames) == settings.find(frames)
+
+
+@pytest.mark.parametrize("detector", ["hmm", "hysteresis"])
+def test_a_turn_has_a_clear_frame(detector: str) -> None:
+    low = EventParameters(odds=(-6.0, -4.0), evidence=(-4.0, 4.0))
+    settings = EventSettings(detector, low, HysteresisParameters(0.03, 0.02), threshold=0.68)  # type: ignore[arg-type]
+    assert settings.least_peak == pytest.approx(0.34)
+    frames = [ScoredFrame(place / 10, 0.05 if 60 <= place < 69 else 0.001) for place in range(200)]
+    assert len(detect_events(frames, low if detector == "hmm" else settings.hysteresis)) == 1
+    assert settings.find(frames) == []
+    assert run_detector(settings.live(), frames) == []
 
 
 def test_the_threshold_of_clips_moves_along() -> None:
