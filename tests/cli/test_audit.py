@@ -9,8 +9,7 @@ from PIL import Image
 
 from flipdetect.atomic import write_csv
 from flipdetect.cli.main import main
-from tests.data.drawn_books import make_drawn_books
-from tests.data.planting import plant
+from tests.data.drawn_books import make_drawn_books, plant
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,17 @@ import logging
 import shutil
 from pathlib import Path
 
+import albumentations
 import pytest
 import torch
 
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.loading import loader_settings
 from flipdetect.data.rehearsal import EmbeddedData
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.synth import SynthConfig
-from tests.data.data_modules import data_module
+from tests.data.data_modules import data_module, train_batches
 from tests.frame_sets import make_monreader_set
+from tests.rendered_sets import make_rendered_set
 
 
 @pytest.fixture(scope="module")
@@ -94,24 +95,44 @@ def test_a_set_without_one_readable_frame_is_an_error(tmp_path: Path) -> None:
         data_module(root)
 
 
-@pytest.mark.parametrize(
-    ("cores", "processes", "workers"), [(1, 1, 0), (2, 1, 0), (3, 1, 1), (8, 1, 6), (64, 1, 8), (8, 2, 2), (2, 2, 0)]
-)
-def test_two_cores_are_left_to_the_model_and_the_rest_is_shared(cores: int, processes: int, workers: int) -> None:
-    settings = loader_settings(processes=processes, cores=cores)
-    assert settings["num_workers"] == workers
-    assert settings["prefetch_factor"] == (2 if workers else None)
-
-
-def test_configured_loading_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = loader_settings(workers=3, prefetch=5, pin=True, cores=2)
-    assert chosen == {"num_workers": 3, "prefetch_factor": 5, "pin_memory": True, "persistent_workers": True}
-    assert loader_settings(workers=0, prefetch=5)["prefetch_factor"] is None
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert loader_settings()["pin_memory"]
-
-
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"num_workers": -1}, {"prefetch": 0}, {"epoch_frames": 0}])
 def test_impossible_settings_are_refused_by_name(frames: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be at least"):
         FrameDataModule(root=str(frames), **wrong)
+
+
+def test_pairs_need_an_even_batch(frames: Path) -> None:
+    with pytest.raises(ConfigError, match=r"even data\.batch_size, got 5"):
+        FrameDataModule(root=str(frames), batch_size=5, pairs=True)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_rendered_set(tmp_path_factory.mktemp("rendered"), books=10, height=64)
+
+
+def test_twins_lie_side_by_side_in_one_batch(rendered: Path) -> None:
+    data = data_module(rendered, pairs=True)
+    for batch in train_batches(data):
+        twins = [data.split.train[index].extra["twin"] for index in batch["index"]]
+        assert twins[::2] == twins[1::2]
+        assert batch["pair"][::2].tolist() == batch["pair"][1::2].tolist()
+        assert len(batch["pair"].unique()) == 2
+        assert (batch["target"][::2] != batch["target"][1::2]).all()
+
+
+def test_twins_are_augmented_alike_frames_and_maps(rendered: Path) -> None:
+    # Noise on a frame that is all of one brightness shows the random numbers themselves.
+    still = albumentations.RandomBrightnessContrast(brightness_limit=(-1, -1), contrast_limit=(0, 0), p=1.0)
+    noise = albumentations.GaussNoise(std_range=(0.2, 0.3), p=1.0)
+    turned = albumentations.HorizontalFlip(p=0.5)
+    found = train_batches(data_module(rendered, pairs=True, augment=[still, noise, turned]))
+    image, maps = (torch.cat([batch[key] for batch in found]) for key in ("image", "maps"))
+    target = torch.cat([batch["target"] for batch in found])
+    assert torch.equal(image[::2], image[1::2])
+    assert len({each.sum().item() for each in image[::2]}) == len(image) // 2
+    sheets = maps[target == 1, 0]
+    left, right = sheets[:, :, 0].mean(dim=1), sheets[:, :, -1].mean(dim=1)
+    assert set(((left > 0.5) | (right > 0.5)).tolist()) == {True}
+    assert (left > 0.5).any()
+    assert (right > 0.5).any()

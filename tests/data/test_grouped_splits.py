@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flipdetect.data.grouped_splits import kfold_records, leave_one_out_records, split_records
+from flipdetect.data.splits import SPLITS
 from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames, FrameRecord
 
@@ -54,6 +56,13 @@ def groups_by_side(split, key="video"):
     return sides
 
 
+def assert_apart_and_of_both_classes(split):
+    sides = groups_by_side(split)
+    assert not any(sides[one] & sides[other] for one, other in combinations(SPLITS, 2))
+    for side in (split.train, split.val, split.test):
+        assert {record.label for record in side} == {"flip", "notflip"}
+
+
 def assignment(split):
     """Side of each (video, frame): independent of order and root."""
     return {(r.video, r.frame): side for r, side in zip(split.records, split.assigned, strict=True)}
@@ -67,14 +76,8 @@ seeds = st.integers(0, 2**31)
 @settings(max_examples=80, deadline=None)
 def test_no_group_on_two_sides_every_record_on_one_and_both_classes_on_each(records, val, test, seed):
     split = split_records(records, classes=CLASSES, val_fraction=val, test_fraction=test, seed=seed)
-    sides = groups_by_side(split)
-    assert not sides["train"] & sides["val"]
-    assert not sides["train"] & sides["test"]
-    assert not sides["val"] & sides["test"]
     assert Counter(split.records) == Counter(records)
-    assert len(split.train) + len(split.val) + len(split.test) == len(records)
-    for side in (split.train, split.val, split.test):
-        assert {record.label for record in side} == {"flip", "notflip"}
+    assert_apart_and_of_both_classes(split)
 
 
 @given(data_sets(), seeds, st.randoms(use_true_random=False))
@@ -94,11 +97,7 @@ def test_folds_test_each_record_exactly_once(records, folds, seed):
     tested = Counter(record for split in splits for record in split.test)
     assert tested == Counter(records)
     for split in splits:
-        sides = groups_by_side(split)
-        assert not sides["train"] & sides["val"]
-        assert not sides["test"] & (sides["train"] | sides["val"])
-        for side in (split.train, split.val, split.test):
-            assert {record.label for record in side} == {"flip", "notflip"}
+        assert_apart_and_of_both_classes(split)
 
 
 def test_the_split_is_the_same_in_another_process_and_for_all_time():
@@ -164,19 +163,6 @@ def test_auto_groups_by_video_where_books_are_unknown_or_too_few(sources):
     assert all({record.label for record in split.of(side)} == {"flip", "notflip"} for side in sides)
 
 
-def test_too_few_videos_for_two_sides_are_not_told_to_ask_for_fewer():
-    with pytest.raises(DataError, match="add clips of the rarer class, or, if") as caught:
-        split_records(clips(1), classes=CLASSES, test_fraction=0, group_by="auto")
-    assert "fewer splits" not in str(caught.value)
-
-
-def test_grouping_by_source_needs_sources():
-    records = clips(6, sources=6)
-    records[0] = replace(records[0], source=None)
-    with pytest.raises(DataError, match=r"1 of 60 frames have no known source.*set data.group_by to 'video'"):
-        split_records(records, classes=CLASSES, group_by="source")
-
-
 def test_the_supplied_test_set_is_taken_whole():
     records = clips(6) + [
         replace(record, supplied_split="test", frame=100 + (record.frame or 0)) for record in clips(2, 3)
@@ -188,29 +174,33 @@ def test_the_supplied_test_set_is_taken_whole():
     assert split.val
 
 
-def test_the_supplied_test_set_must_exist():
-    with pytest.raises(DataError, match=r"set data.use_supplied_test to false"):
-        split_records(clips(), classes=CLASSES, use_supplied_test=True)
-
-
-def test_the_supplied_test_set_must_have_both_classes():
-    records = clips(6) + clip("flip", "x", 3, split="test")
-    with pytest.raises(DataError, match=r"the test split has no frame of 'notflip' \(it has 3 of flip\)"):
-        split_records(records, classes=CLASSES, use_supplied_test=True)
-
-
-def test_too_few_videos():
-    with pytest.raises(DataError) as caught:
-        split_records(clip("flip", "1", 9) + clips(2)[:10], classes=CLASSES)
-    message = str(caught.value)
-    assert "too few videos" in message
-    assert "found 3 in all, 2 with 'notflip' and 1 with 'flip'" in message
-    assert "Remedy" in message
-
-
-def test_one_class_only():
-    with pytest.raises(DataError, match="0 with 'flip'"):
-        split_records([r for r in clips() if r.label == "notflip"], classes=CLASSES)
+@pytest.mark.parametrize(
+    ("records", "settings", "said"),
+    [
+        (clips(), {"use_supplied_test": True}, r"set data.use_supplied_test to false"),
+        (
+            clips(6) + clip("flip", "x", 3, split="test"),
+            {"use_supplied_test": True},
+            r"the test split has no frame of 'notflip' \(it has 3 of flip\)",
+        ),
+        (
+            clip("flip", "1", 9) + clips(2)[:10],
+            {},
+            "too few videos.*found 3 in all, 2 with 'notflip' and 1 with 'flip'.*Remedy.*fewer splits",
+        ),
+        (clips(1), {"test_fraction": 0, "group_by": "auto"}, "Remedy: add clips of the rarer class, or, if"),
+        ([record for record in clips() if record.label == "notflip"], {}, "0 with 'flip'"),
+        (
+            clips(6, sources=6) + clip("flip", "y", 1),
+            {"group_by": "source"},
+            r"1 of 61 frames have no known source.*set data.group_by to 'video'",
+        ),
+    ],
+    ids=["no test folder", "test folder of one class", "few videos", "two splits", "one class", "no source"],
+)
+def test_what_cannot_be_split_is_refused_with_a_remedy(records, settings, said):
+    with pytest.raises(DataError, match=said):
+        split_records(records, classes=CLASSES, **settings)
 
 
 @pytest.mark.parametrize(("val", "test"), [(0, 0.1), (0.5, 0.5), (-0.1, 0.1), (0.1, -0.1), (1.5, 0), (float("nan"), 0)])

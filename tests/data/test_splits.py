@@ -5,13 +5,6 @@ from flipdetect.data.splits import read_split, write_split
 from flipdetect.errors import DataError
 from tests.data.test_grouped_splits import CLASSES, assignment, clip, clips
 
-
-def hand_made(tmp_path, *rows, header="path,split"):
-    path = tmp_path / "splits.csv"
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
 SMALL = clip("flip", "1", 2) + clip("notflip", "1", 2)
 ROWS = [
     "flip/1_000000000.jpg,train",
@@ -19,6 +12,13 @@ ROWS = [
     "flip/1_000000001.jpg,val",
     "notflip/1_000000001.jpg,val",
 ]
+
+
+def read(tmp_path, *rows, header="path,split", records=SMALL):
+    """The split that a hand-made file gives to some records."""
+    path = tmp_path / "splits.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return read_split(path, records, SMALL[0].path.parents[1], CLASSES)
 
 
 def test_what_is_written_is_read_back_elsewhere(tmp_path):
@@ -33,9 +33,7 @@ def test_what_is_written_is_read_back_elsewhere(tmp_path):
 def test_missing_extra_and_relabelled_files_are_noted(tmp_path, caplog):
     rows = [row.replace(",", ",flip,") for row in [*ROWS, "flip/9_1.jpg,val"]]
     extra = clip("flip", "7", 1)
-    split = read_split(
-        hand_made(tmp_path, *rows, header="path,label,split"), SMALL + extra, SMALL[0].path.parents[1], CLASSES
-    )
+    split = read(tmp_path, *rows, header="path,label,split", records=SMALL + extra)
     assert len(split.records) == 4
     missing, left_out, relabelled = split.notes
     assert "1 files in splits.csv are not in the data set" in missing
@@ -48,9 +46,7 @@ def test_missing_extra_and_relabelled_files_are_noted(tmp_path, caplog):
 
 def test_a_hand_made_file_may_leak_and_use_other_words(tmp_path):
     rows = [row.replace("train", "Training").replace("val", "validation") for row in ROWS]
-    split = read_split(
-        hand_made(tmp_path, *rows, ROWS[0].replace("train", "val")), SMALL, SMALL[0].path.parents[1], CLASSES
-    )
+    split = read(tmp_path, *rows, ROWS[0].replace("train", "val"))
     assert [len(split.train), len(split.val), len(split.test)] == [2, 3, 0]
 
 
@@ -67,11 +63,11 @@ def test_a_hand_made_file_may_leak_and_use_other_words(tmp_path):
 )
 def test_unusable_files_are_refused(tmp_path, rows, said):
     with pytest.raises(DataError, match=said):
-        read_split(hand_made(tmp_path, *rows), SMALL, SMALL[0].path.parents[1], CLASSES)
+        read(tmp_path, *rows)
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no split file.*found: path, label"):
-        read_split(hand_made(tmp_path, header="path,label"), SMALL, SMALL[0].path.parents[1], CLASSES)
+        read(tmp_path, header="path,label")
     with pytest.raises(DataError, match="cannot be read"):
         read_split(tmp_path / "absent.csv", SMALL, SMALL[0].path.parents[1], CLASSES)
