@@ -6,13 +6,11 @@ import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from flipdetect.atomic import writing
-from flipdetect.errors import ConfigError, DataError
-from flipdetect.records import FlipEvent, FrameQuality, Still, VideoResult
+from flipdetect.records import VideoResult
 
 SCHEMA = "flipdetect.flips"
 VERSION = 2
@@ -124,66 +122,6 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
     text = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
     with writing(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
-
-
-def read_flips_json(path: Path) -> list[VideoResult]:
-    """Read what `write_flips_json` wrote, checked by its JSON Schema; file names and unknown fields are passed over.
-
-    Turns and stills come back with the name of their video, numbers with six decimals.
-
-    Raises:
-        DataError: if the file is missing, is no such file, is of another version, or a field is missing or wrong; the
-            message names the file and the field.
-        ConfigError: if jsonschema is not installed.
-    """
-    try:
-        import jsonschema
-    except ImportError as error:
-        raise ConfigError("reading a flips.json needs jsonschema; install it: pip install jsonschema") from error
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise DataError(f'{path} is not a table of flips: it has no "schema": "{SCHEMA}"')
-    if document.get("version") != VERSION:
-        raise DataError(
-            f"{path} is of version {document.get('version')!r}, this program reads version {VERSION}; "
-            "read it with the program that wrote it, or create it again"
-        )
-    schema = json.loads(resources.files("flipdetect.outputs").joinpath("flips.schema.json").read_text(encoding="utf-8"))
-    wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
-    if wrong is not None:
-        raise DataError(f"{path}: {wrong.json_path.removeprefix('$.')}: {wrong.message:.200}")
-    return [_result_of(video) for video in document["videos"]]
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _result_of(video: dict[str, Any]) -> VideoResult:
-    def fields(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        return {name: values[name] for name in names}
-
-    name = video["video"]
-    return VideoResult(
-        **fields(video, VIDEO_FIELDS),
-        problems=tuple(video["problems"]),
-        events=tuple(
-            FlipEvent(number=event["event"], video=name, **fields(event, EVENT_FIELDS)) for event in video["events"]
-        ),
-        stills=tuple(
-            Still(
-                video=name,
-                **fields(still, STILL_FIELDS),
-                measured=still["measured"] and FrameQuality(**fields(still["measured"], QUALITY_FIELDS)),
-            )
-            for still in video["spreads"]
-        ),
-    )
 
 
 def _plain(value: Any) -> Any:

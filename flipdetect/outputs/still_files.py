@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flipdetect.atomic import writing
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.errors import DataError
 from flipdetect.records import Still
 
 QUALITY = 95
@@ -80,62 +80,64 @@ def check_picture(image: NDArray[np.uint8]) -> None:
 
 
 def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
-    """Write one page per picture, in the order given; JPEG files are put in as they are, without a loss.
+    """Write one page per picture, in the order given; the JPEG files are put in as they are, without a loss.
 
-    A page has its picture's shape, and a longer side of 297 mm (1920 pixels: 164 dpi). The document holds no date
-    and no name of a program or machine: the same pictures and title make the same bytes. What a JPEG says of its
-    camera stays in it; files of `save_still` say nothing.
+    A page has its picture's shape, and a longer side of 297 mm (1920 pixels: 164 dpi). The document (PDF 1.4,
+    ISO 32000-1) holds no date and no name of a program or machine: the same pictures and title make the same bytes.
 
     Args:
         path: the document.
-        images: JPEG or PNG files.
+        images: JPEG files, in grey or colour, upright as they are stored.
         title: shown by readers as the window's title; empty leaves it out.
 
     Raises:
-        ConfigError: if img2pdf is not installed.
         DataError: if there is no picture, one cannot be used, or the document cannot be written.
     """
-    try:
-        import img2pdf
-        import pikepdf
-    except ImportError as error:
-        raise ConfigError("writing a PDF needs img2pdf; install it: pip install img2pdf") from error
     if not images:
         raise DataError(f"{path}: no picture to make a PDF of")
+    pages = []
     for image in images:
-        # img2pdf takes the name of a missing file for the bytes of a picture.
-        if not image.is_file():
-            raise DataError(f"{image} cannot be put into a PDF: there is no such file")
+        try:
+            with Image.open(image, formats=("JPEG",)) as picture:
+                pages.append((image, picture.size, {"L": "DeviceGray", "RGB": "DeviceRGB"}[picture.mode]))
+        except (OSError, KeyError) as error:
+            raise DataError(f"{image} cannot be put into a PDF: it is no JPEG in grey or colour ({error})") from error
+    with writing(path) as part, part.open("wb") as file:
+        offsets: list[int] = []
 
-    def layout(width_px: int, height_px: int, _dpi: tuple[float, float]) -> tuple[float, float, float, float]:
-        """Width and height of page and picture, in points."""
-        scale = LONG_SIDE_PT / max(width_px, height_px)
-        return (width_px * scale, height_px * scale) * 2
+        def add(entries: str, stream: bytes | None = None) -> None:
+            """One object, a dictionary; objects are numbered from 1."""
+            offsets.append(file.tell())
+            length = "" if stream is None else f" /Length {len(stream)}"
+            file.write(f"{len(offsets)} 0 obj\n<< {entries}{length} >>\n".encode("ascii"))
+            if stream is not None:
+                file.write(b"stream\n" + stream + b"\nendstream\n")
+            file.write(b"endobj\n")
 
-    def convert(pictures: Sequence[Path]) -> bytes:
-        # Bytes of a file name that are no UTF-8 cannot stand in a title.
-        settings = {"title": title.encode("utf-8", "replace").decode()} if title else {}
-        content: bytes = img2pdf.convert(
-            *map(str, pictures), layout_fun=layout, rotation=img2pdf.Rotation.ifvalid, nodate=True, **settings
+        file.write(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
+        add("/Type /Catalog /Pages 2 0 R")
+        kids = " ".join(f"{4 + 3 * place} 0 R" for place in range(len(pages)))
+        add(f"/Type /Pages /Count {len(pages)} /Kids [{kids}]")
+        # With a byte order mark; bytes of a file name that are no UTF-8 cannot stand in a title.
+        add(f"/Title <feff{title.encode('utf-16-be', 'replace').hex()}>" if title else "")
+        for place, (image, (width, height), colours) in enumerate(pages):
+            number = 4 + 3 * place
+            scale = LONG_SIDE_PT / max(width, height)
+            across, up = f"{width * scale:.2f}", f"{height * scale:.2f}"
+            add(
+                f"/Type /Page /Parent 2 0 R /MediaBox [0 0 {across} {up}] /Contents {number + 1} 0 R "
+                f"/Resources << /XObject << /Im0 {number + 2} 0 R >> >>"
+            )
+            add("", f"q {across} 0 0 {up} 0 0 cm /Im0 Do Q".encode("ascii"))
+            add(
+                f"/Type /XObject /Subtype /Image /Width {width} /Height {height} /ColorSpace /{colours} "
+                "/BitsPerComponent 8 /Filter /DCTDecode",
+                image.read_bytes(),
+            )
+        start = file.tell()
+        table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
+        size = len(offsets) + 1
+        file.write(
+            f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R /Info 3 0 R >>\n"
+            f"startxref\n{start}\n%%EOF\n".encode("ascii")
         )
-        return content
-
-    refusals = (
-        img2pdf.AlphaChannelError, img2pdf.ImageOpenError, img2pdf.JpegColorspaceError,
-        img2pdf.UnsupportedColorspaceError, OSError, ValueError,
-    )  # fmt: skip
-    try:
-        content = convert(images)
-    except refusals:
-        for image in images:
-            # Alone, to learn which one it was: the library's messages do not name it.
-            try:
-                convert([image])
-            except refusals as error:
-                raise DataError(f"{image} cannot be put into a PDF: {error}") from error
-        raise
-    # img2pdf leaves an ID in the document that is made of the time.
-    with writing(path) as part, pikepdf.open(io.BytesIO(content)) as document:
-        if "/ID" in document.trailer:
-            del document.trailer["/ID"]
-        document.save(part, deterministic_id=True, linearize=True)

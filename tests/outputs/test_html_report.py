@@ -160,7 +160,7 @@ def test_complaints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("module", ["predictions", "tables", "flips", "still_files", "html_report", "preview"])
 def test_outputs_start_quickly(module: str) -> None:
-    heavy = ("torch", "matplotlib", "cv2", "jinja2", "img2pdf", "av")
+    heavy = ("torch", "matplotlib", "cv2", "jinja2", "av")
     code = f"import sys, flipdetect.outputs.{module}; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
