@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -160,6 +161,8 @@ def event_metrics(
 def pooled(metrics: Iterable[EventMetrics]) -> EventMetrics:
     """The metrics of several recordings together: every event counts once, whichever recording it is from."""
     listed = list(metrics)
-    columns = {each.name: [getattr(one, each.name) for one in listed] for each in fields(EventMetrics)}
-    # Numbers are added, tuples joined; the default of a field, 0 or (), is where its sum starts.
-    return EventMetrics(*(sum(columns[each.name], start=each.default) for each in fields(EventMetrics)))
+    # Numbers are added and tuples joined, from the fields of empty metrics on.
+    sums: dict[str, Any] = {
+        name: sum((getattr(each, name) for each in listed), start=empty) for name, empty in vars(EventMetrics()).items()
+    }
+    return EventMetrics(**sums)

@@ -1,5 +1,7 @@
 """An exported model has the probabilities of the trained one, and all metadata that prediction needs."""
 
+from __future__ import annotations
+
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +14,16 @@ import torch
 
 import flipdetect
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import ModelError
+from flipdetect.errors import DataError, ModelError
 from flipdetect.export.onnx import LIMITS, OPSET, export_checked, export_onnx
-from flipdetect.export.onnx_files import IR_VERSION, ModelDifference, compare_models
+from flipdetect.export.onnx_files import IR_VERSION, ModelDifference, compare_models, sample_frames
 from flipdetect.inference.onnx_model import OnnxModel, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import TinyCNNClassifier
 from flipdetect.zoo import pretrained_path
+from tests.frame_sets import write_frame
 
 GREY = PreprocessSpec(height=40, width=24, channels=1, mean=(0.5,), std=(0.25,))
 NAMING = NamePattern(r"(?P<source>s\d+)_(?P<frame>\d+)_(?P<label>[01])", {"0": "closed", "1": "open"})
@@ -94,12 +97,6 @@ def test_probabilities_and_maps_are_those_of_the_model(pair: tuple[TorchModel, O
     assert (difference.hands is not None) == bundle.task.model.has_maps == model.has_maps
     assert difference.hands is None or difference.hands <= 1e-4
     assert len(np.unique(model.probabilities(inputs(bundle, count)))) == count
-
-
-def test_decoded_frames_are_scored_alike(pair: tuple[TorchModel, OnnxModel]) -> None:
-    bundle, model = pair
-    frames = np.random.default_rng(0).integers(0, 256, (3, 90, 70, 3), np.uint8)
-    np.testing.assert_allclose(model.predict(frames, 2), bundle.predict(frames, 2), atol=1e-4)
 
 
 def test_the_file_says_what_the_model_is(pair: tuple[TorchModel, OnnxModel]) -> None:
@@ -199,3 +196,16 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ModelError, match="pip install onnxscript"):
         export_onnx(bundle, path)
     assert not path.exists()
+
+
+def test_a_sample_is_spread_over_the_folder(tmp_path: Path) -> None:
+    spec = PreprocessSpec(height=16, width=8, mean=(0, 0, 0), std=(1, 1, 1))
+    for number in range(20):
+        write_frame(tmp_path / "deep" / f"{number}.png", np.full((16, 8, 3), 10 * number, np.uint8))
+    (tmp_path / "deep" / "3.png").write_bytes(b"no picture")
+    levels = (sample_frames(tmp_path, spec, 4).mean(axis=(1, 2, 3)) * 25.5).round().astype(int)
+    assert levels.tolist() == [0, 6, 13, 19]
+    assert len(sample_frames(tmp_path, spec, 100)) == 19
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no readable frame"):
+        sample_frames(tmp_path / "empty", spec, 4)

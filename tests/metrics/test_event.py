@@ -115,8 +115,3 @@ def test_nothing_to_find_and_nothing_found_is_right() -> None:
 def test_what_cannot_be_matched_is_refused(found: list[Turn], options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         event_metrics(found, [], **options)  # type: ignore[arg-type]
-
-
-def test_thousands_of_events_take_no_time() -> None:
-    many = [Turn(float(place), place + 0.5) for place in range(1000)]
-    assert match_events(many, many) == [(place, place) for place in range(1000)]

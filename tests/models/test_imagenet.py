@@ -22,11 +22,8 @@ from torch.nn import functional as F
 from flipdetect.errors import ModelError
 from flipdetect.models import EfficientNetLite0, MobileNetV2, ResNet18, TimmBackbone
 from flipdetect.models.imagenet import (
-    LITE0,
-    LITE0_WEIGHTS,
     PACKAGE_FILE,
     PACKAGE_SHA256,
-    REPOSITORY,
     pretrained_overlay,
     read_packaged,
     timm_names,
@@ -164,12 +161,6 @@ def test_without_imagenet_no_package_is_needed(monkeypatch: pytest.MonkeyPatch) 
     assert EfficientNetLite0(weights="none").trained_statistics is None
 
 
-def test_the_package_is_not_imported() -> None:
-    EfficientNetLite0()
-    assert MODULE not in sys.modules
-    assert importlib.util.find_spec(MODULE) is not None
-
-
 @pytest.mark.parametrize("content", [b"other weights", None])
 def test_another_file_is_refused(tmp_path: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
     path = install(tmp_path, content, monkeypatch)
@@ -207,20 +198,3 @@ def test_tensors_in_another_order_are_refused() -> None:
     del tensors[names[-1]]
     with pytest.raises(ModelError, match="295 tensors for 296 places"):
         timm_names(tensors, "efficientnet_lite0")
-
-
-def test_the_package_has_the_weights_of_the_repository() -> None:
-    cfg = timm.get_pretrained_cfg(LITE0_WEIGHTS)
-    assert cfg.hf_hub_id == REPOSITORY
-    assert (cfg.mean, cfg.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    with torch.device("meta"):
-        own, other = (timm.create_model(each).state_dict() for each in (LITE0, LITE0_WEIGHTS))
-    assert [(key, value.shape) for key, value in own.items()] == [(key, value.shape) for key, value in other.items()]
-
-
-def test_a_grey_frame_is_embedded_like_its_copy_in_colour() -> None:
-    grey, colour = (EfficientNetLite0(in_channels=channels, evidence="none").eval() for channels in (1, 3))
-    frames = torch.rand(2, 1, 64, 48)
-    with torch.inference_mode():
-        expected = colour.forward_features(frames.expand(-1, 3, -1, -1))
-        assert torch.allclose(grey.forward_features(frames), expected, atol=1e-3)

@@ -1,3 +1,5 @@
+"""Weights from files and pretrained models; safetensors with facts; nothing is unpickled."""
+
 from __future__ import annotations
 
 import logging
@@ -13,7 +15,7 @@ from safetensors.torch import save_file
 import flipdetect.tasks
 from flipdetect.errors import ModelError
 from flipdetect.models import MobileNetV2, ResNet18, TinyCNN
-from flipdetect.models.weights import load_weights_file, read_facts, read_tensors
+from flipdetect.models.weights import load_weights_file, read_facts, read_tensors, write_packed
 from flipdetect.tasks import MobileNetV2Classifier, ResNet18Classifier, TimmClassifier, TinyCNNClassifier
 from flipdetect.zoo import PRETRAINED, pretrained_path
 
@@ -147,3 +149,50 @@ def test_architectures_without_shipped_weights_name_those_that_have_some() -> No
     ):
         with pytest.raises(ModelError, match="only for EfficientNetLite0, TinyCNN, MobileNetV2"):
             build()
+
+
+def test_tensors_and_facts_come_back_bit_by_bit(tmp_path: Path) -> None:
+    tensors = {
+        "conv": torch.randn(4, 3, 3, 3).to(memory_format=torch.channels_last),
+        "threshold": torch.tensor(0.1, dtype=torch.float64),
+        "seen": torch.tensor(2**40),
+    }
+    facts = {"version": 1, "classes": {"positive": "めくり"}, "threshold": 0.1, "naming": None}
+    write_packed(tmp_path / "m.safetensors", tensors, facts)
+    assert read_facts(tmp_path / "m.safetensors") == facts
+    found = read_tensors(tmp_path / "m.safetensors")
+    assert found.keys() == tensors.keys()
+    for key, tensor in tensors.items():
+        assert found[key].dtype == tensor.dtype
+        assert torch.equal(found[key], tensor)
+
+
+def test_equal_content_makes_equal_files_that_everyone_may_read(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_packed(tmp_path / name, {"b": torch.ones(2), "a": torch.zeros(3)}, {"version": 1})
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert (tmp_path / "one").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "nothing", "[" * 100_000])
+def test_metadata_that_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "odd.safetensors", metadata={"flipdetect": text})
+    with pytest.raises(ModelError, match="damaged"):
+        read_facts(tmp_path / "odd.safetensors")
+
+
+def test_what_is_no_number_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_packed(tmp_path / "m.safetensors", {"a": torch.zeros(1)}, {"threshold": float("nan")})
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 64, None])
+def test_damaged_and_absent_files_are_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "m.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    for read in (read_facts, read_tensors):
+        with pytest.raises(ModelError, match="not a readable"):
+            read(path)
