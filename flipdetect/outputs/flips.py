@@ -15,29 +15,15 @@ from flipdetect.records import VideoResult
 SCHEMA = "flipdetect.flips"
 VERSION = 2
 COLUMNS = (
-    "video",
-    "event",
-    "start_frame",
-    "peak_frame",
-    "end_frame",
-    "start_s",
-    "peak_s",
-    "end_s",
-    "duration_s",
-    "mean_probability",
-    "peak_probability",
-    "still",
-    "still_time_s",
-    "still_quality",
-    "still_flaw",
-)
+    "video", "event", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "duration_s",
+    "mean_probability", "peak_probability", "still", "still_time_s", "still_quality", "still_flaw",
+)  # fmt: skip
 VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "model", "threshold", "complete")
-EVENT_FRAMES = ("start_frame", "peak_frame", "end_frame")
-EVENT_TIMES = ("start_s", "peak_s", "end_s")
-EVENT_PROBABILITIES = ("mean_probability", "peak_probability")
-EVENT_FIELDS = (*EVENT_FRAMES, *EVENT_TIMES, *EVENT_PROBABILITIES)
+EVENT_FIELDS = (
+    "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "mean_probability", "peak_probability",
+)  # fmt: skip
 STILL_FIELDS = ("spread", "start_s", "end_s", "time_s", "frame", "quality", "flaw", "same_as")
-QUALITY_FIELDS = ("sharpness", "exposure", "coverage", "motion", "fingerprint")
+QUALITY_SHARES = ("exposure", "coverage", "motion", "fingerprint")
 DECIMALS = 6  # of seconds and shares, in both files
 
 StillPaths = Mapping[tuple[str, int], str]
@@ -63,18 +49,13 @@ def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPath
             stills = {still.spread: still for still in result.stills}
             for event in result.events:
                 still = stills.get(event.number + 1)
-                table.writerow(
-                    (
-                        result.video,
-                        event.number,
-                        *("" if (frame := getattr(event, name)) is None else frame for name in EVENT_FRAMES),
-                        *(_cell(getattr(event, name)) for name in (*EVENT_TIMES, "duration_s", *EVENT_PROBABILITIES)),
-                        (paths or {}).get((result.video, event.number + 1), ""),
-                        _cell(still.time_s if still else None),
-                        _cell(still.quality if still else None),
-                        still.flaw if still else "",
-                    )
-                )
+                # The csv module writes None as an empty cell.
+                table.writerow((
+                    result.video, event.number, event.start_frame, event.peak_frame, event.end_frame,
+                    *(_cell(getattr(event, name)) for name in COLUMNS[5:11]),
+                    (paths or {}).get((result.video, event.number + 1)),
+                    *((_cell(still.time_s), _cell(still.quality), still.flaw) if still else ("", "", "")),
+                ))  # fmt: skip
 
 
 def _cell(value: float | None) -> str:
@@ -93,29 +74,21 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
         DataError: if the file cannot be written.
         ValueError: if a number is not finite.
     """
-    videos = [
-        {
-            **{name: _plain(getattr(result, name)) for name in VIDEO_FIELDS},
+    videos = []
+    for result in results:
+        spreads = []
+        for still in result.stills:
+            measured = still.measured and {
+                "sharpness": float(f"{still.measured.sharpness:.6g}"), **_rounded(still.measured, QUALITY_SHARES)
+            }  # fmt: skip
+            file = (paths or {}).get((result.video, still.spread))
+            spreads.append({**_rounded(still, STILL_FIELDS), "file": file, "measured": measured})
+        videos.append({
+            **_rounded(result, VIDEO_FIELDS),
             "problems": list(result.problems),
-            "events": [
-                {"event": event.number, **{name: _plain(getattr(event, name)) for name in EVENT_FIELDS}}
-                for event in result.events
-            ],
-            "spreads": [
-                {
-                    **{name: _plain(getattr(still, name)) for name in STILL_FIELDS},
-                    "file": (paths or {}).get((result.video, still.spread)),
-                    "measured": still.measured
-                    and {
-                        "sharpness": float(f"{still.measured.sharpness:.6g}"),
-                        **{name: _plain(getattr(still.measured, name)) for name in QUALITY_FIELDS[1:]},
-                    },
-                }
-                for still in result.stills
-            ],
-        }
-        for result in results
-    ]
+            "events": [{"event": event.number, **_rounded(event, EVENT_FIELDS)} for event in result.events],
+            "spreads": spreads,
+        })  # fmt: skip
     document = {"schema": SCHEMA, "version": VERSION, "videos": videos}
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # Bytes of a file name that are no UTF-8: JSON can hold them escaped only.
@@ -124,5 +97,6 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
-    return round(value, DECIMALS) if isinstance(value, float) else value
+def _rounded(source: object, names: Sequence[str]) -> dict[str, Any]:
+    values = {name: getattr(source, name) for name in names}
+    return {name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in values.items()}

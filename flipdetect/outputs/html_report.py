@@ -1,13 +1,13 @@
-"""From results to the HTML page: what the template shows, then the file."""
+"""What was found, as one HTML file that needs nothing else: no network, no script, no other file."""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from flipdetect.atomic import writing
 from flipdetect.errors import ConfigError
 from flipdetect.outputs.still_files import check_picture
 from flipdetect.outputs.tables import clock
-from flipdetect.records import Still, VideoResult
+from flipdetect.records import VideoResult
 
 TEMPLATES = ("report.html.j2", "report.css")
 TITLE = "Page turns"
@@ -29,31 +29,6 @@ TALLEST = 1.34  # height of a picture in widths of the box
 
 Pictures = Mapping[tuple[str, int], NDArray[np.uint8]]
 """(video, spread) -> (H, W, 3) uint8 RGB."""
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """An image as a `data:` address, and its size in pixels."""
-
-    address: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class _Video:
-    """One section of the page; `key` is what addresses inside the page begin with."""
-
-    key: str
-    result: VideoResult
-    name: str
-    timeline: _Picture
-    spreads: tuple[tuple[Still, _Picture | None], ...]
-    known: frozenset[int]
-    flawed: int
-    repeated: int
-    problems: tuple[str, ...]
-    tall: bool
 
 
 def write_report(
@@ -80,29 +55,27 @@ def write_report(
         import jinja2
     except ImportError as error:
         raise ConfigError("writing a report needs Jinja2; install it: pip install jinja2") from error
+    from flipdetect.outputs.plots.timeline import draw_timeline  # matplotlib takes its time
+
     count = sum(len(result.stills) for result in results)
     width, quality = next(((width, quality) for most, width, quality in SIZES if count <= most), SMALLEST)
-    videos = []
+    videos: list[dict[str, Any]] = []
     for number, result in enumerate(results, start=1):
-        spreads = []
-        for still in result.stills:
-            image = (pictures or {}).get((result.video, still.spread))
-            spreads.append((still, None if image is None else _embed_jpeg(image, width, quality)))
-        shapes = [picture.height / picture.width for _, picture in spreads if picture]
-        videos.append(
-            _Video(
-                key=f"v{number}",
-                result=result,
-                name=result.video or result.source or "video",
-                timeline=_embed_timeline(result),
-                spreads=tuple(spreads),
-                known=frozenset(still.spread for still in result.stills),
-                flawed=sum(bool(still.flaw) for still in result.stills),
-                repeated=sum(still.same_as is not None for still in result.stills),
-                problems=(() if result.complete else ("The video was not read to its end.",)) + result.problems,
-                tall=bool(shapes) and sum(shapes) / len(shapes) > TALL,
-            )
-        )
+        images = [(pictures or {}).get((result.video, still.spread)) for still in result.stills]
+        embedded = [None if image is None else _embed_jpeg(image, width, quality) for image in images]
+        shapes = [picture["height"] / picture["width"] for picture in embedded if picture]
+        videos.append({
+            "key": f"v{number}",  # what addresses inside the page begin with
+            "result": result,
+            "name": result.video or result.source or "video",
+            "timeline": _embedded("png", draw_timeline(result)),
+            "spreads": list(zip(result.stills, embedded, strict=True)),
+            "known": {still.spread for still in result.stills},
+            "flawed": sum(bool(still.flaw) for still in result.stills),
+            "repeated": sum(still.same_as is not None for still in result.stills),
+            "problems": (() if result.complete else ("The video was not read to its end.",)) + result.problems,
+            "tall": bool(shapes) and sum(shapes) / len(shapes) > TALL,
+        })  # fmt: skip
     folder = resources.files("flipdetect.outputs")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({name: folder.joinpath(name).read_text(encoding="utf-8") for name in TEMPLATES}),
@@ -119,22 +92,18 @@ def write_report(
         part.write_bytes(text.encode("utf-8", "replace"))
 
 
-def _embed_jpeg(image: NDArray[np.uint8], width: int, quality: int) -> _Picture:
+def _embed_jpeg(image: NDArray[np.uint8], width: int, quality: int) -> dict[str, Any]:
     check_picture(image)
     small = Image.fromarray(np.ascontiguousarray(image))
     small.thumbnail((width, round(width * TALLEST)), Image.Resampling.LANCZOS, reducing_gap=3.0)
     file = io.BytesIO()
     small.save(file, format="JPEG", quality=quality, optimize=True)
-    return _Picture(_address("image/jpeg", file.getvalue()), *small.size)
+    return _embedded("jpeg", file.getvalue())
 
 
-def _embed_timeline(result: VideoResult) -> _Picture:
-    from flipdetect.outputs.plots.timeline import draw_timeline
-
-    png = draw_timeline(result)
-    with Image.open(io.BytesIO(png)) as image:
-        return _Picture(_address("image/png", png), *image.size)
-
-
-def _address(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+def _embedded(kind: str, content: bytes) -> dict[str, Any]:
+    """An image file as a `data:` address, and its size in pixels."""
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = image.size
+    address = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return {"address": address, "width": width, "height": height}

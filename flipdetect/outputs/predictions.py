@@ -94,7 +94,10 @@ class PredictionWriter:
                     f"cannot resume {self.part_path}: it was created with a different {' and '.join(changed)}; "
                     "use the same options, or leave out --resume to start again"
                 )
-            self.resumed = _finished(read_predictions(self.part_path))
+            found = read_predictions(self.part_path)
+            # A film is what has times; the last one may be unfinished.
+            last = found[-1].video if found and found[-1].time_s is not None else None
+            self.resumed = tuple(score for score in found if last is None or score.video != last)
         with replacing(self.part_path) as part, replacing(prints) as prints_part:
             self._file, self._prints = _open(part, "w"), prints_part.open("wb")
             self._prints.write(json.dumps({"format": FINGERPRINTS, "version": 1, "run": self._run}).encode() + b"\n")
@@ -167,16 +170,13 @@ def prediction_cells(score: FrameScore) -> tuple[str, ...]:
         return "" if value is None else f"{value:.6f}"
 
     quality = score.quality
-    frame = "" if score.frame is None else str(score.frame)
-    cells = (
-        score.path, score.video, frame, decimals(score.time_s), decimals(score.probability), score.label or "",
-        score.error,
+    return (
+        score.path, score.video, "" if score.frame is None else str(score.frame), decimals(score.time_s),
+        decimals(score.probability), score.label or "", score.error,
+        # Sharpness has no upper end, and blurred frames may differ by little.
+        f"{quality.sharpness:.6g}" if quality else "",
+        *(decimals(getattr(quality, name, None)) for name in COLUMNS[8:]),
     )  # fmt: skip
-    if quality is None:
-        return (*cells, "", "", "", "")
-    # Sharpness has no upper end, and blurred frames may differ by little.
-    shares = (decimals(quality.exposure), decimals(quality.coverage), decimals(quality.motion))
-    return (*cells, f"{quality.sharpness:.6g}", *shares)
 
 
 def read_predictions(path: Path) -> list[FrameScore]:
@@ -213,7 +213,9 @@ def read_prediction_table(path: Path) -> tuple[list[FrameScore], dict[str, list[
             if missing and not (is_part and not columns):
                 raise DataError(f"{path}, line 1: there is no column {missing[0]!r}, only {','.join(columns)[:200]!r}")
             further: dict[str, list[str]] = {name: [] for name in columns if name not in COLUMNS}
-            prints = _read_fingerprints(path)
+            beside = fingerprints_path(path)
+            lines = beside.read_bytes().splitlines()[1:] if _read_header(beside) else []
+            prints = (base64.b85decode(line).hex() for line in lines)
             for row in reader:
                 try:
                     if None in row or None in row.values():
@@ -236,12 +238,6 @@ def _open(path: Path, mode: str) -> TextIO:
     return file
 
 
-def _finished(scores: Sequence[FrameScore]) -> tuple[FrameScore, ...]:
-    """All rows but those of the last film, if a film (with times) is what the table ends with."""
-    last = scores[-1].video if scores and scores[-1].time_s is not None else None
-    return tuple(score for score in scores if last is None or score.video != last)
-
-
 def _read_header(prints: Path) -> dict[str, object]:
     try:
         with prints.open("rb") as file:
@@ -249,14 +245,6 @@ def _read_header(prints: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return header if isinstance(header, dict) and header.get("format") == FINGERPRINTS else {}
-
-
-def _read_fingerprints(table: Path) -> Iterator[str] | None:
-    """Fingerprints of the measured rows in order; None if there is no such file."""
-    path = fingerprints_path(table)
-    if not _read_header(path):
-        return None
-    return (base64.b85decode(line).hex() for line in path.read_bytes().splitlines()[1:])
 
 
 def _whole_rows(lines: Iterable[str]) -> Iterator[str]:
@@ -271,7 +259,7 @@ def _whole_rows(lines: Iterable[str]) -> Iterator[str]:
             row.clear()
 
 
-def _score(cells: Mapping[str, str], prints: Iterator[str] | None) -> FrameScore:
+def _score(cells: Mapping[str, str], prints: Iterator[str]) -> FrameScore:
     def number(name: str, most: float = math.inf, least: float = -math.inf) -> float | None:
         text = cells.get(name)
         if not text:
@@ -288,7 +276,7 @@ def _score(cells: Mapping[str, str], prints: Iterator[str] | None) -> FrameScore
     coverage, motion = number("coverage", 1, 0), number("motion", 1, 0)
     quality = None
     if sharpness is not None and exposure is not None:
-        quality = FrameQuality(sharpness, exposure, coverage, motion, next(prints, "") if prints else "")
+        quality = FrameQuality(sharpness, exposure, coverage, motion, next(prints, ""))
     elif (sharpness, exposure, coverage, motion) != (None,) * 4:
         raise ValueError("sharpness and exposure are needed where one of the quality columns is filled")
     return FrameScore(

@@ -113,22 +113,19 @@ def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: fl
     # Without bitexact the file would name the library that wrote it, and its release.
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
-        stream: Any = None
+        try:
+            stream: Any = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
+        except (ValueError, av.FFmpegError) as error:
+            raise ConfigError("this build of PyAV has no libx264; write a .gif, or install PyAV from PyPI") from error
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": CRF, "preset": "veryfast"}
+        stream.codec_context.time_base = Fraction(1, CLOCK_RATE)
+        stream.codec_context.thread_count = 1
         start, last = 0.0, -1
         for time_s, picture in frames:
-            if stream is None:
-                try:
-                    stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
-                except (ValueError, av.FFmpegError) as error:
-                    raise ConfigError(
-                        "this build of PyAV has no libx264; write a .gif, or install PyAV from PyPI"
-                    ) from error
-                stream.width, stream.height = picture.size
-                stream.pix_fmt = "yuv420p"
-                stream.options = {"crf": CRF, "preset": "veryfast"}
-                stream.codec_context.time_base = Fraction(1, CLOCK_RATE)
-                stream.codec_context.thread_count = 1
+            if last < 0:
                 start = time_s
+                stream.width, stream.height = picture.size
             frame = av.VideoFrame.from_image(picture)
             frame.time_base = Fraction(1, CLOCK_RATE)
             last = frame.pts = max(round((time_s - start) * CLOCK_RATE), last + 1)

@@ -71,10 +71,6 @@ class Thumbnails:
         widest = max(self.size(Still(spread, "", 0, 0, 0, 0, 0))[0] for spread in self._pictures)
         return max(int((room + GAP) / (widest + GAP)), 1)
 
-    def widths(self, stills: Sequence[Still]) -> list[float]:
-        """Inches that each takes, without gaps."""
-        return [self.size(still)[0] for still in stills]
-
     def height(self, stills: Sequence[Still]) -> float:
         """Inches of a row of them, captions and notes included."""
         notes = max(len(self._note(still)) for still in stills)
@@ -105,12 +101,9 @@ class Thumbnails:
             page.add_patch(Circle((left + width - 0.13, bottom + height - 0.13), 0.1, color=colour, zorder=5))
             page.text(left + width - 0.13, bottom + height - 0.135, "!", color="white", fontsize=10, weight="bold",
                       ha="center", va="center", zorder=6)  # fmt: skip
-        self._captions(page, still, left, bottom + height, width)
-
-    def _captions(self, page: Axes, still: Still, left: float, top: float, width: float) -> None:
-        note = self._note(still)
+        note, top = self._note(still), bottom + height
         for number, line in enumerate(reversed(note)):
-            page.text(left, top + 0.05 + NOTE_LINE * number, line, fontsize=7.5, color=flaw_colour(still), va="bottom",
+            page.text(left, top + 0.05 + NOTE_LINE * number, line, fontsize=7.5, color=colour, va="bottom",
                       parse_math=False)  # fmt: skip
         y = top + 0.04 + NOTE_LINE * len(note)
         page.text(left, y, str(still.spread), fontsize=10, weight="bold", color=INK, va="bottom")

@@ -93,7 +93,12 @@ def plot_timeline(result: VideoResult, thumbnails: Mapping[int, NDArray[np.uint8
     said = [*([] if result.complete else ["not read to its end"]), *result.problems]
     problems = [f"! {shorten(problem, 150)}" for problem in said[:3]]
     problems += [f"! and {len(said) - 3} more problems"] if len(said) > 3 else []
-    heights = [_row_height(row, pictures) for row in rows]
+    heights = []
+    for row in rows:
+        above = CAPTION + MARKER_LEADERS if row.stills else 0.0
+        if pictures.any_of(row.stills):
+            above = pictures.height(row.stills) + LEADERS
+        heights.append(above + NUMBERS + CHART + AXIS)
     total = HEADER + PROBLEM_LINE * len(problems) + sum(heights) + ROW_GAP * (len(rows) - 1) + MARGIN
     figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="white")
     page = figure.add_axes((0, 0, 1, 1))
@@ -174,14 +179,6 @@ def _rows(result: VideoResult, times: NDArray[np.float64], capacity: int) -> lis
     ]
 
 
-def _row_height(row: _Row, pictures: Thumbnails) -> float:
-    above = 0.0
-    if row.stills:
-        drawn = pictures.any_of(row.stills)
-        above = pictures.height(row.stills) + LEADERS if drawn else CAPTION + MARKER_LEADERS
-    return above + NUMBERS + CHART + AXIS
-
-
 def _draw_above(page: Axes, row: _Row, roof: float, result: VideoResult, pictures: Thumbnails, *, last: bool) -> None:
     """What stands above a chart whose upper edge is at `roof`: the turns' numbers, and the stills."""
     numbered = -1.0
@@ -198,7 +195,7 @@ def _draw_above(page: Axes, row: _Row, roof: float, result: VideoResult, picture
     for place, still in zip(places, row.stills, strict=True):
         page.plot([place], [roof + 0.03], marker="v", color=flaw_colour(still), markersize=3.5, zorder=2)
     drawn = pictures.any_of(row.stills)
-    widths = pictures.widths(row.stills) if drawn else [MARKER * (1 + bool(still.flaw) / 4) for still in row.stills]
+    widths = [pictures.size(still)[0] if drawn else MARKER * (1 + bool(still.flaw) / 4) for still in row.stills]
     width = page.get_xlim()[1]
     shown, centres = spread(places, widths, LEFT if drawn else 0.0, width - (RIGHT if drawn else 0.0))
     floor = roof + NUMBERS + (LEADERS if drawn else MARKER_LEADERS)
