@@ -28,9 +28,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from tabulate import tabulate
 
 from flipdetect.atomic import replacing, write_text
-from flipdetect.outputs.plots import plot_flip_strip, save_figure
-from flipdetect.outputs.plots.canvas import INK, SERIES_COLOURS, clean, new_figure
+from flipdetect.outputs.plots.canvas import INK, SERIES_COLOURS, clean, new_figure, save_figure
 from flipdetect.outputs.plots.curves import plot_matrices
+from flipdetect.outputs.plots.frames import plot_flip_strip
 from flipdetect.records import ClassNames
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -19,14 +19,9 @@ from flipdetect.atomic import replacing, write_text
 from flipdetect.callbacks.checkpoints import run_folder
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.metrics.threshold import confusion_matrix
-from flipdetect.outputs.plots import (
-    figure_to_array,
-    maps_over,
-    plot_batch,
-    plot_confusion,
-    plot_mistakes,
-    plot_pr_curve,
-)
+from flipdetect.outputs.plots.canvas import figure_to_array
+from flipdetect.outputs.plots.curves import plot_confusion, plot_pr_curve
+from flipdetect.outputs.plots.frames import maps_over, plot_batch, plot_mistakes
 from flipdetect.sources.folder import name_below
 
 

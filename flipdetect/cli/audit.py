@@ -106,7 +106,8 @@ def audit(
 
 
 def _write_picture(found: FullAudit, pairs: Sequence[Duplicate], path: Path) -> None:
-    from flipdetect.outputs.plots import PicturePair, plot_pairs, save_figure
+    from flipdetect.outputs.plots.canvas import save_figure
+    from flipdetect.outputs.plots.frames import PicturePair, plot_pairs
     from flipdetect.sources.image import decode_frame
 
     def caption(record: FrameRecord, name: str) -> tuple[str, ...]:

@@ -307,7 +307,7 @@ def _spot_check(run: _Run, data: Sequence[Path], count: int, natural: bool, seed
     from flipdetect.evaluation.evaluate import evaluate_scores, select_frames, set_name, short_model_name
     from flipdetect.evaluation.spot_check import choose_frames, plot_spot_check, spot_table
     from flipdetect.inference.score import Predictor
-    from flipdetect.outputs.plots import save_figure
+    from flipdetect.outputs.plots.canvas import save_figure
 
     for folder in data:
         for name, model in run.models.items():
@@ -339,7 +339,7 @@ def _evaluate_events(found: Sequence[Path], truths: Sequence[Path], json: Path |
 
 def _draw_each(path: Path, results: Named, draw: Any) -> None:
     """One picture per model and data set; several are numbered."""
-    from flipdetect.outputs.plots import save_figure
+    from flipdetect.outputs.plots.canvas import save_figure
 
     for place, (model, folder, _) in enumerate(results):
         own = path if len(results) == 1 else path.with_stem(f"{path.stem}-{place + 1}")
@@ -349,7 +349,7 @@ def _draw_each(path: Path, results: Named, draw: Any) -> None:
 
 def _bars(result: tuple[str, str, Evaluation], found: Robustness) -> Any:
     from flipdetect.evaluation.evaluate import set_name, short_model_name
-    from flipdetect.outputs.plots import plot_robustness
+    from flipdetect.outputs.plots.curves import plot_robustness
 
     f1, auroc = ([each.metrics[name] for each in found.conditions] for name in ("f1", "auroc"))
     title = f"{short_model_name(result[0])} on {set_name(Path(result[1]), None)} ({found.frames} frames)"

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from flipdetect.errors import ConfigError
 from flipdetect.evaluation.evaluate import Evaluation, ScoredRecord
-from flipdetect.outputs.plots import Spot, plot_mistakes, plot_spots
+from flipdetect.outputs.plots.frames import Spot, plot_mistakes, plot_spots
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.image import decode_frame
 

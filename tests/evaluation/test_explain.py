@@ -14,7 +14,7 @@ from flipdetect.evaluation import explain as module
 from flipdetect.evaluation.explain import explain, layer_to_look_at
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.models.tiny_cnn import TinyCNN
-from flipdetect.outputs.plots import heat_over
+from flipdetect.outputs.plots.frames import heat_over
 from flipdetect.records import ClassNames
 from flipdetect.tasks import TinyCNNClassifier
 

@@ -9,7 +9,7 @@ from flipdetect.data.index import index_frames
 from flipdetect.errors import ConfigError
 from flipdetect.evaluation.evaluate import evaluate_scores
 from flipdetect.evaluation.spot_check import choose_frames, plot_worst_mistakes, spot_table, worst_mistakes
-from flipdetect.outputs.plots import figure_to_array
+from flipdetect.outputs.plots.canvas import figure_to_array
 from flipdetect.records import FrameRecord, FrameScore
 from tests.data.test_grouped_splits import clip
 from tests.evaluation.made_up import CLASSES, evaluation, record

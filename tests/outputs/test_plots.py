@@ -11,27 +11,27 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from flipdetect.outputs.plots import (
-    PicturePair,
-    Spot,
-    figure_to_array,
-    plot_batch,
-    plot_confusion,
-    plot_flip_strip,
-    plot_mistakes,
-    plot_pairs,
-    plot_pr_curve,
-    plot_robustness,
-    plot_spots,
-)
-from flipdetect.outputs.plots.canvas import shorten
+from flipdetect.outputs.plots.canvas import figure_to_array, shorten
 from flipdetect.outputs.plots.curves import (
+    plot_confusion,
+    plot_pr_curve,
     plot_reliability,
+    plot_robustness,
     plot_roc_curve,
     plot_score_histogram,
     plot_threshold_curve,
 )
-from flipdetect.outputs.plots.frames import CORRECT, WRONG
+from flipdetect.outputs.plots.frames import (
+    CORRECT,
+    WRONG,
+    PicturePair,
+    Spot,
+    plot_batch,
+    plot_flip_strip,
+    plot_mistakes,
+    plot_pairs,
+    plot_spots,
+)
 from flipdetect.records import ClassNames
 
 SCORES = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1]
@@ -164,7 +164,7 @@ def test_threads_may_draw_at_once() -> None:
 
 def test_plots_import_neither_torch_nor_pyplot() -> None:
     code = (
-        "import sys, flipdetect.outputs.plots; "
+        "import sys; from flipdetect.outputs.plots import curves, frames, timeline; "
         "print([name for name in ('torch', 'matplotlib.pyplot') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 import typer
 
-from flipdetect.outputs.plots import figure_to_array
+from flipdetect.outputs.plots.canvas import figure_to_array
 from tests.scripts.loading import load_script
 
 

@@ -17,7 +17,7 @@ from flipdetect.errors import ConfigError, ModelError
 from flipdetect.evaluation.evaluate import Evaluation, ScoredRecord
 from flipdetect.evaluation.spot_check import worst_mistakes
 from flipdetect.inference.model import Model
-from flipdetect.outputs.plots import heat_over, maps_over
+from flipdetect.outputs.plots.frames import heat_over, maps_over
 from flipdetect.sources.image import decode_frame
 from flipdetect.zoo import SUFFIX
 

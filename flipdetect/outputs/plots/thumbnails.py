@@ -93,9 +93,9 @@ class Thumbnails:
         else:
             page.text(centre, bottom + height / 2, "no picture", fontsize=7.5, color=REPEAT_COLOUR, ha="center",
                       va="center", zorder=3)  # fmt: skip
-        edge, line = (colour, 1.8) if still.flaw else (FAINT, 0.8)
+        edge, thickness = (colour, 1.8) if still.flaw else (FAINT, 0.8)
         page.add_patch(
-            Rectangle((left, bottom), width, height, facecolor="none", edgecolor=edge, linewidth=line, zorder=4)
+            Rectangle((left, bottom), width, height, facecolor="none", edgecolor=edge, linewidth=thickness, zorder=4)
         )
         if still.flaw:
             page.add_patch(Circle((left + width - 0.13, bottom + height - 0.13), 0.1, color=colour, zorder=5))
