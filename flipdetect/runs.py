@@ -38,11 +38,6 @@ def stored_temperature(facts: Mapping[str, Any]) -> float:
     return temperature
 
 
-def next_version(folder: Path) -> int:
-    """The number of a new run under `<logs>/<name>`: one above the highest there, 0 for the first."""
-    return max((number for number, _ in _versions(folder)), default=-1) + 1
-
-
 def newest_run(folder: Path, file: str) -> Path | None:
     """The run under `<logs>/<name>` with the highest number that holds a file of that name; None if none does."""
     return max(((n, run) for n, run in _versions(folder) if (run / file).is_file()), default=(0, None))[1]
@@ -85,10 +80,10 @@ def run_to_resume(folder: Path, ckpt_path: str | None) -> str | None:
 
 
 def version_for(folder: Path, ckpt_path: str | None) -> int:
-    """The number of the run's folder: that of the run being resumed, else a new one."""
+    """The number of the run's folder: that of the run being resumed, else one above the highest, 0 for the first."""
     if ckpt_path is not None:
         run = Path(ckpt_path).resolve().parent
         number = version_of(run)
         if number is not None and run.parent == folder.resolve():
             return number
-    return next_version(folder)
+    return max((number for number, _ in _versions(folder)), default=-1) + 1

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from flipdetect.runs import best_checkpoints, next_version, run_to_resume, version_for
+from flipdetect.runs import best_checkpoints, run_to_resume, version_for
 
 
 def make_run(folder: Path, version: int, *files: str) -> Path:
@@ -15,12 +15,12 @@ def make_run(folder: Path, version: int, *files: str) -> Path:
 
 
 def test_versions_count_up_numerically_from_zero(tmp_path: Path) -> None:
-    assert next_version(tmp_path / "absent") == 0
+    assert version_for(tmp_path / "absent", None) == 0
     for version in (2, 9, 10):
         make_run(tmp_path, version)
     (tmp_path / "version_x").mkdir()
     (tmp_path / "version_99").touch()
-    assert next_version(tmp_path) == 11
+    assert version_for(tmp_path, None) == 11
 
 
 def test_the_best_of_each_run_is_found_the_one_written_last_first(tmp_path: Path) -> None:

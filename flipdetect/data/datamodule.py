@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
@@ -51,13 +51,6 @@ logger = logging.getLogger(__name__)
 
 RENDERED_STREAM = 1
 """Separates the augmentation's random streams of rendered frames from those of own frames."""
-
-
-class Encode(Protocol):
-    """Replaces a data set of frames by one of the outputs of a network's frozen stages."""
-
-    def __call__(self, frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
-        """The data set to train on, or to validate on during a fit."""
 
 
 class _SplitFrames(NamedTuple):
@@ -170,7 +163,8 @@ class FrameDataModule(pl.LightningDataModule):
         self._cache = ChunkCache(self.cache_dir / "frames", self.cache_bytes) if self.cache_dir else None
         self._own: _SplitFrames | None = None
         self._rendered: _SplitFrames | None = None
-        self.encode: Encode | None = None
+        # Set by `CachedFeatures` during a fit: the outputs of a network's frozen stages in place of frames.
+        self.encode: Callable[..., Dataset[Sample]] | None = None
         if self.mix_in is not None and Path(self.mix_in.embedded.root).resolve() == self.root.resolve():
             raise ConfigError(
                 f"data.mix_in would mix {self.root} into itself; give the folder of your own frames with --data.root, "
@@ -311,7 +305,7 @@ class FrameDataModule(pl.LightningDataModule):
         return self._loader(dataset, batch_size, sampler=ShareSampler(dataset, **processes))
 
     def _encoded(self, frames: FrameDataset, *, training: bool) -> Dataset[Any]:
-        """The frames, or their features during a fit with `CachedFeatures`."""
+        """The frames, or what a callback makes of them."""
         return frames if self.encode is None else self.encode(frames, training=training)
 
     def _processes(self) -> dict[str, int]:

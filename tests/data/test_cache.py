@@ -68,7 +68,7 @@ def test_cached_frames_equal_freshly_decoded_ones_and_are_not_decoded_again(
     decode_frames(paths, SPEC, ChunkCache(folder))
     assert len(decoded) == 5
     frames = decode_frames(paths, SPEC, ChunkCache(folder))
-    frames[3]
+    frames[3][:] = 0  # a copy, which may be written to
     assert len(decoded) == 5
     assert_fresh(frames, paths)
 
@@ -110,12 +110,6 @@ def test_bad_files_are_named_and_the_rest_is_used(
         with pytest.raises(FrameError, match=r"3\.jpg"):
             frames[3]
         assert frames[0].shape == (64, 36, 3)
-
-
-def test_a_frame_is_a_copy_that_may_be_written_to(paths: list[Path], folder: Path) -> None:
-    frames = decode_frames(paths, SPEC, ChunkCache(folder))
-    frames[0][:] = 0
-    assert frames[0].any()
 
 
 def test_the_least_recently_used_frames_make_room_for_new_ones(
@@ -164,16 +158,11 @@ def test_an_interrupted_filling_continues_where_it_stopped(
             decode_frames(paths, SPEC, ChunkCache(folder))
     assert len(files_in(folder)) == 1
     decoded.clear()
+    (folder / ".abc.npy.123.part").write_bytes(b"left by a process that was killed")
     frames = decode_frames(paths, SPEC, ChunkCache(folder))
     assert sorted(decoded) == ["2.jpg", "3.jpg", "4.jpg"]
     assert_fresh(frames, paths)
-
-
-def test_leftovers_of_a_killed_process_are_removed(paths: list[Path], folder: Path) -> None:
-    folder.mkdir()
-    (folder / ".abc.npy.123.part").write_bytes(b"half")
-    decode_frames(paths, SPEC, ChunkCache(folder))
-    assert [path.suffix for path in files_in(folder)] == [".npy"]
+    assert [path.suffix for path in files_in(folder)] == [".npy"] * 3
 
 
 @pytest.mark.parametrize("damage", ["cut", "header", "empty", "notes"])
@@ -197,12 +186,6 @@ def test_frames_travel_to_another_process_as_paths_and_survive_the_loss_of_the_c
     shutil.rmtree(folder)
     assert_fresh(pickle.loads(sent), paths)
     assert_fresh(frames, paths)  # what is mapped stays
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_cache_that_cannot_be_written_is_done_without(paths: list[Path], folder: Path) -> None:
-    folder.mkdir(mode=0o500)
-    assert decode_frames(paths, SPEC, ChunkCache(folder)).rows is None
 
 
 def test_a_full_disk_costs_speed_only(paths: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +218,6 @@ from flipdetect.data.cache import ChunkCache, decode_frames
 from flipdetect.data.preprocess import PreprocessSpec
 read, count = PreprocessSpec.read, []
 PreprocessSpec.read = lambda self, source: (count.append(1), read(self, source))[1]
-sys.stdin.readline()
 frames = decode_frames(sorted(Path(sys.argv[1]).iterdir()), PreprocessSpec(64, 36), ChunkCache(Path(sys.argv[2])))
 print(len(count), sum(int(frames[i].sum()) for i in range(len(frames.files))))
 """
@@ -246,11 +228,7 @@ def test_two_processes_that_fill_at_once_decode_each_frame_once(tmp_path: Path, 
         write_frame(tmp_path / "frames" / f"{i:02d}.jpg", page_frame(bool(i % 2), i, 640))
     command = [sys.executable, "-c", FILL, str(tmp_path / "frames"), str(folder)]
     pipe = subprocess.PIPE
-    fillers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
-    for filler in fillers:
-        assert filler.stdin is not None
-        filler.stdin.write("go\n")
-        filler.stdin.flush()
+    fillers = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
     results = [filler.communicate(timeout=120) for filler in fillers]
     assert [filler.returncode for filler in fillers] == [0, 0], results
     counts, sums = zip(*(map(int, out.split()) for out, _ in results), strict=True)

@@ -31,6 +31,13 @@ def make_zip(path, names, prefix=""):
     return path
 
 
+def add_to_tar(archive, *names):
+    for name in names:
+        info = tarfile.TarInfo(name)
+        info.size = len(jpeg())
+        archive.addfile(info, io.BytesIO(jpeg()))
+
+
 def make_video(path, frames=30, rate=30, size=(64, 48), noise=0):
     """Frames whose grey level counts them: level 8 * (number - 1), under noise that makes the file large."""
     rng = np.random.default_rng(0)
@@ -70,12 +77,10 @@ class TestArchives:
         assert index.root == tmp_path / "out"
 
     def test_a_compressed_tar(self, tmp_path):
-        make_monreader_set(tmp_path / "set", videos=2)
         with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
-            archive.add(tmp_path / "set", "some/set")
-        index = prepare_data(tmp_path / "a.tar.gz", tmp_path / "out")
-        assert files(tmp_path / "out") == files(tmp_path / "set")
-        assert not index.problems
+            add_to_tar(archive, *(f"some/set/{name}" for name in MONREADER))
+        assert not prepare_data(tmp_path / "a.tar.gz", tmp_path / "out").problems
+        assert files(tmp_path / "out") == sorted(MONREADER)
 
     @pytest.mark.parametrize(
         "name", ["../evil.jpg", "flip/../../evil.jpg", "/tmp/evil.jpg", "..\\evil.jpg", "C:/evil.jpg"]
@@ -88,19 +93,14 @@ class TestArchives:
             make_zip(source, [*MONREADER, name])
         else:
             with tarfile.open(source, "w") as archive:
-                info = tarfile.TarInfo(name)
-                info.size = len(jpeg())
-                archive.addfile(info, io.BytesIO(jpeg()))
+                add_to_tar(archive, name)
         with pytest.raises(DataError, match="outside of the target"):
             prepare_data(source, tmp_path / "inner" / "out")
         assert files(tmp_path) == [f"inner/a.{kind}"]
 
     def test_links_and_devices_are_left_out_and_reported(self, tmp_path):
         with tarfile.open(tmp_path / "a.tar", "w") as archive:
-            for name in MONREADER:
-                info = tarfile.TarInfo(name)
-                info.size = len(jpeg())
-                archive.addfile(info, io.BytesIO(jpeg()))
+            add_to_tar(archive, *MONREADER)
             for name, kind in (("a.jpg", tarfile.SYMTYPE), ("b.jpg", tarfile.LNKTYPE), ("c.jpg", tarfile.CHRTYPE)):
                 info = tarfile.TarInfo(f"training/flip/{name}")
                 info.type = kind

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import EmbeddedData, MixIn
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames
@@ -76,11 +75,6 @@ def test_other_class_names_are_matched_by_which_is_positive(
     rendered = epoch["index"] >= len(data.split.train)
     truth = [data.rehearsal.train[i].label == "flip" for i in epoch["index"][rendered] - len(data.split.train)]
     assert epoch["target"][rendered].bool().tolist() == truth
-
-
-def test_grey_models_get_grey_rendered_frames(frames: Path, embedded: EmbeddedData) -> None:
-    spec = PreprocessSpec(height=32, width=32, channels=1, mean=(0.5,), std=(0.5,))
-    assert train_epoch(mixed(frames, embedded, preprocess=spec))["image"].shape[1:] == (1, 32, 32)
 
 
 def test_a_share_of_nothing_renders_nothing(frames: Path, tmp_path: Path) -> None:

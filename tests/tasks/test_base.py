@@ -42,11 +42,12 @@ def test_threshold_travels_in_the_state_dict() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"lr": 0.0}, {"backbone_lr": -1.0}, {"label_smoothing": 1.0}, {"positive_weight": 0.0}]
+    ("name", "value"),
+    [("lr", 0.0), ("backbone_lr", -1.0), ("label_smoothing", 1.0), ("positive_weight", 0.0), ("map_weight", -1.0)],
 )
-def test_impossible_settings_are_refused(wrong: dict) -> None:
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        tiny(**wrong)
+def test_impossible_settings_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=name):
+        tiny(**{name: value})
 
 
 def test_hyperparameters_rebuild_the_task() -> None:

@@ -66,7 +66,7 @@ class FullAudit:
         balance_of_sources: frames of each class (negative, positive) by source and split; empty if no source is known.
         unread: reason for each frame that could not be decoded.
         flat: number of frames that show nothing to compare, such as black ones.
-        videos: number of frames of each video in each split, by (split, video).
+        videos: number of videos in each split.
     """
 
     quick: AuditReport
@@ -75,7 +75,7 @@ class FullAudit:
     balance_of_sources: dict[tuple[str, str], tuple[int, int]]
     unread: dict[Path, str]
     flat: int
-    videos: dict[tuple[str, str], int]
+    videos: dict[str, int]
 
     @property
     def faults(self) -> bool:
@@ -85,10 +85,6 @@ class FullAudit:
     def of_kind(self, kind: Kind) -> list[Duplicate]:
         """The findings of one kind."""
         return [finding for finding in self.findings if finding.kind == kind]
-
-    def known_test_frames(self) -> int:
-        """Test frames whose picture is also a training frame."""
-        return len({finding.second.path for finding in self.findings if finding.splits == ("train", "test")})
 
     def warnings(self) -> list[str]:
         """What is wrong with the split; empty if nothing is."""
@@ -170,7 +166,7 @@ def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | 
         balance_of_sources={key: (counts[0], counts[1]) for key, counts in sorted(by_source.items())},
         unread={records[position].path: reason for position, reason in thumbnails.failures.items()},
         flat=int((~thumbnails.comparable).sum()) - len(thumbnails.failures),
-        videos=dict(Counter((name, record.video) for record, name in zip(records, split.assigned, strict=True))),
+        videos={name: len({record.video for record in split.of(name)}) for name in SPLITS},
     )
 
 
@@ -181,9 +177,8 @@ def audit_text(audit: FullAudit) -> str:
     negative, positive = audit.quick.class_names
     splits = []
     for name, (negatives, positives) in audit.quick.balance.items():
-        videos = sum(one == name for one, _ in audit.videos)
         total = negatives + positives
-        splits.append((name, videos, total, positives, negatives, f"{positives / total:.0%}"))
+        splits.append((name, audit.videos[name], total, positives, negatives, f"{positives / total:.0%}"))
     balance = audit.balance_of_sources
     uneven = sorted(balance, key=lambda key: -abs(balance[key][1] / sum(balance[key]) - 0.5))
     sources = [(source, name, sum(balance[source, name]), *balance[source, name][::-1]) for source, name in uneven]
@@ -211,6 +206,7 @@ def audit_text(audit: FullAudit) -> str:
 def write_audit_json(audit: FullAudit, path: Path, root: Path) -> None:
     """Write everything that was found as JSON; paths are relative to `root` where they are below it."""
     quick = audit.quick
+    known = {finding.second.path for finding in audit.findings if finding.splits == ("train", "test")}
 
     def by_class(counts: tuple[int, int]) -> dict[str, int]:
         return dict(zip(quick.class_names, counts, strict=True))
@@ -223,7 +219,7 @@ def write_audit_json(audit: FullAudit, path: Path, root: Path) -> None:
         "splits": {
             name: {
                 "frames": sum(counts),
-                "videos": sum(one == name for one, _ in audit.videos),
+                "videos": audit.videos[name],
                 "by_class": by_class(counts),
             }
             for name, counts in quick.balance.items()
@@ -239,7 +235,7 @@ def write_audit_json(audit: FullAudit, path: Path, root: Path) -> None:
         },
         "test_frames": quick.test_frames,
         "test_frames_next_to_a_training_frame": quick.neighbours,
-        "test_frames_that_are_training_frames": audit.known_test_frames(),
+        "test_frames_that_are_training_frames": len(known),
         "single_frame_videos": list(audit.single_frame_videos),
         "counts": {kind: len(audit.of_kind(kind)) for kind in KINDS},
         "pairs": [dict(zip(COLUMNS, _row(finding, root), strict=True)) for finding in audit.findings],

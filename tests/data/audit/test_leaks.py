@@ -1,12 +1,8 @@
 from dataclasses import replace
 
-import pytest
-
 from flipdetect.data.audit.leaks import audit_split
 from flipdetect.data.grouped_splits import split_records
-from flipdetect.data.index import index_frames
 from flipdetect.data.splits import Split
-from flipdetect.records import ClassNames
 from tests.data.test_grouped_splits import CLASSES, clip, clips
 
 
@@ -71,12 +67,3 @@ def test_class_balance_of_each_side():
     report = audit_split(dealt(train=clip("flip", "1", 3) + clip("notflip", "1", 1), val=clip("flip", "2", 2)))
     assert report.balance == {"train": (1, 3), "val": (0, 2)}
     assert "Training: 4 frames, 3 flip (75%) and 1 notflip." in report.sentences()
-
-
-@pytest.mark.realdev
-def test_halves_of_real_clips_leak(realdev):
-    records = index_frames(realdev / "frames", classes=ClassNames(), check=False).records
-    split = Split(records, tuple("train" if n % 2 else "test" for n in range(len(records))), CLASSES)
-    report = audit_split(split)
-    assert report.videos[0].frames == report.test_frames
-    assert report.neighbours > 0.7 * report.test_frames
