@@ -18,7 +18,7 @@ docs/evaluation.md has the measured coverage.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +116,7 @@ def bootstrap_ci(
     frames = _RankedFrames.make(probabilities, targets, videos, threshold)
     tables = [frames.metrics(weights, metrics) for weights in _weights(frames.videos, metrics, resamples, seed)]
     edge = 0.25 / len(frames.targets)
-    return {name: _Sample.make(name, tables, [frames]).share(name, edge) for name in metrics}
+    return {name: _estimate(name, tables, [frames], lambda sample, _: sample.share(edge)) for name in metrics}
 
 
 def bootstrap_difference(
@@ -147,7 +147,9 @@ def bootstrap_difference(
     ]
     tables = [{name: other[name] - one[name] for name in metrics} for one, other in both]
     values = {name: [float(table[name][0]) for table in both[0]] for name in metrics}
-    return {name: _Sample.make(name, tables, pair).difference(name, *values[name]) for name in metrics}
+    return {
+        name: _estimate(name, tables, pair, lambda sample, name: sample.difference(*values[name])) for name in metrics
+    }
 
 
 def _weights(videos: int, metrics: Sequence[str], resamples: int, seed: int) -> tuple[Floats, Floats, Floats]:
@@ -244,26 +246,12 @@ class _RankedFrames:
 
 @dataclass(frozen=True)
 class _Sample:
-    """A metric's value, its values (R,) in draws and (G,) by the jackknife, and the videos that count for it."""
+    """A metric's value, its values (R,) in draws and (G,) by the jackknife, and the effective number of videos."""
 
     value: float
     drawn: Floats
     left_out: Floats
-    number: int
     effective: float
-    videos: int
-
-    @classmethod
-    def make(cls, name: str, tables: Sequence[dict[str, Floats]], frames: Sequence[_RankedFrames]) -> _Sample:
-        value, drawn, left_out = (table[name] for table in tables)
-        number, effective = min(each.support(name) for each in frames)
-        return cls(float(value[0]), drawn[~np.isnan(drawn)], left_out, number, effective, frames[0].videos)
-
-    def unbounded(self, name: str) -> Estimate | None:
-        """An estimate without CI, if there can be none."""
-        if math.isnan(self.value) or self.number < 2 or not self.drawn.size or np.isnan(self.left_out).any():
-            return Estimate(_defined(name, self.value), math.nan, math.nan, self.videos)
-        return None
 
     def half_width(self, drawn: Floats, scale: float) -> float:
         """Half of the CI's width; `scale` is the slope of the scale that `drawn` is on."""
@@ -274,11 +262,8 @@ class _Sample:
         jackknife = squares * (groups - 1) / groups * scale**2
         return float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt((float(np.var(drawn)) + jackknife) / 2)
 
-    def share(self, name: str, edge: float) -> Estimate:
-        """With the CI of a metric from 0 to 1; draws are clipped `edge` away from both ends."""
-        unbounded = self.unbounded(name)
-        if unbounded is not None:
-            return unbounded
+    def share(self, edge: float) -> tuple[float, float]:
+        """The CI of a metric from 0 to 1; draws are clipped `edge` away from both ends."""
         low, high = widest = _coins(self.value, self.effective)
         if 0 < self.value < 1:
             clipped = np.clip(self.drawn, edge, 1 - edge)
@@ -289,19 +274,31 @@ class _Sample:
                 low = widest[0]
             elif self.effective * self.value < FEW_ERRORS:
                 high = widest[1]
-        return Estimate(self.value, min(low, self.value), max(high, self.value), self.videos)
+        return min(low, self.value), max(high, self.value)
 
-    def difference(self, name: str, first: float, second: float) -> Estimate:
-        """With the CI of a difference; with too few errors it spans all differences of both metrics' widest CIs."""
-        unbounded = self.unbounded(name)
-        if unbounded is not None:
-            return unbounded
+    def difference(self, first: float, second: float) -> tuple[float, float]:
+        """The CI of a difference; with too few errors it spans all differences of both metrics' widest CIs."""
         half = self.half_width(self.drawn, 1.0)
         low, high = self.value - half, self.value + half
         if half > 0 and self.effective * min(first, 1 - first, second, 1 - second) < FEW_ERRORS_OF_TWO:
             one, other = (_coins(value, self.effective) for value in (first, second))
             low, high = min(low, other[0] - one[1]), max(high, other[1] - one[0])
-        return Estimate(self.value, max(-1.0, low), min(1.0, high), self.videos)
+        return max(-1.0, low), min(1.0, high)
+
+
+def _estimate(
+    name: str,
+    tables: Sequence[dict[str, Floats]],
+    frames: Sequence[_RankedFrames],
+    bounds: Callable[[_Sample, str], tuple[float, float]],
+) -> Estimate:
+    """A metric, or difference, with the CI that `bounds` makes of its draws, if there can be one."""
+    value, drawn, left_out = (table[name] for table in tables)
+    number, effective = min(each.support(name) for each in frames)
+    sample = _Sample(float(value[0]), drawn[~np.isnan(drawn)], left_out, effective)
+    undefined = math.isnan(sample.value) or number < 2 or not sample.drawn.size or np.isnan(left_out).any()
+    low, high = (math.nan, math.nan) if undefined else bounds(sample, name)
+    return Estimate(_defined(name, sample.value), low, high, frames[0].videos)
 
 
 def _coins(value: float, number: float) -> tuple[float, float]:
