@@ -97,19 +97,10 @@ class Augmentation:
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self.chain = albumentations.Compose(list(transforms))
 
-    def __call__(self, frame: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
-        """(H, W, C) uint8 -> the same shape and type.
-
-        Raises:
-            ConfigError: if the chain changes the shape or type, as a crop without a resize does.
-        """
-        self.chain.set_random_seed(seed)
-        return self._checked(frame, self.chain(image=frame)["image"])
-
-    def with_mask(
-        self, frame: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], seed: int
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """A frame (H, W, C) uint8, augmented as without a mask, and its mask (H, W, 3) uint8, transformed alike.
+    def __call__(
+        self, frame: npt.NDArray[np.uint8], seed: int, mask: npt.NDArray[np.uint8] | None = None
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+        """A frame (H, W, C) uint8, and its mask (H, W, 3) uint8 if it has one, moved alike; shapes and types stay.
 
         Only geometric transforms change the mask; beyond the border it continues as the frame does. What is painted
         over the frame (`CoarseDropout`) is not painted over the mask, unless that transform sets `fill_mask`.
@@ -118,20 +109,17 @@ class Augmentation:
             ConfigError: if the chain changes the shape or type, as a crop without a resize does.
         """
         self.chain.set_random_seed(seed)
-        result = self.chain(image=frame, mask=mask)
-        return self._checked(frame, result["image"]), self._checked(mask, result["mask"])
-
-    @staticmethod
-    def _checked(frame: npt.NDArray[np.uint8], result: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        if result.ndim == 2:
-            result = result[:, :, None]  # some transforms drop the last axis of a grey frame
-        if result.shape != frame.shape or result.dtype != np.uint8:
+        result = self.chain(image=frame) if mask is None else self.chain(image=frame, mask=mask)
+        changed = result["image"]
+        if changed.ndim == 2:
+            changed = changed[:, :, None]  # some transforms drop the last axis of a grey frame
+        if changed.shape != frame.shape or changed.dtype != np.uint8:
             raise ConfigError(
-                f"data.augment turned a frame of shape {frame.shape}, uint8, into {result.shape}, {result.dtype}; "
+                f"data.augment turned a frame of shape {frame.shape}, uint8, into {changed.shape}, {changed.dtype}; "
                 "its transforms must keep size and type (end a crop with a resize to the input size, leave "
                 "normalisation and ToTensorV2 out: data.preprocess does that)"
             )
-        return result
+        return changed, result.get("mask")
 
 
 class FrameDataset(Dataset[Sample]):
@@ -206,10 +194,7 @@ class FrameDataset(Dataset[Sample]):
         frame = self._frames[int(self._positions[index])]
         mask = None if self._masks is None else self._masks.mask(self.records[index])
         if self.augmentation is not None and seed is not None:
-            if mask is None:
-                frame = self.augmentation(frame, seed)
-            else:
-                frame, mask = self.augmentation.with_mask(frame, mask, seed)
+            frame, mask = self.augmentation(frame, seed, mask)
         sample = Sample(
             image=torch.from_numpy(self.spec.normalise(frame)),
             target=torch.tensor(self._targets[index]),

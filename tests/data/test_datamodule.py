@@ -30,14 +30,6 @@ def test_batches_have_the_promised_shapes(frames: Path) -> None:
     assert set(batch["target"].tolist()) <= {0.0, 1.0}
 
 
-def test_no_video_is_on_two_sides(frames: Path) -> None:
-    split = data_module(frames).split
-    videos = [{record.video for record in side} for side in (split.train, split.val, split.test)]
-    assert not videos[0] & videos[1]
-    assert not videos[0] & videos[2]
-    assert not videos[1] & videos[2]
-
-
 def test_split_file_gives_the_same_split_again(frames: Path, tmp_path: Path) -> None:
     first = data_module(frames, split_seed=5)
     first.split_csv(tmp_path / "splits.csv")
@@ -54,13 +46,6 @@ def test_undecodable_file_is_a_problem_and_the_rest_goes_on(frames: Path, tmp_pa
     assert [problem.path for problem in data.index.problems] == [victim]
     assert len(data.index.records) == 31
     assert sum(len(batch["target"]) for batch in data.val_dataloader()) == len(data.split.val)
-
-
-def test_workers_deliver_what_the_main_process_does(frames: Path, tmp_path: Path) -> None:
-    one = list(data_module(frames, cache_dir=str(tmp_path)).val_dataloader())
-    two = list(data_module(frames, cache_dir=str(tmp_path), num_workers=1).val_dataloader())
-    for a, b in zip(one, two, strict=True):
-        torch.testing.assert_close(a["image"], b["image"], rtol=0, atol=0)
 
 
 def test_mistyped_folder_is_an_error_and_not_a_rendering(tmp_path: Path) -> None:

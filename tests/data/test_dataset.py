@@ -59,7 +59,7 @@ def test_augmentation_that_changes_the_size_is_refused(records: list[FrameRecord
 
 def test_grey_frames_keep_their_axis_under_augmentation() -> None:
     frame = np.random.default_rng(0).integers(0, 255, (32, 32, 1), np.uint8)
-    assert noisy()(frame, 1).shape == (32, 32, 1)
+    assert noisy()(frame, 1)[0].shape == (32, 32, 1)
 
 
 def test_stream_seeds_of_neighbours_differ_and_are_fixed() -> None:

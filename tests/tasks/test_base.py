@@ -51,7 +51,7 @@ def test_impossible_settings_are_refused(name: str, value: float) -> None:
 
 
 def test_hyperparameters_rebuild_the_task() -> None:
-    task = MobileNetV2Classifier(in_channels=1, dropout=0.3, lr=2e-4)
+    task = MobileNetV2Classifier(in_channels=1, dropout=0.3, lr=2e-4, threshold_costs={"missed_flip": 5.0})
     again = MobileNetV2Classifier(**task.hparams)
     again.load_state_dict(task.state_dict())
     assert dict(again.hparams) == dict(task.hparams)

@@ -63,9 +63,3 @@ def test_states_without_a_temperature_are_loaded() -> None:
     assert task.temperature.item() == 1.0
     wrapped = torch.nn.Sequential(task)
     wrapped.load_state_dict({f"0.{name}": value for name, value in state.items()})
-
-
-def test_costs_survive_in_the_hyperparameters() -> None:
-    task = TinyCNNClassifier(width=4, temperature=True, threshold_costs={"missed_flip": 5.0, "false_alarm": 1.0})
-    again = TinyCNNClassifier(**task.hparams)
-    assert again.threshold_costs == task.threshold_costs is not None
