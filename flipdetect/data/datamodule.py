@@ -34,7 +34,6 @@ from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.data.loading import (
     Balance,
     FrameLoader,
-    FrameSampler,
     ShareSampler,
     even_batch_size,
     loader_settings,
@@ -313,10 +312,8 @@ class FrameDataModule(pl.LightningDataModule):
         trainer = self.trainer
         return {"num_replicas": trainer.world_size if trainer else 1, "rank": trainer.global_rank if trainer else 0}
 
-    def _loader(
-        self, dataset: Dataset[Any], batch_size: int, sampler: FrameSampler | None = None, **more: Any
-    ) -> DataLoader[Sample]:
-        return FrameLoader(dataset, batch_size=batch_size, sampler=sampler, **self.loading(), **more)
+    def _loader(self, dataset: Dataset[Any], batch_size: int, **settings: Any) -> DataLoader[Sample]:
+        return FrameLoader(dataset, batch_size=batch_size, **self.loading(), **settings)
 
     def loading(self) -> dict[str, Any]:
         """Loader processes and memory, as a `DataLoader` takes them; see `loader_settings`."""

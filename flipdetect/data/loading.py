@@ -254,9 +254,6 @@ def even_batch_size(frames: int, ranks: int, batch_size: int) -> int:
     return batch_size
 
 
-FrameSampler = EpochSampler | ShareSampler
-
-
 class FrameLoader(DataLoader[Sample]):
     """Draws its first frame when the first batch is asked for, not when it is iterated.
 
