@@ -54,14 +54,13 @@ RULES: dict[str, set[str]] = {
 }
 FULLEST = 14
 """Modules that a folder may hold besides `__init__`."""
-PARALLEL = {"__init__", "__main__", "audit", "base", "compare", "evaluate", "fit"}
-PARALLEL |= {"parameters", "prepare"}
+PARALLEL = {"__init__", "__main__", "base", "evaluate", "fit", "parameters"}
 """Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
 HEAVY = {
     "callbacks", "models", "tasks",
-    "cli.training.lightning_cli",
+    "cli.lightning_cli",
     "data.datamodule", "data.dataset", "data.features", "data.loading",
-    "evaluation.compare", "evaluation.cross_validation", "evaluation.explain", "evaluation.footprint",
+    "evaluation.compare", "evaluation.cross_validation", "evaluation.explain",
     "evaluation.study", "evaluation.tuning",
     "export.onnx",
     "inference.torch_model",

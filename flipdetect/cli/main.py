@@ -14,23 +14,23 @@ import typer
 
 import flipdetect
 from flipdetect.atomic import explained
-from flipdetect.cli.messages import INTERRUPTED, REFUSED, set_up_logging
+from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, set_up_logging
 from flipdetect.errors import FlipdetectError
 
 COMMANDS = {
     "train": "train",
     "predict": "predict",
     "evaluate": "evaluate",
-    "audit": "audit",
-    "prepare": "prepare",
+    "audit": "data_sets",
+    "prepare": "data_sets",
     "export": "export",
-    "compare": "compare",
-    "cross-validate": "cross_validate",
-    "tune": "tune",
-    "render": "render",
-    "configs": "training.configs",
+    "compare": "studies",
+    "cross-validate": "studies",
+    "tune": "studies",
+    "render": "data_sets",
+    "configs": "configs",
 }
-"""Name of each command -> its module in this package, which holds a function of that name; in the order of `--help`."""
+"""Name of each command -> the module of this package that holds its function, in the order of `--help`."""
 PASSED_ON = ("train",)
 """Commands whose options another parser reads: everything after their name is passed on to them."""
 
@@ -76,8 +76,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         return _usage_error(error, words)
     except FlipdetectError as error:
-        logger.error("%s", error)
-        return 1
+        return explain(error)
     except OSError as error:
         reason = explained(error)
         if reason is None:

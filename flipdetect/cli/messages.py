@@ -7,6 +7,8 @@ import os
 import sys
 import warnings
 
+from flipdetect.errors import ConfigError, FlipdetectError
+
 # Warnings of the libraries below that no user of this program can act on.
 _NOISE = (
     ".*does not have many workers.*",  # the number of loader processes is chosen by the number of cores
@@ -36,6 +38,12 @@ def set_up_logging(level: int = logging.INFO) -> None:
     # Of several processes that train together, one speaks; the others only of what is wrong.
     root.setLevel(level if os.environ.get("LOCAL_RANK", "0") == "0" else max(level, logging.WARNING))
     root.propagate = False
+
+
+def explain(error: FlipdetectError) -> int:
+    """Print an error; returns the exit status: 2 if arguments or settings cannot work, else 1."""
+    logging.getLogger("flipdetect").error("%s", error)
+    return REFUSED if isinstance(error, ConfigError) else 1
 
 
 def hush_libraries() -> None:

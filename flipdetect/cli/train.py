@@ -5,15 +5,14 @@ This module is light: help and mistakes are printed before torch is imported, wh
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from flipdetect.cli.messages import REFUSED, set_up_logging
-from flipdetect.cli.training.check_config import check_arguments
-from flipdetect.errors import ConfigError, FlipdetectError, require_extra
+from flipdetect.cli.check_config import check_arguments
+from flipdetect.cli.messages import explain, set_up_logging
+from flipdetect.errors import FlipdetectError, require_extra
 
 HELP = """\
 Usage: flipdetect train --config NAME|PATH [--config ...] [--KEY VALUE ...]
@@ -54,9 +53,8 @@ def main(args: Sequence[str] | None = None) -> int:
         require_extra("train", "torch", "torchvision", "pytorch_lightning", "jsonargparse", "albumentations")
         arguments = check_arguments(arguments)
     except FlipdetectError as error:
-        logging.getLogger("flipdetect").error("%s", error)
-        return REFUSED if isinstance(error, ConfigError) else 1
-    from flipdetect.cli.training.lightning_cli import run
+        return explain(error)
+    from flipdetect.cli.lightning_cli import run
 
     return run(arguments)
 

@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from tabulate import tabulate
+from torch import Tensor, nn
 
-from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.grouped_splits import split_records
-from flipdetect.data.splits import write_split
-from flipdetect.errors import DataError
-from flipdetect.evaluation.evaluate import SPLIT_FILE, Evaluation
-from flipdetect.evaluation.footprint import Footprint
-from flipdetect.evaluation.study import labelled_index
+from flipdetect.atomic import write_csv, write_json, write_text
+from flipdetect.errors import ModelError
+from flipdetect.evaluation.evaluate import Evaluation, evaluate_folder, write_predictions
+from flipdetect.evaluation.study import SharedSplit, run_metrics
 from flipdetect.evaluation.uncertainty import difference, estimates_as_dict, evaluation_ci
+from flipdetect.inference.model import Model
+from flipdetect.inference.onnx_model import file_digest, load_onnx
+from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.metrics.bootstrap import RESAMPLES, Estimate
-from flipdetect.sources.folder import name_below
+from flipdetect.tasks.fit import METRICS_FILE
 
 MARGIN = 0.02
 """F1 that a smaller model may lack and still be as good as the best one for most purposes."""
 MEGABYTE = 1_000_000
 COMPARED = ("f1", "auroc")
+ENDS = {"": "value", "_low": "low", "_high": "high"}
+
+REPEATS, WARM_UP = 50, 5
+"""Frames that are timed, and those before them."""
+FOOTPRINTS = "footprints.json"
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Costs of a model, for one frame at a time on the CPU.
+
+    Attributes:
+        parameters: number of learnt parameters.
+        file_bytes: of the exported file, or, without one, of all tensors.
+        memory_bytes: estimated: all tensors, and input and output of the layer where they are largest.
+        latency_ms, latency_p95_ms: median and 95th percentile of scoring a preprocessed frame.
+        engine: what it was timed with.
+    """
+
+    parameters: int
+    file_bytes: int
+    memory_bytes: int
+    latency_ms: float
+    latency_p95_ms: float
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -96,20 +123,14 @@ class Comparison:
     def rows(self) -> list[dict[str, object]]:
         """A row per model for a CSV file; unknown values are empty."""
         found = []
-        for each in self.models:
-            row: dict[str, object] = {
-                "model": each.name,
-                "frames": len(each.evaluation.scored),
-                "videos": each.evaluation.videos,
-                "threshold": each.evaluation.threshold,
-            }
-            for suffix, estimates in (("", self.ci[each.name]), ("_less_best", self.differences.get(each.name, {}))):
+        for model in self.as_dict()["models"]:
+            row = {name: model.pop(name) for name in ("model", "frames", "videos", "threshold")}
+            del model["metrics"]
+            for suffix, estimates in (("", model.pop("ci")), ("_less_best", model.pop("less_best"))):
                 for name in COMPARED:
-                    own = estimates.get(name, Estimate(math.nan, math.nan, math.nan, 0))
-                    row |= {f"{name}{suffix}{end}": value for end, value in
-                            (("", own.value), ("_low", own.low), ("_high", own.high))}  # fmt: skip
-            row |= {**asdict(each.footprint), "training_seconds": each.training_seconds}
-            found.append({name: _cell(value) for name, value in row.items()})
+                    own = estimates.get(name, {})
+                    row |= {f"{name}{suffix}{end}": own.get(key) for end, key in ENDS.items()}
+            found.append({name: _cell(value) for name, value in (row | model).items()})
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,12 +144,27 @@ class Comparison:
                 "metrics": each.evaluation.metrics,
                 "ci": estimates_as_dict(self.ci[each.name]),
                 "less_best": estimates_as_dict(self.differences.get(each.name, {})),
-                "training_seconds": each.training_seconds,
                 **asdict(each.footprint),
+                "training_seconds": each.training_seconds,
             }
             for each in self.models
         ]
         return {"best": self.best, "recommended": self.recommended, "why": self.why, "models": models}
+
+    def write(self, shared: SharedSplit, folder: Path) -> None:
+        """Write comparison.md, .csv and .json, and the scores of all models as predictions.csv."""
+        evaluation = self.models[0].evaluation
+        text = (
+            f"# Models compared\n\nOn {shared.root}, test split of {shared.path.name}: {len(evaluation.scored):,} "
+            f"frames of {evaluation.videos:,} videos. In brackets: 95% CI over videos; the difference from the best "
+            f"model ({self.best}) is paired by video. Times are per frame, by {self.models[0].footprint.engine}.\n\n"
+            f"{self.table('github')}\n\n{self.why}\n"
+        )
+        rows = self.rows()
+        write_text(folder / "comparison.md", text)
+        write_csv(folder / "comparison.csv", list(rows[0]), (list(row.values()) for row in rows))
+        write_json(folder / "comparison.json", {"root": str(shared.root), "split": str(shared.path), **self.as_dict()})
+        write_predictions(folder / "predictions.csv", [(m.name, str(shared.root), m.evaluation) for m in self.models])
 
 
 def compare(
@@ -207,87 +243,90 @@ def _cell(value: object) -> object:
     return "" if value is None else value
 
 
-@dataclass(frozen=True)
-class SharedSplit:
-    """A labelled data set and the split that all models are compared on.
-
-    Attributes:
-        root: folder of the data set.
-        path: the split file.
-        manifest: CSV that describes the data set; None for its folders.
-
-    Raises:
-        DataError: if there is no split file.
-    """
-
-    root: Path
-    path: Path
-    manifest: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.path.is_file():
-            raise DataError(
-                f"there is no split file {self.path}; name the {SPLIT_FILE} of a training run with --split-file"
-            )
-
-    def values(self) -> dict[str, Any]:
-        """Dotted names and values of a configuration that uses it."""
-        named = {"data.root": str(self.root), "data.split_file": str(self.path)}
-        return named if self.manifest is None else named | {"data.manifest": str(self.manifest)}
-
-
-def shared_split(data: FrameDataModule, folder: Path) -> SharedSplit:
-    """The split that a data module would train with, as a file; the same one each time.
+def measure_footprint(
+    model: TorchModel, exported: Path | None = None, threads: int | None = None, repeats: int = REPEATS
+) -> Footprint:
+    """Measure a model.
 
     Args:
-        data: as configured.
-        folder: where the file is written; its name follows from the frames and the settings.
+        model: on the CPU.
+        exported: the same as ONNX, which is then timed and weighed; None: PyTorch.
+        threads: of ONNX Runtime; None: one per core.
+        repeats: frames that are timed, after some to warm up.
 
     Raises:
-        DataError: if the frames cannot be split, or the split has no test frames.
+        ModelError: if the exported file cannot be used.
     """
-    index = labelled_index(data)
-    if data.split_file is not None:
-        return SharedSplit(data.root, data.split_file, data.manifest)
-    settings = {
-        "val_fraction": data.val_fraction,
-        "test_fraction": data.test_fraction,
-        "group_by": data.group_by,
-        "seed": data.split_seed,
-        "use_supplied_test": data.use_supplied_test,
-    }
-    content = [[name_below(r.path, index.root), r.label, r.video, r.source] for r in index.records]
-    digest = hashlib.sha256(json.dumps([settings, content]).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    path = folder / f"splits-{digest}.csv"
-    if not path.is_file():
-        split = split_records(index.records, classes=data.classes, **settings)  # type: ignore[arg-type]
-        if not split.test:
-            raise DataError("the split has no test frames to compare models on; set data.test_fraction above 0")
-        write_split(split, path, index.root)
-    return SharedSplit(data.root, path, data.manifest)
+    network = model.task.model
+    tensors = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    runner: Model = model if exported is None else load_onnx(exported, threads)
+    shape, own = ((1, each.channels, each.height, each.width) for each in (runner.preprocess, model.preprocess))
+    frame = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    times = []
+    for _ in range(WARM_UP + repeats):
+        start = time.perf_counter()
+        runner.probabilities(frame)
+        times.append(1000 * (time.perf_counter() - start))
+    return Footprint(
+        sum(parameter.numel() for parameter in network.parameters()),
+        tensors if exported is None else exported.stat().st_size,
+        tensors + largest_layer(network, torch.zeros(own)),
+        float(np.median(times[WARM_UP:])),
+        float(np.quantile(times[WARM_UP:], 0.95)),
+        runner.runs_on,
+    )
 
 
-def check_unseen(model: Path, shared: SharedSplit) -> None:
-    """Make sure that a trained model has not seen the test frames, as far as the split next to it shows.
+def evaluate_candidate(
+    name: str, path: Path, shared: SharedSplit, device: str, folder: Path, export: Callable[[TorchModel, Path], Path]
+) -> Candidate:
+    """Evaluate a trained model on the test split, and measure it; a model file is measured once.
 
-    Raises:
-        DataError: if it has.
+    Args:
+        name: of the model.
+        path: of its checkpoint, next to which the training's metrics lie.
+        shared: the split.
+        device: that scores the frames.
+        folder: for what was measured, and exported models.
+        export: writes a model as ONNX, and returns the path; a model that it refuses is timed with PyTorch.
     """
-    own = model.with_name(SPLIT_FILE)
-    if not own.is_file():
-        logger.warning("%s has no %s next to it: it may have been trained on the test frames", model, SPLIT_FILE)
-        return
-    tables = []
-    for path in (shared.path, own):
+    evaluation = evaluate_folder(
+        load_torch_model(path, device), shared.root, split="test", split_file=shared.path, manifest=shared.manifest
+    )
+    metrics = run_metrics(path.parent) if path.with_name(METRICS_FILE).is_file() else {}
+    table, digest = folder / FOOTPRINTS, file_digest(path)
+    known = json.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}
+    if digest not in known:
+        model, exported = load_torch_model(path, "cpu"), None
         try:
-            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                tables.append({row["path"]: row["split"] for row in csv.DictReader(file)})
-        except (OSError, KeyError, csv.Error) as error:
-            raise DataError(f"the split file {path} cannot be read: {error!r}") from error
-    tested = {path for path, split in tables[0].items() if split == "test"}
-    seen = [path for path, split in tables[1].items() if split != "test" and path in tested]
-    if seen:
-        raise DataError(
-            f"{model} was trained or chosen on {len(seen):,} of the {len(tested):,} test frames (such as {seen[0]}); "
-            f"compare on its own split with --split-file {own}, or train it again with --config"
-        )
+            exported = export(model, folder / "exported" / f"{name.replace('/', '-')}.onnx")
+        except ModelError as error:
+            logger.warning("%s is timed with PyTorch, and its file is estimated: %s", name, error)
+        known[digest] = asdict(measure_footprint(model, exported))
+        write_json(table, known)
+    return Candidate(name, evaluation, Footprint(**known[digest]), metrics.get("fit_seconds"))
+
+
+def largest_layer(model: nn.Module, frame: Tensor) -> int:
+    """Bytes of input and output of the layer where they are largest.
+
+    Args:
+        model: in evaluation mode.
+        frame: (1, C, H, W) float32.
+    """
+    most = 0
+
+    def measure(_: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal most
+        held = [each for each in (*inputs, output) if isinstance(each, Tensor)]
+        most = max(most, sum(each.numel() * each.element_size() for each in held))
+
+    leaves = [module for module in model.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(measure) for module in leaves]
+    try:
+        with torch.inference_mode():
+            model(frame)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return most

@@ -196,9 +196,12 @@ def evaluate_folder(
     Raises:
         DataError: if no frame can be used.
     """
-    index = select_frames(
-        root, model.classes, model.naming, manifest=manifest, split=split, split_file=split_file
-    )  # fmt: skip
+    index = select_frames(root, model.classes, model.naming, manifest=manifest, split=split, split_file=split_file)
+    return evaluate_index(model, index, threshold)
+
+
+def evaluate_index(model: Model, index: FrameIndex, threshold: float | None = None) -> Evaluation:
+    """Score labelled frames; arguments and errors as in `evaluate_folder`."""
     threshold = model.threshold if threshold is None else threshold
     batches = Predictor(model, threshold).predict([record.path for record in index.records], index.root)
     return evaluate_scores(index, [score for batch in batches for score in batch], threshold, model.classes)

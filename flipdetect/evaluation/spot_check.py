@@ -1,16 +1,29 @@
-"""A look at random labelled frames, and at the worst errors: as tables and as pictures."""
+"""Frames to look at: random ones, the worst mistakes, examples of each kind of decision; as tables and images."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from flipdetect.errors import ConfigError
-from flipdetect.evaluation.evaluate import Evaluation, ScoredRecord
+from flipdetect.evaluation.evaluate import (
+    Evaluation,
+    ScoredRecord,
+    evaluate_index,
+    select_frames,
+    set_name,
+    short_model_name,
+)
+from flipdetect.inference.model import Model
+from flipdetect.outputs.plots.canvas import save_figure
 from flipdetect.outputs.plots.frames import Spot, plot_mistakes, plot_spots
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.image import decode_frame
@@ -18,6 +31,10 @@ from flipdetect.sources.image import decode_frame
 SHOWN = (480, 270)
 """Pixels that a frame in a picture keeps at least, height and width."""
 DEFAULT_COUNT = 24
+PER_KIND = 3
+"""Examples of each kind of decision."""
+
+logger = logging.getLogger(__name__)
 
 
 def choose_frames(
@@ -48,6 +65,39 @@ def choose_frames(
     return tuple(sorted(drawn[:count], key=lambda record: record.label != classes.positive))
 
 
+def spot_check(
+    name: str, model: Model, folder: Path, count: int, selection: Mapping[str, Any], *, threshold: float | None = None,
+    seed: int = 0, natural: bool = False, picture: Path | None = None,
+) -> str:  # fmt: skip
+    """Score random labelled frames; returns a table.
+
+    Args:
+        name: of the model, for the title of the picture.
+        model: run by any engine.
+        folder: the data set.
+        count: of frames.
+        selection: further arguments of `select_frames`.
+        threshold: replaces the model's own.
+        seed, natural: as in `choose_frames`.
+        picture: image file of the frames.
+    """
+    index = select_frames(folder, model.classes, model.naming, **selection)
+    frames = choose_frames(index.records, count, model.classes, seed=seed, natural=natural)
+    found = evaluate_index(model, replace(index, records=frames), threshold)
+    if picture:
+        shown = [
+            Spot(
+                decode_frame(pair.record.path, min_size=SHOWN), pair.score.path, pair.record.label,
+                pair.score.label or "", pair.score.probability,
+            )
+            for pair in found.scored
+        ]  # fmt: skip
+        title = f"{short_model_name(name)} on {set_name(folder, selection.get('split'))}: {spot_summary(found)}"
+        save_figure(plot_spots(shown, title), picture)
+        logger.info("The picture is %s", picture)
+    return spot_table(found)
+
+
 def spot_table(evaluation: Evaluation) -> str:
     """A line per frame, and a summary: how many of each class were classified correctly."""
     rows = [
@@ -68,18 +118,6 @@ def spot_summary(evaluation: Evaluation) -> str:
         if labels:
             parts.append(f"{labels.count(name)} of {len(labels)} {name}")
     return f"{' and '.join(parts)} classified correctly at threshold {evaluation.threshold:.3f}"
-
-
-def plot_spot_check(evaluation: Evaluation, title: str) -> Figure:
-    """The frames that could be read, with their truth and prediction."""
-    spots = [
-        Spot(
-            decode_frame(pair.record.path, min_size=SHOWN), pair.score.path, pair.record.label,
-            pair.score.label or "", pair.score.probability,
-        )
-        for pair in evaluation.scored
-    ]  # fmt: skip
-    return plot_spots(spots, f"{title}: {spot_summary(evaluation)}")
 
 
 def worst_mistakes(
@@ -125,3 +163,32 @@ def plot_worst_mistakes(evaluation: Evaluation, count: int = DEFAULT_COUNT) -> F
         [pair.probability for pair in pairs],
         evaluation.classes,
     )
+
+
+def examples(evaluation: Evaluation, count: int = PER_KIND) -> list[tuple[str, ScoredRecord]]:
+    """Frames of each kind of decision: the most confident errors, and correct ones with typical probabilities.
+
+    No two are of one video, as far as there are enough.
+
+    Args:
+        evaluation: the scored frames.
+        count: of each kind, at most.
+    """
+    positive = evaluation.classes.positive
+    kinds: dict[str, list[ScoredRecord]] = {
+        "true positive": [], "false negative": [], "false positive": [], "true negative": [],
+    }  # fmt: skip
+    for pair in evaluation.scored:
+        correct, called = pair.score.label == pair.record.label, pair.score.label == positive
+        kinds[f"{'true' if correct else 'false'} {'positive' if called else 'negative'}"].append(pair)
+    chosen = []
+    for kind, pairs in kinds.items():
+        middle = float(np.median([pair.probability for pair in pairs])) if pairs else 0.0
+        target = {"false negative": 0.0, "false positive": 1.0}.get(kind, middle)
+        ordered = sorted(pairs, key=lambda pair: abs(pair.probability - target))
+        first: dict[str, ScoredRecord] = {}
+        for pair in ordered:
+            first.setdefault(pair.record.video, pair)
+        others = [pair for pair in ordered if first[pair.record.video] is not pair]
+        chosen += [(kind, pair) for pair in [*first.values(), *others][:count]]
+    return chosen

@@ -8,6 +8,7 @@ from scratch. Another version of the program does not: delete the folder to trai
 from __future__ import annotations
 
 import copy
+import csv
 import difflib
 import hashlib
 import json
@@ -24,9 +25,13 @@ import yaml
 
 from flipdetect.atomic import write_text
 from flipdetect.data.datamodule import FrameDataModule
+from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.errors import ConfigError, FlipdetectError, ModelError
+from flipdetect.data.splits import write_split
+from flipdetect.errors import ConfigError, DataError, FlipdetectError, ModelError
+from flipdetect.evaluation.evaluate import SPLIT_FILE
 from flipdetect.runs import LAST, newest_run
+from flipdetect.sources.folder import name_below
 from flipdetect.tasks.fit import METRICS_FILE
 
 logger = logging.getLogger(__name__)
@@ -186,3 +191,89 @@ def labelled_index(data: FrameDataModule) -> FrameIndex:
     index = index_frames(data.root, classes=data.classes, pattern=data.naming, manifest=data.manifest, check=False)
     logger.info("%s", index.summary())
     return index
+
+
+@dataclass(frozen=True)
+class SharedSplit:
+    """A labelled data set and the split that all models are compared on.
+
+    Attributes:
+        root: folder of the data set.
+        path: the split file.
+        manifest: CSV that describes the data set; None for its folders.
+
+    Raises:
+        DataError: if there is no split file.
+    """
+
+    root: Path
+    path: Path
+    manifest: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            raise DataError(
+                f"there is no split file {self.path}; name the {SPLIT_FILE} of a training run with --split-file"
+            )
+
+    def values(self) -> dict[str, Any]:
+        """Dotted names and values of a configuration that uses it."""
+        named = {"data.root": str(self.root), "data.split_file": str(self.path)}
+        return named if self.manifest is None else named | {"data.manifest": str(self.manifest)}
+
+
+def shared_split(data: FrameDataModule, folder: Path) -> SharedSplit:
+    """The split that a data module would train with, as a file; the same one each time.
+
+    Args:
+        data: as configured.
+        folder: where the file is written; its name follows from the frames and the settings.
+
+    Raises:
+        DataError: if the frames cannot be split, or the split has no test frames.
+    """
+    index = labelled_index(data)
+    if data.split_file is not None:
+        return SharedSplit(data.root, data.split_file, data.manifest)
+    settings = {
+        "val_fraction": data.val_fraction,
+        "test_fraction": data.test_fraction,
+        "group_by": data.group_by,
+        "seed": data.split_seed,
+        "use_supplied_test": data.use_supplied_test,
+    }
+    content = [[name_below(r.path, index.root), r.label, r.video, r.source] for r in index.records]
+    digest = hashlib.sha256(json.dumps([settings, content]).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    path = folder / f"splits-{digest}.csv"
+    if not path.is_file():
+        split = split_records(index.records, classes=data.classes, **settings)  # type: ignore[arg-type]
+        if not split.test:
+            raise DataError("the split has no test frames to compare models on; set data.test_fraction above 0")
+        write_split(split, path, index.root)
+    return SharedSplit(data.root, path, data.manifest)
+
+
+def check_unseen(model: Path, shared: SharedSplit) -> None:
+    """Make sure that a trained model has not seen the test frames, as far as the split next to it shows.
+
+    Raises:
+        DataError: if it has.
+    """
+    own = model.with_name(SPLIT_FILE)
+    if not own.is_file():
+        logger.warning("%s has no %s next to it: it may have been trained on the test frames", model, SPLIT_FILE)
+        return
+    tables = []
+    for path in (shared.path, own):
+        try:
+            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+                tables.append({row["path"]: row["split"] for row in csv.DictReader(file)})
+        except (OSError, KeyError, csv.Error) as error:
+            raise DataError(f"the split file {path} cannot be read: {error!r}") from error
+    tested = {path for path, split in tables[0].items() if split == "test"}
+    seen = [path for path, split in tables[1].items() if split != "test" and path in tested]
+    if seen:
+        raise DataError(
+            f"{model} was trained or chosen on {len(seen):,} of the {len(tested):,} test frames (such as {seen[0]}); "
+            f"compare on its own split with --split-file {own}, or train it again with --config"
+        )

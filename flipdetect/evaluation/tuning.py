@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from flipdetect.atomic import write_csv, write_text
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, ModelError
 from flipdetect.evaluation.study import Config, Training, full_key, with_loggers, with_values
 
 logger = logging.getLogger(__name__)
@@ -279,7 +279,7 @@ def write_best(study: optuna.Study, sweep: Sweep, configs: Sequence[str]) -> Pat
         configs: what was swept, for the file's first line.
 
     Raises:
-        ConfigError: if no trial is complete.
+        ModelError: if no trial is complete.
     """
     best = None
     with suppress(ValueError):
@@ -287,7 +287,7 @@ def write_best(study: optuna.Study, sweep: Sweep, configs: Sequence[str]) -> Pat
     if best is None:
         errors = [trial.user_attrs["error"] for trial in finished(study) if "error" in trial.user_attrs]
         reason = f"; the last error: {errors[-1]}" if errors else ""
-        raise ConfigError(f"no trial of {study.study_name!r} is complete, so there is no best one{reason}")
+        raise ModelError(f"no trial of {study.study_name!r} is complete, so there is no best one{reason}")
     path = sweep.folder / BEST_FILE
     head = [
         f"# Best trial ({best.number}) of the study {sweep.name!r} of {', '.join(configs)}: validation {sweep.metric} "

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.messages import hush_libraries, set_up_logging
-from flipdetect.cli.training.lightning_cli import TrainCLI
 from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
 from flipdetect.data.splits import write_split

@@ -15,9 +15,9 @@ import yaml
 from tabulate import tabulate
 
 from flipdetect.cli import train
+from flipdetect.cli.check_config import checked_arguments
+from flipdetect.cli.lightning_cli import resolve_config
 from flipdetect.cli.messages import hush_libraries, set_up_logging
-from flipdetect.cli.training.check_config import checked_arguments
-from flipdetect.cli.training.lightning_cli import resolve_config
 from flipdetect.evaluation.evaluate import evaluate_folder
 from flipdetect.evaluation.study import Training, full_key, run_metrics, run_training, with_values
 from flipdetect.inference.torch_model import load_torch_model

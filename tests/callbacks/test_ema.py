@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from flipdetect.callbacks import AveragedWeights
-from flipdetect.cli.training.lightning_cli import TrainCLI
+from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.errors import ConfigError
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.tasks import TinyCNNClassifier

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from flipdetect.cli.configs import config_folder, config_names, find_config, find_space
+from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.main import main
-from flipdetect.cli.training.configs import config_folder, config_names, find_config, find_space
-from flipdetect.cli.training.lightning_cli import TrainCLI
 from flipdetect.errors import ConfigError
 
 FOLDER = config_folder()
@@ -107,5 +107,5 @@ def test_configurations_are_listed_and_copied(tmp_path: Path, capsys: pytest.Cap
     assert all(name in listed for name in config_names())
     assert main(["configs", "--copy", str(tmp_path)]) == 0
     assert (tmp_path / "configs" / "augment" / "strong.yaml").is_file()
-    assert main(["configs", "--copy", str(tmp_path)]) == 1
+    assert main(["configs", "--copy", str(tmp_path)]) == 2
     assert "exists already" in capsys.readouterr().err

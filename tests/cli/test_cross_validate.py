@@ -93,7 +93,7 @@ def test_another_plan_needs_another_folder(
 ) -> None:
     assert main(arguments(monreader_set, "--fold", "0")) == 0
     for changed in (["--split-seed", "1"], ["--override", "model.lr=0.1"], ["--seed", "5"]):
-        assert main(arguments(monreader_set, "--fold", "0", *changed)) == 1
+        assert main(arguments(monreader_set, "--fold", "0", *changed)) == 2
         assert "another cross-validation" in capfd.readouterr().err
     assert len(trainings.calls) == 1
 
@@ -120,10 +120,10 @@ def test_one_source_is_left_out_at_a_time(
 @pytest.mark.parametrize(
     ("more", "status", "message"),
     [
-        (["--fold", "9"], 1, "folds are 0 to 3, got 9"),
+        (["--fold", "9"], 2, "folds are 0 to 3, got 9"),
         (["--group-by", "page"], 2, "source or video is needed"),
-        (["--override", "nonsense"], 1, "written KEY=VALUE"),
-        (["--override", "data.nonsense=1"], 1, "nonsense"),
+        (["--override", "nonsense"], 2, "written KEY=VALUE"),
+        (["--override", "data.nonsense=1"], 2, "nonsense"),
         (["--group-by", "source"], 1, "no known source"),
         (["--gather"], 1, "no cross-validation"),
     ],

@@ -18,7 +18,7 @@ def test_a_folder_becomes_a_data_set_with_statistics(tmp_path: Path, capsys: pyt
 
 
 def test_an_error_is_a_message_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prepare", str(tmp_path / "absent"), str(tmp_path / "out")]) == 1
+    assert main(["prepare", str(tmp_path / "absent"), str(tmp_path / "out")]) == 2
     assert capsys.readouterr().out == ""
     assert main(["prepare", str(tmp_path), str(tmp_path / "out"), "--label", "closed"]) == 2
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from flipdetect.cli.data_sets import render
 from flipdetect.cli.main import main
-from flipdetect.cli.render import render
 from flipdetect.synth import RecordingConfig, SynthConfig, is_current
 
 SMALL = ["--sources=1", "--clips-per-source=2", "--frames-per-clip=1", "--height=96", "--seed=4", "--workers=1"]
@@ -32,7 +32,7 @@ def test_one_command_renders_a_recording(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_mistake_ends_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "--sheet=x.png", "--clips-per-source=3"]) == 1
+    assert main(["render", "--sheet=x.png", "--clips-per-source=3"]) == 2
     assert "choose an even number" in capsys.readouterr().err
     assert main(["render"]) == 2
     assert "nothing to render" in capsys.readouterr().err

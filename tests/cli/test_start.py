@@ -84,6 +84,6 @@ def test_a_wrong_configuration_is_refused_before_torch_is_imported(command: list
     )
     words = [sys.executable, "-c", code, *command, "--config", "tiny_cnn", "--override", "model.widht=4"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, list(tmp_path.iterdir())) == (1, []), done.stderr
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
     assert "widht" in done.stderr
     assert "width" in done.stderr

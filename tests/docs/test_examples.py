@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 import typer
 
+from flipdetect.cli.configs import find_config
 from flipdetect.cli.main import PASSED_ON, app, main
-from flipdetect.cli.training.configs import find_config
 from tests.frame_sets import page_frame
 from tests.rendered_sets import make_rendered_set
 from tests.sources.films import write

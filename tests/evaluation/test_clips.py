@@ -7,8 +7,8 @@ import pytest
 
 from flipdetect.data.index import FrameIndex
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.evaluation.clips import clip_table, evaluate_clips, save_clip_threshold
 from flipdetect.evaluation.evaluate import Evaluation, evaluate_scores
+from flipdetect.evaluation.videos import clip_table, evaluate_clips, save_clip_threshold
 from flipdetect.inference.settings import read_event_settings
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 

@@ -8,9 +8,8 @@ import pytest
 
 from flipdetect.data.index import FrameIndex
 from flipdetect.errors import DataError
-from flipdetect.evaluation.compare import Candidate, compare, duration
+from flipdetect.evaluation.compare import Candidate, Footprint, compare, duration
 from flipdetect.evaluation.evaluate import Evaluation, evaluate_scores
-from flipdetect.evaluation.footprint import Footprint
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 
 ROOT = Path("/set")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flipdetect.errors import DataError
-from flipdetect.evaluation.events import POOLED, evaluate_turns, read_turns, turn_table
+from flipdetect.evaluation.videos import POOLED, evaluate_turns, read_turns, turn_table
 
 FOUND = "video,event,start_s,peak_s,end_s\na,1,1.0,1.5,2.0\na,2,5.0,5.5,6.0\n"
 TRUE = "number,start_s,peak_s,end_s\n2,9.0,9.5,10.0\n1,1.1,1.5,2.6\n"

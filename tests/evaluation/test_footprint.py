@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.evaluation.footprint import largest_layer, measure_footprint
+from flipdetect.evaluation.compare import largest_layer, measure_footprint
 from flipdetect.inference.torch_model import TorchModel
 from flipdetect.records import ClassNames
 from flipdetect.tasks import TinyCNNClassifier

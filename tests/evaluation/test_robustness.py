@@ -10,9 +10,8 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError
-from flipdetect.evaluation.corruptions import Corruption, mirror
 from flipdetect.evaluation.evaluate import evaluate_folder, select_frames
-from flipdetect.evaluation.robustness import corrupted_frames, measure_robustness
+from flipdetect.evaluation.robustness import corrupted_frames, measure_robustness, mirror
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.records import ClassNames
 from tests.frame_sets import make_eye_set, make_monreader_set
@@ -39,7 +38,7 @@ def test_clean_frames_are_those_of_evaluation_and_identity_loses_nothing(trained
     (root / "flip" / "0001_000000010.jpg").write_bytes(b"")
     bundle = load_torch_model(trained, "cpu")
     index = select_frames(root, bundle.classes)
-    result = measure_robustness(bundle, index, [Corruption("same", np.copy), Corruption("mirrored", mirror)])
+    result = measure_robustness(bundle, index, {"same": np.copy, "mirrored": mirror})
     metrics = evaluate_folder(bundle, root).metrics
     clean, same, mirrored = result.conditions
     assert (clean.name, same.name, mirrored.name) == ("clean", "same", "mirrored")
@@ -54,8 +53,8 @@ def test_clean_frames_are_those_of_evaluation_and_identity_loses_nothing(trained
 def test_a_change_shows_in_the_figures(tmp_path: Path) -> None:
     root = make_monreader_set(tmp_path, videos=3, frames=1)
     model: Any = Brightness(PreprocessSpec(height=64, width=36))
-    dark = Corruption("black", lambda frame: np.zeros_like(frame))
-    result = measure_robustness(model, select_frames(root, ClassNames()), [dark])
+    dark = {"black": np.zeros_like}
+    result = measure_robustness(model, select_frames(root, ClassNames()), dark)
     clean, black = result.conditions
     assert black.metrics["called_positive"] == 0.0
     assert black.metrics["f1"] == 0.0
@@ -71,7 +70,7 @@ def test_grey_models_get_the_grey_frame_unchanged(tmp_path: Path) -> None:
         seen.append(frame.shape)
         return frame.copy()
 
-    frames = corrupted_frames(GREY, path, [Corruption("look", look)])
+    frames = corrupted_frames(GREY, path, [look])
     assert seen[0][2] == 3
     assert (frames[0] == GREY.load(path)).all()
 
@@ -82,4 +81,4 @@ def test_a_set_without_readable_frames_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(b"")
     model: Any = Brightness(PreprocessSpec(height=64, width=36))
     with pytest.raises(DataError, match="none of the 2 frames"):
-        measure_robustness(model, select_frames(root, ClassNames()), [])
+        measure_robustness(model, select_frames(root, ClassNames()), {})

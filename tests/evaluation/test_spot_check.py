@@ -8,7 +8,13 @@ import pytest
 from flipdetect.data.index import index_frames
 from flipdetect.errors import ConfigError
 from flipdetect.evaluation.evaluate import evaluate_scores
-from flipdetect.evaluation.spot_check import choose_frames, plot_worst_mistakes, spot_table, worst_mistakes
+from flipdetect.evaluation.spot_check import (
+    choose_frames,
+    examples,
+    plot_worst_mistakes,
+    spot_table,
+    worst_mistakes,
+)
 from flipdetect.outputs.plots.canvas import figure_to_array
 from flipdetect.records import FrameRecord, FrameScore
 from tests.data.test_grouped_splits import clip
@@ -92,3 +98,14 @@ def test_the_sheet_names_planted_failures(tmp_path: Path) -> None:
     assert np.ptp(figure_to_array(figure)) > 200
     faultless = plot_worst_mistakes(evaluation([FLIPS[0], REST[0]], [0.9, 0.1]))
     assert [text.get_text() for text in faultless.texts] == ["no mistakes"]
+
+
+def test_examples_are_of_each_kind_and_of_different_videos() -> None:
+    records = [record(f"{i}.jpg", "flip" if i < 6 else "notflip") for i in range(12)]
+    chosen = examples(evaluation(records, [0.9, 0.8, 0.7, 0.2, 0.1, 0.3, 0.1, 0.2, 0.3, 0.6, 0.9, 0.8]), 2)
+    kinds = [kind for kind, _ in chosen]
+    assert kinds == [
+        kind for kind in ("true positive", "false negative", "false positive", "true negative") for _ in "12"
+    ]
+    assert [pair.score.path for kind, pair in chosen if kind == "false negative"] == ["4.jpg", "3.jpg"]
+    assert [pair.score.path for kind, pair in chosen if kind == "false positive"] == ["10.jpg", "11.jpg"]

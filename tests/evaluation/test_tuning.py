@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, ModelError
 from tests.conftest import REPOSITORY
 
 optuna = pytest.importorskip("optuna")
@@ -113,7 +113,7 @@ def test_an_invalid_space_is_refused_by_name(tmp_path: Path, content: Any, messa
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "tune").glob("*.yaml")), ids=lambda path: path.stem)
 def test_spaces_of_the_package_fit_their_configurations(path: Path) -> None:
-    from flipdetect.cli.training.lightning_cli import resolve_config
+    from flipdetect.cli.lightning_cli import resolve_config
 
     space = load_space(path, resolve_config(["--config", str(REPOSITORY / "configs" / path.name)]))
     assert len(space) >= 8
@@ -171,7 +171,7 @@ def test_failed_trials_are_recorded_and_the_study_continues(sweep: Sweep, storag
     study = open_study(sweep, storage, seed=0)
     run_trials(study, sweep, sometimes, trials=2)
     write_results(study, sweep)
-    with pytest.raises(ConfigError, match="no finite val_f1"):
+    with pytest.raises(ModelError, match="no finite val_f1"):
         write_best(study, sweep, ["x"])
     run_trials(study, sweep, sometimes, trials=3)
     assert "3 trials: 2 fail, 1 complete" in write_results(study, sweep)

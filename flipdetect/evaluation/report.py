@@ -1,30 +1,37 @@
-"""Write the report of an evaluation: an HTML page, its metrics as JSON, and the predictions as CSV."""
+"""The report of an evaluation: an HTML page that needs nothing else, metrics as JSON, predictions as CSV.
+
+No torch, but for Grad-CAM pictures.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from flipdetect.atomic import write_json, write_text
-from flipdetect.errors import ConfigError
-from flipdetect.evaluation.clips import ClipEvaluation, evaluate_clips
+from flipdetect.errors import ConfigError, ModelError
 from flipdetect.evaluation.evaluate import Evaluation, ScoredRecord, arrays, write_predictions
-from flipdetect.evaluation.report.frame_pictures import picture_evidence, picture_mistakes
 from flipdetect.evaluation.robustness import Robustness
 from flipdetect.evaluation.slices import slice_keys, slice_metrics, slices_as_dicts, with_appearance
+from flipdetect.evaluation.spot_check import examples, worst_mistakes
 from flipdetect.evaluation.uncertainty import decision_facts, estimates_as_dict, evaluation_ci
+from flipdetect.evaluation.videos import ClipEvaluation, evaluate_clips
 from flipdetect.inference.model import Model
 from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
 from flipdetect.metrics.calibration import reliability
@@ -36,10 +43,16 @@ from flipdetect.outputs.plots.curves import (
     plot_score_histogram,
     plot_threshold_curve,
 )
+from flipdetect.outputs.plots.frames import heat_over, maps_over
 from flipdetect.sources.folder import name_below
+from flipdetect.sources.image import decode_frame
+from flipdetect.zoo import SUFFIX
+
+if TYPE_CHECKING:
+    from flipdetect.inference.torch_model import TorchModel
 
 PAGE, METRICS, PREDICTIONS = "index.html", "metrics.json", "predictions.csv"
-TEMPLATE = "evaluation.html.j2"
+TEMPLATE = "report.html.j2"
 TILES = {
     "f1": "F1",
     "precision": "Precision",
@@ -53,6 +66,12 @@ MOST_ROWS = 12
 """Slices of one key that are shown: those with the lowest accuracy."""
 SLICE_RESAMPLES = 500
 HASH_DIGITS = 16
+SIZE = (300, 400)
+"""Width and height in pixels that pictures fit into."""
+QUALITY = 82
+MISTAKES_PER_VIDEO = 2
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -228,7 +247,7 @@ def _environment() -> Any:
         import jinja2
     except ImportError as error:
         raise ConfigError("a report needs Jinja2; install it: pip install jinja2") from error
-    text = resources.files("flipdetect.evaluation.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    text = resources.files("flipdetect.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({TEMPLATE: text}), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -240,3 +259,76 @@ def _environment() -> Any:
         place=lambda share: f"{100 * min(max(share, 0.0), 1.0):.2f}%",
     )
     return environment
+
+
+@dataclass(frozen=True)
+class FramePicture:
+    """A frame in the report.
+
+    Attributes:
+        kind: "mistake", or "true positive" and so on.
+        pair: the frame and its score.
+        images: addresses (data:) of the frame, and of what raises its logit.
+    """
+
+    kind: str
+    pair: ScoredRecord
+    images: tuple[str, ...]
+
+
+def picture_mistakes(evaluation: Evaluation, count: int) -> list[FramePicture]:
+    """The worst mistakes, the most confident first.
+
+    Raises:
+        FrameError: if a file that was scored can no longer be read.
+    """
+    pairs = worst_mistakes(evaluation, count, MISTAKES_PER_VIDEO)
+    return [
+        FramePicture("mistake", pair, (_address(decode_frame(pair.record.path, min_size=SIZE[::-1])),))
+        for pair in pairs
+    ]  # fmt: skip
+
+
+def picture_evidence(evaluation: Evaluation, model: Model) -> list[FramePicture]:
+    """Grad-CAM, and the model's maps if it has them, for some frames of each kind of decision.
+
+    Nothing if PyTorch, the library pytorch-grad-cam or the model's weights for PyTorch are missing, which is logged.
+    """
+    from_torch = _torch_model(model)
+    if from_torch is None:
+        return []
+    from flipdetect.evaluation.explain import explain
+
+    chosen = examples(evaluation)
+    try:
+        found = explain(from_torch, [pair.record.path for _, pair in chosen])
+    except (ConfigError, ModelError) as error:
+        logger.warning("The report has no Grad-CAM pictures: %s", error)
+        return []
+    pictures = []
+    for (kind, pair), each in zip(chosen, found, strict=True):
+        images = [each.frame, heat_over(each.frame, each.heat)]
+        images += [] if each.maps is None else [maps_over(each.frame, each.maps)]
+        pictures.append(FramePicture(kind, pair, tuple(map(_address, images))))
+    return pictures
+
+
+def _torch_model(model: Model) -> TorchModel | None:
+    """The model as PyTorch runs it: itself, or that of the weights that an exported one lies next to."""
+    if find_spec("torch") is None:
+        return None
+    from flipdetect.inference.torch_model import TorchModel, load_torch_model
+
+    if isinstance(model, TorchModel):
+        return model
+    weights = (model.path.with_suffix(suffix) for suffix in (SUFFIX, ".ckpt"))
+    found = next((path for path in weights if path.is_file()), None)
+    return None if found is None else load_torch_model(found, "cpu")
+
+
+def _address(frame: npt.NDArray[np.uint8]) -> str:
+    image = Image.fromarray(frame)
+    image.thumbnail(SIZE, Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

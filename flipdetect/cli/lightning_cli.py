@@ -14,9 +14,9 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from tabulate import tabulate
 
 from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance, TrainingSummary
-from flipdetect.cli.messages import INTERRUPTED, REFUSED, hush_libraries
-from flipdetect.cli.training.check_config import check_arguments
-from flipdetect.cli.training.configs import DEFAULTS, config_folder
+from flipdetect.cli.check_config import check_arguments
+from flipdetect.cli.configs import DEFAULTS, config_folder
+from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_libraries
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import FlipdetectError
 from flipdetect.metrics.frame import check_monitor
@@ -157,8 +157,7 @@ def _explained(error: Exception) -> int:
         own = own.__cause__ or own.__context__
     if own is None:
         raise error
-    logging.getLogger("flipdetect").error("%s", own)
-    return 1
+    return explain(own)
 
 
 def _table(results: dict[str, float]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from flipdetect.cli.training.configs import DEFAULTS, config_folder, find_config
+from flipdetect.cli.configs import DEFAULTS, config_folder, find_config
 from flipdetect.errors import ConfigError, DataError, require_extra
 
 SECTIONS = {
@@ -50,8 +50,12 @@ class Settings(NamedTuple):
     content: dict[str, Any]
 
 
-def check_arguments(args: Sequence[str]) -> list[str]:
+def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> list[str]:
     """Check the arguments of `train.py`; returns them with names of configurations replaced by paths.
+
+    Args:
+        args: the arguments.
+        data_option: by which the command takes the folder of the frames, for messages.
 
     Raises:
         ConfigError: if an argument, key, class or plain value cannot work.
@@ -78,7 +82,7 @@ def check_arguments(args: Sequence[str]) -> list[str]:
         _merge(merged, source.content)
         _check_keys(source, str(_get(merged, "model.class_path")))
     _check_classes(sources)
-    _check_paths(merged)
+    _check_paths(merged, data_option)
     return checked
 
 
@@ -95,7 +99,7 @@ def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Pa
         if "=" not in pair:
             raise ConfigError(f"an override is written KEY=VALUE, such as trainer.max_epochs=5; got {pair!r}")
         arguments.append(f"--{pair.lstrip('-')}")
-    return check_arguments(arguments)
+    return check_arguments(arguments, "--data")
 
 
 def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None, list[str]]]:
@@ -240,13 +244,13 @@ def _check_class(label: str, key: str, class_path: str, folder: str) -> None:
         raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
 
 
-def _check_paths(config: Mapping[str, Any]) -> None:
+def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
     root = Path(str(_get(config, "data.root"))).expanduser()
     embedded = _get(config, "data.embedded.root")
     if not root.is_dir() and not (embedded and Path(str(embedded)).expanduser() == root):
         raise DataError(
-            f"data.root is no folder: {root}. Give the folder of your labelled frames with --data.root"
-            + (f"; frames are rendered for --data.root {embedded}" if embedded else "")
+            f"data.root is no folder: {root}. Give the folder of your labelled frames with {data_option}"
+            + (f"; frames are rendered for {data_option} {embedded}" if embedded else "")
         )
     weights = _get(config, "model.init_args.weights")
     files = {

@@ -1,0 +1,240 @@
+"""Commands about data sets: `flipdetect prepare` and `audit` labelled frames, `render` books that do not exist."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flipdetect.cli.options import Data, NamePatternText, NegativeClass, OneFilm, OptionalOutput, PositiveClass, Seed
+from flipdetect.records import ClassNames, FrameRecord
+
+if TYPE_CHECKING:
+    from flipdetect.data.audit.audit import Duplicate, FullAudit
+
+logger = logging.getLogger(__name__)
+
+PAIRS_SHOWN = 12
+PICTURE_SIZE = (480, 270)
+"""Height and width in pixels that pictures of frames cover at least."""
+COLOURS = {"conflict": "#A01C6B", "copy": "#D55E00", "twice": "#5B8DB8"}
+
+
+def prepare(
+    source: Annotated[
+        Path, typer.Argument(help="A zip or tar archive, a folder of frames, or a folder of videos in class folders.")
+    ],
+    target: Annotated[Path, typer.Argument(help="The folder to create.")],
+    positive: PositiveClass = "flip",
+    negative: NegativeClass = "notflip",
+    rate: Annotated[float, typer.Option(help="Frames per second to take from videos.")] = 10.0,
+    name_pattern: NamePatternText = None,
+    one_film: OneFilm = False,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", metavar="CAPTURED=CLASS", help="Class of a captured label, such as 0=closed; repeatable."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a target that is not empty.")] = False,
+) -> None:
+    """Turn an archive, labelled videos or a folder of frames into the layout that training reads.
+
+    The target gets [training/|testing/]flip|notflip/VideoID_FrameNumber.jpg; what could not be used is listed in its
+    problems.csv. An interruption leaves the target as it was.
+
+    Examples: flipdetect prepare archive.zip data/monreader; flipdetect prepare my_videos/ data/mine --rate 5
+    """
+    from flipdetect.data.prepare import PROBLEMS_NAME, prepare_data
+    from flipdetect.sources.naming import NamePattern
+
+    if any("=" not in pair for pair in labels or ()):
+        raise typer.BadParameter("--label takes a pair such as 0=closed", param_hint="--label")
+    classes_of = dict(pair.split("=", 1) for pair in labels or ())
+    index = prepare_data(
+        source,
+        target,
+        classes=ClassNames(negative=negative, positive=positive),
+        pattern=NamePattern(name_pattern, classes_of or None, one_film) if name_pattern or one_film else None,
+        rate=rate,
+        overwrite=overwrite,
+    )
+    print(index.summary())
+    if index.problems:
+        print(f"  all {len(index.problems):,} are listed in {target / PROBLEMS_NAME}")
+
+
+class GroupBy(StrEnum):
+    """The unit that a split must not divide."""
+
+    AUTO = "auto"
+    VIDEO = "video"
+    SOURCE = "source"
+
+
+Fraction = Annotated[float, typer.Option(min=0, max=1, help="Share of the frames, of a split drawn here.")]
+
+
+def audit(
+    data: Data,
+    output: OptionalOutput = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="CSV file path,label,video,frame,source that describes the data set.")
+    ] = None,
+    split_file: Annotated[
+        Path | None, typer.Option(help="A splits.csv. Default: the split that training would draw.")
+    ] = None,
+    use_supplied_test: Annotated[
+        bool, typer.Option("--use-supplied-test", help="The testing/ folder of the data set is the test split.")
+    ] = False,
+    group_by: Annotated[GroupBy, typer.Option(help="What a split drawn here must not divide.")] = GroupBy.AUTO,
+    val_fraction: Fraction = 0.15,
+    test_fraction: Fraction = 0.15,
+    split_seed: Annotated[int, typer.Option(help="Seed of a split drawn here.")] = 0,
+    name_pattern: NamePatternText = None,
+    one_film: OneFilm = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there is a fault.")] = False,
+    positive: PositiveClass = "flip",
+    negative: NegativeClass = "notflip",
+    cache_dir: Annotated[Path, typer.Option(help="Cache folder of training, for thumbnails.")] = Path("data/cache"),
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no thumbnails.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads. Default: one per core.")] = None,
+) -> None:
+    """Find leaks between training, validation and test, copied pictures and wrong labels.
+
+    Without --split-file, audits the split that `flipdetect train` would draw with the same settings. Reads every frame
+    once, scaled down. --output FOLDER writes audit.json, pairs.csv and pairs.png, a picture of the worst pairs.
+    """
+    from flipdetect.data.audit.audit import audit_frames, audit_text, worst_pairs, write_audit_csv, write_audit_json
+    from flipdetect.data.grouped_splits import split_records
+    from flipdetect.data.index import index_frames
+    from flipdetect.data.splits import read_split
+    from flipdetect.sources.naming import NamePattern
+
+    classes = ClassNames(negative, positive)
+    naming = NamePattern(name_pattern, one_film=one_film) if name_pattern or one_film else None
+    index = index_frames(data, classes=classes, pattern=naming, manifest=manifest, check=False)
+    logger.info("%s", index.summary())
+    if split_file is not None:
+        split = read_split(split_file, index.records, index.root, classes)
+    else:
+        split = split_records(
+            index.records,
+            classes=classes,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            group_by=group_by.value,
+            seed=split_seed,
+            use_supplied_test=use_supplied_test,
+        )
+    found = audit_frames(split, cache_dir=None if no_cache else cache_dir, workers=workers)
+    print(audit_text(found))
+    if output is not None:
+        write_audit_json(found, output / "audit.json", index.root)
+        write_audit_csv(found, output / "pairs.csv", index.root)
+        _write_picture(found, worst_pairs(found.findings, PAIRS_SHOWN), output / "pairs.png")
+        logger.info("Written: audit.json, pairs.csv and pairs.png in %s", output)
+    if strict and found.faults:
+        raise typer.Exit(1)
+
+
+def _write_picture(found: FullAudit, pairs: Sequence[Duplicate], path: Path) -> None:
+    from flipdetect.outputs.plots.canvas import save_figure
+    from flipdetect.outputs.plots.frames import PicturePair, plot_pairs
+    from flipdetect.sources.image import decode_frame
+
+    def caption(record: FrameRecord, name: str) -> tuple[str, ...]:
+        source = (f"source {record.source}",) if record.source else ()
+        return (f"{name}, {record.label}", *source, f"video {record.video}", record.path.name)
+
+    shown = [
+        PicturePair(
+            pictures=(
+                decode_frame(pair.first.path, min_size=PICTURE_SIZE),
+                decode_frame(pair.second.path, min_size=PICTURE_SIZE),
+            ),
+            captions=(caption(pair.first, pair.splits[0]), caption(pair.second, pair.splits[1])),
+            title=f"{pair.kind}: differ by {pair.difference:.1f} grey levels",
+            colour=COLOURS[pair.kind],
+        )
+        for pair in pairs
+    ]
+    title = f"{len(shown)} of {len(found.findings):,} pairs" if shown else "Pairs of frames"
+    save_figure(plot_pairs(shown, title), path)
+
+
+def render(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Write a data set of short clips.")
+    ] = None,
+    recording: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the frames and tables of a long recording.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write a contact sheet of random frames of the clips.")
+    ] = None,
+    recording_sheet: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write a contact sheet of frames spread over the recording.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Frames on a contact sheet.")] = 40,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per CPU.")] = None,
+    seed: Seed = 0,
+    height: Annotated[int, typer.Option(help="Long side of a frame in pixels.")] = 384,
+    orientation: Annotated[str, typer.Option(help="portrait, landscape or mixed.")] = "portrait",
+    aspect: Annotated[float, typer.Option(help="Short side over long side.", show_default="9/16")] = 9 / 16,
+    sources: Annotated[int, typer.Option(help="Clips: number of books, each with desk, light and reader.")] = 40,
+    clips_per_source: Annotated[int, typer.Option(help="Clips: of each book, half of them flips.")] = 16,
+    frames_per_clip: Annotated[int, typer.Option(help="Clips: frames of each.")] = 3,
+    margin: Annotated[
+        float, typer.Option(help="Clips: least distance of a turning page's edge from rest, in page widths.")
+    ] = 0.22,
+    without: Annotated[str, typer.Option(help="Clips: parts to leave out, separated by commas.")] = "",
+    spacing: Annotated[int, typer.Option(help="Clips: take every so many frames; 0 chooses them freely.")] = 0,
+    index: Annotated[int, typer.Option(help="Recording: its number; each has a book and a reader of its own.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Recording: its length.")] = 180.0,
+    turns: Annotated[int, typer.Option(help="Recording: completed turns in it.")] = 30,
+    visits: Annotated[
+        int, typer.Option(help="Recording: times that a hand comes and turns nothing; 0: as it happens.")
+    ] = 0,
+    fps: Annotated[float, typer.Option(help="Recording: frames per second.")] = 10.0,
+    pace: Annotated[str, typer.Option(help="Recording: slow, normal, fast or mixed.")] = "normal",
+) -> None:
+    """Render page turns of books that do not exist: labelled clips for training, or a long recording with known turns.
+
+    Give at least one of --output, --recording, --sheet and --recording-sheet. An interrupted rendering continues when
+    the same command is run again.
+
+    Examples: flipdetect render --output data/embedded; flipdetect render --recording book --seconds 60 --turns 12
+    """
+    if not (output or recording or sheet or recording_sheet):
+        raise typer.BadParameter("nothing to render; give --output FOLDER, --recording FOLDER or --sheet FILE.png")
+    from flipdetect.synth import RecordingConfig, SynthConfig, render_dataset, render_recording
+    from flipdetect.synth.writers import contact_sheet, write_sheet
+    from flipdetect.synth.writers import recording_sheet as sheet_of_recording
+
+    try:
+        if output or sheet:
+            clips = SynthConfig(
+                seed=seed, sources=sources, clips_per_source=clips_per_source, frames_per_clip=frames_per_clip,
+                height=height, orientation=orientation, aspect=aspect, margin=margin, without=without, spacing=spacing,
+            )  # fmt: skip
+            if sheet:
+                write_sheet(sheet, contact_sheet(clips, count))
+            if output:
+                print(render_dataset(output, clips, workers=workers))
+        if recording or recording_sheet:
+            book = RecordingConfig(
+                seed=seed, index=index, seconds=seconds, turns=turns, height=height, orientation=orientation,
+                aspect=aspect, fps=fps, pace=pace, visits=visits,
+            )  # fmt: skip
+            if recording_sheet:
+                write_sheet(recording_sheet, sheet_of_recording(book, count))
+            if recording:
+                print(render_recording(recording, book, workers=workers))
+    except KeyboardInterrupt:
+        logger.info("interrupted; run the same command again to continue")
+        raise

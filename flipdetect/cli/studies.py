@@ -1,0 +1,296 @@
+"""Commands that train several times: `flipdetect compare`, `cross-validate` and `tune`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import redirect_stdout
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flipdetect.cli.check_config import checked_arguments
+from flipdetect.cli.configs import find_space
+from flipdetect.cli.messages import INTERRUPTED, hush_libraries
+from flipdetect.cli.options import Config, Device, DeviceName, Models, Override, Seed
+from flipdetect.errors import ConfigError, ModelError, require_extra
+
+if TYPE_CHECKING:
+    import optuna
+
+OwnData = Annotated[
+    Path | None,
+    typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames. Default: the configuration's."),
+]
+
+logger = logging.getLogger(__name__)
+
+
+def compare(
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", "-c", metavar="NAME|PATH", help="A configuration to train; repeatable."),
+    ] = None,
+    model: Models = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames. Default: the first configuration's."),
+    ] = None,
+    override: Override = None,
+    manifest: Annotated[Path | None, typer.Option(metavar="CSV", help="A table that describes the data set.")] = None,
+    split_file: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="The split. Default: made as the first configuration says.")
+    ] = None,
+    max_megabytes: Annotated[float | None, typer.Option(help="Largest file to recommend.")] = None,
+    margin: Annotated[float, typer.Option(help="F1 that a smaller model may lack.")] = 0.02,
+    resamples: Annotated[int, typer.Option(min=2, help="Bootstrap draws of videos for 95% CIs.")] = 2000,
+    seed: Seed = 0,
+    device: Device = DeviceName.AUTO,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all files.")] = Path(
+        "runs/compare"
+    ),
+) -> None:
+    """Compare models on one test split: train configurations (--config), add trained models (--model).
+
+    A table of F1 and AUROC with 95% CIs over videos, F1 minus that of the best model (paired by video), parameters,
+    file size, estimated memory, time per frame on this CPU and training time; and a recommendation. Finished trainings
+    are not repeated, an interrupted one continues. Trained models must not have seen the test frames.
+
+    Example: flipdetect compare --config tiny_cnn --config mobilenet --max-megabytes 5
+    """
+    require_extra("train", "torch", "pytorch_lightning")
+    if not (config or model):
+        raise typer.BadParameter("name what to compare: --config to train, --model for trained models")
+    if not config and not (data and split_file):
+        raise typer.BadParameter("without --config, name the data set and its split: --data and --split-file")
+    values = [*(override or []), f"seed_everything={seed}"]
+    named = [f"data.{key}={path}" for key, path in (("manifest", manifest), ("split_file", split_file)) if path]
+    # All are trained on the data set of the first, which names the split, too.
+    arguments = [
+        checked_arguments([each], values if place else [*values, *named], data)
+        for place, each in enumerate(config or [])
+    ]
+    hush_libraries()
+    from flipdetect.cli import train
+    from flipdetect.cli.lightning_cli import resolve_config
+    from flipdetect.evaluation import study
+    from flipdetect.evaluation.compare import Candidate, evaluate_candidate
+    from flipdetect.evaluation.compare import compare as compare_models
+    from flipdetect.evaluation.evaluate import short_model_name
+    from flipdetect.export.onnx import export_onnx
+    from flipdetect.inference.load import resolve_model
+    from flipdetect.runs import BEST
+
+    # What can be refused is refused before the first training, which takes long.
+    configs = [resolve_config(each) for each in arguments]
+    paths = [resolve_model(each) for each in model or []]
+    if configs:
+        shared = study.shared_split(study.training_data(configs[0]), output)
+    else:
+        assert data is not None
+        assert split_file is not None
+        shared = study.SharedSplit(data, split_file, manifest)
+    for path in paths:
+        study.check_unseen(path, shared)
+    names = _distinct([*(Path(each).stem for each in config or []), *(short_model_name(str(path)) for path in paths)])
+    models: list[Candidate] = []
+    try:
+        for place, name in enumerate(names):
+            if place < len(configs):
+                training = study.Training(name, study.with_values(configs[place], shared.values()))
+                path = study.run_training(training, output, train.main) / BEST
+            else:
+                path = paths[place - len(configs)]
+            logger.info("Evaluating %s", name)
+            models.append(evaluate_candidate(name, path, shared, device.value, output, export_onnx))
+            found = compare_models(models, max_megabytes=max_megabytes, margin=margin, resamples=resamples)
+            found.write(shared, output)  # after each: trainings take long
+            logger.info("Tables are %s, .csv and .json; all scores are next to them", output / "comparison.md")
+    except KeyboardInterrupt:
+        logger.warning("Interrupted; run the same command to continue")
+        raise typer.Exit(INTERRUPTED) from None
+    print(f"{found.table()}\n\n{found.why}")
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, those that repeat with a number: `net`, `net-2`."""
+    found: list[str] = []
+    for name in names:
+        choices = (name if number == 1 else f"{name}-{number}" for number in count(1))
+        found.append(next(each for each in choices if each not in found))
+    return found
+
+
+def cross_validate(
+    config: Config,
+    data: OwnData = None,
+    override: Override = None,
+    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
+    leave_one_source_out: Annotated[
+        bool, typer.Option("--leave-one-source-out", help="One fold for each source instead of --folds.")
+    ] = False,
+    group_by: Annotated[
+        str | None, typer.Option(metavar="source|video", help="What is kept together. Default: source, if known.")
+    ] = None,
+    fold: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Only this fold, counted from 0; repeatable. Default: all.")
+    ] = None,
+    gather: Annotated[bool, typer.Option("--gather", help="Train nothing; combine the finished folds.")] = False,
+    seed: Seed = 0,
+    split_seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Default: runs/cross_validation/<configuration>."),
+    ] = None,
+    device: Device = DeviceName.AUTO,
+    resamples: Annotated[int, typer.Option(min=2, help="Draws of videos for the 95% CIs.")] = 2000,
+) -> None:
+    """Cross-validate a configuration: every video is scored once, by a model that has not seen it or its book.
+
+    Epoch, threshold and temperature of a fold are chosen on a validation split of its training frames. Finished folds
+    are not repeated, and an interrupted one continues. To run folds side by side, start the same command several
+    times: each process takes the next fold that no other trains. The output folder gets cross_validation.md and .json
+    (folds, mean, standard deviation, pooled metrics with 95% CIs over videos) and predictions.csv.
+
+    Example: flipdetect cross-validate --config tiny_cnn --folds 5 --data my_frames/
+    """
+    require_extra("train", "torch", "pytorch_lightning")
+    if group_by not in (None, "source", "video"):
+        raise typer.BadParameter(f"source or video is needed, got {group_by!r}", param_hint="--group-by")
+    arguments = checked_arguments(config, [*(override or []), f"seed_everything={seed}"], data)
+    hush_libraries()
+    from flipdetect.atomic import write_json, write_text
+    from flipdetect.cli import train
+    from flipdetect.cli.lightning_cli import resolve_config
+    from flipdetect.evaluation import cross_validation as cv
+    from flipdetect.evaluation.study import Training, labelled_index, training_data
+
+    name = "+".join(Path(each).stem for each in config)
+    folder = output or Path("runs/cross_validation") / name
+    if not gather:
+        training = Training(name, resolve_config(arguments))
+        frames = training_data(training.config)
+        index = labelled_index(frames)
+        kept, splits = cv.make_splits(
+            index,
+            frames.classes,
+            folds=None if leave_one_source_out else folds,
+            group_by=group_by,  # type: ignore[arg-type]
+            val_fraction=frames.val_fraction,
+            seed=split_seed,
+        )
+        chosen = list(dict.fromkeys(range(len(splits)) if fold is None else fold))
+        if outside := [number for number in chosen if not 0 <= number < len(splits)]:
+            raise ConfigError(f"folds are 0 to {len(splits) - 1}, got {outside[0]}")
+        plan = cv.write_plan(folder, training, index, kept, splits, split_seed)
+        try:
+            for count, number in enumerate(cv.run_folds(folder, plan, training, chosen, train.main, device.value), 1):
+                logger.info("Fold %d (%s) is finished, %d of %d", number, plan.folds[number], count, len(chosen))
+        except KeyboardInterrupt:
+            logger.warning("Interrupted; run the same command to continue")
+            raise typer.Exit(INTERRUPTED) from None
+    result = cv.gather(folder, resamples)
+    write_text(folder / "cross_validation.md", f"# {result.title}\n\n{result.table('github')}\n")
+    write_json(folder / "cross_validation.json", result.as_dict())
+    print(f"{result.title}\n{result.table()}")
+    logger.info("Written: cross_validation.md, cross_validation.json and %s in %s", cv.PREDICTIONS, folder)
+
+
+def tune(
+    config: Config,
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH", help="YAML file: which values vary, and how; or a space of the package: tune/tiny_cnn."
+        ),
+    ],
+    data: OwnData = None,
+    override: Override = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials of the study in total, those of earlier calls included.")
+    ] = 20,
+    metric: Annotated[str, typer.Option(help="Logged by validation; one that ends in _loss is minimized.")] = "val_f1",
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study. Default: that of the first configuration.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="sqlite:///tune.db, or a file's path. Default: tune.db in --output.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: runs/tune/<study>.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Search for better hyperparameters with Optuna, by validation; the test split is not evaluated.
+
+    The same command continues a study until it has --trials trials. The output folder gets best.yaml (a configuration
+    for `flipdetect train`), trials.csv, history.png and a folder per trial.
+
+    Example: flipdetect tune --config tiny_cnn --space tune/tiny_cnn --trials 20
+    """
+    require_extra("tune", "optuna")
+    require_extra("train", "torch", "pytorch_lightning")
+    arguments = checked_arguments(config, override or [], data)
+    space_file = find_space(space)
+    hush_libraries()
+    from flipdetect.cli.lightning_cli import resolve_config
+    from flipdetect.evaluation.tuning import Sweep, load_space, open_study, run_trials, write_best, write_results
+
+    resolved = resolve_config(arguments)
+    name = study or Path(config[0]).stem
+    sweep = Sweep(name, resolved, load_space(space_file, resolved), metric, output or Path("runs/tune") / name)
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    address = storage or str(sweep.folder / "tune.db")
+    found = open_study(sweep, address if "://" in address else f"sqlite:///{address}", seed)
+    interrupted = False
+    try:
+        with redirect_stdout(sys.stderr):
+            run_trials(found, sweep, lambda path, trial: _fit(path, trial, metric), trials, timeout)
+    except KeyboardInterrupt:
+        logger.warning("Interrupted; run the same command to continue")
+        interrupted = True
+    print(write_results(found, sweep))
+    try:
+        best = write_best(found, sweep, config)
+    except ModelError:
+        if interrupted:
+            raise typer.Exit(INTERRUPTED) from None
+        raise
+    logger.info("Train with the best values: flipdetect train --config %s", best)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _fit(config: Path, trial: optuna.Trial, metric: str) -> tuple[float | None, int]:
+    """Train a configuration without testing it; returns the best value and the number of epochs.
+
+    Raises:
+        ConfigError: if the configuration is refused.
+        KeyboardInterrupt: after Ctrl-C.
+        optuna.TrialPruned: if the trial was stopped early.
+    """
+    import optuna
+
+    from flipdetect.callbacks import InterruptCheckpoint
+    from flipdetect.callbacks.monitoring import OptunaPruning
+    from flipdetect.cli.lightning_cli import TrainCLI
+
+    try:
+        cli = TrainCLI(["--config", str(config)])
+    except SystemExit as error:
+        raise ConfigError(f"{config} was refused as a configuration; see the message above") from error
+    callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]
+    # An interrupted trial is tried again from its start: it needs no checkpoint to continue from.
+    callbacks[:] = [callback for callback in callbacks if not isinstance(callback, InterruptCheckpoint)]
+    pruning = OptunaPruning(trial, metric)
+    callbacks.append(pruning)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    except SystemExit as error:  # this is how Lightning ends a fit after Ctrl-C
+        raise KeyboardInterrupt from error
+    if pruning.pruned:
+        raise optuna.TrialPruned(f"after {pruning.epochs} epochs")
+    return pruning.best, pruning.epochs

@@ -1,0 +1,281 @@
+"""Models evaluated on data sets: a result for each pair, and all of them as tables, JSON, images and reports."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from tabulate import tabulate
+
+from flipdetect.errors import DataError
+from flipdetect.evaluation.evaluate import (
+    ORACLE,
+    SPLIT_FILE,
+    Evaluation,
+    arrays,
+    ensemble,
+    evaluate_folder,
+    set_name,
+    short_model_name,
+)
+from flipdetect.evaluation.report import write_report
+from flipdetect.evaluation.robustness import Corruptions, Robustness, measure_robustness
+from flipdetect.evaluation.slices import slice_metrics, slice_table, slices_as_dicts
+from flipdetect.evaluation.spot_check import plot_worst_mistakes
+from flipdetect.evaluation.uncertainty import decision_facts, difference, estimates_as_dict, evaluation_ci
+from flipdetect.evaluation.videos import ClipEvaluation, clip_table, evaluate_clips
+from flipdetect.inference.model import Model
+from flipdetect.metrics.bootstrap import Estimate
+from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold
+from flipdetect.outputs.plots.canvas import save_figure
+from flipdetect.outputs.plots.curves import plot_robustness
+
+HEADLINES = ("auroc", "average_precision", "f1", "f1_at_0.5")
+"""Metrics that tables show with their 95% CI."""
+METRICS = (*HEADLINES, ORACLE, "precision", "recall", "accuracy")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which labelled frames models are evaluated on, and on which their thresholds are chosen.
+
+    Attributes:
+        manifest: CSV file that describes the data set.
+        split: "train", "val" or "test" of the model's training; None for all frames.
+        split_file: of that split; None: the one next to the model.
+        validation: folder for choosing thresholds; None: the val split of the data set, if `split` is given.
+        validation_split_file: only the val split of `validation`, by this file.
+    """
+
+    manifest: Path | None = None
+    split: str | None = None
+    split_file: Path | None = None
+    validation: Path | None = None
+    validation_split_file: Path | None = None
+
+    def of(self, model: Model) -> dict[str, Any]:
+        """Keyword arguments of `select_frames` for a model."""
+        beside = None if self.split is None else model.path.with_name(SPLIT_FILE)
+        return {"manifest": self.manifest, "split": self.split, "split_file": self.split_file or beside}
+
+    def evaluate_validation(self, model: Model, folder: Path) -> Evaluation | None:
+        """A model on the frames that its thresholds are chosen on; None if there are none."""
+        if self.validation is not None:
+            split = None if self.validation_split_file is None else "val"
+            return evaluate_folder(model, self.validation, split=split, split_file=self.validation_split_file)
+        if self.split is None:
+            return None
+        return evaluate_folder(model, folder, **{**self.of(model), "split": "val"})
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of a model on a data set.
+
+    Attributes:
+        model, data_set: names, as they were given.
+        evaluation: the scored frames.
+        facts: calibration and so on, see `decision_facts`.
+        ci: 95% CIs of metrics by name; empty if there are none.
+        clips, robustness: None if they were not asked for.
+        base: the first model on this data set, if it is another one.
+        differences: metrics minus those of `base`, paired by video.
+    """
+
+    model: str
+    data_set: str
+    evaluation: Evaluation
+    facts: dict[str, Any]
+    ci: Mapping[str, Estimate]
+    clips: ClipEvaluation | None = None
+    robustness: Robustness | None = None
+    base: str | None = None
+    differences: Mapping[str, Estimate] | None = None
+
+    @property
+    def title(self) -> str:
+        """For tables about it."""
+        return f"{self.model} on {self.data_set}"
+
+    def as_dict(self, slices: Sequence[Sequence[str]]) -> dict[str, Any]:
+        """All of it as JSON types, with metrics by the keys of each of `slices`."""
+        named = {"model": self.model, "base": self.base, "set": self.data_set}
+        found: dict[str, Any] = {
+            **self.evaluation.as_dict(self.model, self.data_set),
+            "groups": [row for keys in slices for row in slices_as_dicts(slice_metrics(self.evaluation, keys), keys)],
+            "ci": estimates_as_dict(self.ci),
+            **self.facts,
+            "differences": [named | {"differences": estimates_as_dict(self.differences)}] if self.differences else [],
+        }
+        found |= {"clips": self.clips.as_dict()} if self.clips else {}
+        return found | ({"robustness": self.robustness.as_dict()} if self.robustness else {})
+
+
+def evaluate_models(
+    models: Mapping[str, Model], folder: Path, selection: Selection, *, threshold: float | None = None,
+    costs: ThresholdCosts | None = None, with_ensemble: bool = False,
+) -> list[tuple[str, str, Evaluation]]:  # fmt: skip
+    """Evaluate models on a data set; returns name, data set and evaluation of each, and of their ensemble.
+
+    Args:
+        models: by name.
+        folder: the data set.
+        selection: its frames.
+        threshold: replaces those of the models.
+        costs: of errors: thresholds with the lowest cost on the validation frames, if there are any.
+        with_ensemble: whether the mean of the models' logits is evaluated, too.
+
+    Raises:
+        DataError: if no frame can be used, or none of the validation frames is positive.
+    """
+    found = {}
+    for name, model in models.items():
+        own = threshold
+        validation = None if costs is None else selection.evaluate_validation(model, folder)
+        if costs is not None and validation is not None:
+            try:
+                own = choose_threshold(*arrays(validation.scored, validation.classes), costs).threshold
+            except ValueError as error:
+                raise DataError(f"no threshold can be chosen on {validation.index.root}: {error}") from error
+        found[name] = evaluate_folder(model, folder, threshold=own, **selection.of(model))
+        for score in found[name].failed:
+            logger.warning("left out: %s", score.error)
+    if with_ensemble:
+        found[f"mean of {len(found)} models' logits"] = ensemble(list(found.values()))
+    return [(name, str(folder), each) for name, each in found.items()]
+
+
+def measure(
+    evaluations: Sequence[tuple[str, str, Evaluation]], models: Mapping[str, Model], selection: Selection, *,
+    resamples: int, costs: ThresholdCosts | None = None, clips: bool = False, corruptions: Corruptions | None = None,
+) -> list[Result]:  # fmt: skip
+    """Measure what evaluations show.
+
+    Models that scored other frames than the first one on their data set (each the test split of its own training, say)
+    are not compared with it, with a warning.
+
+    Args:
+        evaluations: as `evaluate_models` returns them.
+        models: by name; an evaluation of another name is of all of them together.
+        selection: as the models were evaluated.
+        resamples: bootstrap draws of videos; 0: no CIs and no differences.
+        costs: of errors.
+        clips: whether decisions about whole videos are evaluated; the threshold is from the validation frames, if any.
+        corruptions: under which single models are evaluated, too.
+    """
+    results: list[Result] = []
+    firsts: dict[str, tuple[str, Evaluation]] = {}
+    for name, folder, each in evaluations:
+        ci = evaluation_ci(each, resamples=resamples) if resamples else {}
+        result = Result(name, folder, each, decision_facts(each, costs), ci)
+        if clips:
+            own = [models[name]] if name in models else list(models.values())
+            found = [scores for m in own if (scores := selection.evaluate_validation(m, Path(folder))) is not None]
+            result = replace(result, clips=evaluate_clips(each, ensemble(found) if found else None))
+        if corruptions:
+            robustness = measure_robustness(models[name], each.index, corruptions, each.threshold)
+            result = replace(result, robustness=robustness)
+        base, first = firsts.setdefault(folder, (name, each))
+        if resamples and name != base:
+            try:
+                result = replace(result, base=base, differences=difference(first, each, resamples=resamples))
+            except DataError as error:
+                logger.warning("%s is not compared with %s: %s", name, base, error)
+        results.append(result)
+    return results
+
+
+def result_tables(results: Sequence[Result], slices: Sequence[Sequence[str]] = (), *, per_video: bool = False) -> str:
+    """All results as text: the details of each, and tables with a line for each.
+
+    Args:
+        results: at least one.
+        slices: keys of `slice_metrics`; several are combined.
+        per_video: whether there is a line per video.
+    """
+    parts = []
+    for each in results:
+        if per_video:
+            parts.append(f"{each.title}\n{each.evaluation.video_table()}")
+        for keys in slices:
+            table = slice_table(slice_metrics(each.evaluation, keys), keys, each.evaluation.classes.positive)
+            parts.append(f"{each.title}, by {' and '.join(keys)}\n{table}")
+        if each.robustness:
+            parts.append(f"{each.title}, corrupted frames\n{each.robustness.table()}")
+    if clips := [(each.model, each.data_set, each.clips) for each in results if each.clips]:
+        parts.append(clip_table(clips))
+    rows = []
+    for each in results:
+        of = each.evaluation
+        shown = [each.ci[name].text() if name in HEADLINES and each.ci else of.metrics[name] for name in METRICS]
+        rows.append([each.model, each.data_set, len(of.scored), of.videos, of.threshold, *shown])
+    headers = ["model", "data set", "frames", "videos", "threshold", *METRICS]
+    parts.append(tabulate(rows, headers=headers, floatfmt=".3f").replace(ORACLE, "best F1, oracle"))
+    parts.append(_decision_table(results))
+    rows = [
+        [r.model, f"minus {r.base}", r.data_set, *(r.differences[name].text(signed=True) for name in HEADLINES)]
+        for r in results if r.differences
+    ]  # fmt: skip
+    if rows:
+        parts.append(tabulate(rows, headers=["difference of", "", "data set", *HEADLINES]))
+    return "\n\n".join(parts)
+
+
+def _decision_table(results: Sequence[Result]) -> str:
+    """Threshold, its range without loss of F1, calibration, and cost per frame if known."""
+    rows = []
+    for each in results:
+        low, high = each.facts["plateau"] or (float("nan"), float("nan"))
+        row = [each.model, each.data_set, each.evaluation.threshold, f"{low:.3f} to {high:.3f}"]
+        row += [each.facts["calibration"][name] for name in ("ece", "ece_equal_mass", "brier")]
+        rows.append([*row, each.facts["cost_per_frame"]] if "costs" in each.facts else row)
+    headers = ["model", "data set", "threshold", "F1 within 0.01 of its best", "ECE", "ECE (equal mass)", "Brier"]
+    return tabulate(rows, headers=[*headers, "cost per frame"][: len(rows[0])], floatfmt=".3f")
+
+
+def draw_mistakes(path: Path, results: Sequence[Result], count: int) -> None:
+    """Draw the most confident mistakes of each result; several images are numbered."""
+    _draw_each(path, results, lambda each: plot_worst_mistakes(each.evaluation, count))
+
+
+def draw_robustness(path: Path, results: Sequence[Result]) -> None:
+    """Draw F1 and AUROC on corrupted frames of each result; several images are numbered."""
+
+    def bars(result: Result) -> Figure:
+        found = result.robustness
+        assert found is not None
+        f1, auroc = ([each.metrics[name] for each in found.conditions] for name in ("f1", "auroc"))
+        names = short_model_name(result.model), set_name(Path(result.data_set), None)
+        title = f"{names[0]} on {names[1]} ({found.frames} frames)"
+        return plot_robustness([each.name for each in found.conditions], f1, auroc, title)
+
+    _draw_each(path, results, bars)
+
+
+def _draw_each(path: Path, results: Sequence[Result], draw: Callable[[Result], Figure]) -> None:
+    for number, each in enumerate(results, start=1):
+        own = path if len(results) == 1 else path.with_stem(f"{path.stem}-{number}")
+        save_figure(draw(each), own)
+        logger.info("The picture of %s is %s", each.title, own)
+
+
+def write_reports(
+    folder: Path, results: Sequence[Result], models: Mapping[str, Model], split: str | None, *,
+    columns: Sequence[str] = (), mistakes: int = 24,
+) -> None:  # fmt: skip
+    """Write the report of each result, several in a folder each; see `write_report`."""
+    for each in results:
+        model, data_set = short_model_name(each.model), set_name(Path(each.data_set), split)
+        own = folder / re.sub(r"[^\w.]+", "-", f"{model}-{data_set}").strip("-.") if len(results) > 1 else folder
+        page = write_report(
+            own, model, data_set, each.evaluation, models.get(each.model), clips=each.clips,
+            robustness=each.robustness, columns=columns, mistakes=mistakes,
+        )  # fmt: skip
+        logger.info("The report is %s", page)
