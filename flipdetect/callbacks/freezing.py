@@ -157,15 +157,13 @@ class BackboneFreezing(Callback):
         return unfrozen
 
     def _set_modes(self, parts: list[Part], frozen: int) -> None:
-        before, self._still = self._still, []
+        for module in self._still:
+            module.training = True
+        self._still = []
         for number, part in enumerate(parts):
             is_frozen = number < frozen
             norms_still = self.freeze_statistics or (is_frozen and not self.train_batch_norm)
             self._still += [m for m in part if (norms_still if isinstance(m, _BatchNorm) else is_frozen)]
-        still = {id(module) for module in self._still}
-        for module in before:
-            if id(module) not in still:
-                module.training = True
         for module in self._still:
             module.training = False
 

@@ -62,22 +62,17 @@ class Estimate:
         """Whether there is a CI."""
         return not (math.isnan(self.low) or math.isnan(self.high))
 
-    def text(self, digits: int = 3, *, signed: bool = False) -> str:
+    def text(self, *, signed: bool = False) -> str:
         """`0.913 [0.894, 0.930]`; `0.913 [-]` without a CI; `-` if undefined. `signed` is for differences."""
         if math.isnan(self.value):
             return "-"
-        form = f"{'+' if signed else ''}.{digits}f"
+        form = "+.3f" if signed else ".3f"
         bounds = f"{self.low:{form}}, {self.high:{form}}" if self.is_bounded else "-"
         return f"{self.value:{form}} [{bounds}]"
 
 
 def frame_metrics(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> dict[str, float]:
-    """Metrics of all frames, equal to those of `FrameMetrics`.
-
-    Args:
-        probabilities: (N,) of the positive class, 0 to 1; N at least 1.
-        targets: (N,) 0 or 1.
-        threshold: a frame is predicted positive from this probability on; `f1_at_0.5` ignores it.
+    """Metrics of all frames, equal to those of `FrameMetrics`; arrays are as in `flipdetect.metrics.threshold`.
 
     Returns:
         `METRICS` by name. 0/0 counts as 0, but AUROC without both classes and average precision without a positive

@@ -2,7 +2,7 @@
 
 Of the frames to which a calibrated model gives 0.8, 80% are positive. Networks are rarely calibrated; dividing their
 logits by one number, the temperature, corrects most of it and changes neither the order of frames nor which lie above
-0.5 (Guo et al., 2017, "On calibration of modern neural networks").
+0.5 (Guo et al., 2017, "On calibration of modern neural networks"). Arrays are as in `flipdetect.metrics.threshold`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ def reliability(
     """Sort frames into bins by their probability of the positive class.
 
     Args:
-        probabilities: (N,) 0 to 1; N at least 1.
-        targets: (N,) 0 or 1.
+        probabilities, targets: N at least 1.
         bins: how many at most.
         binning: "width": equally wide bins from 0 to 1; "mass": bins with equally many frames, which shows where the
             frames are and does not rest on near-empty bins. Equal probabilities share a bin.
@@ -88,13 +87,8 @@ def reliability(
     return Reliability(edges[:-1][used], edges[1:][used], sums[0], sums[1], count[used])
 
 
-def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> dict[str, float]:
+def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike) -> dict[str, float]:
     """Four measures of calibration; lower is better.
-
-    Args:
-        probabilities: (N,) 0 to 1; N at least 1.
-        targets: (N,) 0 or 1.
-        bins: of the expected calibration errors.
 
     Returns:
         `ece` (equally wide bins), `ece_equal_mass`, `brier` (mean squared distance of probability and target; Brier,
@@ -106,8 +100,8 @@ def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike, bins: int 
     scores, truths = checked_arrays(probabilities, targets)
     logits = logits_of(scores)
     return {
-        "ece": reliability(scores, truths, bins).expected_error,
-        "ece_equal_mass": reliability(scores, truths, bins, "mass").expected_error,
+        "ece": reliability(scores, truths).expected_error,
+        "ece_equal_mass": reliability(scores, truths, binning="mass").expected_error,
         "brier": float(((scores - truths) ** 2).mean()),
         "log_loss": float(-(truths * log_expit(logits) + (1 - truths) * log_expit(-logits)).mean()),
     }
@@ -121,7 +115,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
     Args:
         logits: (N,) of the positive class; beyond ±`LOGIT_LIMIT` they are taken for that.
-        targets: (N,) 0 or 1.
+        targets: of both classes.
 
     Returns:
         Within `TEMPERATURES`; `NO_TEMPERATURE` if the logits do not rank positive frames above negative ones.
@@ -155,12 +149,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
 
 def calibrated(probabilities: ArrayLike, temperature: float) -> Floats:
-    """Probabilities at a temperature: the sigmoid of their logits divided by it. At 1.0 they stay as they are.
-
-    Args:
-        probabilities: of any shape, 0 to 1.
-        temperature: above 0.
-    """
+    """Probabilities of any shape at a temperature above 0: the sigmoid of their logits divided by it."""
     scores = np.asarray(probabilities, np.float64)
     if temperature == NO_TEMPERATURE:
         return scores

@@ -62,9 +62,7 @@ class FrameMetrics(Metric):
             threshold: a frame is called positive if its probability is at least this.
 
         Returns:
-            `f1`, `precision`, `recall`, `accuracy` at `threshold`, `f1_at_0.5`, `auroc` and
-            `average_precision`. 0/0 counts as 0. With one class only, `auroc` is NaN; without a positive
-            frame, so is `average_precision`. If the model has diverged and a probability is NaN, all are.
+            As `frame_metrics`. If the model has diverged and a probability is NaN, so are all metrics.
 
         Raises:
             ValueError: if there was no frame, or a probability is outside [0, 1] (a logit, perhaps).

@@ -1,4 +1,8 @@
-"""The decision threshold: best F1 or lowest cost of errors; metrics over all thresholds. NumPy alone."""
+"""The decision threshold: best F1 or lowest cost of errors; metrics over all thresholds. NumPy alone.
+
+In this room, probabilities are (N,) of the positive class, 0 to 1, and targets (N,) 0 or 1. A frame is predicted
+positive if its probability is at least the threshold.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,7 @@ PLATEAU_LOSS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ThresholdChoice:
-    """A decision threshold and its F1.
-
-    Attributes:
-        threshold: a frame is positive if its probability is at least this; 0 to 1.
-        f1: of the positive class, on the frames that the threshold was chosen on.
-    """
+    """A decision threshold, 0 to 1, and its F1 on the frames that it was chosen on."""
 
     threshold: float
     f1: float
@@ -85,14 +84,8 @@ def choose_threshold(
     halfway between two neighbouring distinct probabilities; below the lowest it lies halfway to 0. Among equally good
     cuts, the one nearest 0.5 (with costs: `costs.bayes_threshold`) is taken, and the lower one if two are equally near.
 
-    Args:
-        probabilities: (N,) of the positive class, in [0, 1].
-        targets: (N,) 0 or 1.
-        costs: of the two kinds of errors.
-
     Raises:
-        ValueError: if the two do not have one length, there is no positive frame (F1 is then undefined), a probability
-            is NaN or outside [0, 1], or a target not 0 or 1.
+        ValueError: as `checked_arrays`, or if there is no positive frame (F1 is then undefined).
     """
     thresholds, called, hits, positives = _cuts(probabilities, targets)
     f1 = 2.0 * hits / (called + positives)
@@ -108,14 +101,7 @@ def choose_threshold(
 
 
 def cost_at(probabilities: ArrayLike, targets: ArrayLike, threshold: float, costs: ThresholdCosts) -> float:
-    """Cost of errors per frame at a threshold.
-
-    Args:
-        probabilities: (N,) of the positive class, in [0, 1]; N at least 1.
-        targets: (N,) 0 or 1.
-        threshold: of the decision.
-        costs: of the two kinds of mistakes.
-    """
+    """Cost of errors per frame at a threshold; N at least 1."""
     called = np.asarray(probabilities, dtype=np.float64) >= threshold
     truths = np.asarray(targets).astype(np.bool_)
     missed, alarms = int((truths & ~called).sum()), int((called & ~truths).sum())
@@ -123,12 +109,7 @@ def cost_at(probabilities: ArrayLike, targets: ArrayLike, threshold: float, cost
 
 
 def threshold_curve(probabilities: ArrayLike, targets: ArrayLike, points: int = 101) -> ThresholdCurve:
-    """F1, precision and recall over the threshold.
-
-    Args:
-        probabilities: (N,) of the positive class, in [0, 1].
-        targets: (N,) 0 or 1.
-        points: thresholds, evenly from 0 to 1.
+    """F1, precision and recall at `points` thresholds, evenly from 0 to 1.
 
     Raises:
         ValueError: as `choose_threshold`.
@@ -147,13 +128,7 @@ def threshold_curve(probabilities: ArrayLike, targets: ArrayLike, points: int = 
 
 
 def confusion_matrix(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> NDArray[np.int64]:
-    """(2, 2) int64 counts: rows are the true class, columns the predicted one, negative first.
-
-    Args:
-        probabilities: (N,) of the positive class; positive is predicted from `threshold` up.
-        targets: (N,) 0 or 1.
-        threshold: of the decision.
-    """
+    """(2, 2) int64 counts: rows are the true class, columns the predicted one, negative first."""
     predicted = np.asarray(probabilities, dtype=np.float64) >= threshold
     truths = np.asarray(targets).astype(np.int64)
     return np.bincount(2 * truths + predicted, minlength=4).reshape(2, 2)

@@ -136,7 +136,7 @@ def test_one_video_has_no_bounds() -> None:
 
 def test_an_interval_reads_as_in_tables() -> None:
     assert Estimate(0.913, 0.8942, 0.93, 40).text() == "0.913 [0.894, 0.930]"
-    assert Estimate(0.0125, -0.004, 0.029, 40).text(2, signed=True) == "+0.01 [-0.00, +0.03]"
+    assert Estimate(0.0127, -0.004, 0.029, 40).text(signed=True) == "+0.013 [-0.004, +0.029]"
 
 
 @pytest.mark.parametrize(
