@@ -18,6 +18,9 @@ DESK_REACH = 4.0
 DESK_PIXELS = 640
 """Side of the desk picture for frames of 384 pixels; materials are soft, so this need not be sharp."""
 
+UNIT = DESK_PIXELS / (2 * DESK_REACH)
+"""Pixels of the desk picture in a page width."""
+
 LIGHT_PIXELS = 480
 """Side of the picture of the light: the edge of a patch of sun crosses a page as sharply as the page's own edge."""
 
@@ -26,18 +29,25 @@ METERED = (0.35, 0.95)
 
 MATERIALS = ("white", "white", "white", "wood", "wood", "dark", "cloth", "plain")
 
+CLUTTER_CHANCE = 0.1
+"""Share of the clips with something on the page towards which the (real or imagined) turn goes."""
 
-def draw_desk(rng: np.random.Generator, page_height: float) -> NDArray[np.float32]:
+KINDS = ("paper", "phone", "pen")
+SHADOW = 0.45
+MARGIN = 0.03
+"""What lies on a page stays this far from its edges, in page widths: it is painted onto the page."""
+
+
+def draw_desk(rng: np.random.Generator, page_height: float) -> Picture:
     """A desk seen from straight above, (640, 640, 3) float32 linear; row 0 is the side away from the reader."""
-    size = DESK_PIXELS
-    desk = _material(rng, size)
-    _clutter(rng, desk, page_height)
+    desk = _material(rng)
+    _scatter(rng, desk, page_height)
     if rng.random() < 0.5:
         _lap(rng, desk, page_height)
     return linear(np.clip(desk, 3, 255))
 
 
-def draw_light(rng: np.random.Generator, *, sun: bool = True) -> NDArray[np.float32]:
+def draw_light(rng: np.random.Generator, *, sun: bool = True) -> Picture:
     """Brightness and tint over the desk, (480, 480, 3) float32 around 1: fall-off and, with `sun`, patches of it."""
     size = LIGHT_PIXELS
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size * 2 * DESK_REACH - DESK_REACH
@@ -48,10 +58,10 @@ def draw_light(rng: np.random.Generator, *, sun: bool = True) -> NDArray[np.floa
         light *= 0.55 + 0.75 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / rng.uniform(2.5, 9.0))
     warm = np.zeros_like(light)
     if sun and rng.random() < 0.6:
-        warm = _window(rng, size)
+        warm = _window(rng)
         light = light * (1 + warm * rng.uniform(0.2, 1.8))
     if sun and rng.random() < 0.4:
-        light = light * (1 - _window(rng, size) * rng.uniform(0.15, 0.6))  # the photographer's shadow, a lamp's arm
+        light = light * (1 - _window(rng) * rng.uniform(0.15, 0.6))  # the photographer's shadow, a lamp's arm
     # Phones expose for the bright part of what is in the middle.
     middle = light[size * 3 // 8 : size * 5 // 8, size * 3 // 8 : size * 5 // 8]
     light = light / np.quantile(middle, rng.uniform(*METERED))
@@ -66,106 +76,95 @@ def texture_to_world(size: int) -> NDArray[np.float64]:
     return np.array([[step, 0, -DESK_REACH], [0, -step, DESK_REACH], [0, 0, 1]])
 
 
-def _noise(rng: np.random.Generator, size: int, grid: tuple[int, int]) -> NDArray[np.float32]:
+def _noise(rng: np.random.Generator, grid: tuple[int, int]) -> Picture:
+    """Soft noise over the desk, coarse as `grid`."""
     coarse = rng.normal(0, 1, grid).astype(np.float32)
-    return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
+    return np.asarray(cv2.resize(coarse, (DESK_PIXELS, DESK_PIXELS), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _material(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-    kind = MATERIALS[int(rng.integers(len(MATERIALS)))]
+def _material(rng: np.random.Generator) -> Picture:
+    kind, size = MATERIALS[int(rng.integers(len(MATERIALS)))], DESK_PIXELS
     if kind == "wood":
         base = np.array([[176, 130, 84], [120, 78, 46], [205, 172, 130], [88, 60, 42]])[rng.integers(4)]
-        warp = _noise(rng, size, (6, 6)) * 0.5 + _noise(rng, size, (int(rng.integers(50, 120)), 4))
-        fine = _noise(rng, size, (size // 2, 8)) * 0.5
+        warp = _noise(rng, (6, 6)) * 0.5 + _noise(rng, (int(rng.integers(50, 120)), 4))
+        fine = _noise(rng, (size // 2, 8)) * 0.5
         tone = 1 + 0.11 * warp + 0.07 * fine
         if rng.random() < 0.5:
             tone = tone.T
     elif kind == "cloth":
         base = rng.uniform(40, 190) * (1 + rng.uniform(-0.25, 0.25, 3))
         rows = np.sin(np.arange(size, dtype=np.float32) * 1.6)
-        tone = 1 + 0.05 * (rows[None] * rows[:, None]) + 0.05 * _noise(rng, size, (5, 5))
+        tone = 1 + 0.05 * (rows[None] * rows[:, None]) + 0.05 * _noise(rng, (5, 5))
         tone += 0.05 * rng.normal(0, 1, (size, size))
     else:
         grey = {"white": rng.uniform(185, 240), "dark": rng.uniform(25, 70), "plain": rng.uniform(80, 180)}[kind]
         base = grey * (1 + rng.uniform(-0.09, 0.09, 3))
-        tone = 1 + 0.02 * _noise(rng, size, (6, 6)) + 0.012 * rng.normal(0, 1, (size, size))
+        tone = 1 + 0.02 * _noise(rng, (6, 6)) + 0.012 * rng.normal(0, 1, (size, size))
     return np.ascontiguousarray(tone[..., None] * np.asarray(base), np.float32)
 
 
-def _clutter(rng: np.random.Generator, desk: NDArray[np.float32], page_height: float) -> None:
+def _scatter(rng: np.random.Generator, desk: Picture, page_height: float) -> None:
     """Papers, pens, notes, a phone, a mug around the book, each with a soft shadow."""
-    unit = DESK_PIXELS / (2 * DESK_REACH)
     for _ in range(int(rng.choice([0, 1, 2, 4]))):
         angle = rng.uniform(0, 2 * np.pi)
         ring = rng.uniform(0.95, 1.9)
-        x = 1.15 * ring * np.cos(angle) * unit + DESK_PIXELS / 2
-        y = (page_height / 2 + 0.25) * ring * np.sin(angle) * unit + DESK_PIXELS / 2
+        x = 1.15 * ring * np.cos(angle) * UNIT + DESK_PIXELS / 2
+        y = (page_height / 2 + 0.25) * ring * np.sin(angle) * UNIT + DESK_PIXELS / 2
         kinds = [(0.05, 0.9), (0.3, 0.3), (0.35, 0.7), (0.8, 1.1)]
         wide, tall = kinds[int(rng.integers(len(kinds)))]
         colour = 0.5 * rng.uniform(20, 235) + 0.5 * rng.uniform(20, 235, 3)
         if rng.random() < 0.4:
             colour = np.full(3, rng.choice([25.0, 235.0]))
         if rng.random() < 0.15:
-            _disc(desk, (x, y), 0.22 * unit, colour)
+            _disc(desk, (x, y), 0.22 * UNIT, colour)
             continue
-        outline = cv2.boxPoints(((x, y), (wide * unit, tall * unit), rng.uniform(0, 180)))
-        desk *= 1 - 0.35 * cv2.GaussianBlur(_cover(outline + 2, desk.shape), (0, 0), 2.5)[..., None]
-        desk += _cover(outline, desk.shape)[..., None] * (colour.astype(np.float32) - desk)
+        outline = cv2.boxPoints(((x, y), (wide * UNIT, tall * UNIT), rng.uniform(0, 180)))
+        desk *= 1 - 0.35 * cv2.GaussianBlur(_cover(outline + 2), (0, 0), 2.5)[..., None]
+        desk += _cover(outline)[..., None] * (colour.astype(np.float32) - desk)
 
 
-def _cover(outline: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Coverage (h, w), 0 to 1, of a polygon with smooth edges."""
-    mask = np.zeros(shape[:2], np.uint8)
+def _cover(outline: NDArray[Any]) -> Picture:
+    """Coverage (h, w) of the desk, 0 to 1, of a polygon with smooth edges."""
+    mask = np.zeros((DESK_PIXELS, DESK_PIXELS), np.uint8)
     cv2.fillConvexPoly(mask, np.asarray(outline * 16, np.int32), 255, cv2.LINE_AA, 4)
     return mask.astype(np.float32) / np.float32(255)
 
 
-def _disc(desk: NDArray[np.float32], centre: tuple[float, float], radius: float, colour: NDArray[np.float64]) -> None:
+def _disc(desk: Picture, centre: tuple[float, float], radius: float, colour: NDArray[np.float64]) -> None:
     """A cup from above: rim, wall and what is in it."""
     turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     ring = np.stack([np.cos(turns), np.sin(turns)], axis=1)
-    desk *= 1 - 0.4 * cv2.GaussianBlur(_cover(centre + radius * 1.1 * ring, desk.shape), (0, 0), 4)[..., None]
+    desk *= 1 - 0.4 * cv2.GaussianBlur(_cover(centre + radius * 1.1 * ring), (0, 0), 4)[..., None]
     for share, tone in ((1.0, 1.0), (0.88, 0.55), (0.8, 0.22)):
-        cover = _cover(centre + radius * share * ring, desk.shape)[..., None]
+        cover = _cover(centre + radius * share * ring)[..., None]
         desk += cover * ((colour * tone).astype(np.float32) - desk)
 
 
-def _lap(rng: np.random.Generator, desk: NDArray[np.float32], page_height: float) -> None:
+def _lap(rng: np.random.Generator, desk: Picture, page_height: float) -> None:
     """The near edge of the desk, with the floor and dark clothes beyond it."""
-    unit = DESK_PIXELS / (2 * DESK_REACH)
-    edge = DESK_PIXELS / 2 + (page_height / 2 + rng.uniform(0.3, 1.0)) * unit
+    edge = DESK_PIXELS / 2 + (page_height / 2 + rng.uniform(0.3, 1.0)) * UNIT
     lean = rng.uniform(-0.12, 0.12)
     x, y = np.arange(DESK_PIXELS)[None], np.arange(DESK_PIXELS)[:, None]
     below = np.clip(y - edge - lean * (x - DESK_PIXELS / 2) + 0.5, 0, 1)[..., None]
-    floor = rng.uniform(20, 110) * (1 + rng.uniform(-0.2, 0.2, 3) + 0.1 * _noise(rng, DESK_PIXELS, (40, 8))[..., None])
-    cloth = rng.uniform(8, 60) * (1 + rng.uniform(-0.25, 0.25, 3) + 0.2 * _noise(rng, DESK_PIXELS, (9, 14))[..., None])
-    apart, wide, start = rng.uniform(0.5, 0.9), rng.uniform(0.3, 0.5), edge + rng.uniform(-0.2, 0.5) * unit
-    lying = 1 - ((np.abs(x - DESK_PIXELS / 2) / unit - apart) / wide) ** 2 - np.clip((start - y) / (0.4 * unit), 0, 2)
+    floor = rng.uniform(20, 110) * (1 + rng.uniform(-0.2, 0.2, 3) + 0.1 * _noise(rng, (40, 8))[..., None])
+    cloth = rng.uniform(8, 60) * (1 + rng.uniform(-0.25, 0.25, 3) + 0.2 * _noise(rng, (9, 14))[..., None])
+    apart, wide, start = rng.uniform(0.5, 0.9), rng.uniform(0.3, 0.5), edge + rng.uniform(-0.2, 0.5) * UNIT
+    lying = 1 - ((np.abs(x - DESK_PIXELS / 2) / UNIT - apart) / wide) ** 2 - np.clip((start - y) / (0.4 * UNIT), 0, 2)
     knees = np.clip(lying * 3, 0, 1)[..., None]
     beyond = floor * (1 - knees) + cloth * (0.6 + 0.4 * np.clip(lying, 0, 1)[..., None]) * knees
     desk[:] = desk * (1 - below) + np.clip(beyond, 4, 255) * 0.7 * below
 
 
-def _window(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+def _window(rng: np.random.Generator) -> Picture:
     """Patches of direct light with soft edges, 0 to 1."""
-    patch = np.zeros((size, size), np.float32)
-    angle = rng.uniform(0, 180)
+    size = LIGHT_PIXELS
+    patch, angle = np.zeros((size, size), np.float32), rng.uniform(0, 180)
     for _ in range(int(rng.integers(1, 3))):
         centre = tuple((rng.uniform(-1.6, 1.6, 2) / DESK_REACH * size / 2 + size / 2).tolist())
         extent = tuple((rng.uniform(0.6, 2.5, 2) / DESK_REACH * size / 2).tolist())
         cv2.fillConvexPoly(patch, np.asarray(cv2.boxPoints((centre, extent, angle)), np.int32), 1.0, cv2.LINE_AA)
-    return np.asarray(
-        cv2.GaussianBlur(patch, (0, 0), float(np.exp(rng.uniform(np.log(0.4), np.log(12.0))))), np.float32
-    )
-
-
-CLUTTER_CHANCE = 0.1
-"""Share of the clips with something on the page towards which the (real or imagined) turn goes."""
-
-KINDS = ("paper", "phone", "pen")
-SHADOW = 0.45
-MARGIN = 0.03
-"""What lies on a page stays this far from its edges, in page widths: it is painted onto the page."""
+    blur = float(np.exp(rng.uniform(np.log(0.4), np.log(12.0))))
+    return np.asarray(cv2.GaussianBlur(patch, (0, 0), blur), np.float32)
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class Clutter:
     """
 
     kind: str
-    centre: tuple[float, float]
+    centre: tuple[float, ...]
     size: tuple[float, float]
     turn: float
     colour: tuple[float, ...]
@@ -203,29 +202,31 @@ def sample_clutter(rng: np.random.Generator) -> Clutter | None:
     place, turn, seed = rng.uniform(0.25, 0.75, 2), rng.normal(0, 25), int(rng.integers(1 << 30))
     if not present:
         return None
-    return Clutter(kind, (float(place[0]), float(place[1])), size, turn, tuple(colour.tolist()), seed)
+    return Clutter(kind, tuple(place.tolist()), size, turn, tuple(colour.tolist()), seed)
 
 
 def lay_on_page(page: Picture, item: Clutter) -> Picture:
     """A copy of a page (h, w, 3) float32 linear with the item and its shadow on it."""
     height, width = page.shape[:2]
-    top = _draw(item, width)
-    turn = cv2.getRotationMatrix2D(((top.shape[1] - 1) / 2, (top.shape[0] - 1) / 2), item.turn, 1.0)
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [top.shape[1], top.shape[0]]
-    reach = np.abs((corners @ turn[:, :2].T + turn[:, 2]) - (np.array(top.shape[1::-1]) - 1) / 2).max(axis=0)
+    top = _draw_item(item, width)
+    size = np.array(top.shape[1::-1])
+    middle = (size - 1) / 2
+    turn = cv2.getRotationMatrix2D(tuple(middle.tolist()), item.turn, 1.0)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
+    reach = np.abs((corners @ turn[:, :2].T + turn[:, 2]) - middle).max(axis=0)
     room = np.array([width, height]) - reach - MARGIN * width
     centre = np.clip(np.array(item.centre) * [width, height], np.minimum(reach + MARGIN * width, room), room)
-    turn[:, 2] += centre - (np.array(top.shape[1::-1]) - 1) / 2
+    turn[:, 2] += centre - middle
     seen = cv2.warpAffine(top, turn, (width, height), flags=cv2.INTER_LINEAR)
     cover = seen[..., 3:]
     soft = cv2.GaussianBlur(np.ascontiguousarray(cover[..., 0]), (0, 0), max(0.8, 0.018 * width))[..., None]
     return np.asarray(page * (1 - SHADOW * soft) * (1 - cover) + seen[..., :3], np.float32)
 
 
-def _draw(item: Clutter, page_width: int) -> Picture:
+def _draw_item(item: Clutter, page_width: int) -> Picture:
     """The item from above, (h, w, 4) float32: linear colour times coverage, and coverage."""
     wide, tall = (max(4, round(length * page_width)) for length in item.size)
-    picture: NDArray[np.float32] = np.empty((tall, wide, 3), np.float32)
+    picture: Picture = np.empty((tall, wide, 3), np.float32)
     picture[:] = item.colour
     rng = np.random.default_rng(item.seed)
     if item.kind == "paper":
