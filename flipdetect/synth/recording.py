@@ -12,7 +12,7 @@ from flipdetect.errors import ConfigError
 from flipdetect.synth.camera import Camera, Capture, Move, sample_camera_move, sample_capture, sample_refocus
 from flipdetect.synth.clip import CLASSES, Clip, sheet_at, sheet_displacements, shows_motion
 from flipdetect.synth.config import RecordingConfig
-from flipdetect.synth.recording_plan import NUDGE, TURN, Stretch, hand_tracks, plan_stretches, sample_arms, stay_of
+from flipdetect.synth.recording_plan import NUDGE, TURN, Stretch, hand_tracks, plan_stretches, stay_of
 from flipdetect.synth.render.renderer import RenderedFrame, expose_clip
 from flipdetect.synth.scenario import sample_style
 from flipdetect.synth.scene.scene import sample_source
@@ -135,7 +135,7 @@ def recording_scenario(config: RecordingConfig) -> tuple[tuple[Stretch, Clip], .
     rng = config.synth.stream(RECORDING_STREAM, config.index)
     source = sample_source(config.synth, config.source)
     stretches = plan_stretches(config, rng)
-    hands = hand_tracks(rng, source.book, sample_arms(rng, source.book), stretches)
+    hands = hand_tracks(rng, source.book, stretches)
     capture = _sample_filming(config, rng)
     places = []
     for stretch in stretches:

@@ -39,6 +39,12 @@ NUDGING = 0.12
 VISITS = {VISIT: 0.6, FALSE_START: 0.25, NUDGE: 0.15}
 """Chances of what a hand does in a visit that was asked for."""
 
+USUAL_HAND = 0.88
+"""Chance that a sheet is turned by the hand on its side."""
+
+UNDER = 0.7
+"""Chance that this hand then takes the sheet from below."""
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -148,61 +154,41 @@ def _pause(rng: np.random.Generator, start: float, end: float, spread: int) -> S
     return Stretch(kind, start, end, spread, True, Turn("simple", ((start, 0.0), (end, 1.0)), 0.5))
 
 
-Place = tuple[float, float, float]
-
-USUAL_HAND = 0.88
-"""Chance that a sheet is turned by the hand on its side."""
-
-UNDER = 0.7
-"""Chance that this hand then takes the sheet from below."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One of the reader's arms.
-
-    Attributes:
-        side: -1 left, +1 right.
-        elbow: (x, y) from which it comes.
-        wrist: radians by which the hand turns against the arm.
-        idle: pose of the hand while it does nothing.
-    """
-
-    side: int
-    elbow: tuple[float, float]
-    wrist: float
-    idle: str
-
-
-def sample_arms(rng: np.random.Generator, book: Book) -> tuple[Arm, Arm]:
-    """The left and the right arm of a reader."""
-
-    def arm(side: int) -> Arm:
-        elbow = (float(side * rng.uniform(1.5, 2.5)), float(-book.height / 2 - rng.uniform(0.6, 1.6)))
-        return Arm(side, elbow, float(side * rng.normal(0.1, 0.15)), str(rng.choice(["flat", "relaxed"])))
-
-    return arm(-1), arm(1)
-
-
 def hand_tracks(
-    rng: np.random.Generator, book: Book, arms: tuple[Arm, Arm], stretches: tuple[Stretch, ...]
+    rng: np.random.Generator, book: Book, stretches: tuple[Stretch, ...]
 ) -> list[tuple[HandTrack, HandTrack]]:
-    """The left and the right hand's part in each stretch."""
-    homes = [_home(rng, book, arm) for arm in arms]
+    """The left and the right hand's part in each stretch, each beginning where the last one left it."""
+    resting = []
+    for side in (-1, 1):
+        elbow = (side * rng.uniform(1.5, 2.5), -book.height / 2 - rng.uniform(0.6, 1.6))
+        wrist, pose, there = side * rng.normal(0.1, 0.15), str(rng.choice(["flat", "relaxed"])), (0.0, 0.0, 0.0)
+        resting.append(HandTrack("rest", pose, side < 0, elbow, wrist, there, there, 1.0, False, 0.0, 0.0))
+    resting = [_sent_home(rng, book, hand) for hand in resting]
     tracks = []
     for stretch in stretches:
-        actor = _actor(rng, stretch)
-        pair = []
-        for place, arm in enumerate(arms):
-            home = homes[place]
-            track = HandTrack("rest", arm.idle, arm.side < 0, arm.elbow, arm.wrist, home, home, 1.0, False, 0.0, 0.0)
-            if place == actor:
-                homes[place] = _home(rng, book, arm) if rng.random() < 0.5 else home
-                act = _turning if stretch.kind == TURN else _visiting
-                track = replace(act(rng, track, book, stretch), leave=homes[place], idle=arm.idle)
-            pair.append(track)
+        actor, pair = _actor(rng, stretch), list(resting)
+        if actor is not None:
+            hand = resting[actor]
+            resting[actor] = _sent_home(rng, book, hand) if rng.random() < 0.5 else hand
+            act = _turning if stretch.kind == TURN else _visiting
+            pair[actor] = replace(act(rng, hand, book, stretch), leave=resting[actor].home, idle=hand.pose)
         tracks.append((pair[0], pair[1]))
     return tracks
+
+
+def _sent_home(rng: np.random.Generator, book: Book, hand: HandTrack) -> HandTrack:
+    """The hand off the pages: next to the book, in front of it, at its lower edge, or out of view."""
+    half, side, kind = book.height / 2, -1 if hand.left else 1, rng.random()
+    if kind < 0.3:
+        home = (side * rng.uniform(1.15, 1.5), -half + rng.uniform(-0.2, 0.6), 0.05)
+    elif kind < 0.55:
+        home = (side * rng.uniform(0.3, 0.9), -half - rng.uniform(0.12, 0.45), 0.03)
+    elif kind < 0.7:
+        home = (side * rng.uniform(0.3, 0.9), -half + rng.uniform(0.0, 0.08), book.page_z + 0.03)
+    else:
+        share = rng.uniform(0.1, 0.3)
+        home = (hand.elbow[0] * (1 - share), hand.elbow[1] + share * (-0.2 - hand.elbow[1]), 0.2)
+    return replace(hand, home=home, away=home)
 
 
 def _actor(rng: np.random.Generator, stretch: Stretch) -> int | None:
@@ -213,20 +199,6 @@ def _actor(rng: np.random.Generator, stretch: Stretch) -> int | None:
     return int(rng.random() < 0.6) if stretch.kind in (VISIT, NUDGE) else None
 
 
-def _home(rng: np.random.Generator, book: Book, arm: Arm) -> Place:
-    """A place off the pages: next to the book, in front of it, at its lower edge, or out of view."""
-    half, kind = book.height / 2, rng.random()
-    if kind < 0.3:
-        return (float(arm.side * rng.uniform(1.15, 1.5)), float(-half + rng.uniform(-0.2, 0.6)), 0.05)
-    if kind < 0.55:
-        return (float(arm.side * rng.uniform(0.3, 0.9)), float(-half - rng.uniform(0.12, 0.45)), 0.03)
-    if kind < 0.7:
-        return (float(arm.side * rng.uniform(0.3, 0.9)), float(-half + rng.uniform(0.0, 0.08)), book.page_z + 0.03)
-    share = rng.uniform(0.1, 0.3)
-    x, y = arm.elbow[0] * (1 - share), arm.elbow[1] + share * (-0.2 - arm.elbow[1])
-    return (float(x), float(y), 0.2)
-
-
 def _turning(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: Stretch) -> HandTrack:
     """A hand that turns the sheet."""
     under = (not rest.left) == stretch.to_left and bool(rng.random() < UNDER)
@@ -234,7 +206,7 @@ def _turning(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: Str
         rest,
         plan="follow",
         pose=str(rng.choice(POSES, p=[0.2, 0.2, 0.55, 0.05])),
-        release=float(rng.uniform(0.4, 0.7) if under else rng.uniform(0.5, 1.0)),
+        release=rng.uniform(0.4, 0.7) if under else rng.uniform(0.5, 1.0),
         under=under,
         linger=max(0.0, stretch.turn.start - stretch.start - APPROACH),
     )
@@ -255,7 +227,7 @@ def _visiting(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: St
         rest,
         plan="visit",
         pose=pose,
-        away=(float(x), float(y), float(z)),
+        away=(x, y, z),
         rate=rate,
         phase=rng.uniform(0, 2 * np.pi),
         visit=stay_of(stretch),
