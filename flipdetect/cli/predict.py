@@ -99,7 +99,7 @@ def predict(
     if stills is not None and stills.is_file():
         raise ConfigError(f"--stills {stills} is a file; give a folder")
     if timeline or report is not None:
-        require_extra("plots", "matplotlib")
+        require_extra("plots", "jinja2", "matplotlib")
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores")
 

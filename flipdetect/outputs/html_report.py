@@ -54,7 +54,7 @@ def write_report(
     try:
         import jinja2
     except ImportError as error:
-        raise ConfigError("writing a report needs Jinja2; install it: pip install jinja2") from error
+        raise ConfigError("writing a report needs Jinja2; install it: pip install 'flipdetect[plots]'") from error
     from flipdetect.outputs.plots.timeline import draw_timeline  # matplotlib takes its time
 
     count = sum(len(result.stills) for result in results)
