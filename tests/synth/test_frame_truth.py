@@ -21,10 +21,6 @@ def still(clip: Clip) -> Clip:
     return replace(clip, capture=replace(clip.capture, shake=np.zeros((4, 4)), moves=(), shutter=1e-4), pushes=())
 
 
-def table_row(known: FrameTruth) -> dict[str, str]:
-    return next(csv.DictReader(io.StringIO(truth_table([known]))))
-
-
 def truth(clip: Clip, time: float = 0.6) -> FrameTruth:
     return clip_truth(CONFIG, clip, time, 1)
 
@@ -86,7 +82,7 @@ def test_what_is_out_of_view_has_no_box() -> None:
     away = Move(-2.0, -1.0, 5000.0, 0.0, 0.0)
     known = truth(replace(clip, capture=replace(clip.capture, moves=(away,))))
     assert (known.book, known.page, known.hands, known.occlusion) == (None, None, (), 0.0)
-    row = table_row(known)
+    row = next(csv.DictReader(io.StringIO(truth_table([known]))))
     assert (row["book_box"], row["page_box"], row["hand_boxes"]) == ("", "", "")
 
 

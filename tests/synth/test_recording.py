@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import csv
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from flipdetect.synth import (
     SynthConfig,
     recording_events,
     recording_truth,
-    render_recording,
     render_recording_frame,
 )
 from flipdetect.synth.recording import recording_scenario
@@ -22,10 +19,6 @@ from flipdetect.synth.scene.scene import sample_source
 
 LONG = RecordingConfig(seed=4, seconds=120, turns=30, height=128, pace="mixed")
 SHORT = RecordingConfig(seed=4, seconds=6, turns=2, height=96, fps=2.0)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("pace", ["slow", "normal", "fast", "mixed"])
@@ -128,38 +121,6 @@ def test_recordings_have_books_of_their_own() -> None:
     books = [sample_source(config.synth, config.source).book for config in (SHORT, RecordingConfig(4, 1))]
     assert books[0] != books[1]
     assert books[0] not in [sample_source(SynthConfig(4), index).book for index in range(40)]
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("recording")
-    render_recording(root, SHORT, workers=1, progress=False)
-    return root
-
-
-def test_a_folder_holds_frames_and_both_tables(rendered: Path) -> None:
-    with (rendered / "truth.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == SHORT.frames == 12
-    assert all((rendered / row["path"]).is_file() for row in rows)
-    assert [float(row["time_s"]) for row in rows] == [frame / 2 for frame in range(12)]
-    assert {row["source"] for row in rows} == {"recording-0000"}
-    with (rendered / "events.csv").open(newline="") as file:
-        events = list(csv.DictReader(file))
-    assert [row["completed"] for row in events].count("true") == 2
-    assert float(events[0]["start_s"]) < float(events[0]["peak_s"]) < float(events[0]["end_s"])
-
-
-def test_the_number_of_workers_and_an_interruption_change_nothing(rendered: Path, tmp_path: Path) -> None:
-    render_recording(tmp_path, SHORT, workers=2, progress=False)
-    assert contents(tmp_path) == contents(rendered)
-    (tmp_path / "recording.json").rename(tmp_path / "rendering.json")
-    frames = sorted(tmp_path.glob("frames/*.jpg"))
-    frames[2].write_bytes(frames[2].read_bytes()[:200])
-    frames[5].unlink()
-    report = render_recording(tmp_path, SHORT, workers=1, progress=False)
-    assert (report.rendered, report.kept) == (2, 10)
-    assert contents(tmp_path) == contents(rendered)
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,30 @@ import logging
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.synth import SynthConfig, encode_frame, is_current, render_dataset, render_frame, writers
+from flipdetect.synth import (
+    RecordingConfig,
+    SynthConfig,
+    encode_frame,
+    is_current,
+    render_dataset,
+    render_frame,
+    render_recording,
+    writers,
+)
 
 CONFIG = SynthConfig(seed=3, sources=2, clips_per_source=4, frames_per_clip=2, height=96)
+RECORDING = RecordingConfig(seed=4, seconds=6, turns=2, height=96, fps=2.0)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -31,35 +43,11 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def copy_of(rendered: Path, root: Path) -> Path:
-    for name, data in contents(rendered).items():
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-    return root
-
-
 def test_labels_tell_the_truth_about_every_frame(rendered: Path) -> None:
     with (rendered / "labels.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
-    assert list(rows[0]) == [
-        "path",
-        "label",
-        "source",
-        "video",
-        "frame",
-        "phase",
-        "displacement",
-        "event",
-        "behaviour",
-        "book_box",
-        "page_box",
-        "hand_boxes",
-        "sharpness",
-        "occlusion",
-        "mask",
-        "twin",
-    ]
+    columns = "path label source video frame phase displacement event behaviour book_box page_box hand_boxes sharpness"
+    assert list(rows[0]) == f"{columns} occlusion mask twin".split()
     assert len(rows) == CONFIG.frames
     for row in rows:
         assert row["path"] == f"{row['video']}_{int(row['frame']):09d}.jpg"
@@ -88,7 +76,7 @@ def test_the_number_of_workers_does_not_change_a_byte(rendered: Path, tmp_path: 
 
 def test_a_complete_set_is_current_for_its_settings_only(rendered: Path) -> None:
     assert is_current(rendered, CONFIG)
-    assert not is_current(rendered, SynthConfig(seed=4, sources=2, clips_per_source=4, frames_per_clip=2, height=96))
+    assert not is_current(rendered, replace(CONFIG, seed=4))
     assert not is_current(rendered / "nowhere", CONFIG)
 
 
@@ -116,7 +104,7 @@ def test_an_interrupted_rendering_goes_on_where_it_stopped(
 
 
 def test_missing_and_half_written_frames_are_rendered_again(rendered: Path, tmp_path: Path) -> None:
-    root = copy_of(rendered, tmp_path)
+    root = shutil.copytree(rendered, tmp_path / "copy")
     frames = sorted(root.glob("flip/*.jpg"))
     frames[0].unlink()
     frames[1].write_bytes(frames[1].read_bytes()[:300])
@@ -130,7 +118,7 @@ def test_missing_and_half_written_frames_are_rendered_again(rendered: Path, tmp_
 def test_a_rendering_of_another_version_is_noticed_and_replaced(
     rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    root = copy_of(rendered, tmp_path)
+    root = shutil.copytree(rendered, tmp_path / "copy")
     marker = json.loads((root / "dataset.json").read_text())
     (root / "dataset.json").write_text(json.dumps({**marker, "version": marker["version"] - 1}))
     assert not is_current(root, CONFIG)
@@ -178,3 +166,32 @@ def test_ctrl_c_stops_all_workers_and_leaves_a_folder_to_go_on_from(rendered: Pa
     report = render_dataset(tmp_path, CONFIG, workers=1, progress=False)
     assert report.kept >= 1
     assert contents(tmp_path) == contents(rendered)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("recording")
+    render_recording(root, RECORDING, workers=1, progress=False)
+    return root
+
+
+def test_the_folder_of_a_recording_holds_frames_and_both_tables(recorded: Path) -> None:
+    rows, events = (list(csv.DictReader((recorded / name).open(newline=""))) for name in ("truth.csv", "events.csv"))
+    assert len(rows) == RECORDING.frames == 12
+    assert all((recorded / row["path"]).is_file() for row in rows)
+    assert [float(row["time_s"]) for row in rows] == [frame / 2 for frame in range(12)]
+    assert {row["source"] for row in rows} == {"recording-0000"}
+    assert [row["completed"] for row in events].count("true") == 2
+    assert float(events[0]["start_s"]) < float(events[0]["peak_s"]) < float(events[0]["end_s"])
+
+
+def test_workers_and_an_interruption_do_not_change_a_recording(recorded: Path, tmp_path: Path) -> None:
+    render_recording(tmp_path, RECORDING, workers=2, progress=False)
+    assert contents(tmp_path) == contents(recorded)
+    (tmp_path / "recording.json").rename(tmp_path / "rendering.json")
+    frames = sorted(tmp_path.glob("frames/*.jpg"))
+    frames[2].write_bytes(frames[2].read_bytes()[:200])
+    frames[5].unlink()
+    report = render_recording(tmp_path, RECORDING, workers=1, progress=False)
+    assert (report.rendered, report.kept) == (2, 10)
+    assert contents(tmp_path) == contents(recorded)
