@@ -11,8 +11,9 @@ from flipdetect.records import ClassNames
 from flipdetect.synth.camera import Camera, Capture, Move
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.hands.gestures import HandTrack
+from flipdetect.synth.hands.placement import PosedHand, pose_hand
 from flipdetect.synth.scene.desk import Clutter
-from flipdetect.synth.scene.scene import Source, sample_source
+from flipdetect.synth.scene.scene import Source, dress_hand, hand_pose, sample_source
 from flipdetect.synth.sheet import Floats, Sheet, TurnStyle, turned
 from flipdetect.synth.turn import Turn
 
@@ -115,6 +116,18 @@ class Clip:
 
 
 @lru_cache(maxsize=128)
+def hand_at(config: SynthConfig, clip: Clip, place: int, time: float) -> PosedHand:
+    """Hand number `place` of a clip at `time` seconds."""
+    track, source = clip.hands[place], sample_source(config, clip.source)
+    grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
+    poses = {
+        name: hand_pose(config, clip.source, name, track.left, track.variation)
+        for name in {track.pose, track.idle or track.pose}
+    }
+    mesh = dress_hand(config, clip.source, track.left)
+    return pose_hand(track, mesh, poses, source.person.size, time, clip.turn, grip)
+
+
 def sheet_at(source: Source, style: TurnStyle, progress: float) -> Sheet:
     """The sheet of a source's book at a moment of its turn."""
     book = source.book

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flipdetect.synth.config import MARGIN, RecordingConfig
-from flipdetect.synth.hands.gestures import APPROACH, HandTrack
-from flipdetect.synth.hands.shape import POSES
+from flipdetect.synth.hands.gestures import ACTIVE_POSES, APPROACH, HandTrack
 from flipdetect.synth.scene.book import Book
 from flipdetect.synth.turn import BEHAVIOURS, Turn, shape_turn
 
@@ -205,7 +204,7 @@ def _turning(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: Str
     return replace(
         rest,
         plan="follow",
-        pose=str(rng.choice(POSES, p=[0.2, 0.2, 0.55, 0.05])),
+        pose=str(rng.choice(ACTIVE_POSES, p=[0.2, 0.2, 0.55, 0.05])),
         release=rng.uniform(0.4, 0.7) if under else rng.uniform(0.5, 1.0),
         under=under,
         linger=max(0.0, stretch.turn.start - stretch.start - APPROACH),

@@ -11,14 +11,14 @@ from flipdetect.errors import ConfigError
 from flipdetect.synth.camera import Camera, Move, sample_capture
 from flipdetect.synth.clip import CLASSES, RAISED, Clip, displacements, sheet_at
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
-from flipdetect.synth.hands.gestures import sample_hands
+from flipdetect.synth.hands.gestures import sample_hands, vary_hands
 from flipdetect.synth.scene.desk import sample_clutter
 from flipdetect.synth.scene.scene import SHEETS, Source, sample_source
 from flipdetect.synth.sheet import TurnStyle
 from flipdetect.synth.truth.maps import draw_map
 from flipdetect.synth.turn import BEHAVIOUR_CHANCES, BEHAVIOURS, shape_turn
 
-CLIP_STREAM, FRAMES_STREAM = 5, 6
+CLIP_STREAM, FRAMES_STREAM, VARIATION_STREAM = 5, 6, 10
 
 IN_VIEW = 0.35
 """Share of the moving sheet that must be inside the frame."""
@@ -80,6 +80,7 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
         turn = shape_turn(rng, "simple", start)
     duration = turn.end + rng.uniform(0.25, 0.5)
     raised = _raise(rng, source, camera, style, to_left)
+    hands = vary_hands(config.stream(VARIATION_STREAM, index // 2), hands, book.height, book.page_z)
     if "hands" in config.parts_left_out:
         hands = ()
     if "standing" in config.parts_left_out:

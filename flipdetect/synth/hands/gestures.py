@@ -5,7 +5,7 @@ The same plans with the same chances serve flips and other clips, so hands do no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,12 +13,18 @@ from flipdetect.synth.hands.shape import POSES
 from flipdetect.synth.sheet import Floats
 from flipdetect.synth.turn import Turn
 
+ACTIVE_POSES = POSES[:4]
+"""What a hand may look like that is not holding the book from below."""
+
 PLANS = ("follow", "rest", "slide", "sweep", "smooth", "visit")
 PLAN_CHANCES = (0.53, 0.14, 0.11, 0.11, 0.06, 0.05)
 POSE_CHANCES = (0.3, 0.24, 0.36, 0.1)
 HOLDING_CHANCE, ACTIVE_CHANCE = 0.6, 0.8
 LINGERING = 0.3
 """Share of the following hands that wait at the sheet before its turn, about to grasp it."""
+
+FROM_BELOW = 0.2
+"""Share of the resting hands that hold the book from below, the thumb over its near edge."""
 
 ELBOW_Z = 0.25
 
@@ -35,7 +41,7 @@ class HandTrack:
 
     Attributes:
         plan: one of `PLANS`.
-        pose: one of `hand_shape.POSES`.
+        pose: one of `shape.POSES`.
         left: whether it is a left hand.
         elbow: (x, y) from which the arm comes.
         wrist: radians by which the hand turns against the arm.
@@ -49,6 +55,7 @@ class HandTrack:
         visit: seconds at which a visiting hand has come and at which it goes.
         leave: (3,) where the hand goes afterwards if not home.
         idle: pose far from what it holds, if not `pose`.
+        variation: which of the person's ways to take a pose.
     """
 
     plan: str
@@ -66,6 +73,7 @@ class HandTrack:
     visit: tuple[float, float] = (0.0, 0.0)
     leave: tuple[float, float, float] | None = None
     idle: str | None = None
+    variation: int = 0
 
     def stay(self, turn: Turn) -> tuple[float, float]:
         """Seconds at which the hand has come to the sheet or to the place of its visit, and at which it goes."""
@@ -91,9 +99,16 @@ class HandTrack:
         follows = self.plan == "follow" and self.pose == "pinch"
         return follows and self.is_under(time, turn) and self.reach(time, turn) > HOLDING
 
-    def pose_at(self, time: float, turn: Turn) -> str:
-        """One of `hand_shape.POSES`: a hand changes its pose on its way."""
-        return self.pose if self.idle is None or self.reach(time, turn) > HALF_WAY else self.idle
+    @property
+    def below_book(self) -> bool:
+        """Whether the hand holds the book from below, with only the thumb above the near edge."""
+        return self.pose == "grip"
+
+    def poses_at(self, time: float, turn: Turn) -> tuple[str, str, float]:
+        """Two of `shape.POSES`, and how far the hand is on its way from the one to the other, 0 to 1."""
+        if self.idle is None:
+            return self.pose, self.pose, 0.0
+        return self.idle, self.pose, _ease((self.reach(time, turn) - HALF_WAY) / (HOLDING - HALF_WAY))
 
     def anchor(self, time: float, turn: Turn, grip: Floats) -> Floats:
         """World point (3,) of the hand's anchor at `time` seconds.
@@ -186,7 +201,7 @@ def _active(rng: np.random.Generator, page_height: float, page_z: float, side: i
         elbow = (float(side * rng.uniform(0.5, 1.9)), float(-page_height / 2 - rng.uniform(0.6, 2.0)))
     home = place(rng.random() < (0.3 if plan == "follow" else 0.7))
     away = place(rng.random() < 0.8)
-    pose, rate = str(rng.choice(POSES, p=POSE_CHANCES)), float(rng.uniform(0.15, 0.45))
+    pose, rate = str(rng.choice(ACTIVE_POSES, p=POSE_CHANCES)), float(rng.uniform(0.15, 0.45))
     if plan == "sweep":
         away = (-away[0] * float(rng.uniform(0.2, 1.0)), away[1], page_z + float(rng.uniform(0.05, 0.5)))
         rate = float(rng.uniform(0.4, 1.0))
@@ -216,6 +231,22 @@ def _active(rng: np.random.Generator, page_height: float, page_z: float, side: i
         linger=linger,
         visit=(come, come + float(rng.uniform(0.5, 2.0))),
     )
+
+
+def vary_hands(
+    rng: np.random.Generator, hands: tuple[HandTrack, ...], page_height: float, page_z: float
+) -> tuple[HandTrack, ...]:
+    """The hands of a clip, each with a way of its own to take its poses; some hold the book from below."""
+    varied = []
+    for hand in hands:
+        variation, chance, side = int(rng.integers(2**16)), rng.random(), -1 if hand.left else 1
+        x, y, away = side * rng.uniform(0.12, 0.8), rng.uniform(0.03, 0.13), rng.uniform(1.5, 2.4)
+        if hand.plan in ("rest", "slide") and chance < FROM_BELOW:
+            home = (float(x), float(y - page_height / 2), page_z + 0.04)
+            elbow = (float(x + side * rng.uniform(-0.2, 0.9)), float(-page_height / 2 - away))
+            hand = replace(hand, plan="rest", pose="grip", home=home, away=home, elbow=elbow, under=True)
+        varied.append(replace(hand, variation=variation))
+    return tuple(varied)
 
 
 def _ease(share: float) -> float:

@@ -1,210 +1,237 @@
-"""The form of a hand seen from above: a skeleton of tapered capsules melted into a height field.
+"""A person's hand with forearm: a rigged mesh, posed by the angles of its bones (linear blend skinning).
 
-Hand space: the wrist is the origin, y runs along the middle finger, the unit is the length from the wrist to
-the tip of the middle finger. It is a right hand seen from the back, with the thumb at negative x; a left hand
-is its mirror image.
+Hand space, used throughout: the wrist is the origin, x runs across the hand from the index finger to the little finger,
+y along the middle finger, z out of the back of the hand; the unit is the length from the wrist to the tip of the
+straight middle finger. It is a right hand; a left hand is its mirror image.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Picture = NDArray[np.float32]
+Indices = NDArray[np.intp]
 
-POSES = ("flat", "relaxed", "pinch", "point")
+POSES = ("flat", "relaxed", "pinch", "point", "grip")
 
-LEFT, RIGHT, TOP, BOTTOM = -0.62, 0.52, 1.08, -2.3
-"""What the hand picture spans in hand space: room for spread fingers, and a forearm that leaves the frame."""
+VERTEX_STEPS, WEIGHT_STEPS, UV_STEPS = 8192, 255, 65535
+"""Steps per unit in which the mesh's vertices, skin weights and texture coordinates are stored."""
 
-MELT = 0.012
-"""Softness with which neighbouring parts run into each other, in hand lengths."""
-
-KNUCKLES = {"index": (-0.125, 0.500), "middle": (-0.035, 0.525), "ring": (0.055, 0.500), "little": (0.135, 0.440)}
-LENGTHS = {"index": 0.415, "middle": 0.470, "ring": 0.435, "little": 0.335}
-RADII = {"index": 0.053, "middle": 0.055, "ring": 0.052, "little": 0.045}
-FANS = {"index": 0.9, "middle": 0.15, "ring": -0.6, "little": -1.5}
+FINGERS = ("finger2", "finger3", "finger4", "finger5")
+FANS = (0.9, 0.15, -0.6, -1.5)
 """By how much of the spread angle a finger leans towards the thumb."""
 
-PHALANGES = (0.46, 0.31, 0.23)
+CURLS = {
+    "flat": ((4, 8, 5), (2, 8, 5), (2, 9, 6), (4, 10, 6)),
+    "relaxed": ((22, 26, 14), (24, 30, 16), (26, 34, 18), (26, 36, 18)),
+    "pinch": ((34, 24, 12), (36, 28, 14), (34, 34, 16), (30, 36, 18)),
+    "point": ((12, 12, 8), (58, 74, 36), (66, 78, 40), (68, 76, 40)),
+    "grip": ((6, 10, 6), (4, 10, 6), (6, 12, 8), (8, 14, 8)),
+}
+"""Degrees by which the joints of index, middle, ring and little finger are bent, from the knuckle to the tip."""
+
+SPREADS = {"flat": 0.14, "relaxed": 0.09, "pinch": 0.05, "point": 0.04, "grip": 0.1}
+"""Mean angle in radians by which the fingers are spread."""
+
+THUMBS = {
+    "flat": (4, -20, 2, 4),
+    "relaxed": (-4, -4, 12, 12),
+    "pinch": (-16, 22, 14, 16),
+    "point": (-24, 34, 30, 30),
+    "grip": (-6, 26, 10, 10),
+}
+"""Degrees by which the thumb is led away from the palm's side, under the palm, and bent at its two joints."""
+
+PITCHES = {"flat": 3.0, "relaxed": -4.0, "pinch": -14.0, "point": -12.0, "grip": 0.0}
+"""Degrees by which a hand rises towards its fingers."""
+
+ROLLS = {"flat": (0, 6), "relaxed": (8, 10), "pinch": (26, 16), "point": (6, 12), "grip": (172, 6)}
+"""Mean and deviation of the degrees by which a hand is turned about its length, the thumb up for positive values."""
 
 
-@dataclass(frozen=True)
-class Bone:
-    """A tapered capsule: two ends (x, y, z) and their radii, in hand lengths."""
-
-    start: tuple[float, float, float]
-    end: tuple[float, float, float]
-    thick: float
-    thin: float
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """A posed hand.
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """What all hands share, as the package's `hands.npz` holds it.
 
     Attributes:
-        bones: all capsules.
-        joints: (x, y, radius, direction) of finger joints, for creases and redness.
-        nails: (x, y, radius, direction) of finger nails; direction in radians from +y towards -x.
-        tips: (K, 2) fingertips: index, middle, ring, little, thumb.
+        vertices: (12, V, 3) of twelve people at rest.
+        rest: (12, B, 4, 4) their bones at rest: columns are the axes (y along the bone) and the head.
+        weights: (V, B) share of each bone in each vertex; rows sum to 1.
+        faces: (F, 3) triangles, counter-clockwise as seen from outside.
+        uv: (F, 3, 2) texture coordinates, 0 to 1.
+        parents: (B,) index of each bone's parent, -1 for none.
+        bones: their names.
     """
 
-    bones: tuple[Bone, ...]
-    joints: tuple[tuple[float, float, float, float], ...]
-    nails: tuple[tuple[float, float, float, float], ...]
-    tips: tuple[tuple[float, float], ...]
-
-    def thumb(self) -> Skeleton:
-        """The thumb's two outer bones alone; they are the last."""
-        return Skeleton(self.bones[-2:], (), (), ())
-
-    def anchor(self, pose: str) -> tuple[float, float]:
-        """The point of the hand that touches what it touches: between thumb and index, or a fingertip."""
-        index, middle, thumb = self.tips[0], self.tips[1], self.tips[4]
-        if pose == "pinch":
-            return ((index[0] + thumb[0]) / 2, (index[1] + thumb[1]) / 2)
-        if pose == "point":
-            return (index[0], index[1] - 0.03)
-        return ((index[0] + middle[0]) / 2, (index[1] + middle[1]) / 2 - 0.05)
+    vertices: Floats
+    rest: Floats
+    weights: Floats
+    faces: Indices
+    uv: Floats
+    parents: tuple[int, ...]
+    bones: tuple[str, ...]
 
 
-def pose_hand(rng: np.random.Generator, pose: str) -> Skeleton:
-    """A hand in one of `POSES`, a little different each time."""
-    spread = {"flat": rng.uniform(0.02, 0.3), "relaxed": 0.1, "pinch": 0.08, "point": 0.05}[pose]
-    girth = float(rng.uniform(0.9, 1.1))
-    bones, joints, nails, tips = [*_palm(girth)], [], [], []
-    for name in KNUCKLES:
-        curl = _curl(rng, pose, name)
-        lean = spread * FANS[name] + rng.normal(0, 0.025)
-        if pose == "pinch" and name == "index":
-            lean += 0.16
-        chain = _chain((*KNUCKLES[name], 0.055), LENGTHS[name] * rng.uniform(0.96, 1.04), lean, curl)
-        radius = RADII[name] * girth
-        widths = (radius, radius * 0.93, radius * 0.86, radius * 0.7)
-        bones += [Bone(chain[part], chain[part + 1], widths[part], widths[part + 1]) for part in range(3)]
-        joints += [(*chain[part][:2], widths[part], lean) for part in range(3)]
-        if curl < 0.85:
-            nails.append((*_toward(chain[2], chain[3], 0.8), widths[3], lean))
-        tips.append(chain[3][:2])
-    thumb = _thumb(rng, pose)
-    widths = (0.075 * girth, 0.058 * girth, 0.054 * girth, 0.042 * girth)
-    bones += [Bone(thumb[part], thumb[part + 1], widths[part], widths[part + 1]) for part in range(3)]
-    direction = float(np.arctan2(thumb[2][0] - thumb[3][0], thumb[3][1] - thumb[2][1]))
-    joints.append((*thumb[2][:2], widths[2], direction))
-    nails.append((*_toward(thumb[2], thumb[3], 0.85), widths[3] * 1.1, direction))
-    tips.append(thumb[3][:2])
-    return Skeleton(tuple(bones), tuple(joints), tuple(nails), tuple(tips))
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """Angles of a hand's bones.
 
-
-def height_field(skeleton: Skeleton, pixels_per_unit: float) -> tuple[Picture, Picture]:
-    """The surface and outline of a hand.
-
-    Returns:
-        (h, w) float32 height in hand lengths and (h, w) float32 distance inside the outline (negative: outside),
-        in hand lengths; row 0 is the fingers' end.
+    Attributes:
+        curls: (4, 3) radians by which fingers are bent, index to little finger, knuckle to tip.
+        leans: (4,) radians by which fingers lean towards the thumb.
+        thumb: (4,) radians: away from the palm's side, under the palm, and bent at two joints.
+        pitch: radians by which the hand rises towards its fingers.
+        roll: radians by which it is turned about its length.
+        contact: 1 if the hand lies with its lowest point on what it touches, 0 if its touching point does.
+        touch: (4,) shares of the tips of index, middle finger and thumb, and of the palm, in the touching point.
     """
-    x, y = grid(pixels_per_unit)
-    total = np.full(x.shape, 1e-9, np.float32)
-    inside = np.full(x.shape, -1.0, np.float32)
-    for bone in skeleton.bones:
-        (x0, y0, z0), (x1, y1, z1) = bone.start, bone.end
-        reach = max(bone.thick, bone.thin) + 0.06
-        here = _window((x0, x1), (y0, y1), reach, pixels_per_unit, x.shape)
-        bx, by = x[here], y[here]
-        dx, dy = x1 - x0, y1 - y0
-        along = np.clip(((bx - x0) * dx + (by - y0) * dy) / (dx * dx + dy * dy + 1e-9), 0, 1)
-        distance = np.hypot(bx - x0 - along * dx, by - y0 - along * dy)
-        radius = bone.thick + along * (bone.thin - bone.thick)
-        height = z0 + along * (z1 - z0) + np.sqrt(np.maximum(radius * radius - distance * distance, 0)) * 0.9
-        height -= np.maximum(distance - radius, 0) * 6
-        total[here] += np.exp(np.clip(height, -0.2, 0.6) / MELT)
-        inside[here] = np.maximum(inside[here], radius - distance)
-    return np.asarray(MELT * np.log(total), np.float32), inside
+
+    curls: Floats
+    leans: Floats
+    thumb: Floats
+    pitch: float
+    roll: float
+    contact: float
+    touch: Floats
+
+    def mixed(self, other: Pose, share: float) -> Pose:
+        """A pose on the way to another, 0 here to 1 there."""
+        if share <= 0 or other is self:
+            return self
+        mix = [
+            (1 - share) * np.asarray(a) + share * np.asarray(b)
+            for a, b in zip(_parts(self), _parts(other), strict=True)
+        ]
+        return Pose(mix[0], mix[1], mix[2], float(mix[3]), float(mix[4]), float(mix[5]), mix[6])
 
 
-def grid(pixels_per_unit: float) -> tuple[Picture, Picture]:
-    """Hand coordinates x and y (h, w) of a hand picture's pixels."""
-    width, height = round((RIGHT - LEFT) * pixels_per_unit), round((TOP - BOTTOM) * pixels_per_unit)
-    x = LEFT + (np.arange(width, dtype=np.float32) + 0.5) / np.float32(pixels_per_unit)
-    y = TOP - (np.arange(height, dtype=np.float32) + 0.5) / np.float32(pixels_per_unit)
-    columns, rows = np.meshgrid(x, y)
-    return np.asarray(columns, np.float32), np.asarray(rows, np.float32)
+def _parts(pose: Pose) -> tuple[Floats | float, ...]:
+    return (pose.curls, pose.leans, pose.thumb, pose.pitch, pose.roll, pose.contact, pose.touch)
 
 
-def _palm(girth: float) -> list[Bone]:
-    """Metacarpals, heel of the hand, wrist and forearm."""
-    bones = [Bone((x * 0.62, 0.08, 0.03), (x, y, 0.05), 0.078 * girth, 0.062 * girth) for x, y in KNUCKLES.values()]
-    bones.append(Bone((-0.07, 0.1, 0.03), (-0.11, 0.36, 0.035), 0.09 * girth, 0.075 * girth))
-    bones.append(Bone((0.07, 0.06, 0.03), (0.125, 0.38, 0.035), 0.085 * girth, 0.065 * girth))
-    bones.append(Bone((0.01, 0.26, 0.02), (0.0, -0.3, 0.02), 0.158 * girth, 0.112 * girth))
-    bones.append(Bone((0.0, -0.05, 0.02), (0.0, -0.4, 0.02), 0.122 * girth, 0.122 * girth))
-    bones.append(Bone((0.0, -0.35, 0.02), (0.0, -2.6, 0.03), 0.12 * girth, 0.27 * girth))
-    # The web between thumb and palm, and the ball of the thumb.
-    bones.append(Bone((-0.15, 0.26, 0.0), (-0.12, 0.40, 0.015), 0.055 * girth, 0.05 * girth))
-    bones.append(Bone((-0.06, 0.14, 0.04), (-0.13, 0.27, 0.03), 0.085 * girth, 0.07 * girth))
-    return bones
+TOUCHES = {
+    "flat": (0.4, 0.4, 0.0, 0.2),
+    "relaxed": (0.4, 0.4, 0.0, 0.2),
+    "pinch": (0.5, 0.0, 0.5, 0.0),
+    "point": (1.0, 0.0, 0.0, 0.0),
+    "grip": (0.0, 0.0, 1.0, 0.0),
+}
 
 
-def _curl(rng: np.random.Generator, pose: str, name: str) -> float:
-    """How far a finger is bent: 0 straight, 1 tucked under the palm."""
-    base = {
-        "flat": 0.08,
-        "relaxed": 0.45,
-        "pinch": 0.62 if name == "index" else {"middle": 0.62, "ring": 0.75, "little": 0.8}.get(name, 0.7),
-        "point": 0.1 if name == "index" else 0.95,
-    }[pose]
-    return float(np.clip(base + rng.normal(0, 0.06), 0, 1))
+@lru_cache(maxsize=1)
+def load_rig() -> Rig:
+    """The rigged mesh that ships with the package."""
+    with (files("flipdetect.synth.hands") / "hands.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
+        weights = data["weights"].astype(np.float64)
+        return Rig(
+            vertices=data["vertices"] / VERTEX_STEPS,
+            rest=data["rest"].astype(np.float64),
+            weights=weights / weights.sum(axis=1, keepdims=True),
+            faces=data["faces"].astype(np.intp),
+            uv=data["uv"] / UV_STEPS,
+            parents=tuple(int(parent) for parent in data["parents"]),
+            bones=tuple(str(bone) for bone in data["bones"]),
+        )
 
 
-def _chain(
-    start: tuple[float, float, float], length: float, lean: float, curl: float
-) -> list[tuple[float, float, float]]:
-    """Ends of the three phalanges of a finger that leans and curls."""
-    points, pitch = [start], 0.12
-    for part, share in enumerate(PHALANGES):
-        pitch -= curl * (0.5, 0.95, 0.6)[part]
-        x, y, z = points[-1]
-        flat = length * share * max(float(np.cos(pitch)), 0.12)
-        rise = length * share * float(np.sin(pitch)) * 0.55
-        points.append((x - float(np.sin(lean)) * flat, y + float(np.cos(lean)) * flat, max(z + rise, -0.03)))
-    return points
+def blend_people(shares: Floats) -> tuple[Floats, Floats]:
+    """Vertices (V, 3) and bones (B, 4, 4) at rest of a hand between the twelve people, by shares (12,) that sum to 1."""
+    rig = load_rig()
+    vertices, rest = np.tensordot(shares, rig.vertices, 1), np.tensordot(shares, rig.rest, 1)
+    u, _, vt = np.linalg.svd(rest[:, :3, :3])
+    rest[:, :3, :3] = u @ vt
+    return vertices, rest
 
 
-def _thumb(rng: np.random.Generator, pose: str) -> list[tuple[float, float, float]]:
-    angles = {
-        "flat": (0.95, 0.6, 0.35),
-        "relaxed": (0.75, 0.3, 0.05),
-        "pinch": (0.8, 0.2, -0.35),
-        "point": (0.6, 0.1, -0.5),
-    }
-    points = [(-0.06, 0.10, 0.02)]
-    for angle, length in zip(angles[pose], (0.22, 0.18, 0.15), strict=True):
-        turn = angle + float(rng.normal(0, 0.05))
-        x, y, _ = points[-1]
-        points.append((x - float(np.sin(turn)) * length, y + float(np.cos(turn)) * length, 0.02))
-    return points
+def sample_pose(rng: np.random.Generator, name: str) -> Pose:
+    """One of `POSES`, a little different each time."""
+    curls = np.array(CURLS[name], np.float64) * rng.uniform(0.7, 1.3) + rng.normal(0, 3.0, (4, 3))
+    curls += rng.normal(0, 4.0, (4, 1))
+    spread = SPREADS[name] * rng.uniform(0.2, 1.9)
+    mean, deviation = ROLLS[name]
+    return Pose(
+        curls=np.deg2rad(np.clip(curls, -6, 95)),
+        leans=spread * np.array(FANS) + rng.normal(0, 0.02, 4),
+        thumb=np.deg2rad(np.array(THUMBS[name], np.float64) + rng.normal(0, [8, 6, 7, 8])),
+        pitch=float(np.deg2rad(PITCHES[name] + rng.normal(0, 4))),
+        roll=float(np.deg2rad(rng.normal(mean, deviation))),
+        contact=float(name in ("flat", "relaxed")),
+        touch=np.array(TOUCHES[name]),
+    )
 
 
-def _toward(start: tuple[float, ...], end: tuple[float, ...], share: float) -> tuple[float, float]:
-    return (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
+def bone_transforms(rest: Floats, pose: Pose, forearm: Floats) -> Floats:
+    """(B, 4, 4) from each bone's place at rest to its place in the pose, the wrist standing still.
+
+    Args:
+        rest: (B, 4, 4) bones at rest.
+        pose: of the hand.
+        forearm: (3, 3) rotation of the forearm against the hand.
+    """
+    rig = load_rig()
+    now = rest.copy()
+    for bone in (0, 1):
+        now[bone, :3, :3] = forearm @ rest[bone, :3, :3]
+        now[bone, :3, 3] = forearm @ rest[bone, :3, 3]
+    for finger, curls, lean in zip(FINGERS, pose.curls, pose.leans, strict=True):
+        first = rig.bones.index(f"{finger}-1")
+        # The knuckles keep their roll about the finger's length, so bent fingers converge.
+        axes = about("z", float(lean)) @ _shortest(rest[first, :3, 1], np.array([0, 1.0, 0])) @ rest[first, :3, :3]
+        for place, curl in enumerate(curls.tolist()):
+            axes = axes @ about("x", curl)
+            _attach(now, rest, first + place, rig.parents[first + place], axes)
+    aside, under, *bends = pose.thumb.tolist()
+    first = rig.bones.index("finger1-1")
+    turned = about("z", aside) @ about("y", -under)
+    axes = turned @ rest[first, :3, :3]
+    _attach(now, rest, first, rig.parents[first], axes)
+    for place, bend in enumerate(bends, 1):
+        bone = first + place
+        axes = axes @ rest[bone - 1, :3, :3].T @ rest[bone, :3, :3] @ about("x", bend)
+        _attach(now, rest, bone, bone - 1, axes)
+    return now @ np.linalg.inv(rest)
 
 
-def window_around(
-    x: float, y: float, reach: float, pixels_per_unit: float, shape: tuple[int, ...]
-) -> tuple[slice, slice]:
-    """Rows and columns of a hand picture within `reach` of a point of hand space."""
-    return _window((x, x), (y, y), reach, pixels_per_unit, shape)
+def skin(vertices: Floats, weights: Floats, transforms: Floats) -> Floats:
+    """Vertices (V, 3) of a mesh whose bones have moved by `transforms` (B, 4, 4): linear blend skinning."""
+    blended = (weights @ transforms[:, :3].reshape(len(transforms), 12)).reshape(-1, 3, 4)
+    return np.asarray(np.einsum("vij,vj->vi", blended[:, :, :3], vertices) + blended[:, :, 3])
 
 
-def _window(
-    xs: tuple[float, float], ys: tuple[float, float], reach: float, pixels_per_unit: float, shape: tuple[int, ...]
-) -> tuple[slice, slice]:
-    top = int(np.clip((TOP - max(ys) - reach) * pixels_per_unit, 0, shape[0]))
-    bottom = int(np.clip((TOP - min(ys) + reach) * pixels_per_unit + 1, 0, shape[0]))
-    left = int(np.clip((min(xs) - reach - LEFT) * pixels_per_unit, 0, shape[1]))
-    right = int(np.clip((max(xs) + reach - LEFT) * pixels_per_unit + 1, 0, shape[1]))
-    return slice(top, bottom), slice(left, right)
+def fingertips(rest: Floats, transforms: Floats) -> Floats:
+    """(4, 3) points of the posed hand: balls of index finger, middle finger and thumb, and the middle of the palm."""
+    rig = load_rig()
+    points = []
+    for finger, length in (("finger2", 0.09), ("finger3", 0.10), ("finger1", 0.10)):
+        bone = rig.bones.index(f"{finger}-3")
+        points.append(transforms[bone] @ np.append(rest[bone, :3, 3] + length * rest[bone, :3, 1], 1.0))
+    return np.stack([*points, np.array([0.0, 0.4, -0.05, 1.0])])[:, :3]
+
+
+def about(axis: str, angle: float) -> Floats:
+    """(3, 3) rotation by `angle` radians about "x", "y" or "z"."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    if axis == "x":
+        return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    if axis == "y":
+        return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+
+
+def _attach(now: Floats, rest: Floats, bone: int, parent: int, axes: Floats) -> None:
+    """Give a bone its axes; its head stays where the parent holds it."""
+    offset = rest[parent, :3, :3].T @ (rest[bone, :3, 3] - rest[parent, :3, 3])
+    now[bone, :3, 3] = now[parent, :3, 3] + now[parent, :3, :3] @ offset
+    now[bone, :3, :3] = axes
+
+
+def _shortest(start: Floats, end: Floats) -> Floats:
+    """(3, 3) the smallest rotation from one unit vector to another."""
+    cross, cos = np.cross(start, end), float(start @ end)
+    skew = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
+    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + cos))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import compress
 
 import cv2
 import numpy as np
 
 from flipdetect.synth.camera import Camera, Picture
-from flipdetect.synth.clip import Clip, sheet_at
+from flipdetect.synth.clip import Clip, hand_at, sheet_at
 from flipdetect.synth.config import SynthConfig
-from flipdetect.synth.hands.appearance import lit
-from flipdetect.synth.hands.placement import PlacedHand, draw_hand, draw_thumb, place_hand
+from flipdetect.synth.hands.picture import HandPicture, PlacedHand, draw_hand, draw_thumb, picture_hand, place_hand
 from flipdetect.synth.render.rasterizer import Page, dim, draw_sheets
 from flipdetect.synth.render.shadow import light_left
 from flipdetect.synth.scene.book import Block, build_block, draw_block
 from flipdetect.synth.scene.desk import lay_on_page, texture_to_world
-from flipdetect.synth.scene.scene import Assets, Source, paint_hand, paint_sheet, paint_source, sample_source
+from flipdetect.synth.scene.scene import Assets, Source, paint_sheet, paint_skin, paint_source, sample_source
 
 SHADOW_EVERY = 3
 """Samples that share one drawing of the soft shadows: these move little between samples."""
@@ -34,8 +33,7 @@ class Stage:
         assets: of the source.
         under: the sheets that lie on the left and on the right below those on top, with their pictures.
         block: the rest of the book.
-        lit_hands: (h, w, 4) premultiplied hand pictures by the hand's place in the clip and pose, lit when first
-            drawn.
+        hands: pictures of the hands, in the pose of the first sample.
         shadow: (H, W) light left, kept for a few samples.
     """
 
@@ -45,7 +43,7 @@ class Stage:
     assets: Assets
     under: tuple[Page, Page]
     block: Block
-    lit_hands: dict[tuple[int, str], Picture] = field(default_factory=dict)
+    hands: list[HandPicture] | None = None
     shadow: Picture | None = None
 
     @property
@@ -87,8 +85,11 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
     view = desk_view.carried(*clip.pushed(time))
     layers = clip.layers(time)
     moving = sheet_at(source, clip.style, layers[0][1])
-    hands = _place_hands(stage, time)
+    hands = _place_hands(stage, view, time)
     canvas = _lay(desk_view, stage.assets.desk, 0.0, stage.size)
+    for hand in hands:
+        if hand.track.below_book:
+            draw_hand(canvas, view, hand)
     draw_block(canvas, view, stage.block)
     # A page that the top sheet covers exactly need not be drawn.
     if min(progress for _, progress in layers) < 1:
@@ -101,7 +102,7 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
     # A page that lies still has nothing beneath it.
     under = [clip.is_flip and hand.track.is_under(time, clip.turn) for hand in hands]
     for hand in compress(hands, under):
-        draw_hand(canvas, view, hand)
+        (draw_thumb if hand.track.below_book else draw_hand)(canvas, view, hand)
     # The numbers of sheets rise from left to right.
     on_top = [
         (sheet_at(source, clip.style, progress), paint_sheet(stage.config, clip.source, number))
@@ -109,7 +110,9 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
     ]
     draw_sheets(canvas, view, on_top, light, height)
     for hand, beneath in zip(hands, under, strict=True):
-        if not beneath:
+        if not beneath and hand.track.below_book:
+            draw_thumb(canvas, view, hand)
+        elif not beneath:
             draw_hand(canvas, view, hand)
         elif hand.track.holds_paper(time, clip.turn):
             draw_thumb(canvas, view, hand)
@@ -123,15 +126,14 @@ def _lay(view: Camera, picture: Picture, z: float, size: tuple[int, int]) -> Pic
     return np.asarray(seen, np.float32)
 
 
-def _place_hands(stage: Stage, time: float) -> list[PlacedHand]:
+def _place_hands(stage: Stage, view: Camera, time: float) -> list[PlacedHand]:
     clip, source = stage.clip, stage.source
     grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
-    placed = []
-    for position, track in enumerate(clip.hands):
-        pose = track.pose_at(time, clip.turn)
-        picture = paint_hand(stage.config, clip.source, pose, track.left)
-        anchor = track.anchor(time, clip.turn, grip)
-        if (position, pose) not in stage.lit_hands:
-            stage.lit_hands[position, pose] = lit(picture, source.light, track.direction(anchor))
-        placed.append(place_hand(track, picture, stage.lit_hands[position, pose], anchor, source.person.size))
-    return placed
+    if stage.hands is None:
+        skin = paint_skin(stage.config, clip.source)
+        posed = (hand_at(stage.config, clip, place, time) for place in range(len(clip.hands)))
+        stage.hands = [picture_hand(hand, skin, source.light, view, stage.size) for hand in posed]
+    return [
+        place_hand(track, picture, track.anchor(time, clip.turn, grip))
+        for track, picture in zip(clip.hands, stage.hands, strict=True)
+    ]

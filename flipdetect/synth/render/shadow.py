@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipdetect.synth.camera import Camera, Picture
-from flipdetect.synth.hands.placement import PlacedHand
+from flipdetect.synth.hands.picture import PlacedHand
 from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, Light, fixed_point, strips
 from flipdetect.synth.sheet import Sheet
 
@@ -89,7 +89,8 @@ def _thrown_by_hand(
     lamp = np.asarray(light.direction)
     drop = hand.world[2] - plane * hand.world[3]
     shadow = hand.world - np.outer(np.append(lamp / lamp[2], 0), drop)
-    mask = cv2.warpPerspective(hand.picture.alpha, view.matrix @ shadow, shape[::-1], flags=cv2.INTER_LINEAR)
+    solid = hand.picture.thumb if hand.track.below_book else hand.picture.alpha
+    mask = cv2.warpPerspective(solid, view.matrix @ shadow, shape[::-1], flags=cv2.INTER_LINEAR)
     rise = max(hand.rise - plane, 0.0) + 0.06
     return _blur(mask, light.softness * rise * page_px) * np.float32(0.9 * (1 - light.ambient))
 

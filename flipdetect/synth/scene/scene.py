@@ -9,8 +9,9 @@ import numpy as np
 
 from flipdetect.synth.camera import Camera, Phone, Picture, look_at, sample_phone
 from flipdetect.synth.config import SynthConfig
-from flipdetect.synth.hands.appearance import HandPicture, Person, picture_hand, sample_person
-from flipdetect.synth.hands.shape import POSES, pose_hand
+from flipdetect.synth.hands.person import HandMesh, Person, build_mesh, sample_person
+from flipdetect.synth.hands.shape import POSES, Pose, sample_pose
+from flipdetect.synth.hands.skin import Texture, paint_texture
 from flipdetect.synth.render.rasterizer import Light
 from flipdetect.synth.scene.book import Book, sample_book
 from flipdetect.synth.scene.desk import draw_desk, draw_light
@@ -25,8 +26,8 @@ SHEETS = 6
 PAGE_PIXELS = 0.56
 """Width of a page's picture as a share of the frame's height: the largest a page appears."""
 
-HAND_PIXELS = 0.34
-"""Length of a hand's picture as a share of the frame's height."""
+SKIN_PIXELS, FINEST_SKIN = 0.7, 768
+"""Side of the skin's texture as a share of the frame's height, and at most."""
 
 
 View = tuple[tuple[float, ...], tuple[float, ...], float, float]
@@ -79,7 +80,12 @@ def sample_source(config: SynthConfig, index: int) -> Source:
         softness=rng.uniform(0.08, 0.4),
         through=rng.uniform(0.2, 0.45),
     )
-    person, style, phone, view = sample_person(rng), sample_page_style(rng), sample_phone(rng), _sample_view(rng, book)
+    person, style, phone, view = (
+        sample_person(rng, config.stream(HANDS_STREAM, index)),
+        sample_page_style(rng),
+        sample_phone(rng),
+        _sample_view(rng, book),
+    )
     if "print" in left_out:
         style = replace(style, weight=1.0, uneven=0.0)
     if "exposure" in left_out:
@@ -110,18 +116,23 @@ def paint_sheet(config: SynthConfig, index: int, number: int) -> Picture:
     return bind_sheet(front, back, source.style, source.book.gutter)
 
 
-@lru_cache(maxsize=2 * len(POSES) * 2)
-def paint_hand(config: SynthConfig, index: int, pose: str, left: bool) -> HandPicture:
-    """A hand of the person of source `index`; those of the last two sources are kept."""
-    source = sample_source(config, index)
-    rng = hand_stream(config, index, pose, left)
-    scale = max(24.0, HAND_PIXELS * config.height)
-    return picture_hand(rng, source.person, pose_hand(rng, pose), pose, left=left, pixels_per_unit=scale)
+@lru_cache(maxsize=8)
+def dress_hand(config: SynthConfig, index: int, left: bool) -> HandMesh:
+    """The mesh of a hand of the person of source `index`; those of the last sources are kept."""
+    return build_mesh(sample_source(config, index).person, left=left)
 
 
-def hand_stream(config: SynthConfig, index: int, pose: str, left: bool) -> np.random.Generator:
-    """What a hand of source `index` draws; its form comes first."""
-    return config.stream(HANDS_STREAM, index, POSES.index(pose), int(left))
+@lru_cache(maxsize=4)
+def paint_skin(config: SynthConfig, index: int) -> Texture:
+    """The texture of the hands of the person of source `index`; those of the last sources are kept."""
+    size = int(np.clip(SKIN_PIXELS * config.height, 160, FINEST_SKIN)) // 16 * 16
+    return paint_texture(sample_source(config, index).person, size)
+
+
+@lru_cache(maxsize=64)
+def hand_pose(config: SynthConfig, index: int, pose: str, left: bool, variation: int) -> Pose:
+    """How a hand of the person of source `index` takes one of `shape.POSES`."""
+    return sample_pose(config.stream(HANDS_STREAM, index, POSES.index(pose), int(left), variation), pose)
 
 
 def _sample_view(rng: np.random.Generator, book: Book) -> View:

@@ -10,21 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipdetect.synth.camera import Camera
-from flipdetect.synth.clip import Clip, sheet_at
+from flipdetect.synth.clip import Clip, hand_at, sheet_at
 from flipdetect.synth.config import SynthConfig
-from flipdetect.synth.hands.placement import hand_to_world, picture_to_hand
-from flipdetect.synth.hands.shape import POSES, grid, height_field, pose_hand
+from flipdetect.synth.hands.placement import draw_outline
 from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, fixed_point, strips
-from flipdetect.synth.scene.scene import Source, hand_stream, sample_source
+from flipdetect.synth.scene.scene import Source, sample_source
 from flipdetect.synth.sheet import Floats, Sheet
 
 Mask = NDArray[np.uint8]
 
 FINEST = 384
 """Outlines are drawn with at most this many pixels along the frame's long side."""
-
-HAND_SCALE = 44.0
-"""Pixels per hand length of a hand's outline."""
 
 Box = tuple[int, int, int, int]
 """(x0, y0, x1, y1) in pixels of the frame: left, top, and one beyond the last column and row."""
@@ -49,6 +45,7 @@ class Outlines:
     step: float
 
 
+@lru_cache(maxsize=8)
 def draw_outlines(config: SynthConfig, clip: Clip, time: float) -> Outlines:
     """Outlines of a clip's frame at `time` seconds."""
     source = sample_source(config, clip.source)
@@ -64,7 +61,7 @@ def draw_outlines(config: SynthConfig, clip: Clip, time: float) -> Outlines:
     for _, progress in clip.layers(time):
         for outline in fixed_point(strips(view.project(sheet_at(source, clip.style, progress).points()))):
             cv2.fillConvexPoly(page, outline, 1, cv2.LINE_8, SUBPIXEL_BITS)
-    hands = tuple(_hand(config, clip, source, view, time, place, page, shape) for place in range(len(clip.hands)))
+    hands = tuple(_hand(config, clip, view, time, place, book | open_pages, page) for place in range(len(clip.hands)))
     return Outlines(book, open_pages | page, page, hands, step)
 
 
@@ -93,42 +90,20 @@ def _book(source: Source, view: Camera, lying: list[Sheet], shape: tuple[int, in
     return masks[0], masks[1]
 
 
-def _hand(
-    config: SynthConfig,
-    clip: Clip,
-    source: Source,
-    view: Camera,
-    time: float,
-    place: int,
-    page: Mask,
-    shape: tuple[int, int],
-) -> Mask:
+def _hand(config: SynthConfig, clip: Clip, view: Camera, time: float, place: int, book: Mask, page: Mask) -> Mask:
     """What is seen of one hand."""
-    track = clip.hands[place]
-    outline, touching = _hand_outline(config, clip.source, track.pose_at(time, clip.turn), track.left)
-    grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
-    anchor = track.anchor(time, clip.turn, grip)
-    world = hand_to_world(track, touching, anchor, source.person.size) @ picture_to_hand(HAND_SCALE)
-    soft = cv2.warpPerspective(outline, view.matrix @ world, shape[::-1], flags=cv2.INTER_LINEAR)
-    mask = np.asarray(soft > 127, np.uint8)
-    if clip.is_flip and track.is_under(time, clip.turn):
+    hand, track, mask, thumb = hand_at(config, clip, place, time), clip.hands[place], np.zeros_like(page), None
+    draw_outline(mask, view, hand)
+    under = clip.is_flip and track.is_under(time, clip.turn)
+    if track.below_book or (under and track.holds_paper(time, clip.turn)):
+        thumb = np.zeros_like(page)
+        draw_outline(thumb, view, hand, thumb=True)
+    if track.below_book:
+        assert thumb is not None
+        return ((mask & (1 - book)) | thumb) & (1 - page if under else 1)
+    if under:
         mask = mask & (1 - page)
-    return mask
-
-
-@lru_cache(maxsize=2 * len(POSES) * 2)
-def _hand_outline(config: SynthConfig, index: int, pose: str, left: bool) -> tuple[Mask, tuple[float, float]]:
-    """Coverage (h, w) uint8, 0 or 255, of a hand with its sleeve, and the point of hand space that touches."""
-    person = sample_source(config, index).person
-    skeleton = pose_hand(hand_stream(config, index, pose, left), pose)
-    _, inside = height_field(skeleton, HAND_SCALE)
-    if person.sleeve is not None:
-        x, y = grid(HAND_SCALE)
-        half = 0.185 + (person.cuff - y) * 0.075
-        inside = np.maximum(inside, np.minimum(half - np.abs(x), person.cuff - y))
-    mask = np.where(inside > 0, 255, 0).astype(np.uint8)
-    touching = skeleton.anchor(pose)
-    return (np.ascontiguousarray(mask[:, ::-1]), (-touching[0], touching[1])) if left else (mask, touching)
+    return mask if thumb is None else mask | thumb
 
 
 def covered_share(outlines: Outlines) -> float:
