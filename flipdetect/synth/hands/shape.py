@@ -29,7 +29,7 @@ FANS = (0.9, 0.15, -0.6, -1.5)
 CURLS = {
     "flat": ((4, 8, 5), (2, 8, 5), (2, 9, 6), (4, 10, 6)),
     "relaxed": ((22, 26, 14), (24, 30, 16), (26, 34, 18), (26, 36, 18)),
-    "pinch": ((34, 24, 12), (36, 28, 14), (34, 34, 16), (30, 36, 18)),
+    "pinch": ((26, 22, 12), (27, 25, 12), (24, 28, 14), (20, 28, 16)),
     "point": ((12, 12, 8), (58, 74, 36), (66, 78, 40), (68, 76, 40)),
     "grip": ((6, 10, 6), (4, 10, 6), (6, 12, 8), (8, 14, 8)),
 }
@@ -140,7 +140,7 @@ def load_rig() -> Rig:
 
 
 def blend_people(shares: Floats) -> tuple[Floats, Floats]:
-    """Vertices (V, 3) and bones (B, 4, 4) at rest of a hand between the twelve people, by shares (12,) that sum to 1."""
+    """Vertices (V, 3) and bones (B, 4, 4) at rest of a hand between the people, by shares (12,) that sum to 1."""
     rig = load_rig()
     vertices, rest = np.tensordot(shares, rig.vertices, 1), np.tensordot(shares, rig.rest, 1)
     u, _, vt = np.linalg.svd(rest[:, :3, :3])
