@@ -1,6 +1,7 @@
 """Hands: the rigged mesh, its poses, and the map of what is drawn."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -79,7 +80,7 @@ def test_the_tone_changes_the_colour_and_nothing_else() -> None:
     pictures = [picture(person(tone), posed(person(tone), "flat", left=False)) for tone in range(1, 11)]
     assert all(np.array_equal(each.alpha, pictures[0].alpha) for each in pictures)
     brightness = [float(each.colours[..., :3].sum()) for each in pictures]
-    assert all(one > 1.05 * other for one, other in zip(brightness, brightness[1:], strict=False))
+    assert all(one > 1.05 * other for one, other in pairwise(brightness))
 
 
 def test_sources_show_people_of_all_tones() -> None:
