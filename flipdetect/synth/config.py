@@ -36,7 +36,6 @@ MAX_SPACING = 15
 MAX_CLIPS_PER_LABEL = 9999
 """Video ids have four digits."""
 
-
 PACES = ("slow", "normal", "fast", "mixed")
 
 FIRST_SOURCE = 1_000_000
@@ -133,10 +132,7 @@ class SynthConfig(PlainParameters):
 
     def identity(self) -> dict[str, Any]:
         """The settings as a rendered folder keeps them; those younger than the first folders only where they matter."""
-        settings = asdict(self)
-        if self.spacing == 0:
-            del settings["spacing"]
-        return settings
+        return {name: value for name, value in asdict(self).items() if name != "spacing" or value}
 
     def stream(self, *key: int) -> np.random.Generator:
         """A generator of its own for each key: what one thing draws never shifts what another gets."""
@@ -178,14 +174,13 @@ class RecordingConfig(PlainParameters):
     visits: int = 0
 
     def __post_init__(self) -> None:
-        SynthConfig(seed=self.seed, height=self.height, orientation=self.orientation, aspect=self.aspect)
+        _ = self.synth  # checks what they share
         self.check("index", lambda value: 0 <= value <= 9999, "choose 0 to 9999")
         self.check("turns visits", lambda value: value >= 0, "choose an integer from 0")
         self.check("seconds", lambda value: MARGIN < value < math.inf, "choose more than 1")
         most = int((self.seconds - MARGIN) / SHORTEST)
-        self.check(
-            "turns", lambda value: value <= most, f"choose at most {most} in {self.seconds:g} seconds, or more seconds"
-        )
+        fits = f"choose at most {most} in {self.seconds:g} seconds, or more seconds"
+        self.check("turns", lambda value: value <= most, fits)
         self.check("fps", lambda value: 0 < value <= 240, "choose more than 0 and at most 240")
         self.check("pace", lambda value: value in PACES, f"choose {', '.join(PACES)}")
 
@@ -206,10 +201,7 @@ class RecordingConfig(PlainParameters):
 
     def identity(self) -> dict[str, Any]:
         """The settings as a rendered folder keeps them; `visits`, younger than the first folders, where it matters."""
-        settings = asdict(self)
-        if self.visits == 0:
-            del settings["visits"]
-        return settings
+        return {name: value for name, value in asdict(self).items() if name != "visits" or value}
 
     def time(self, frame: int) -> float:
         """Second at which frame `frame` (from 1) is taken."""

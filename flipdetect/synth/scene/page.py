@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from flipdetect.synth.camera import Picture
 from flipdetect.synth.render.rasterizer import linear
 
+Drawing = NDArray[np.uint8]
+"""(h, w, 3) display colours of a page or of a part of it."""
+
 DRAWN_LARGER = 2
 """Pages are drawn this much larger than wanted, so that letters melt to grey as print does."""
 
@@ -66,8 +69,7 @@ def sample_page_style(rng: np.random.Generator) -> PageStyle:
 
 def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: int) -> Picture:
     """One page, (height, width, 3) float32 linear light, its outer edges at the picture's edges."""
-    large_w, large_h = width * DRAWN_LARGER, height * DRAWN_LARGER
-    page = np.empty((large_h, large_w, 3), np.uint8)
+    page = np.empty((height * DRAWN_LARGER, width * DRAWN_LARGER, 3), np.uint8)
     page[:] = style.paper
     if rng.random() > 0.08:
         # No two pages of a book are printed alike: a faint page is not one that moves.
@@ -94,7 +96,7 @@ def bind_sheet(front: Picture, back: Picture, style: PageStyle, gutter: float) -
     return np.ascontiguousarray(np.concatenate(pages, axis=1), np.float32)
 
 
-def _fill_page(rng: np.random.Generator, style: PageStyle, page: NDArray[np.uint8]) -> None:
+def _fill_page(rng: np.random.Generator, style: PageStyle, page: Drawing) -> None:
     height, width = page.shape[:2]
     margin, pitch = int(style.margin * width), max(4, int(style.line * width))
     top = int(margin * rng.uniform(0.8, 1.4))
@@ -114,7 +116,7 @@ def _fill_page(rng: np.random.Generator, style: PageStyle, page: NDArray[np.uint
 
 
 def _fill_column(
-    rng: np.random.Generator, style: PageStyle, page: NDArray[np.uint8], box: tuple[int, int, int, int], pitch: int
+    rng: np.random.Generator, style: PageStyle, page: Drawing, box: tuple[int, int, int, int], pitch: int
 ) -> None:
     left, y, right, bottom = box
     while y < bottom - 2 * pitch:
@@ -142,7 +144,7 @@ def _fill_column(
 def _text_line(
     rng: np.random.Generator,
     style: PageStyle,
-    page: NDArray[np.uint8],
+    page: Drawing,
     left: int,
     right: int,
     top: int,
@@ -175,7 +177,7 @@ def _text_line(
     patch[glyphs[: patch.shape[0], : patch.shape[1]]] = style.ink
 
 
-def _picture(rng: np.random.Generator, style: PageStyle, patch: NDArray[np.uint8]) -> None:
+def _picture(rng: np.random.Generator, style: PageStyle, patch: Drawing) -> None:
     """A photograph, a dark screen, a diagram or a table, in place."""
     height, width = patch.shape[:2]
     if height < 8 or width < 8:
@@ -193,7 +195,7 @@ def _picture(rng: np.random.Generator, style: PageStyle, patch: NDArray[np.uint8
         _diagram(rng, style, patch)
 
 
-def _photograph(rng: np.random.Generator, style: PageStyle, width: int, height: int) -> NDArray[np.uint8]:
+def _photograph(rng: np.random.Generator, style: PageStyle, width: int, height: int) -> Drawing:
     channels = 3 if style.colour_pictures else 1
     tone = np.zeros((height, width, channels), np.float32)
     for grid in (3, 7, 18):
@@ -205,17 +207,12 @@ def _photograph(rng: np.random.Generator, style: PageStyle, width: int, height: 
     tone += rng.uniform(70, 170)
     for _ in range(int(rng.integers(0, 4))):
         centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
-        cv2.circle(
-            tone,
-            centre,
-            int(rng.uniform(0.05, 0.3) * height) + 1,
-            (rng.uniform(10, 240) + rng.uniform(-30, 30, 3)).tolist(),
-            -1,
-        )
+        radius = int(rng.uniform(0.05, 0.3) * height) + 1
+        cv2.circle(tone, centre, radius, (rng.uniform(10, 240) + rng.uniform(-30, 30, 3)).tolist(), -1)
     return np.broadcast_to(np.clip(tone, 8, 245), (height, width, 3)).astype(np.uint8)
 
 
-def _table(rng: np.random.Generator, style: PageStyle, patch: NDArray[np.uint8]) -> None:
+def _table(rng: np.random.Generator, style: PageStyle, patch: Drawing) -> None:
     height, width = patch.shape[:2]
     rows, columns = int(rng.integers(3, 9)), int(rng.integers(2, 6))
     patch[: height // rows] = np.asarray(style.paper) * rng.uniform(0.55, 1.0)
@@ -230,7 +227,7 @@ def _table(rng: np.random.Generator, style: PageStyle, patch: NDArray[np.uint8])
             _text_line(rng, style, patch, left, end, top, min(12, height // rows - 2))
 
 
-def _diagram(rng: np.random.Generator, style: PageStyle, patch: NDArray[np.uint8]) -> None:
+def _diagram(rng: np.random.Generator, style: PageStyle, patch: Drawing) -> None:
     height, width = patch.shape[:2]
     nodes = [(int(rng.uniform(0.1, 0.9) * width), int(rng.uniform(0.15, 0.85) * height)) for _ in range(6)]
     for first, second in pairwise(nodes):
