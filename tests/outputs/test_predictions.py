@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from flipdetect.errors import DataError
 from flipdetect.outputs.predictions import (
-    COLUMNS,
     PredictionWriter,
     fingerprints_path,
     read_prediction_table,
@@ -63,18 +62,15 @@ def test_golden_predictions(tmp_path: Path) -> None:
     assert fingerprints == ["0f3c", "ff00"]
 
 
-def test_without_measurements_there_is_no_file_of_fingerprints(tmp_path: Path) -> None:
-    write(tmp_path / "out.csv", SCORES)
-    write(tmp_path / "out.csv", SCORES[2:])
-    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
-
-
-def test_a_table_without_its_fingerprints_is_read(tmp_path: Path) -> None:
+def test_fingerprints_may_be_missing(tmp_path: Path) -> None:
     write(tmp_path / "out.csv", SCORES)
     fingerprints_path(tmp_path / "out.csv").unlink()
     quality = read_predictions(tmp_path / "out.csv")[0].quality
     assert quality is not None
     assert (quality.exposure, quality.fingerprint) == (0.99, "")
+    write(tmp_path / "out.csv", SCORES)
+    write(tmp_path / "out.csv", SCORES[2:])
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
 def test_rows_can_be_read_before_the_end(tmp_path: Path) -> None:
@@ -174,9 +170,6 @@ def test_what_is_wrong_is_named_by_file_and_line(tmp_path: Path, content: str, m
     (tmp_path / "out.csv").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=rf"out\.csv, {message}"):
         read_predictions(tmp_path / "out.csv")
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.csv cannot be read"):
         read_predictions(tmp_path / "none.csv")
 
@@ -211,9 +204,3 @@ def test_a_run_is_resumed_only_as_it_was_created(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"out\.fingerprints\.part is missing"):
         PredictionWriter(output, resume=True, run={"model": "a"}).__enter__()
     assert (tmp_path / "out.csv.part").read_bytes() == before
-
-
-def test_to_resume_without_an_earlier_run_is_to_start(tmp_path: Path) -> None:
-    with PredictionWriter(tmp_path / "out.csv", resume=True) as writer:
-        assert writer.resumed == ()
-    assert (tmp_path / "out.csv").read_text() == ",".join(COLUMNS) + "\n"
