@@ -14,9 +14,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import ConfigError, FrameError
+from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames
 from flipdetect.runs import NO_TEMPERATURE
+from flipdetect.sources.image import check_frame
 from flipdetect.sources.naming import NamePattern
 
 Frame = npt.NDArray[np.uint8]
@@ -104,11 +105,7 @@ def prepare_frame(spec: PreprocessSpec, frame: Frame) -> Inputs:
     Raises:
         FrameError: if the frame has another shape or dtype, or no pixels.
     """
-    if not (isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3):
-        got = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-        raise FrameError(f"a frame is a uint8 array (height, width, 3) in RGB, got {got}; convert it")
-    if 0 in frame.shape:
-        raise FrameError(f"a frame needs at least one pixel, got shape {frame.shape}; leave it out")
+    check_frame(frame)
     return spec.normalise(resize_frame(spec, frame))
 
 

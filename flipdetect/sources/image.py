@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,15 @@ def check_min_size(min_size: tuple[int, int] | None) -> None:
     """Raise a `ConfigError` unless `min_size` is None or a possible (height, width)."""
     if min_size is not None and min(min_size) < 1:
         raise ConfigError(f"min_size must be (height, width) of at least one pixel each, got {min_size}")
+
+
+def check_frame(frame: Any, name: str = "a frame") -> None:
+    """Raise a `FrameError` unless `frame` is a decoded frame, (H, W, 3) uint8 with at least one pixel."""
+    if not (isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3):
+        got = f"{frame.dtype} of shape {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise FrameError(f"{name} must be a uint8 array (height, width, 3) in RGB, got {got}; convert it")
+    if 0 in frame.shape:
+        raise FrameError(f"{name} has no pixels, its shape is {frame.shape}; leave it out")
 
 
 def probe_frame(path: Path) -> None:

@@ -68,10 +68,8 @@ def class_of_folder(name: str, classes: ClassNames) -> str | None:
     """Class of a folder name, ignoring case and Unicode form; None if it is of neither class."""
     if name in classes.names:
         return name
-    for label in classes.names:
-        if _plain(name) == _plain(label):
-            return label
-    return None
+    plain = {unicodedata.normalize("NFC", label).casefold(): label for label in classes.names}
+    return plain.get(unicodedata.normalize("NFC", name).casefold())
 
 
 def find_data_root(folder: Path, classes: ClassNames) -> Path | None:
@@ -108,10 +106,6 @@ def _subfolders(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (natural_key(name), name))
 
 
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 COLUMNS = ("path", "label", "video", "frame", "source")
 
 
@@ -140,9 +134,6 @@ class FurtherColumns(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._names)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
 
 
 @dataclass(frozen=True, slots=True)

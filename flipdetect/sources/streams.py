@@ -23,7 +23,7 @@ import numpy.typing as npt
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
 from flipdetect.sources.folder import find_files, name_below
-from flipdetect.sources.image import decode_frame, usable_cores
+from flipdetect.sources.image import check_frame, decode_frame, usable_cores
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import open_video
 from flipdetect.sources.video_decoder import VideoFrame, estimated_frames
@@ -264,15 +264,7 @@ class ArrayStream(FrameStream):
             if not math.isfinite(time_s) or time_s < last:
                 raise DataError(f"frame {number} has the time {time_s}, after {last}; give seconds that do not go back")
             last = time_s
-            if not (
-                isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-            ):
-                got = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-                raise FrameError(
-                    f"frame {number} must be a uint8 array (height, width, 3) in RGB, got {got}; convert it"
-                )
-            if 0 in image.shape:
-                raise FrameError(f"frame {number} has no pixels, its shape is {image.shape}; leave it out")
+            check_frame(image, f"frame {number}")
             yield StreamFrame("", float(time_s), number, image)
 
 
@@ -411,18 +403,10 @@ def folder_streams(
     return streams
 
 
-def video_streams(
-    paths: Sequence[Path], *, rate_hz: float = RATE_HZ, refine: int = REFINE, stride: int | None = None
-) -> list[VideoStream]:
+def video_streams(paths: Sequence[Path], *, rate_hz: float = RATE_HZ, stride: int | None = None) -> list[VideoStream]:
     """A stream per video file, named by its stem, or by its path where two stems are the same."""
     stems = [path.stem for path in paths]
     return [
-        VideoStream(
-            path,
-            path.stem if stems.count(path.stem) == 1 else path.as_posix(),
-            rate_hz=rate_hz,
-            refine=refine,
-            stride=stride,
-        )
+        VideoStream(path, path.stem if stems.count(path.stem) == 1 else path.as_posix(), rate_hz=rate_hz, stride=stride)
         for path in paths
     ]

@@ -65,29 +65,19 @@ def frame_at(
 
 
 def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None) -> Iterator[VideoFrame]:
-    done = 0
-    try:
-        container, stream = open_container(path)
-        with container:
-            cursor = _Cursor(path, container, stream)
-            converter = Converter(str(path), stream, min_size)
-            for time in times:
-                found, frame = cursor.move(time)
-                yield VideoFrame(found, -1, converter.pixels(frame))
-                done += 1
-        return
-    except _UnsureError:
-        pass
-    # From the start, and again for each time that is earlier than the previous one.
+    done, jumps = 0, True
     while done < len(times):
         container, stream = open_container(path)
         with container:
-            cursor = _Cursor(path, container, stream, jumps=False)
+            cursor = _Cursor(path, container, stream, jumps=jumps)
             converter = Converter(str(path), stream, min_size)
-            while done < len(times) and cursor.is_ahead(times[done]):
-                found, frame = cursor.move(times[done])
-                yield VideoFrame(found, -1, converter.pixels(frame))
-                done += 1
+            try:
+                while done < len(times) and (jumps or cursor.is_ahead(times[done])):
+                    found, frame = cursor.move(times[done])
+                    yield VideoFrame(found, -1, converter.pixels(frame))
+                    done += 1
+            except _UnsureError:
+                jumps = False  # from the start, and again for each time that is earlier than the previous one
 
 
 class _UnsureError(Exception):
