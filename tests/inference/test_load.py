@@ -21,11 +21,6 @@ def packed(tmp_path: Path) -> Path:
     return Path(shutil.copy(pretrained_path("tiny_cnn"), tmp_path / "model.safetensors"))
 
 
-@pytest.fixture
-def checkpoint(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(trained, tmp_path / "best.ckpt"))
-
-
 def export_beside(path: Path, source: str | None = None) -> Path:
     return write_exported(path.with_suffix(".onnx"), source=source or file_digest(path))
 
@@ -93,15 +88,6 @@ def test_without_onnx_runtime_torch_runs(
     with caplog.at_level(logging.INFO, "flipdetect"):
         assert isinstance(load_model(packed, "auto", "cpu"), TorchModel)
     assert "pip install onnxruntime" in caplog.text
-
-
-def test_a_checkpoint_is_run_by_torch_until_it_is_exported(checkpoint: Path) -> None:
-    with pytest.raises(ModelError, match=rf"flipdetect export --model {checkpoint} --output .*best\.onnx"):
-        load_model(checkpoint, "onnx")
-    export_beside(checkpoint)
-    assert isinstance(load_model(checkpoint, "torch", "cpu"), TorchModel)
-    for engine in ("auto", "onnx"):
-        assert isinstance(load_model(checkpoint, engine), OnnxModel)
 
 
 def test_shipped_models_go_by_name() -> None:

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from flipdetect.errors import DataError
-from flipdetect.sources.folder import find_files, walk_files
+from flipdetect.sources.folder import find_files, find_inputs, walk_files
 
 
 def touch(root, *names):
@@ -84,3 +84,24 @@ def test_the_root_must_be_a_folder(tmp_path):
         find_files(tmp_path / "absent")
     with pytest.raises(DataError, match="is a file"):
         find_files(tmp_path / "a.jpg")
+
+
+def test_files_folders_and_patterns_in_natural_order(tmp_path):
+    for name in ("clip10.mp4", "clip2.MP4", "clip1.mkv", "notes.txt", "deep/clip3.mov", ".hidden.mp4", "a[1].mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    def names(where):
+        return [path.relative_to(tmp_path).as_posix() for path in find_inputs([where]).videos]
+
+    assert names(tmp_path) == ["a[1].mp4", "clip1.mkv", "clip2.MP4", "clip10.mp4", "deep/clip3.mov"]
+    assert names(str(tmp_path / "clip*")) == ["clip1.mkv", "clip2.MP4", "clip10.mp4"]
+    assert names(str(tmp_path / "**" / "clip?.m*")) == ["clip1.mkv", "deep/clip3.mov"]
+    assert names(tmp_path / "a[1].mp4") == ["a[1].mp4"]
+    assert names(str(tmp_path / "d*")) == ["deep/clip3.mov"]
+    for absent in ("none.mp4", "none*.mp4"):
+        with pytest.raises(DataError, match="none"):
+            find_inputs([tmp_path / absent])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no frames"):
+        find_inputs([tmp_path / "empty"])

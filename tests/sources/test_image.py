@@ -322,10 +322,3 @@ def test_threads_get_the_same_pixels(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda path: decode_frame(path, min_size=(40, 22)), paths))
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
-
-
-@pytest.mark.realdev
-def test_real_frames_are_read_scaled(realdev):
-    for path in sorted((realdev / "frames" / "flip").glob("0001_*.jpg")):
-        assert decode_frame(path).shape == (1920, 1080, 3)
-        assert decode_frame(path, min_size=(256, 144)).shape == (480, 270, 3)

@@ -1,13 +1,17 @@
+"""Videos: frames in order, by time, and what is left of damaged files."""
+
+import struct
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
-from flipdetect.errors import ConfigError, DataError
-from flipdetect.sources.folder import find_inputs
+from flipdetect.errors import ConfigError, FrameError
 from flipdetect.sources.video import open_video
 from flipdetect.sources.video_decoder import Clock, estimated_frames
-from tests.sources.films import B_FRAMES, SIZE, number_of, numbered, read, write
+from flipdetect.sources.video_seek import frame_at
+from tests.sources.films import B_FRAMES, SIZE, add_sound, decoders, number_of, numbered, read, write
 
 
 class TestFrames:
@@ -64,32 +68,20 @@ class TestFrames:
             open_video(film, min_size=(0, 5))
 
 
-class TestClock:
-    def make(self) -> Clock:
-        return Clock(Fraction(1, 1000), Fraction(1), Fraction(1, 25))
-
-    def test_good_stamps_stay(self):
-        clock = self.make()
-        assert [clock.tick(stamp) for stamp in (1000, 1040, 1500)] == [0.0, 0.04, 0.5]
-        assert (clock.missing, clock.repeated, clock.jumps) == (0, 0, 0)
-
-    def test_a_missing_stamp_comes_one_step_later(self):
-        clock = self.make()
-        assert [clock.tick(stamp) for stamp in (1000, None, 1080)] == [0.0, 0.04, 0.08]
-        assert clock.missing == 1
-
-    def test_repeated_stamps_are_put_after(self):
-        clock = self.make()
-        assert [clock.tick(stamp) for stamp in (1000, 1040, 1040, 1020, 1080)] == pytest.approx(
-            [0, 0.04, 0.041, 0.042, 0.08]
-        )
-        assert clock.repeated == 2
-
-    def test_time_runs_on_where_stamps_begin_anew(self):
-        clock = self.make()
-        times = [clock.tick(stamp) for stamp in (1000, 9000, 1000, 1040)]
-        assert times == pytest.approx([0, 8, 8.04, 8.08])
-        assert clock.jumps == 1
+@pytest.mark.parametrize(
+    ("stamps", "times", "repaired"),
+    [
+        ((1000, 1040, 1500), [0.0, 0.04, 0.5], (0, 0, 0)),
+        ((1000, None, 1080), [0.0, 0.04, 0.08], (1, 0, 0)),
+        ((1000, 1040, 1040, 1020, 1080), [0, 0.04, 0.041, 0.042, 0.08], (0, 2, 0)),
+        ((1000, 9000, 1000, 1040), [0, 8, 8.04, 8.08], (0, 0, 1)),
+    ],
+    ids=["good", "missing", "repeated", "restarting"],
+)
+def test_wrong_stamps_are_repaired_and_counted(stamps, times, repaired):
+    clock = Clock(Fraction(1, 1000), Fraction(1), Fraction(1, 25))
+    assert [clock.tick(stamp) for stamp in stamps] == pytest.approx(times)
+    assert (clock.missing, clock.repeated, clock.jumps) == repaired
 
 
 def test_the_number_of_frames_is_known_or_estimated(film, tmp_path):
@@ -98,20 +90,146 @@ def test_the_number_of_frames_is_known_or_estimated(film, tmp_path):
     assert estimated_frames(path) == pytest.approx(50, abs=1)
 
 
-class TestFind:
-    def test_files_folders_and_patterns_in_natural_order(self, tmp_path):
-        for name in ("clip10.mp4", "clip2.MP4", "clip1.mkv", "notes.txt", "deep/clip3.mov", ".hidden.mp4", "a[1].mp4"):
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).touch()
+class TestDamage:
+    @pytest.mark.parametrize("suffix", [".mkv", ".avi", ".mp4"])
+    def test_a_file_that_was_cut_gives_its_beginning_and_says_so(self, tmp_path, suffix):
+        noise = np.random.default_rng(0).integers(0, 255, (100, 48, 64, 3)).astype(np.uint8)
+        path = write(
+            tmp_path / f"v{suffix}",
+            noise,
+            codec="mpeg4" if suffix == ".avi" else "libx264",
+            unit=25,
+            container_options={"movflags": "faststart"} if suffix == ".mp4" else {},
+        )
+        assert len(read(path)) == 100
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with open_video(path) as video:
+            frames = list(video)
+            assert "breaks off at" in video.lost
+            assert "of 4.0 s" in video.lost
+        assert 20 < len(frames) < 80
 
-        def names(where):
-            return [path.relative_to(tmp_path).as_posix() for path in find_inputs([where]).videos]
+    def test_a_damaged_middle_is_passed_over(self, tmp_path):
+        noise = np.random.default_rng(0).integers(0, 255, (100, 48, 64, 3)).astype(np.uint8)
+        path = write(tmp_path / "v.mkv", noise)
+        data = bytearray(path.read_bytes())
+        middle = len(data) // 2
+        data[middle : middle + 4000] = bytes(4000)
+        path.write_bytes(data)
+        with open_video(path) as video:
+            frames = list(video)
+            assert "damaged" in video.lost
+        assert len(frames) > 60
+        assert frames[-1].time_s == pytest.approx(3.96)
 
-        assert names(tmp_path) == ["a[1].mp4", "clip1.mkv", "clip2.MP4", "clip10.mp4", "deep/clip3.mov"]
-        assert names(str(tmp_path / "clip*")) == ["clip1.mkv", "clip2.MP4", "clip10.mp4"]
-        assert names(str(tmp_path / "**" / "clip?.m*")) == ["clip1.mkv", "deep/clip3.mov"]
-        assert names(tmp_path / "a[1].mp4") == ["a[1].mp4"]
-        assert names(str(tmp_path / "d*")) == ["deep/clip3.mov"]
-        for absent in ("none.mp4", "none*.mp4"):
-            with pytest.raises(DataError, match="none"):
-                find_inputs([tmp_path / absent])
+    def test_nothing_is_lost_of_a_good_file(self, film, tmp_path):
+        for path in (film, write(tmp_path / "v.mkv", map(numbered, range(30)), sound_s=4.0)):
+            with open_video(path) as video:
+                assert list(video)
+                assert (video.lost, video.repaired_times) == ("", 0)
+            with open_video(path) as video:
+                next(video)
+            assert video.lost == ""
+
+    def test_what_is_no_video_is_refused_with_a_remedy(self, tmp_path, film):
+        for name, data, reason in [
+            ("empty.mp4", b"", "empty"),
+            ("text.txt", b"some words\n" * 100, "give a video such as"),
+            ("garbage.mp4", np.random.default_rng(0).bytes(5000), "give a video such as"),
+            ("list.mp4", f"#EXTM3U\n#EXTINF:4,\nfile:{film}\n#EXT-X-ENDLIST\n".encode(), "give a video such as"),
+            ("concat.mp4", f"ffconcat version 1.0\nfile '{film}'\n".encode(), "give a video such as"),
+            ("cut.mp4", film.read_bytes()[:3000], "cut short"),
+        ]:
+            path = tmp_path / name
+            path.write_bytes(data)
+            for reader in (open_video, estimated_frames, lambda path: next(frame_at(path, [0]))):
+                with pytest.raises(FrameError, match=reason) as caught:
+                    reader(path)
+                assert str(path) in str(caught.value)
+        with pytest.raises(FrameError, match="no such file"):
+            open_video(tmp_path / "absent.mp4")
+        with pytest.raises(FrameError, match="folder"):
+            open_video(tmp_path)
+
+    def test_sound_alone_is_refused(self, tmp_path):
+        path = tmp_path / "sound.mp4"
+        with av.open(str(path), "w") as container:
+            add_sound(container, container.add_stream("aac", rate=8000, layout="mono"), 0.5)
+        with pytest.raises(FrameError, match=r"no moving pictures \(found: audio\)"):
+            open_video(path)
+
+    def test_no_decodable_frame_is_refused(self, tmp_path):
+        path = write(tmp_path / "v.avi", map(numbered, range(3)), codec="mpeg4")
+        data = path.read_bytes()
+        start, end = data.index(b"movi"), data.index(b"idx1")
+        path.write_bytes(data[: start + 12] + b"\xff" * (end - start - 12) + data[end:])
+        with open_video(path) as video, pytest.raises(FrameError, match="decoded"):
+            next(video)
+        assert not decoders()
+
+    def test_a_name_with_a_colon(self, tmp_path, film):
+        path = tmp_path / "http:12:30.mp4"
+        path.write_bytes(film.read_bytes())
+        assert len(read(path)) == 100
+
+
+class TestFrameAt:
+    def numbers(self, path, times):
+        return [number_of(frame.image) for frame in frame_at(path, times)]
+
+    def test_each_time_gives_its_very_frame(self, film):
+        wanted = [3, 29, 30, 31, 59, 61, 88, 99]
+        assert self.numbers(film, [number / 25 for number in wanted]) == wanted
+        assert self.numbers(film, [number / 25 for number in reversed(wanted)]) == wanted[::-1]
+        assert self.numbers(film, [0.0, 3.96, 0.04, 0.04]) == [0, 99, 1, 1]
+
+    def test_rounded_times_and_times_between(self, tmp_path):
+        path = write(tmp_path / "v.mp4", map(numbered, range(60)), rate=30, unit=30000)
+        assert self.numbers(path, [round(n / 30, 3) for n in range(60)]) == list(range(60))
+        assert self.numbers(path, [10.6 / 30, 45.9 / 30]) == [10, 45]
+
+    def test_times_beyond_the_end(self, film):
+        with pytest.raises(FrameError, match=r"no frame at 4\.100 s"):
+            self.numbers(film, [4.1])
+        assert self.numbers(film, [3.99]) == [99]
+        for time_s in (-0.1, float("nan")):
+            with pytest.raises(ConfigError):
+                frame_at(film, [time_s])
+
+    @pytest.mark.parametrize("name", ["v.ts", "v.mkv", "v.avi", "v.h264"])
+    def test_it_agrees_with_reading_in_order(self, tmp_path, name):
+        path = tmp_path / name
+        codec = "mpeg4" if name == "v.avi" else "libx264"
+        write(path, map(numbered, range(100)), codec=codec, unit=25, options=B_FRAMES if codec == "libx264" else {})
+        times = {frame.index: frame.time_s for frame in read(path)}
+        wanted = [70, 71, 95, 2]
+        found = list(frame_at(path, [times[number] for number in wanted]))
+        assert [number_of(frame.image) for frame in found] == wanted
+        assert [frame.time_s for frame in found] == [times[number] for number in wanted]
+
+    @pytest.mark.parametrize(("begin", "end"), [(0, 50), (25, 75), (50, 75)])
+    def test_a_trimmed_film(self, tmp_path, film, begin, end):
+        """An edit list (ISO/IEC 14496-12, 8.6.6), as phones write it, hides frames that are still in the file."""
+        data = bytearray(film.read_bytes())
+        entry = data.index(b"elst") + 12
+        whole, first = struct.unpack_from(">II", data, entry)
+        unit = whole / 100  # of the film's duration
+        with av.open(str(film)) as container:
+            media_unit = 1 / 25 / container.streams.video[0].time_base
+        struct.pack_into(">II", data, entry, round((end - begin) * unit), round(first + begin * media_unit))
+        path = tmp_path / "v.mp4"
+        path.write_bytes(data)
+        with open_video(path) as video:
+            frames = list(video)
+            assert video.lost == ""
+        assert [number_of(frame.image) for frame in frames] == list(range(begin, end))
+        assert [frame.time_s for frame in frames] == pytest.approx(np.arange(end - begin) / 25)
+        assert self.numbers(path, [frame.time_s for frame in frames[::6]]) == list(range(begin, end, 6))
+        assert self.numbers(path, [0.48]) == [begin + 12]
+
+    def test_variable_rate_and_offset(self, tmp_path):
+        stamps = [3000 + step for step in (0, 40, 45, 120, 500, 533, 2700, 2710, 2733)]
+        path = write(tmp_path / "v.mkv", map(numbered, range(9)), stamps=stamps)
+        times = [frame.time_s for frame in read(path)]
+        assert self.numbers(path, times) == list(range(9))
+        assert self.numbers(path, [times[6] - 0.01]) == [5]
