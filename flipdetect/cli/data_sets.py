@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flipdetect.cli.options import Data, NamePatternText, NegativeClass, OneFilm, OptionalOutput, PositiveClass, Seed
+from flipdetect.cli.options import (
+    Data,
+    Manifest,
+    NamePatternText,
+    NegativeClass,
+    OneFilm,
+    OptionalOutput,
+    PositiveClass,
+    Seed,
+)
 from flipdetect.records import ClassNames, FrameRecord
 
 if TYPE_CHECKING:
@@ -82,9 +91,7 @@ Fraction = Annotated[float, typer.Option(min=0, max=1, help="Share of the frames
 def audit(
     data: Data,
     output: OptionalOutput = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="CSV file path,label,video,frame,source that describes the data set.")
-    ] = None,
+    manifest: Manifest = None,
     split_file: Annotated[
         Path | None, typer.Option(help="A splits.csv. Default: the split that training would draw.")
     ] = None,

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from flipdetect.cli.options import Device, DeviceName, Engine, EngineName, Json, Models, OptionalOutput, Seed, Threshold
+from flipdetect.cli.options import (
+    Device,
+    DeviceName,
+    Engine,
+    EngineName,
+    Json,
+    Manifest,
+    Models,
+    OptionalOutput,
+    Seed,
+    Threshold,
+)
 from flipdetect.errors import require_extra
 
 
@@ -33,7 +44,7 @@ def evaluate(
         typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames, as for training; repeatable."),
     ] = None,
     model: Models = None,
-    manifest: Annotated[Path | None, typer.Option(metavar="CSV", help="A table that describes the data set.")] = None,
+    manifest: Manifest = None,
     split: Annotated[SplitName | None, typer.Option(help="Only this split of the model's training.")] = None,
     split_file: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Its splits.csv. Default: the one next to the checkpoint.")

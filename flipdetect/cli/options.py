@@ -51,6 +51,10 @@ Data = Annotated[
         help="Labelled frames: flip/ and notflip/, training/ and testing/ with these, or a folder with labels.csv.",
     ),
 ]
+Manifest = Annotated[
+    Path | None,
+    typer.Option("--manifest", metavar="CSV", help="Table path,label,video,frame,source that describes the data set."),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="File or folder to write.")]
 OptionalOutput = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="PATH", help="File or folder to write. Default: none.")

@@ -14,7 +14,7 @@ import typer
 from flipdetect.cli.check_config import checked_arguments
 from flipdetect.cli.configs import find_space
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
-from flipdetect.cli.options import Config, Device, DeviceName, Models, Override, Seed
+from flipdetect.cli.options import Config, Device, DeviceName, Manifest, Models, Override, Seed
 from flipdetect.errors import ConfigError, ModelError, require_extra
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def compare(
         typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames. Default: the first configuration's."),
     ] = None,
     override: Override = None,
-    manifest: Annotated[Path | None, typer.Option(metavar="CSV", help="A table that describes the data set.")] = None,
+    manifest: Manifest = None,
     split_file: Annotated[
         Path | None, typer.Option(metavar="CSV", help="The split. Default: made as the first configuration says.")
     ] = None,

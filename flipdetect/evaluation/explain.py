@@ -16,12 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from flipdetect.errors import ConfigError, ModelError
+from flipdetect.errors import ModelError, require_extra
 from flipdetect.inference.torch_model import TorchModel
 from flipdetect.models.base import FrameModel
 
 Picture = npt.NDArray[np.uint8]
-INSTALL = "pip install 'flipdetect[explain]'"
 
 
 @dataclass(frozen=True)
@@ -49,15 +48,14 @@ def explain(bundle: TorchModel, paths: list[Path]) -> list[Explanation]:
         paths: of frames that can be read.
 
     Raises:
-        ConfigError: if the library is not installed.
+        MissingExtraError: if the library is not installed.
         ModelError: if the model has no feature map to look at.
         FrameError: if a file can no longer be read.
     """
-    try:
-        from pytorch_grad_cam import GradCAM
-        from pytorch_grad_cam.utils.model_targets import BinaryClassifierOutputTarget
-    except ImportError as error:
-        raise ConfigError(f"Grad-CAM needs the library pytorch-grad-cam; install it: {INSTALL}") from error
+    require_extra("explain", "pytorch_grad_cam")
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import BinaryClassifierOutputTarget
+
     model, spec = bundle.task.model, bundle.preprocess
     found = []
     with _on_its_own(model) as (network, layer), GradCAM(model=network, target_layers=[layer]) as cam:

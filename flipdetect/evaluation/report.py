@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from flipdetect.atomic import write_json, write_text
-from flipdetect.errors import ConfigError, ModelError
+from flipdetect.errors import MissingExtraError, ModelError
 from flipdetect.evaluation.evaluate import Evaluation, ScoredRecord, arrays, write_predictions
 from flipdetect.evaluation.robustness import Robustness
 from flipdetect.evaluation.slices import slice_keys, slice_metrics, slices_as_dicts, with_appearance
@@ -115,7 +115,6 @@ def write_report(
         The page.
 
     Raises:
-        ConfigError: if Jinja2 is not installed.
         OSError: if a file cannot be written.
     """
     has_files = all(pair.record.path.is_file() for pair in evaluation.scored[:1])
@@ -243,10 +242,8 @@ def _svg(figure: Figure) -> str:
 
 
 def _environment() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise ConfigError("a report needs Jinja2; install it: pip install jinja2") from error
+    import jinja2
+
     text = resources.files("flipdetect.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({TEMPLATE: text}), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
@@ -302,7 +299,7 @@ def picture_evidence(evaluation: Evaluation, model: Model) -> list[FramePicture]
     chosen = examples(evaluation)
     try:
         found = explain(from_torch, [pair.record.path for _, pair in chosen])
-    except (ConfigError, ModelError) as error:
+    except (MissingExtraError, ModelError) as error:
         logger.warning("The report has no Grad-CAM pictures: %s", error)
         return []
     pictures = []

@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from flipdetect.errors import ConfigError
 from flipdetect.evaluation.evaluate import (
     Evaluation,
     ScoredRecord,
@@ -48,12 +47,7 @@ def choose_frames(
         classes: names of the two classes.
         seed: of the draw.
         natural: draw from all frames. Else half of them are of each class, as far as there are enough.
-
-    Raises:
-        ConfigError: if `count` is below 1.
     """
-    if count < 1:
-        raise ConfigError(f"a spot check needs at least 1 frame, got {count}")
     in_order = sorted(records, key=lambda record: str(record.path))
     drawn = [in_order[position] for position in np.random.default_rng(seed).permutation(len(in_order))]
     if not natural:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flipdetect.atomic import write_csv
 from flipdetect.cli.main import main
 from tests.data.drawn_books import make_drawn_books, plant
 
@@ -60,13 +59,3 @@ def test_a_supplied_test_folder_that_leaks_fails(tmp_path: Path, capsys: pytest.
     arguments = ["audit", "--data", str(tmp_path / "set"), "--use-supplied-test", "--no-cache", "--strict"]
     assert main(arguments) == 1
     assert "test frames come from videos that are also in training" in capsys.readouterr().out
-
-
-def test_what_cannot_be_audited_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "--data", str(tmp_path)]) == 1
-    assert "no usable frames" in capfd.readouterr().err
-    write_csv(tmp_path / "splits.csv", ("path", "split"), [("a.jpg", "sideways")])
-    books = make_drawn_books(tmp_path / "books", books=3, frames=1)
-    arguments = ["audit", "--data", str(books), "--split-file", str(tmp_path / "splits.csv")]
-    assert main(arguments) == 1
-    assert "none of train, val, test" in capfd.readouterr().err

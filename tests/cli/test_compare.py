@@ -9,7 +9,6 @@ import pytest
 import flipdetect.export.onnx
 from flipdetect.cli.main import main
 from flipdetect.errors import ModelError
-from flipdetect.zoo import pretrained_path
 from tests.cli.conftest import Trainings
 from tests.conftest import REPOSITORY
 
@@ -88,19 +87,3 @@ def test_a_model_that_has_seen_the_test_side_is_refused(
     command += ["--split-file", str(tmp_path / "turned.csv"), "--output", str(tmp_path / "out")]
     assert main(["compare", *command]) == 1
     assert "was trained or chosen on" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [([], "name what to compare"), (["--model", "tiny_cnn"], "--data and --split-file")],
-)
-def test_what_is_missing_is_asked_for(more: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", *more]) == 2
-    assert said in capfd.readouterr().err
-
-
-def test_an_absent_split_is_explained(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert pretrained_path("tiny_cnn").is_file()
-    command = ["--model", "tiny_cnn", "--data", str(tmp_path), "--split-file", str(tmp_path / "no.csv")]
-    assert main(["compare", *command, "--output", str(tmp_path / "out")]) == 1
-    assert "there is no split file" in capfd.readouterr().err

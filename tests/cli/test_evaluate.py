@@ -119,30 +119,3 @@ def test_found_turns_are_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture
         (tmp_path / name).write_text("start_s,peak_s,end_s\n1,2,3\n")
     assert evaluate("--events", tmp_path / "flips.csv", "--truth", tmp_path / "events.csv") == 0
     assert "1.000" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((), "--data"),
-        (("--data", "x", "--costs", "5", "1"), "--validation"),
-        (("--data", "x", "--ensemble", "--model", "tiny_cnn"), "at least two"),
-        (("--predictions", "p.csv"), "--threshold"),
-        (("--events", "flips.csv"), "--truth"),
-    ],
-)
-def test_contradicting_options_are_refused(
-    arguments: tuple[str, ...], said: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert evaluate(*arguments) == 2
-    assert said in capfd.readouterr().err
-
-
-def test_unusable_data_and_an_absent_split_are_explained(
-    trained: Path, monreader_set: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert evaluate("--model", "tiny_cnn", "--data", tmp_path) == 1
-    assert "no usable frames" in capfd.readouterr().err
-    arguments = ("--model", trained, "--data", monreader_set, "--split", "val")
-    assert evaluate(*arguments, "--split-file", tmp_path / "absent.csv") == 1
-    assert "--split-file" in capfd.readouterr().err

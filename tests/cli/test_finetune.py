@@ -132,12 +132,3 @@ def test_the_second_step_goes_on_from_the_first(train: Train) -> None:
     assert any(".blocks.5." in name for name in changed)
     assert not any(f".blocks.{stage}." in name for name in changed for stage in (0, 1, 2))
     assert not any("running_" in name for name in changed if ".backbone." in name)
-
-
-def test_ones_own_frames_are_asked_for(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["--config", str(REPOSITORY / "configs" / "finetune_tiny.yaml")]) == 1
-    assert "Give the folder of your labelled frames with --data.root" in capfd.readouterr().err
-    assert not (tmp_path / "data").exists()

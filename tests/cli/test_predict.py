@@ -221,30 +221,6 @@ def test_an_unreadable_frame_has_a_row_and_strict_fails(tmp_path: Path) -> None:
     assert run(*command, "--strict") == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "status"),
-    [
-        (("frames", "--stills", "pages"), 2),
-        (("--scores", "predictions.csv", "--resume"), 2),
-        (("book.mp4", "--resume", "--output", "-"), 2),
-        (("nothing.mp4",), 1),
-        (("book.mp4", "--preview", "book.avi"), 2),
-        (("--scores", "nothing.csv"), 1),
-        (("frames", "--event-settings", "nothing.yaml"), 2),
-        ((), 2),
-        (("book.mp4", "--scores", "predictions.csv"), 2),
-    ],
-)
-def test_what_cannot_work_is_refused_in_words(
-    options: tuple[str, ...], status: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_frame(Path("frames") / "1.png", flat(0.1))
-    assert run(*options) == status
-    error = capsys.readouterr().err
-    assert "error" in error
-    assert "Traceback" not in error
-
-
 def test_a_picture_that_has_gone_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,12 +17,6 @@ def test_a_folder_becomes_a_data_set_with_statistics(tmp_path: Path, capsys: pyt
     assert "problems.csv" in printed
 
 
-def test_an_error_is_a_message_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prepare", str(tmp_path / "absent"), str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().out == ""
-    assert main(["prepare", str(tmp_path), str(tmp_path / "out"), "--label", "closed"]) == 2
-
-
 def test_one_film_becomes_several_videos(tmp_path: Path) -> None:
     for number in range(40):
         write_frame(tmp_path / "in" / ("notflip" if number % 3 else "flip") / f"IMG_{number}.jpg", page_frame(True, 1))

@@ -31,13 +31,6 @@ def test_one_command_renders_a_recording(tmp_path: Path, capsys: pytest.CaptureF
     assert (folder / "events.csv").read_text().count("\n") == 1
 
 
-def test_a_mistake_ends_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "--sheet=x.png", "--clips-per-source=3"]) == 2
-    assert "choose an even number" in capsys.readouterr().err
-    assert main(["render"]) == 2
-    assert "nothing to render" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("config", [SynthConfig, RecordingConfig])
 def test_every_setting_is_an_option_with_its_default(config: type[SynthConfig | RecordingConfig]) -> None:
     options = inspect.signature(render).parameters

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.frame_sets import page_frame, write_frame
@@ -62,18 +61,6 @@ def test_videos_stills_and_reports_are_made_without_what_training_needs(book: Pa
         assert (tmp_path / name).stat().st_size
     again = imported(tmp_path, "--scores", "predictions.csv", "--model", "tiny_cnn")
     assert not again & (TRAINING | ELSEWHERE | {"onnxruntime"})
-
-
-def test_ordered_frames_are_searched_for_turns_without_what_training_needs(tmp_path: Path) -> None:
-    for number in range(3):
-        write_frame(tmp_path / "frames" / f"0001_{number:09d}.png", np.full((64, 36, 3), 90, np.uint8))
-    found = imported(tmp_path, "--folder-path", "frames", "--events", "--model", "tiny_cnn")
-    assert not found & (TRAINING | ELSEWHERE)
-
-
-def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
-    found = imported(tmp_path, "--help")
-    assert not found & (TRAINING | ELSEWHERE | PICTURES | {"onnxruntime", "tqdm"})
 
 
 @pytest.mark.parametrize("command", [["compare"], ["cross-validate"], ["tune", "--space", "absent.yaml"]])

@@ -42,10 +42,3 @@ def test_a_study_continues_and_its_best_configuration_trains(
     assert best["trainer"]["logger"][0]["init_args"]["name"] == "tiny_cnn"
     assert train(["--config", str(folder / "best.yaml")]) == 0
     assert Path("logs/tiny_cnn/version_0/best.ckpt").is_file()
-
-
-def test_an_unknown_key_is_refused_by_name(space: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    space.write_text("model.learning_rat: {kind: log, low: 0.001, high: 0.01}\n")
-    assert main(["tune", "--config", CONFIG, "--space", str(space)]) == 2
-    assert "model.learning_rat" in capfd.readouterr().err
-    assert not Path("runs").exists()

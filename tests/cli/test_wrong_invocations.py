@@ -38,6 +38,8 @@ WRONG = [
     ("predict frames --resume --output -", 2, "give --output a name"),
     ("predict frames --event-settings nowhere.yaml", 2, "nowhere.yaml"),
     ("predict --scores nowhere.csv", 1, "nowhere.csv"),
+    ("predict --scores old.csv --resume", 2, "no --scores"),
+    ("predict empty", 1, "no frames"),
     ("audit", 2, "Missing option '--data'"),
     ("audit --data nowhere", 1, "nowhere does not exist"),
     ("audit --data empty", 1, "no usable frames in empty"),
@@ -45,6 +47,13 @@ WRONG = [
     ("prepare", 2, "Missing argument"),
     ("evaluate", 2, "--data"),
     ("evaluate --data nowhere", 1, "nowhere"),
+    ("evaluate --data empty --model tiny_cnn", 1, "no usable frames"),
+    ("evaluate --data labelled --costs 5 1", 2, "--validation"),
+    ("evaluate --data labelled --ensemble --model tiny_cnn", 2, "at least two"),
+    ("evaluate --predictions old.csv", 2, "--threshold"),
+    ("evaluate --predictions old.csv --threshold 0.5 --robustness basic", 2, "single models"),
+    ("evaluate --events old.csv", 2, "--truth"),
+    ("evaluate --data labelled --model tiny_cnn --split val --split-file no.csv", 1, "--split-file"),
     ("evaluate --data labelled --threshold 3", 2, "--threshold 3"),
     ("evaluate --data labelled --model nothing", 1, "efficientnet_lite0"),
     ("evaluate --data labelled --split dev", 2, "--split dev"),
@@ -52,7 +61,11 @@ WRONG = [
     ("compare --config mobilnet", 2, "no configuration of that name; there are"),
     ("compare --config tiny_cnn --override model.wdth=3 --data labelled", 2, "did you mean model.width?"),
     ("compare --config tiny_cnn --config finetune_tiny", 1, "data.root is no folder: my_frames"),
+    ("compare --model tiny_cnn --data labelled --split-file no.csv", 1, "there is no split file"),
     ("compare --model tiny_cnn", 2, "--data and --split-file"),
+    ("prepare nowhere out", 2, "nowhere does not exist"),
+    ("prepare labelled out --label closed", 2, "--label takes a pair"),
+    ("render --sheet x.png --clips-per-source 3", 2, "choose an even number"),
     ("render", 2, "give --output FOLDER"),
     ("render --output out --sources 0", 2, "sources is 0; choose at least 1"),
     ("render --output out --orientation round", 2, "choose portrait, landscape, mixed"),
@@ -90,6 +103,8 @@ WRONG = [
     (f"{TRAIN} --data.split_file nowhere.csv", 1, "data.split_file nowhere.csv: no such file"),
     (f"{TRAIN} --model.weights nowhere.ckpt", 1, "model.weights nowhere.ckpt: no such file"),
     (f"{TRAIN} --ckpt_path nowhere.ckpt", 1, "ckpt_path nowhere.ckpt: no such file"),
+    ("train --config finetune_tiny", 1, "Give the folder of your labelled frames with --data.root"),
+    ("tune --config tiny_cnn --space rat.yaml --data labelled", 2, "model.learning_rat"),
     (f"{TRAIN} --nonsense 3", 2, "no setting is called nonsense"),
 ]
 
@@ -104,6 +119,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.yaml").write_text("trainer: [")
     (folder / "outside.yaml").write_text("trainer: {max_epoch: 3}")
     (folder / "old.csv").write_text("a,b\n")
+    (folder / "rat.yaml").write_text("model.learning_rat: {kind: log, low: 0.001, high: 0.01}\n")
     return folder
 
 
