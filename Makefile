@@ -2,7 +2,7 @@
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint and types alone
 # make docs    the documentation, into site/
-# make benchmark   speed and size against a plain PyTorch program, as a table: about 15 minutes; ARGS='--only prediction'
+# make benchmark   speed and size against a plain PyTorch program, as a table: about 15 minutes; ARGS=prediction
 # make figures pictures in docs/images and the tables, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 

@@ -11,12 +11,11 @@ Programs that are compared run in turns, each time as a process of its own; the 
     models       size, and latency of one decoded frame, of the pretrained models and their 8-bit versions
 
     python scripts/benchmark.py                        # all parts: 15 minutes on two quiet cores
-    python scripts/benchmark.py --only prediction startup --json benchmark.json
+    python scripts/benchmark.py prediction startup --json benchmark.json
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -30,7 +29,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("prediction", "training", "startup", "models")
@@ -97,7 +99,7 @@ class Bench:
 
     def worker(self, work: str, **options: object) -> tuple[float, dict[str, Any]]:
         """Run one of `WORKERS` in a process of its own."""
-        return self.run(__file__, "--worker", work, json.dumps(options, default=str))
+        return self.run(__file__, "--worker", json.dumps([work, options], default=str))
 
     def in_turns(self, programs: dict[str, Callable[[], Any]]) -> dict[str, list[Any]]:
         """Run programs in turns, forwards and backwards, so that a machine that slows down slows all of them."""
@@ -350,39 +352,39 @@ WORKERS: dict[str, Callable[..., dict[str, float]]] = {
 }
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Measure as the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each program (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="the smallest work that runs every line")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
-    parser.add_argument("--work-dir", type=Path, default=Path("data/benchmark"), help="for frames and runs")
-    parser.add_argument("--worker", nargs=2, metavar=("WORK", "JSON"), help=argparse.SUPPRESS)
-    options = parser.parse_args(args)
-    if options.worker:
-        found = WORKERS[options.worker[0]](**json.loads(options.worker[1]))
-        print(f"\n{json.dumps(found)}")
-        return 0
+def main(
+    parts: Annotated[list[str] | None, Argument(metavar="|".join(PARTS), help="Default: all of them.")] = None,
+    repeats: Annotated[int, Option(help="Runs of each program.")] = 3,
+    quick: Annotated[bool, Option("--quick", help="The smallest work that runs every line.")] = False,
+    output: Annotated[Path | None, Option("--json", help="Also write the results as JSON.")] = None,
+    work_dir: Annotated[Path, Option(help="For frames and runs.")] = Path("data/benchmark"),
+    worker: Annotated[str, Option(hidden=True)] = "",
+) -> None:
+    """Measure speed and size against a plain PyTorch program, and print a table."""
+    if worker:
+        work, options = json.loads(worker)
+        print(f"\n{json.dumps(WORKERS[work](**options))}")
+        return
+    if unknown := set(parts or ()) - set(PARTS):
+        raise typer.BadParameter(f"no such part: {', '.join(sorted(unknown))}; give some of {', '.join(PARTS)}")
     from tabulate import tabulate
 
-    bench = Bench(options.work_dir.resolve(), options.quick, options.repeats)
+    bench = Bench(work_dir.resolve(), quick, repeats)
     measure = {"prediction": prediction, "training": training, "startup": startup, "models": models}
     rows: list[Row] = []
-    for part in options.only:
+    for part in parts or PARTS:
         rows += measure[part](bench)
     print(tabulate(rows, headers=("metric", "median", "unit", "details"), floatfmt=".3g"))
     machine = (
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     )
     print(f"\n{machine}, load {os.getloadavg()[0]:.1f}")
-    if options.json:
+    if output:
         content = {"machine": machine, "date": time.strftime("%Y-%m-%d"), "repeats": bench.repeats, "metrics": [
             dict(zip(("name", "value", "unit", "details"), row, strict=True)) for row in rows
         ]}  # fmt: skip
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return 0
+        output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -4,18 +4,20 @@ For each ordered pair of books, each model and each seed, three models are teste
 one, the pretrained one fine-tuned on the first book, and one trained from scratch on it. Validation videos are taken
 from the first book. Results are kept in a CSV file; a finished run is not repeated.
 
-    python scripts/research/finetune_across_books.py --data frames/ --models efficientnet_lite0 --seeds 0 1 2
+    python scripts/research/finetune_across_books.py A D --data frames/ --models efficientnet_lite0 --seeds 3
 """
 
-import argparse
 import csv
 import statistics
 import tempfile
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from tabulate import tabulate
+from typer import Option
 
 from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.messages import hush_libraries, set_up_logging
@@ -35,10 +37,10 @@ METRICS = ("auroc", "f1", "f1_at_0.5", "threshold")
 KEYS = ("model", "start", "train", "test", "seed")
 
 
-def run(key: tuple[str, ...], options: argparse.Namespace) -> list[str]:
+def run(key: tuple[str, ...], data: Path, override: list[str]) -> list[str]:
     """Train and test once; returns the metrics."""
     model, start, train, test, seed = key
-    frames = index_frames(options.data, classes=ClassNames(), check=False).records
+    frames = index_frames(data, classes=ClassNames(), check=False).records
     book = [record for record in frames if record.source == train]
     held_out = [record for record in frames if record.source == test]
     with tempfile.TemporaryDirectory() as folder:
@@ -46,14 +48,14 @@ def run(key: tuple[str, ...], options: argparse.Namespace) -> list[str]:
         split = split_records(book, classes=ClassNames(), val_fraction=share, test_fraction=0, seed=int(seed))
         sides = (*split.assigned, *["test"] * len(held_out))
         split = replace(split, records=(*split.records, *held_out), assigned=sides)
-        write_split(split, Path(folder) / "splits.csv", options.data)
+        write_split(split, Path(folder) / "splits.csv", data)
         config = Path("configs") / CONFIGS[model][start == "scratch"]
         cli = TrainCLI([
-            "--config", str(config), f"--seed_everything={seed}", f"--data.root={options.data}",
+            "--config", str(config), f"--seed_everything={seed}", f"--data.root={data}",
             f"--data.split_file={folder}/splits.csv", "--trainer.enable_model_summary=false",
             '--trainer.logger=[{"class_path": "flipdetect.callbacks.ResumableCSVLogger", '
             f'"init_args": {{"save_dir": "{folder}", "name": "run"}}}}]',
-            *([f"--{pair}" for pair in options.override] if start == "fine-tuned" else []),
+            *([f"--{pair}" for pair in override] if start == "fine-tuned" else []),
             *(["--data.mix_in=null"] if start == "pretrained" else []),
         ])  # fmt: skip
         if start == "pretrained":
@@ -63,34 +65,31 @@ def run(key: tuple[str, ...], options: argparse.Namespace) -> list[str]:
     return [f"{found[f'test_{name}']:.6f}" for name in METRICS]
 
 
-def main() -> None:
+def main(
+    books: list[str],
+    data: Annotated[Path, Option(help="Frames with a labels.csv that names sources, the books.")],
+    models: Annotated[list[str], Option()] = list(CONFIGS),  # noqa: B006
+    starts: Annotated[list[str], Option()] = list(STARTS),  # noqa: B006
+    seeds: Annotated[int, Option(help="Seeds from 0.")] = 3,
+    override: Annotated[list[str], Option(metavar="KEY=VALUE", help="For fine-tuning.")] = [],  # noqa: B006
+    results: Path = Path("logs/finetune_across_books.csv"),
+) -> None:
     """Make all runs that have no result yet, and print means and standard deviations over the seeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="frames with a labels.csv that names sources")
-    parser.add_argument("--sources", nargs="+", required=True, help="the books, such as A D")
-    parser.add_argument("--models", nargs="+", choices=tuple(CONFIGS), default=list(CONFIGS))
-    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
-    parser.add_argument("--seeds", nargs="+", default=["0", "1", "2"])
-    parser.add_argument("--override", nargs="+", default=[], metavar="KEY=VALUE", help="for fine-tuning")
-    parser.add_argument("--results", type=Path, default=Path("logs/finetune_across_books.csv"))
-    options = parser.parse_args()
     set_up_logging()
     hush_libraries()
-    results: dict[tuple[str, ...], list[str]] = {}
-    if options.results.is_file():
-        with options.results.open(newline="") as file:
-            results = {tuple(row[: len(KEYS)]): row[len(KEYS) :] for row in list(csv.reader(file))[1:]}
+    found: dict[tuple[str, ...], list[str]] = {}
+    if results.is_file():
+        with results.open(newline="") as file:
+            found = {tuple(row[: len(KEYS)]): row[len(KEYS) :] for row in list(csv.reader(file))[1:]}
     groups: dict[tuple[str, ...], list[list[str]]] = {}
-    for model, start, (train, test), seed in product(
-        options.models, options.starts, permutations(options.sources, 2), options.seeds
-    ):
+    for model, start, (train, test), seed in product(models, starts, permutations(books, 2), map(str, range(seeds))):
         key = (model, start, train, test, seed)
-        if key not in results:
-            results[key] = run(key, options)
-            options.results.parent.mkdir(parents=True, exist_ok=True)
-            with options.results.open("w", newline="") as file:
-                csv.writer(file).writerows([(*KEYS, *METRICS), *((*k, *values) for k, values in results.items())])
-        groups.setdefault((model, start, f"{train} -> {test}"), []).append(results[key])
+        if key not in found:
+            found[key] = run(key, data, override)
+            results.parent.mkdir(parents=True, exist_ok=True)
+            with results.open("w", newline="") as file:
+                csv.writer(file).writerows([(*KEYS, *METRICS), *((*k, *values) for k, values in found.items())])
+        groups.setdefault((model, start, f"{train} -> {test}"), []).append(found[key])
     rows = []
     for key, runs in groups.items():
         columns = [[float(value) for value in column] for column in zip(*runs, strict=True)]
@@ -100,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

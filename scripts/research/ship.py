@@ -10,17 +10,17 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+import typer
 import yaml
 from torch import Tensor
+from typer import Option
 
 from flipdetect.atomic import replacing, write_text
 from flipdetect.errors import ConfigError, ModelError
@@ -275,27 +275,25 @@ def table(name: str, rows: Iterable[tuple[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, help="best.ckpt of train.py")
-    parser.add_argument("--name", choices=tuple(PRETRAINED), help="the pretrained model to replace")
-    parser.add_argument("--figures", type=Path, help="JSON {section: {name: value}}, a table each in the card")
-    parser.add_argument("--threshold", type=float, help="instead of the checkpoint's own")
-    parser.add_argument("--temperature", type=float, default=1.0, help="with --threshold (default: 1)")
-    parser.add_argument("--cards", action="store_true", help="only write the cards again")
-    options = parser.parse_args()
-    if options.cards:
+def main(
+    checkpoint: Annotated[Path | None, Option(help="best.ckpt of train.py.")] = None,
+    name: Annotated[Literal[tuple(PRETRAINED)] | None, Option(help="The pretrained model to replace.")] = None,
+    figures: Annotated[Path | None, Option(help="JSON {section: {name: value}}, a table each in the card.")] = None,
+    threshold: Annotated[float | None, Option(help="Instead of the checkpoint's own.")] = None,
+    temperature: Annotated[float, Option(help="With --threshold.")] = 1.0,
+    cards: Annotated[bool, Option("--cards", help="Only write the cards again.")] = False,
+) -> None:
+    """Replace a pretrained model by the one of a checkpoint, with its card."""
+    if cards:
         for path in map(pretrained_path, PRETRAINED):
             write_text(path.with_suffix(".md"), card_markdown(read_facts(path)))
-        return 0
-    if options.checkpoint is None or options.name is None:
-        parser.error("give --checkpoint and --name, or --cards")
-    figures = json.loads(options.figures.read_text("utf-8")) if options.figures else None
-    decision = None if options.threshold is None else Decision(options.threshold, options.temperature)
-    print(ship(options.checkpoint, options.name, figures=figures, decision=decision))
-    return 0
+        return
+    if checkpoint is None or name is None:
+        raise typer.BadParameter("give --checkpoint and --name, or --cards")
+    tables = json.loads(figures.read_text("utf-8")) if figures else None
+    decision = None if threshold is None else Decision(threshold, temperature)
+    print(ship(checkpoint, name, figures=tables, decision=decision))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -3,16 +3,18 @@
 Finished trainings are not repeated, and an interrupted one continues. AUROC is compared, since it depends on no
 threshold; differences below the spread of the seeds mean nothing. Without --spec, the configuration itself is trained.
 
-    python scripts/research/variations.py --config configs/tiny_cnn.yaml --seeds 0 1 2 --data frames/
-    python scripts/research/variations.py --config configs/tiny_cnn.yaml --seeds 0 --data frames/ \
+    python scripts/research/variations.py configs/tiny_cnn.yaml --seeds 3 --data frames/
+    python scripts/research/variations.py configs/tiny_cnn.yaml --seeds 1 --data frames/ \
         --spec scripts/research/ablation.yaml --override trainer.max_epochs=8
 """
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
+import typer
 import yaml
 from tabulate import tabulate
+from typer import Option
 
 from flipdetect.cli import train
 from flipdetect.cli.check_config import checked_arguments
@@ -53,33 +55,32 @@ def vary(base: dict, name: str, entry: dict) -> dict:
     return config
 
 
-def main() -> None:
-    """Train and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", nargs="+", required=True)
-    parser.add_argument("--override", nargs="+", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--spec", type=Path, help="YAML file of variations")
-    parser.add_argument("--only", nargs="+", help="of the variations")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--data", type=Path, nargs="+", default=[], help="further labelled frames to evaluate on")
-    parser.add_argument("--study", type=Path, default=Path("runs/variations"))
-    options = parser.parse_args()
+def main(
+    config: list[str],
+    override: Annotated[list[str], Option(metavar="KEY=VALUE")] = [],  # noqa: B006
+    spec: Annotated[Path | None, Option(help="YAML file of variations.")] = None,
+    only: Annotated[list[str], Option(help="Of the variations.")] = [],  # noqa: B006
+    seeds: Annotated[int, Option(help="Seeds from 0.")] = 3,
+    data: Annotated[list[Path], Option(help="Further labelled frames to evaluate on.")] = [],  # noqa: B006
+    study: Path = Path("runs/variations"),
+) -> None:
+    """Train variations of a configuration with several seeds, and print the tables."""
     set_up_logging()
     hush_libraries()
-    base = resolve_config(checked_arguments(options.config, options.override))
-    entries = yaml.safe_load(options.spec.read_text("utf-8"))["variations"] if options.spec else {}
+    base = resolve_config(checked_arguments(config, override))
+    entries = yaml.safe_load(spec.read_text("utf-8"))["variations"] if spec else {}
     configs = {"base": base} | {
-        name: vary(base, name, entry) for name, entry in entries.items() if not options.only or name in options.only
+        name: vary(base, name, entry) for name, entry in entries.items() if not only or name in only
     }
     rows, means = [], {}
-    for name, config in configs.items():
+    for name, varied in configs.items():
         runs = []
-        for seed in options.seeds:
-            training = Training(f"{name} seed {seed}", with_values(config, {"seed_everything": seed}))
-            run = run_training(training, options.study, train.main)
+        for seed in range(seeds):
+            training = Training(f"{name} seed {seed}", with_values(varied, {"seed_everything": seed}))
+            run = run_training(training, study, train.main)
             metrics = {key: run_metrics(run).get(key, float("nan")) for key in OWN_METRICS}
             model = load_torch_model(run / "best.ckpt")
-            for folder in options.data:
+            for folder in data:
                 found = evaluate_folder(model, folder).metrics
                 metrics |= {f"{folder.name}: {key}": found[key] for key in ("f1", "auroc")}
             runs.append(metrics)
@@ -93,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
