@@ -101,10 +101,9 @@ def git_hash() -> str | None:
 
     def git(*arguments: str) -> str:
         folder = Path(__file__).resolve().parent
-        done = subprocess.run(
+        return subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30, check=True
-        )  # fmt: skip
-        return done.stdout.strip()
+        ).stdout.strip()
 
     try:
         dirty = git("status", "--porcelain", "--untracked-files=no")

@@ -35,7 +35,6 @@ class AveragedWeights(WeightAveraging):
         if not 0 <= decay < 1:
             raise ConfigError(f"AveragedWeights needs a decay in [0, 1), got {decay}; 0.995 averages about 200 steps")
         super().__init__(avg_fn=partial(_decayed, decay))
-        self.decay = decay
         self._swapped = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

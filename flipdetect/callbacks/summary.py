@@ -75,7 +75,7 @@ def summarise(scores: EpochScores, videos: Sequence[str], *, split: str, positiv
     """A sentence about the F1 of a split, and warnings about it.
 
     Args:
-        scores: of all frames of the split.
+        scores: of all N frames of the split.
         videos: (N,) the video of each frame.
         split: "Test" or "Validation"; threshold and checkpoint were chosen on the latter.
         positive: name of the positive class.

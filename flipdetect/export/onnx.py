@@ -128,11 +128,7 @@ def export_checked(
 
 
 def trace(network: nn.Module, spec: PreprocessSpec, *, with_hands: bool) -> ModelProto:
-    """Trace a network by torch's exporter (`dynamo=True`; the older one, of TorchScript, is deprecated).
-
-    Args:
-        network: frames (B, C, H, W) float32, preprocessed by `spec`, -> logits (B,), and maps of hands (B, h, w).
-        with_hands: whether it returns the maps of hands.
+    """Trace a network by torch's exporter: frames (B, C, H, W) float32 -> logits (B,), with hands also (B, h, w).
 
     Raises:
         ModelError: if packages are missing, or the network cannot be expressed in ONNX.

@@ -138,12 +138,7 @@ class ModelDifference:
 
 
 def compare_models(one: Model, other: Model, frames: Inputs, batch_size: int = BATCH) -> ModelDifference:
-    """Compare two models with the same preprocessing on frames.
-
-    Args:
-        one, other: run by any engine.
-        frames: preprocessed, (N, C, H, W) float32, N at least 1.
-        batch_size: frames scored at a time.
+    """Compare two models with the same preprocessing on frames (N, C, H, W) float32, `batch_size` at a time.
 
     Raises:
         ModelError: if there is no frame, or only one of the models has maps.
@@ -166,15 +161,9 @@ def compare_models(one: Model, other: Model, frames: Inputs, batch_size: int = B
 
 
 def sample_frames(folder: Path, spec: PreprocessSpec, most: int) -> Inputs:
-    """Frames of a folder and its subfolders, evenly spaced; unreadable ones are skipped with a warning.
+    """At most `most` frames of a folder and its subfolders, evenly spaced and preprocessed, (N, C, H, W) float32.
 
-    Args:
-        folder: with frame files.
-        spec: the model's preprocessing.
-        most: number of frames at most.
-
-    Returns:
-        Preprocessed frames (N, C, H, W) float32 in the order of the folder.
+    Unreadable ones are skipped with a warning.
 
     Raises:
         DataError: if the folder is absent, or contains no readable frame.

@@ -70,8 +70,7 @@ class FrameModel(nn.Module):
         self.mirrored = False
         self.trained_statistics: tuple[Sequence[float], Sequence[float]] | None = None
         self.backbone = backbone
-        with_head = evidence != "maps"
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, 1)) if with_head else None
+        self.head = None if evidence == "maps" else nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, 1))
         self.evidence = None if evidence == "none" else EvidenceBranch(level_channels, map_width, refine=refine_maps)
 
     @property
@@ -80,13 +79,7 @@ class FrameModel(nn.Module):
         return self.evidence is not None
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Embed frames.
-
-        Args:
-            x: (B, in_channels, H, W) float32, normalised as the preprocessing says.
-
-        Returns:
-            (B, num_features) float32, also under autocast.
+        """Normalised frames (B, in_channels, H, W) float32 -> embeddings (B, num_features) float32.
 
         Raises:
             ModelError: if the shape does not fit this model, or the model has no embedding.
@@ -110,10 +103,7 @@ class FrameModel(nn.Module):
         return _halves_mean(logits) if mirrors else logits
 
     def forward_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and evidence maps.
-
-        Args:
-            x: (B, in_channels, H, W) float32.
+        """Logits and evidence maps of frames (B, in_channels, H, W) float32.
 
         Returns:
             (B,) float32 logits of the positive class, and (B, 3, ceil(H/8), ceil(W/8)) float32 logits of what covers
@@ -156,8 +146,7 @@ class FrameModel(nn.Module):
         """Run the stages of the backbone, or a part of them.
 
         Args:
-            x: input of stage `start`: for stage 0 frames (B, in_channels, H, W) float32, normalised, else the output of
-                the stage before it.
+            x: input of stage `start`: for stage 0 frames, else the output of the stage before it.
             start: the first stage to run.
             stop: the first stage not to run; None to run all.
 
@@ -185,7 +174,7 @@ class FrameModel(nn.Module):
         """The outputs of the first stages that the rest of the model needs; `forward_encoded` continues from them.
 
         Args:
-            x: frames (B, in_channels, H, W) float32, normalised.
+            x: frames.
             stages: how many to run, from 1 to all of `backbone_stages`.
 
         Returns:
@@ -266,7 +255,7 @@ def _own_precision(device_type: str) -> AbstractContextManager[object]:
 
 
 def check_in_channels(in_channels: int) -> int:
-    """Return `in_channels`, or raise a `ModelError` if it is neither 1 nor 3."""
+    """Return `in_channels`; raise a `ModelError` if it is neither 1 nor 3."""
     if in_channels not in (1, 3):
         raise ModelError(f"in_channels must be 3 (RGB) or 1 (grey), got {in_channels}")
     return in_channels

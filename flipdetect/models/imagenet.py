@@ -108,10 +108,6 @@ def read_packaged(path: Path, sha256: str = PACKAGE_SHA256) -> dict[str, Tensor]
 def timm_names(state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """Rename the tensors of another implementation to timm's names; both have the same ones in the same order.
 
-    Args:
-        state_dict: of the whole model, with ImageNet's classifier.
-        name: timm's name of the model.
-
     Raises:
         ModelError: if number, role (such as `running_mean`) or shape of the tensors differ.
     """
@@ -151,12 +147,7 @@ def _download(name: str, repository: str, filename: str, revision: str | None) -
 
 
 def check_statistics(model: FrameModel, preprocess: Any) -> None:
-    """Log a warning if a backbone with ImageNet weights gets frames normalised otherwise than in its pretraining.
-
-    Args:
-        model: with or without ImageNet weights.
-        preprocess: the `PreprocessSpec` in use; None if unknown.
-    """
+    """Log a warning if ImageNet weights get frames normalised otherwise than in pretraining (`PreprocessSpec`)."""
     if model.trained_statistics is None or preprocess is None:
         return
     trained = np.array(model.trained_statistics)

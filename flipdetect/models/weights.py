@@ -33,11 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def weights_path(weights: str, model: nn.Module) -> Path | None:
-    """The file of initial weights; None for "none" and "imagenet".
-
-    Args:
-        weights: "none", "imagenet", "flipdetect" (the pretrained model of this architecture), or a path.
-        model: to be initialised.
+    """The file of initial weights: a path, or for "flipdetect" the pretrained model; None for "none" and "imagenet".
 
     Raises:
         ModelError: if there is no pretrained model of the architecture.
@@ -61,7 +57,7 @@ def start_from(model: nn.Module, weights: str) -> None:
 
     Args:
         model: has a `backbone` and a `head`; changed in place.
-        weights: "none" (nothing is loaded), "flipdetect" (the pretrained model), or the path of a file.
+        weights: as in `weights_path`.
 
     Raises:
         ModelError: if the weights cannot be loaded, or do not fit.
