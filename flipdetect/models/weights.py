@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ NO_WEIGHTS = "none"
 
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
 
-# Keys under which training programs store the state dict, and prefixes that their wrappers add to its names.
+# Keys under which training programs store the state dict, and what their wrappers put before its names.
 STATE_DICT_KEYS = ("state_dict", "model")
-WRAPPER_PREFIXES = ("model.", "module.", "_orig_mod.")
+WRAPPERS = re.compile(r"^(model\.)?(module\.)?(_orig_mod\.)?")
 NAMES_IN_LOG = 8
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,9 @@ def load_weights_file(model: nn.Module, path: str | Path) -> None:
     path = Path(path)
     source = read_state_dict(path)
     target = model.state_dict()
-    source = max(_name_variants(source), key=lambda variant: len(target.keys() & variant.keys()))
+    stripped = {WRAPPERS.sub("", key): value for key, value in source.items()}
+    bare = [{f"backbone.{key}": value for key, value in names.items()} for names in (source, stripped)]
+    source = max((source, stripped, *bare), key=lambda names: len(target.keys() & names.keys()))
     fitting = {key: value for key, value in source.items() if key in target and value.shape == target[key].shape}
     if not any(key.startswith("backbone.") and value.is_floating_point() for key, value in fitting.items()):
         raise ModelError(
@@ -163,16 +166,6 @@ def load_without_code(path: Path) -> Any:
     # On bytes that are no weights the restricted unpickler may raise anything.
     except Exception as error:
         raise ModelError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _name_variants(state_dict: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    stripped = dict(state_dict)
-    variants = [state_dict]
-    for prefix in WRAPPER_PREFIXES:
-        stripped = {key.removeprefix(prefix): value for key, value in stripped.items()}
-        variants.append(stripped)
-    bare = [{f"backbone.{key}": value for key, value in variant.items()} for variant in (state_dict, stripped)]
-    return variants + bare
 
 
 def _some(names: Any) -> str:
