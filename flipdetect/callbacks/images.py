@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from flipdetect.atomic import replacing, write_text
+from flipdetect.atomic import replacing, write_csv
 from flipdetect.callbacks.checkpoints import run_folder
 from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.metrics.threshold import confusion_matrix
@@ -133,12 +131,9 @@ class WorstMistakes(ScoreCallback):
         _show(trainer, scores.stage, "mistakes", plot_mistakes(images, names, truths, probabilities, data.classes))
         folder = run_folder(trainer)
         if scores.stage == "test" and folder is not None:
-            text = io.StringIO()
-            rows = csv.writer(text, lineterminator="\n")
-            rows.writerow(["path", "truth", "probability"])
-            for name, truth, probability in zip(names, truths, probabilities, strict=True):
-                rows.writerow([name, data.classes.names[truth], f"{probability:.6f}"])
-            write_text(folder / "test_mistakes.csv", text.getvalue())
+            texts = (f"{probability:.6f}" for probability in probabilities)
+            rows = zip(names, (data.classes.names[truth] for truth in truths), texts, strict=True)
+            write_csv(folder / "test_mistakes.csv", ("path", "truth", "probability"), rows)
 
 
 def add_picture(trainer: Trainer, tag: str, picture: npt.NDArray[np.uint8]) -> None:

@@ -26,6 +26,7 @@ NO_VIDEOS, FEW_VIDEOS = 5, 10
 """Videos below which metrics say nothing, and little."""
 FROM_SCRATCH = ("none", "imagenet")
 COMPARED = ("auroc", "f1")
+YOURS, RENDERED = "your validation frames", "rendered frames"
 NOTABLE_LOSS = 0.02
 """Of AUROC on rendered frames: chance differences on a hundred frames are about as large."""
 
@@ -146,10 +147,7 @@ class RehearsalCheck(Callback):
         rendered = data.rehearsal_dataloader()
         if rendered is None or trainer.global_step > 0 or not trainer.is_global_zero:
             return
-        self._before = {
-            "your validation frames": _evaluate(pl_module, data.val_dataloader()),
-            "rendered frames": _evaluate(pl_module, rendered),
-        }
+        self._before = {YOURS: _evaluate(pl_module, data.val_dataloader()), RENDERED: _evaluate(pl_module, rendered)}
 
     def on_results(self, trainer: Trainer, results: dict[str, float]) -> None:
         """Evaluate the best checkpoint, which is loaded by now, and log both."""
@@ -157,8 +155,8 @@ class RehearsalCheck(Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         after = {
-            "your validation frames": {name: results[f"val_{name}"] for name in COMPARED},
-            "rendered frames": _evaluate(trainer.lightning_module, data.rehearsal_dataloader()),
+            YOURS: {name: results[f"val_{name}"] for name in COMPARED},
+            RENDERED: _evaluate(trainer.lightning_module, data.rehearsal_dataloader()),
         }
         rows = [
             [where, *(value for name in COMPARED for value in (before[name], after[where][name]))]
@@ -166,7 +164,7 @@ class RehearsalCheck(Callback):
         ]
         table = tabulate(rows, ["", "AUROC before", "after", "F1 before", "after"], floatfmt=".3f", missingval="-")
         logger.info("Before and after training:\n%s", table)
-        lost = self._before["rendered frames"]["auroc"] - after["rendered frames"]["auroc"]
+        lost = self._before[RENDERED]["auroc"] - after[RENDERED]["auroc"]
         if lost > NOTABLE_LOSS:
             logger.warning(
                 "The model has become worse on other books: AUROC on rendered frames fell by %.3f. Train for fewer "
