@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flipdetect.synth.hands.shape import Floats, Indices, blend_people, load_rig
 
@@ -85,8 +86,8 @@ class HandMesh:
     weights: Floats
     faces: Indices
     uv: Floats
-    thumb: np.ndarray
-    body: np.ndarray
+    thumb: NDArray[np.bool_]
+    body: NDArray[np.bool_]
 
 
 def sample_person(rng: np.random.Generator, own: np.random.Generator) -> Person:
@@ -135,7 +136,7 @@ def build_mesh(person: Person, *, left: bool) -> HandMesh:
     stations, sections = _cross_sections(vertices)
     faces, uv = rig.faces, in_atlas(rig.uv)
     thumb_bones = [rig.bones.index(name) for name in ("finger1-2", "finger1-3")]
-    thumb = np.isin(dominant[faces], thumb_bones).all(axis=1)
+    thumb = np.asarray(np.isin(dominant[faces], thumb_bones).all(axis=1))
     body = np.asarray(vertices[:, 1] > 0.02)
     # What a sleeve hides is not drawn.
     end = person.cuff - 0.06 if person.sleeve is not None else ARM_END

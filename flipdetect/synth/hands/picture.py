@@ -147,9 +147,8 @@ def _rasterize(
     for number, outline in zip(range(1, len(order) + 1), fixed_point(corners), strict=True):
         cv2.fillConvexPoly(marks, outline, number, cv2.LINE_8, SUBPIXEL_BITS)
     where = np.flatnonzero(marks)
-    triangle = marks.ravel()[where]
     # From here on triangles that are hidden do not count.
-    drawn, triangle = np.unique(triangle, return_inverse=True)
+    drawn, triangle = np.unique(marks.ravel()[where], return_inverse=True)
     order, corners = order[drawn - 1], corners[drawn - 1]
     faces, uv = hand.faces[order], hand.mesh.uv[order]
     normals = vertex_normals(len(hand.vertices), hand.faces, across)
@@ -228,7 +227,7 @@ def _sample(texture: Texture, u: Picture, v: Picture) -> tuple[Picture, Picture,
     places[0, : len(u)], places[1, : len(v)] = u * size - 0.5, v * size - 0.5
     x, y = places.reshape(2, -1, REMAP_COLUMNS)
     albedo, gloss, height = (
-        cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
         for part in (texture.albedo, texture.gloss, texture.height)
     )
     return albedo.reshape(-1, 3)[: len(u)], gloss.ravel()[: len(u)], height.ravel()[: len(u)]

@@ -93,7 +93,7 @@ def barycentric(corners: Floats, triangle: NDArray[np.integer], x: Floats, y: Fl
     whole = np.where(np.abs(whole) < 1e-9, 1e-9, whole)
     second = ((x - a[:, 0]) * (c[:, 1] - a[:, 1]) - (y - a[:, 1]) * (c[:, 0] - a[:, 0])) / whole
     third = ((b[:, 0] - a[:, 0]) * (y - a[:, 1]) - (b[:, 1] - a[:, 1]) * (x - a[:, 0])) / whole
-    return np.clip(np.stack([1 - second - third, second, third], axis=1), 0, 1)
+    return np.asarray(np.clip(np.stack([1 - second - third, second, third], axis=1), 0, 1))
 
 
 def vertex_normals(count: int, faces: NDArray[np.integer], across: Floats) -> Floats:
@@ -173,7 +173,9 @@ def paint_texture(person: Person, size: int) -> Texture:
         plate = np.asarray(person.nails, np.float32)
     albedo = albedo + atlas.nails[..., None] * (0.85 if person.nails is not None else 0.7) * (plate - albedo)
     if person.nails is None:
-        albedo = albedo + 0.6 * atlas.rims[..., None] * (np.float32([0.72, 0.66, 0.56]) * (1 - 0.4 * dark) - albedo)
+        albedo = albedo + 0.6 * atlas.rims[..., None] * (
+            np.array([0.72, 0.66, 0.56], np.float32) * (1 - 0.4 * dark) - albedo
+        )
     height = 0.0028 * wrinkled + 0.003 * vein + 0.004 * atlas.nails + 0.0005 * _noise(rng, x, y, 0.015)
     gloss = 0.10 + 0.10 * dark + 0.4 * atlas.nails + 0.03 * atlas.knuckles
     texture = Texture(

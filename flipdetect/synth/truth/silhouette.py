@@ -92,18 +92,15 @@ def _book(source: Source, view: Camera, lying: list[Sheet], shape: tuple[int, in
 
 def _hand(config: SynthConfig, clip: Clip, view: Camera, time: float, place: int, book: Mask, page: Mask) -> Mask:
     """What is seen of one hand."""
-    hand, track, mask, thumb = hand_at(config, clip, place, time), clip.hands[place], np.zeros_like(page), None
+    hand, track = hand_at(config, clip, place, time), clip.hands[place]
+    mask, thumb = np.zeros_like(page), np.zeros_like(page)
     draw_outline(mask, view, hand)
     under = clip.is_flip and track.is_under(time, clip.turn)
     if track.below_book or (under and track.holds_paper(time, clip.turn)):
-        thumb = np.zeros_like(page)
         draw_outline(thumb, view, hand, thumb=True)
     if track.below_book:
-        assert thumb is not None
-        return ((mask & (1 - book)) | thumb) & (1 - page if under else 1)
-    if under:
-        mask = mask & (1 - page)
-    return mask if thumb is None else mask | thumb
+        mask, thumb = (mask & (1 - book)) | thumb, np.zeros_like(page)
+    return (mask & (1 - page)) | thumb if under else mask
 
 
 def covered_share(outlines: Outlines) -> float:
