@@ -142,16 +142,20 @@ def evaluate(
     if spot_check is not None:
         for name, each in models.items():
             for folder in data or []:
-                how = {"threshold": threshold, "seed": seed, "natural": natural, "picture": picture}
-                print(check_frames(name, each, folder, spot_check, selection.of(each), **how))
+                table = check_frames(
+                    name, each, folder, spot_check, selection.of(each), threshold=threshold, seed=seed,
+                    natural=natural, picture=picture,
+                )  # fmt: skip
+                print(table)
         return None
     if predictions is not None and threshold is not None:
         evaluations = [("saved predictions", str(predictions), read_evaluation(predictions, threshold))]
     else:
-        how = {"threshold": threshold, "costs": price, "with_ensemble": ensemble}
-        evaluations = [
-            each for folder in data or [] for each in outcome.evaluate_models(models, folder, selection, **how)
-        ]
+        evaluations = []
+        for folder in data or []:
+            evaluations += outcome.evaluate_models(
+                models, folder, selection, threshold=threshold, costs=price, with_ensemble=ensemble
+            )
     results = outcome.measure(
         evaluations,
         models,
