@@ -145,7 +145,7 @@ class EventSettings:
         wrong = [name for name, table in tables.items() if not isinstance(table, dict)]
         if wrong:
             raise ConfigError(f"expected a table under {wrong[0]}, got {values[wrong[0]]!r:.200}")
-        thresholds = {name: values.get(name) for name in THRESHOLDS}
+        thresholds: dict[str, Any] = {name: values.get(name) for name in THRESHOLDS}
         for name, threshold in thresholds.items():
             if threshold is not None and not isinstance(threshold, (int, float)):
                 raise ConfigError(f"events.{name} must be a number, got {threshold!r}")
