@@ -13,15 +13,12 @@ from flipdetect.cli.train import main
 from tests.rendered_sets import make_rendered_set
 
 SIZE = ["--data.preprocess.height=65", "--data.preprocess.width=33", "--data.batch_size=8", "--data.num_workers=0"]
+CHECKPOINT = {
+    "class_path": "pytorch_lightning.callbacks.ModelCheckpoint",
+    "init_args": {"filename": "best", "save_last": True, "enable_version_counter": False},
+}
 FREEZING = {"class_path": "flipdetect.callbacks.BackboneFreezing"}
 Run = Callable[..., dict[str, float]]
-
-
-def checkpoint(monitor: str | None = None) -> dict[str, object]:
-    settings: dict[str, object] = {"filename": "best", "save_last": True, "enable_version_counter": False}
-    if monitor:
-        settings |= {"monitor": monitor, "mode": "max"}
-    return {"class_path": "pytorch_lightning.callbacks.ModelCheckpoint", "init_args": settings}
 
 
 def cached(copies: int) -> dict[str, object]:
@@ -50,7 +47,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
                     "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
                     "init_args": {"save_dir": "logs", "name": "run"},
                 },
-                "callbacks": [checkpoint(), *callbacks],
+                "callbacks": [CHECKPOINT, *callbacks],
             },
             "model": {"class_path": f"flipdetect.tasks.{model}", "init_args": init},
             "data": {"root": "frames", "embedded": None, "augment": None, "pairs": True, "cache_dir": "cache"},

@@ -17,12 +17,7 @@ from torch.utils.data import DataLoader
 
 from flipdetect.callbacks import AveragedWeights, BackboneFreezing
 from flipdetect.errors import ConfigError
-from flipdetect.tasks import (
-    FrameClassifier,
-    MobileNetV2Classifier,
-    TimmClassifier,
-    TinyCNNClassifier,
-)
+from flipdetect.tasks import FrameClassifier, MobileNetV2Classifier, TimmClassifier, TinyCNNClassifier
 
 BATCHES = 3
 STAGES = 4
@@ -267,9 +262,8 @@ def test_resumed_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     resumed = tiny(dropout=0.0)
     fit(resumed, BackboneFreezing(**freezing), again, epochs=3, ckpt_path=path)
     assert len(again.modes) < BATCHES  # not a whole epoch
-    assert (
-        [learns(stage) for stage in resumed.model.backbone_stages()] == watch.learning[2] == [False, False, True, True]
-    )
+    learning = [learns(stage) for stage in resumed.model.backbone_stages()]
+    assert learning == watch.learning[2] == [False, False, True, True]
     assert not changed(before, stage_state(resumed, 0))
 
 

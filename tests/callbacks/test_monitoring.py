@@ -63,13 +63,8 @@ def test_a_run_in_mlflow(train: Train, tmp_path: Path) -> None:
     files = {
         each.path for name in ("", "model", "run", "report") for each in client.list_artifacts(run.info.run_id, name)
     }
-    assert {
-        "model/best.ckpt",
-        "run/config.yaml",
-        "run/metrics.json",
-        "report/index.html",
-        "report/predictions.csv",
-    } <= files
+    logged = {"model/best.ckpt", "run/config.yaml", "run/metrics.json", "report/index.html", "report/predictions.csv"}
+    assert logged <= files
     stored = Path(experiment.artifact_location, run.info.run_id, "artifacts", "model", "best.ckpt")
     assert load_torch_model(stored, "cpu").classes.positive == "flip"
 
