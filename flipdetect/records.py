@@ -137,6 +137,9 @@ class FrameScore:
     quality: FrameQuality | None = None
 
 
+TURN, CONTENT, TAKEN_BACK = "turn", "content change", "taken back"
+
+
 @dataclass(frozen=True, slots=True)
 class FlipEvent:
     """A turn of a page, found in the scores of a video's frames.
@@ -153,6 +156,8 @@ class FlipEvent:
         mean_probability: mean over the frames from start to end that could be scored, 0 to 1.
         peak_probability: highest probability among them, 0 to 1.
         video: the clip; empty if unknown.
+        kind: `TURN`, as seen by the model; `CONTENT`: other pages lie there, though no turn was seen; `TAKEN_BACK`:
+            seen, but the same pages lie there again.
     """
 
     number: int
@@ -165,6 +170,7 @@ class FlipEvent:
     mean_probability: float
     peak_probability: float
     video: str = ""
+    kind: str = TURN
 
     @property
     def duration_s(self) -> float:
@@ -185,6 +191,7 @@ class Still:
         quality: 0 (useless) to 1 (sharp, still, well exposed, free of hands); None without a frame.
         flaw: what is wrong with the best frame there is, for the user; empty if it is good.
         same_as: the earlier spread that shows the same pages; None if this one shows others.
+        doubt: why this spread may be missing pages, or may be there twice, for the user; empty if it is sound.
         measured: the chosen frame's measurements; None without a frame.
     """
 
@@ -198,6 +205,7 @@ class Still:
     flaw: str = ""
     same_as: int | None = None
     measured: FrameQuality | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

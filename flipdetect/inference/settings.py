@@ -33,6 +33,8 @@ PEAK_SHARE = 0.5
 """Share of the threshold that the clearest frame of a turn must reach."""
 APART_S = 0.3
 """Seconds that a turn found below the model's own threshold must be away from those found before."""
+LONG_TURN = 2.7
+"""Standard deviations of the logarithm of durations above the median from which a turn is too long."""
 MOST_STEPS = 4
 """Log-odds below the model's own threshold at which turns are still sought: beyond, resting pages count as turning."""
 _EDGE = 1e-6
@@ -71,10 +73,20 @@ class EventSettings:
                 raise ConfigError(f"events.{name} must lie between 0 and 1, got {value}")
 
     @property
+    def asked_threshold(self) -> float:
+        """The frame threshold that was asked for; the model's own if none was."""
+        return _probability(_logit(0.5 if self.threshold is None else self.threshold) + self.shift)
+
+    @property
     def least_peak(self) -> float:
         """Probability that the clearest frame of a turn must reach: `PEAK_SHARE` of the threshold, moved with it."""
         base = 0.5 if self.threshold is None else self.threshold
         return _probability(_logit(PEAK_SHARE * base) + self.shift)
+
+    @property
+    def longest_turn_s(self) -> float:
+        """Seconds that hardly any of the turns that the parameters were learnt from took."""
+        return self.hmm.duration_median_s * math.exp(LONG_TURN * self.hmm.duration_spread)
 
     def find(self, frames: Iterable[ScoredFrame], video: str = "") -> list[FlipEvent]:
         """The turns of a whole file, by the chosen detector. With a higher threshold there are never more of them.

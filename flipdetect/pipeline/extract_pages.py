@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from flipdetect.inference.model import Model
 from flipdetect.inference.score import BATCH, score_video
 from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
 from flipdetect.outputs.still_files import encode_still
-from flipdetect.records import FrameScore, Still, VideoResult
+from flipdetect.records import CONTENT, TAKEN_BACK, FlipEvent, FrameScore, Still, VideoResult
 from flipdetect.sources.streams import FrameStream, Image
+from flipdetect.stills.changes import add_content_changes, mark_doubts, same_pages_after
+from flipdetect.stills.parameters import StillParameters
 from flipdetect.stills.repeats import find_repeats
 from flipdetect.stills.select import choose_stills
 
@@ -149,11 +151,10 @@ def find_pages(
     frames = [ScoredFrame(score.time_s or 0.0, score.probability, score.frame) for score in timed]
     events = settings.events.find(frames, video)
     measured = [score for score in timed if score.quality is not None and score.quality.fingerprint]
-    stills = choose_stills(measured, events, settings.events.stills, video) if measured else []
-    if stream is not None and stream.can_reread:
-        if images is not None:
-            images.load(stills)
-        stills = _mark_repeats(stills, stream, settings, images)
+    stills: list[Still] = []
+    if measured:
+        fetch = None if stream is None or not stream.can_reread else _PictureSource(stream, images)
+        events, stills = _compare_rests(events, timed, settings, video, fetch)
     unread = sum(score.probability is None for score in scores)
     return VideoResult(
         video=video,
@@ -170,22 +171,61 @@ def find_pages(
     )
 
 
-def _mark_repeats(
-    stills: list[Still], stream: FrameStream, settings: ExtractSettings, images: PageImages | None
-) -> list[Still]:
-    """Compare the images of spreads that may repeat; if they cannot be read, all spreads are kept."""
+def _compare_rests(
+    turns: list[FlipEvent],
+    frames: Sequence[FrameScore],
+    settings: ExtractSettings,
+    video: str,
+    pictures: _PictureSource | None,
+) -> tuple[list[FlipEvent], list[Still]]:
+    """Turns by what lies there before and after, and the stills of the spreads between them.
 
-    def fetch(still: Still) -> Image:
-        if images is not None:
-            return images.reduced(still)
+    Where other pages lie there without a turn, one is added. A turn without a frame above the threshold, and one that
+    was added, is dropped if the pictures before and after show the same pages; another such turn was taken back.
+    """
+    chosen = settings.events.stills
+    measured = [frame for frame in frames if frame.quality is not None and frame.quality.fingerprint]
+    turns = add_content_changes(turns, frames, chosen, settings.events.longest_turn_s)
+    limit = settings.threshold if settings.threshold is not None else settings.events.asked_threshold
+
+    def weak(turn: FlipEvent) -> bool:
+        return turn.kind == CONTENT or turn.peak_probability < limit
+
+    while True:
+        stills = choose_stills(measured, turns, chosen, video)
+        if pictures is not None:
+            stills = pictures.mark_repeats(stills, chosen, {turn.number + 1 for turn in turns if weak(turn)})
+        back = same_pages_after(turns, stills)
+        kept = [turn for turn in turns if not (weak(turn) and turn.number in back)]
+        if len(kept) == len(turns):
+            break
+        turns = [replace(turn, number=number) for number, turn in enumerate(kept, 1)]
+    turns = [replace(turn, kind=TAKEN_BACK) if turn.number in back else turn for turn in turns]
+    return turns, mark_doubts(stills, turns, measured, limit, chosen, settings.events.longest_turn_s)
+
+
+@dataclass(frozen=True)
+class _PictureSource:
+    """Where the pictures of stills come from: the film, or images that were taken from it."""
+
+    stream: FrameStream
+    images: PageImages | None
+
+    def mark_repeats(self, stills: list[Still], parameters: StillParameters, doubted: Collection[int]) -> list[Still]:
+        """Compare the pictures of spreads that may repeat; if they cannot be read, all spreads are kept."""
+        if self.images is not None:
+            self.images.load(stills)
+        try:
+            return find_repeats(stills, self._fetch, parameters, doubted)
+        except FlipdetectError as error:
+            logger.warning("%s: repeated spreads could not be compared, so all are kept: %s", self.stream.source, error)
+            return stills
+
+    def _fetch(self, still: Still) -> Image:
+        if self.images is not None:
+            return self.images.reduced(still)
         assert still.time_s is not None
-        return next(stream.fetch([still.time_s], COMPARE_SIZE))
-
-    try:
-        return find_repeats(stills, fetch, settings.events.stills)
-    except FlipdetectError as error:
-        logger.warning("%s: repeated spreads could not be compared, so all are kept: %s", stream.source, error)
-        return stills
+        return next(self.stream.fetch([still.time_s], COMPARE_SIZE))
 
 
 class PageImages:
@@ -208,41 +248,48 @@ class PageImages:
         self.failures: list[str] = []
 
     def load(self, stills: list[Still]) -> None:
-        """Read the images of all stills, in order of time; one that cannot be read is a failure, the rest goes on."""
-        left = sorted((still.time_s, still.spread) for still in stills if still.time_s is not None)
+        """Read the images of all stills, in order of time; one that cannot be read is a failure, the rest goes on.
+
+        What was read before is there still.
+        """
+        left = sorted(
+            (still.time_s, still.spread)
+            for still in stills
+            if still.time_s is not None and not self._path(still.time_s, ".small.jpg").is_file()
+        )
         while left:
             frames = self._stream.fetch([time for time, _ in left], None if self._full else COMPARE_SIZE)
             try:
                 for image in frames:
-                    self._keep(left.pop(0)[1], image)
+                    self._keep(left.pop(0)[0], image)
                 return
             except FlipdetectError as error:
                 _, number = left.pop(0)
                 self.failures.append(f"{self._stream.video}, spread {number}: {error}")
 
-    def _keep(self, number: int, image: Image) -> None:
+    def _keep(self, time_s: float, image: Image) -> None:
         if self._full:
-            self._path(number, ".jpg").write_bytes(encode_still(image))
+            self._path(time_s, ".jpg").write_bytes(encode_still(image))
         covering = max(COMPARE_SIZE[0] / image.shape[0], COMPARE_SIZE[1] / image.shape[1])
-        np.save(self._path(number, ".npy"), _shrink(image, covering))
+        np.save(self._path(time_s, ".npy"), _shrink(image, covering))
         small = _shrink(image, THUMBNAIL / max(image.shape[:2]))
-        PillowImage.fromarray(small).save(self._path(number, ".small.jpg"), quality=88)
+        PillowImage.fromarray(small).save(self._path(time_s, ".small.jpg"), quality=88)
 
     def reduced(self, still: Still) -> Image:
         """The image, reduced to cover `COMPARE_SIZE`; raises FrameError if it could not be read."""
-        path = self._path(still.spread, ".npy")
+        path = self._path(still.time_s, ".npy")
         if not path.is_file():
             raise FrameError(f"spread {still.spread} of {self._stream.video} could not be read")
         return np.asarray(np.load(path))
 
     def full_size(self, still: Still) -> Path | None:
         """The JPEG file of the image in full size; None if it could not be read."""
-        path = self._path(still.spread, ".jpg")
+        path = self._path(still.time_s, ".jpg")
         return path if path.is_file() else None
 
-    def thumbnail(self, number: int) -> Image | None:
-        """The image of a spread by number, small; None if there is none."""
-        path = self._path(number, ".small.jpg")
+    def thumbnail(self, still: Still) -> Image | None:
+        """The image, small; None if there is none."""
+        path = self._path(still.time_s, ".small.jpg")
         return np.asarray(PillowImage.open(path)) if path.is_file() else None
 
     def drop_reduced(self) -> None:
@@ -250,8 +297,8 @@ class PageImages:
         for path in self._folder.glob(f"{self._key}-*.npy"):
             path.unlink()
 
-    def _path(self, number: int, suffix: str) -> Path:
-        return self._folder / f"{self._key}-{number}{suffix}"
+    def _path(self, time_s: float | None, suffix: str) -> Path:
+        return self._folder / f"{self._key}-{time_s}{suffix}"
 
 
 def _shrink(image: Image, ratio: float) -> Image:

@@ -261,7 +261,7 @@ def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
         (result.video, still.spread): small
         for result, _, images in films
         for still in result.stills
-        if images is not None and (small := images.thumbnail(still.spread)) is not None
+        if images is not None and (small := images.thumbnail(still)) is not None
     }
     if outputs.timeline and outputs.folder is not None:
         from flipdetect.outputs.plots.timeline import draw_timeline

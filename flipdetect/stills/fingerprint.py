@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Products = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 GRID = 24
 """Cells of a fingerprint, across and down."""
@@ -23,11 +24,14 @@ DENSEST = 0.36
 SEEN_SHARE = 0.6
 """Share of a cell that must lie on the pages, outside hands, for it to have a level."""
 
-SHIFT = 1
-"""Cells by which one frame may be moved against the other, in either direction."""
+SHIFT, REST_SHIFT = 1, 2
+"""Cells by which one frame may be moved against the other, in either direction; and one rest against the next, as a
+hand may push the book in between."""
 
 LEAST_CELLS, LEAST_SHARE = 60, 0.5
 """Cells that both fingerprints must have seen, as a number and as a share of those that the fuller one has seen."""
+
+PAIRS_AT_ONCE = 1000
 
 BLANK = 0.45
 """Standard deviation of the levels over the cells seen, below which a page is as good as blank."""
@@ -98,25 +102,47 @@ def likeness(levels: Floats) -> NDArray[np.float64]:
     Returns:
         (N, N) float64, -1 to 1; NaN where too little was seen in common, or where it is blank.
     """
-    side = levels.shape[1]
-    seen = np.isfinite(levels).sum(axis=(1, 2)).astype(np.float64)
-    least = np.maximum(LEAST_SHARE * np.maximum(seen[:, None], seen[None]), LEAST_CELLS)
-    padded = np.pad(levels, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), constant_values=np.nan)
-    best = np.full((len(levels), len(levels)), np.nan)
-    for down, right in product(range(2 * SHIFT + 1), repeat=2):
-        best = np.fmax(best, _correlation(levels, padded[:, down : down + side, right : right + side], least))
+    return _best_shift(levels, levels, lambda a, b: a @ b.T, SHIFT)
+
+
+def likeness_of_pairs(first: Floats, second: Floats) -> NDArray[np.float64]:
+    """`likeness` of the fingerprints that have the same place in two lists, (N,) float64.
+
+    Args:
+        first, second: (N, n, n) levels, NaN where not seen.
+    """
+    found = np.full(len(first), np.nan)
+    for start in range(0, len(first), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        found[part] = _best_shift(first[part], second[part], lambda a, b: (a * b).sum(axis=1), REST_SHIFT)
+    return found
+
+
+def _best_shift(first: Floats, second: Floats, products: Products, most: int) -> NDArray[np.float64]:
+    """Correlations over what both have seen, at the best of the shifts, by sums of products: thousands are quick.
+
+    Args:
+        first, second: (N, n, n) and (M, n, n) levels.
+        products: of (N, n * n) and (M, n * n) values: the sums of products of those pairs that are wanted.
+        most: cells by which a fingerprint may be moved.
+    """
+    side = first.shape[1]
+    padded = np.pad(second, ((0, 0), (most, most), (most, most)), constant_values=np.nan)
+    a = first.reshape(len(first), -1).astype(np.float64)
+    a_seen, a = np.isfinite(a).astype(np.float64), np.nan_to_num(a)
+    b_all = np.isfinite(second).reshape(len(second), -1).astype(np.float64)
+    ones = np.ones_like(a_seen)
+    fuller = np.maximum(products(a_seen, np.ones_like(b_all)), products(ones, b_all))
+    least = np.maximum(LEAST_SHARE * fuller, LEAST_CELLS)
+    best = np.full(least.shape, np.nan)
+    for down, right in product(range(2 * most + 1), repeat=2):
+        b = padded[:, down : down + side, right : right + side].reshape(len(second), -1).astype(np.float64)
+        b_seen, b = np.isfinite(b).astype(np.float64), np.nan_to_num(b)
+        count = np.maximum(products(a_seen, b_seen), 1.0)
+        a_mean, b_mean = products(a, b_seen) / count, products(a_seen, b) / count
+        a_variance = np.maximum(products(a * a, b_seen) / count - a_mean**2, 0.0)
+        b_variance = np.maximum(products(a_seen, b * b) / count - b_mean**2, 0.0)
+        together = products(a, b) / count - a_mean * b_mean
+        known = (count >= least) & (np.minimum(a_variance, b_variance) >= BLANK**2)
+        best = np.fmax(best, np.where(known, together / np.sqrt(np.maximum(a_variance * b_variance, 1e-12)), np.nan))
     return best
-
-
-def _correlation(ours: Floats, theirs: Floats, least: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, M) correlations over what both have seen, by sums of products: pairs by the thousand are quick."""
-    a, b = (levels.reshape(len(levels), -1).astype(np.float64) for levels in (ours, theirs))
-    a_seen, b_seen = np.isfinite(a).astype(np.float64), np.isfinite(b).astype(np.float64)
-    a, b = np.nan_to_num(a), np.nan_to_num(b)
-    count = np.maximum(a_seen @ b_seen.T, 1.0)
-    a_mean, b_mean = a @ b_seen.T / count, a_seen @ b.T / count
-    a_variance = np.maximum((a * a) @ b_seen.T / count - a_mean**2, 0.0)
-    b_variance = np.maximum(a_seen @ (b * b).T / count - b_mean**2, 0.0)
-    together = a @ b.T / count - a_mean * b_mean
-    known = (count >= least) & (np.minimum(a_variance, b_variance) >= BLANK**2)
-    return np.where(known, together / np.sqrt(np.maximum(a_variance * b_variance, 1e-12)), np.nan)

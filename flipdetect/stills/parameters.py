@@ -35,6 +35,8 @@ class StillParameters(PlainParameters):
         margin_mark: score of a frame right at a turn, 0 to 1.
         shortest_view_s: seconds that a spread must be in view; shorter ones may come from false turns.
         gap_s: seconds between two frames beyond which one says nothing about motion at the other.
+        shortest_rest_s: seconds that pages must lie still for their content to be compared with what lay there before.
+        same_likeness: correlation of two fingerprints, -1 to 1, below which other pages lie there.
         suspect_likeness: correlation of two fingerprints, -1 to 1, from which `find_repeats` compares the pictures.
         suspects: number of earlier pictures with which it compares each still at most.
         confirm_agreement: median correlation of printed blocks from which two pictures show the same pages, 0 to 1;
@@ -58,6 +60,8 @@ class StillParameters(PlainParameters):
     margin_mark: float = 0.4
     shortest_view_s: float = 0.3
     gap_s: float = 1.0
+    shortest_rest_s: float = 0.4
+    same_likeness: float = 0.8
     suspect_likeness: float = 0.6
     suspects: int = 3
     confirm_agreement: float = 0.8
@@ -78,9 +82,11 @@ class StillParameters(PlainParameters):
         self.check("coverage motion odds", lambda pair: pair[0] < pair[1], f"{order} larger")
         self.check("exposure sharpness own_sharpness", lambda pair: pair[0] > pair[1] >= 0, f"{order} smaller")
         self.check("least_motion gap_s", lambda value: 0 < value < math.inf, "choose a number above 0")
-        self.check("margin_s shortest_view_s", lambda value: 0 <= value < math.inf, "choose 0 or more seconds")
+        self.check(
+            "margin_s shortest_view_s shortest_rest_s", lambda value: 0 <= value < math.inf, "choose 0 or more seconds"
+        )
         self.check("low_odds", math.isfinite, "choose a finite number")
         self.check("margin_mark", lambda value: 0 <= value <= 1, "choose 0 to 1")
-        self.check("suspect_likeness", lambda value: -1 <= value <= 1, "choose -1 to 1")
+        self.check("same_likeness suspect_likeness", lambda value: -1 <= value <= 1, "choose -1 to 1")
         self.check("confirm_agreement", lambda value: 0 < value <= 1, "choose more than 0 and at most 1")
         self.check("suspects", lambda value: isinstance(value, int) and value >= 1, "choose an integer from 1")

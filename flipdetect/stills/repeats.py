@@ -6,10 +6,11 @@ Fingerprints name the suspects; their pictures are aligned, and compared print b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -59,6 +60,11 @@ NOISE_QUANTILE = 0.25
 LEAST_BLOCKS = 12
 """Printed blocks that a comparison needs: a page number is in the same place on every page."""
 
+DOUBTED_AGREEMENT = (0.65, 0.5)
+"""Median and lower quartile of the correlation of printed blocks from which two spreads show the same pages if no turn
+was seen between them: in noisy pictures of the same pages it falls to this, of other pages it is 0.63 and 0.45 at
+most."""
+
 CACHED = 24
 """Pictures kept ready for the next comparison."""
 
@@ -67,6 +73,7 @@ def find_repeats(
     stills: Sequence[Still],
     fetch: Callable[[Still], NDArray[np.uint8]],
     parameters: StillParameters | None = None,
+    doubted: Collection[int] = (),
 ) -> list[Still]:
     """Stills that name in `same_as` the first spread with the same pages, if there is one before theirs.
 
@@ -78,6 +85,7 @@ def find_repeats(
         fetch: gives the picture of a still, (H, W, 3) uint8 RGB; called for suspects alone, more than once for some
             in a long video, and from several threads.
         parameters: see `StillParameters`; None for the defaults.
+        doubted: numbers of spreads that are compared with the one before them in any case.
 
     Raises:
         ValueError: if a picture is not (H, W, 3) uint8.
@@ -90,10 +98,18 @@ def find_repeats(
         return _Print.of(fetch(by_number[number]))
 
     def first_same(number: int, suspects: list[int]) -> int | None:
-        least = settings.confirm_agreement
-        return next((each for each in suspects if _agree(printed(each), printed(number), least)), None)
+        def agree(other: int) -> bool:
+            expected = number in doubted and other == before[number]
+            least = DOUBTED_AGREEMENT if expected else (settings.confirm_agreement, settings.confirm_agreement / 2)
+            return _agree(printed(other), printed(number), *least)
+
+        return next(filter(agree, suspects), None)
 
     suspects = _suspects(stills, settings)
+    before = {still.spread: earlier.spread for earlier, still in pairwise(s for s in stills if s.measured is not None)}
+    for number in before.keys() & set(doubted):
+        others = suspects.get(number, [])
+        suspects[number] = [before[number], *(other for other in others if other != before[number])]
     # OpenCV and FFmpeg work outside of Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = dict(zip(suspects, pool.map(first_same, suspects.keys(), suspects.values()), strict=True))
@@ -188,7 +204,7 @@ def _at_blocks(values: NDArray[Any]) -> NDArray[Any]:
     return values[half : half + rows : BLOCK, half : half + columns : BLOCK]
 
 
-def _agree(first: _Print, second: _Print, least: float) -> bool:
+def _agree(first: _Print, second: _Print, least: float, quartile: float) -> bool:
     """Whether two pictures show the same pages under one of the alignments, of which the costly ones come last.
 
     Printed blocks are compared by normalised correlation, each at the best place within a few pixels, as paper is not
@@ -212,7 +228,7 @@ def _agree(first: _Print, second: _Print, least: float) -> bool:
             if 2 * sum(value < least for value in found) > len(places):
                 break  # the median cannot reach `least` any more
         else:
-            if np.median(found) >= least and np.quantile(found, 0.25) >= least / 2:
+            if np.median(found) >= least and np.quantile(found, 0.25) >= quartile:
                 return True
     return False
 

@@ -1,0 +1,261 @@
+"""Whether pages were turned, from what lies there before and after: rests, and the content of the pages at rest.
+
+A page that changed was turned, whatever a network says in between; a "turn" after which the same pages lie there was
+none, or was taken back. Here fingerprints are compared; `repeats` compares pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.events.score_history import log_odds
+from flipdetect.records import CONTENT, FlipEvent, FrameScore, Still
+from flipdetect.stills.fingerprint import decode_print, likeness_of_pairs, mean_levels
+from flipdetect.stills.parameters import StillParameters
+
+Floats = NDArray[np.float32]
+
+STEADY = 0.9
+"""Correlation of the fingerprints of two frames in a row, relative to the film's median, from which nothing but hands
+moves."""
+
+LONG_REST_S, HELD_ODDS = 0.8, 0.7
+"""Seconds that pages must lie still within a turn to be looked at, and log-odds of a flip by which they may exceed the
+rests before and after: of a page that is held in the air they exceed them by more."""
+
+STEADY_MOTION = 0.02
+"""Motion up to which two frames count as steady where their fingerprints cannot be compared: blank pages."""
+
+UNLIKE, UNLIKE_SHARE = 0.6, 0.3
+"""Correlation of a frame with its spread's still below which it shows something else, and the share of such frames
+from which a spread is doubtful."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """A time in which the same pages lie there, as far as is seen.
+
+    Attributes:
+        start_s, end_s: seconds of its first and of its last frame.
+        levels: (n, n) levels of the fingerprints, NaN where hands covered the pages all the time.
+        odds: median log-odds of a flip of its frames; NaN if none was scored.
+    """
+
+    start_s: float
+    end_s: float
+    levels: Floats
+    odds: float
+
+
+def find_rests(frames: Sequence[FrameScore], parameters: StillParameters | None = None) -> tuple[list[Rest], float]:
+    """The times of a film in which the content of the pages stays the same for `shortest_rest_s` at least.
+
+    Args:
+        frames: of one film, in order of time; those without measurements or time are ignored.
+        parameters: see `StillParameters`; None for the defaults.
+
+    Returns:
+        The rests in order, and the correlation of fingerprints from which two of them show the same pages: that of the
+        parameters, times the film's median correlation of two frames in a row. Fingerprints of dark films are noisy.
+
+    Raises:
+        ValueError: if a fingerprint was not made by `FrameMeter`.
+    """
+    settings = parameters or StillParameters()
+    rows = [(frame.time_s, frame, frame.quality) for frame in frames if frame.time_s is not None and frame.quality]
+    if not rows:
+        return [], settings.same_likeness
+    times = np.array([time for time, _, _ in rows])
+    levels = np.stack([decode_print(quality.fingerprint) for _, _, quality in rows])
+    odds = log_odds([np.nan if frame.probability is None else frame.probability for _, frame, _ in rows])
+    alike = likeness_of_pairs(levels[:-1], levels[1:])
+    moved = np.array([quality.motion or 0.0 for _, _, quality in rows])[1:]
+    known = alike[np.isfinite(alike)]
+    usual = float(np.median(known)) if known.size else 1.0
+    same = settings.same_likeness * usual
+    steady = np.where(np.isnan(alike), moved <= STEADY_MOTION, alike >= STEADY * usual) & (
+        np.diff(times) <= settings.gap_s
+    )
+    alike = np.nan_to_num(alike, nan=1.0)
+
+    def settled(first: int, end: int) -> Iterator[Rest]:
+        """The frames from `first` to before `end` as a rest; as several, if the content changes slowly."""
+        if times[end - 1] - times[first] < settings.shortest_rest_s:
+            return
+        third = max(1, (end - first) // 3)
+        early, late = mean_levels(levels[first : first + third]), mean_levels(levels[end - third : end])
+        if likeness_of_pairs(early[None], late[None])[0] < same:
+            cut = first + 1 + int(np.argmin(alike[first : end - 1]))
+            yield from settled(first, cut)
+            yield from settled(cut, end)
+            return
+        known = odds[first:end][np.isfinite(odds[first:end])]
+        middle = float(np.median(known)) if known.size else math.nan
+        yield Rest(float(times[first]), float(times[end - 1]), mean_levels(levels[first:end]), middle)
+
+    cuts = [0, *(np.flatnonzero(~steady) + 1).tolist(), len(rows)]
+    return [rest for first, end in pairwise(cuts) for rest in settled(first, end)], same
+
+
+def add_content_changes(
+    turns: Sequence[FlipEvent],
+    frames: Sequence[FrameScore],
+    parameters: StillParameters | None = None,
+    longest_turn_s: float = math.inf,
+) -> list[FlipEvent]:
+    """The turns of a film, with those that were not seen: other pages lie there at a rest than at the rest before it.
+
+    A turn is divided where there is a long rest with other pages inside it; one longer than `longest_turn_s` by shorter
+    rests as well.
+
+    Args:
+        turns: of the film, as the detector found them.
+        frames: of the film, in order of time; content is known of those that were measured.
+        parameters: see `StillParameters`; None for the defaults.
+        longest_turn_s: seconds that a turn lasts at most, as far as is known.
+
+    Returns:
+        Turns numbered in order of time; of those added, the kind is `CONTENT`.
+
+    Raises:
+        ValueError: if a fingerprint was not made by `FrameMeter`.
+    """
+    rests, same = find_rests(frames, parameters)
+    found: list[FlipEvent] = []
+    for turn in turns:
+        pieces = _changes(_around(turn, rests, longest_turn_s), frames, same)
+        found += pieces if len(pieces) > 1 else [turn]
+    bounds = [-math.inf, *(time for turn in found for time in (turn.start_s, turn.end_s)), math.inf]
+    added: list[FlipEvent] = []
+    for low, high in zip(bounds[::2], bounds[1::2], strict=True):
+        added += _changes([rest for rest in rests if low < (rest.start_s + rest.end_s) / 2 < high], frames, same)
+    every = sorted([*found, *added], key=lambda turn: turn.start_s)
+    return [replace(turn, number=number) for number, turn in enumerate(every, 1)]
+
+
+def _around(turn: FlipEvent, rests: Sequence[Rest], longest_turn_s: float) -> list[Rest]:
+    """The rest before a turn, those inside it at which no page seems to be held in the air, and the one after it."""
+    placed = [((rest.start_s + rest.end_s) / 2, rest) for rest in rests]
+    before = [rest for time, rest in placed if time <= turn.start_s][-1:]
+    after = [rest for time, rest in placed if time >= turn.end_s][:1]
+    usual = max((rest.odds for rest in before + after), default=-math.inf)
+    least = 0.0 if turn.duration_s > longest_turn_s else LONG_REST_S
+    inside = [
+        rest
+        for time, rest in placed
+        if turn.start_s < time < turn.end_s and rest.end_s - rest.start_s >= least and rest.odds <= usual + HELD_ODDS
+    ]
+    return before + inside + after if inside else []
+
+
+def _changes(rests: Sequence[Rest], frames: Sequence[FrameScore], same: float) -> list[FlipEvent]:
+    """Where other pages lie there at one of some rests than at those before it."""
+    found: list[FlipEvent] = []
+    if not rests:
+        return found
+    last, levels = rests[0], rests[0].levels
+    for rest in rests[1:]:
+        alike = likeness_of_pairs(levels[None], rest.levels[None])[0]
+        if alike < same:
+            found.append(_event(last, rest, frames))
+            levels = rest.levels
+        elif np.isfinite(alike):
+            levels = np.where(np.isfinite(rest.levels), rest.levels, levels)
+        last = rest
+    return found
+
+
+def _event(before: Rest, after: Rest, frames: Sequence[FrameScore]) -> FlipEvent:
+    """The turn between two rests: the frames between them, or the first one of the second rest if there are none."""
+    timed = [(frame.time_s, frame) for frame in frames if frame.time_s is not None]
+    inside = [row for row in timed if before.end_s < row[0] < after.start_s]
+    inside = inside or [next(row for row in timed if row[0] >= after.start_s)]
+    scores = [-1.0 if frame.probability is None else frame.probability for _, frame in inside]
+    peak = int(np.argmax(scores))
+    known = [score for score in scores if score >= 0] or [0.0]
+    return FlipEvent(
+        number=0,
+        start_s=inside[0][0],
+        peak_s=inside[peak][0],
+        end_s=inside[-1][0],
+        start_frame=inside[0][1].frame,
+        peak_frame=inside[peak][1].frame,
+        end_frame=inside[-1][1].frame,
+        mean_probability=float(np.mean(known)),
+        peak_probability=float(max(known)),
+        video=inside[0][1].video,
+        kind=CONTENT,
+    )
+
+
+def same_pages_after(turns: Sequence[FlipEvent], stills: Sequence[Still]) -> set[int]:
+    """Numbers of the turns after which the same pages lie there as before, by `same_as` of the stills."""
+    first = {still.spread: still.same_as or still.spread for still in stills}
+    return {turn.number for turn in turns if turn.number in first and first[turn.number] == first.get(turn.number + 1)}
+
+
+def mark_doubts(
+    stills: Sequence[Still],
+    turns: Sequence[FlipEvent],
+    frames: Sequence[FrameScore],
+    threshold: float,
+    parameters: StillParameters,
+    longest_turn_s: float = math.inf,
+) -> list[Still]:
+    """Stills that say in `doubt` why their spread may be there twice, or may be missing pages.
+
+    Args:
+        stills: of one film, repeats marked.
+        turns: numbered as the spreads are: turn n reveals spread n + 1.
+        frames: that were measured.
+        threshold: probability from which a frame counts as a flip.
+        parameters: see `StillParameters`.
+        longest_turn_s: seconds that a turn lasts at most, as far as is known.
+    """
+    by_number = {still.spread: still for still in stills}
+    doubts: dict[int, list[str]] = {still.spread: [] for still in stills}
+    for turn in turns:
+        before, after = by_number.get(turn.number), by_number.get(turn.number + 1)
+        if after is None or after.same_as is not None:
+            continue
+        alike = _alike(before, after)
+        # Comparisons with NaN, where nothing can be compared, are false.
+        if turn.kind == CONTENT and not alike < UNLIKE:
+            doubts[after.spread].append(f"may show the pages of spread {turn.number}: no turn was seen before it")
+        elif turn.kind != CONTENT and turn.peak_probability < threshold and not alike < parameters.same_likeness:
+            doubts[after.spread].append(f"may show the pages of spread {turn.number}: the turn before it is uncertain")
+        if turn.duration_s > longest_turn_s:
+            doubts[after.spread].append(f"pages may be missing before it: the turn takes {turn.duration_s:.1f} s")
+    for still in stills:
+        share = _share_unlike(still, frames)
+        if share >= UNLIKE_SHARE:
+            doubts[still.spread].append(f"pages may be missing: {share:.0%} of its frames look different")
+    return [replace(still, doubt="; ".join(doubts[still.spread])) for still in stills]
+
+
+def _alike(before: Still | None, after: Still) -> float:
+    if before is None or before.measured is None or after.measured is None:
+        return math.nan
+    pair = (decode_print(still.measured.fingerprint)[None] for still in (before, after) if still.measured)
+    return float(likeness_of_pairs(*pair)[0])
+
+
+def _share_unlike(still: Still, frames: Sequence[FrameScore]) -> float:
+    """Share of the frames of a spread, of those that can be compared, that look different from its still."""
+    inside = [
+        frame.quality.fingerprint
+        for frame in frames
+        if frame.quality and frame.time_s is not None and still.start_s < frame.time_s < still.end_s
+    ]
+    if still.measured is None or not inside:
+        return 0.0
+    own = decode_print(still.measured.fingerprint)
+    alike = likeness_of_pairs(np.stack([decode_print(text) for text in inside]), np.stack([own] * len(inside)))
+    known = alike[np.isfinite(alike)]
+    return float((known < UNLIKE).mean()) if known.size else 0.0
