@@ -238,6 +238,16 @@ class VideoResult:
     complete: bool = True
     scores: tuple[FrameScore, ...] = field(default=(), repr=False, compare=False)
 
+    @property
+    def turned(self) -> int:
+        """Number of turns after which other pages lie there, as far as is known."""
+        return sum(event.kind != TAKEN_BACK for event in self.events)
+
+    @property
+    def doubtful(self) -> int:
+        """Number of spreads that may be there twice, or before or in which pages may be missing."""
+        return sum(bool(still.doubt) for still in self.stills)
+
 
 class TimedEvent(Protocol):
     """An event with two times in seconds: found, true, rendered."""

@@ -80,7 +80,12 @@ def predict(
     device: Device = DeviceName.AUTO,
     batch_size: BatchSize = None,
     resume: Resume = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if a file could not be read.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit with status 1 if a file could not be read, or spreads may be missing or doubled."
+        ),
+    ] = False,
 ) -> None:
     """Find page turns in films, or score single frames.
 
@@ -131,7 +136,7 @@ def predict(
         if found is None:
             assert scores is not None
             job.run_on_scores(scores, fps)
-            raise typer.Exit(_finish_films(job, tables))
+            raise typer.Exit(_finish_films(job, tables, strict=strict))
 
         pictures = [] if events else found.frames
         # Films take the 8-bit model. Single frames take threads that decode and score: that keeps all cores busy.
@@ -200,7 +205,8 @@ def _finish_films(job: FilmJob, tables: TextIO, *, strict: bool = False) -> int:
     if written.paths:
         logger.info("Written: %s", ", ".join(map(str, written.paths)))
     unread = any(not result.frames for result in job.results)
-    return int(bool(written.failures) or unread or (strict and any(result.problems for result in job.results)))
+    unsound = any(result.problems or result.doubtful for result in job.results)
+    return int(bool(written.failures) or unread or (strict and unsound))
 
 
 def inference(args: Sequence[str] | None = None) -> int:

@@ -13,16 +13,17 @@ from flipdetect.atomic import writing
 from flipdetect.records import VideoResult
 
 SCHEMA = "flipdetect.flips"
-VERSION = 2
+VERSION = 3
 COLUMNS = (
-    "video", "event", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "duration_s",
-    "mean_probability", "peak_probability", "still", "still_time_s", "still_quality", "still_flaw",
+    "video", "event", "kind", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "duration_s",
+    "mean_probability", "peak_probability", "still", "still_time_s", "still_quality", "still_flaw", "still_doubt",
 )  # fmt: skip
 VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "model", "threshold", "complete")
 EVENT_FIELDS = (
-    "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "mean_probability", "peak_probability",
+    "kind", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "mean_probability",
+    "peak_probability",
 )  # fmt: skip
-STILL_FIELDS = ("spread", "start_s", "end_s", "time_s", "frame", "quality", "flaw", "same_as")
+STILL_FIELDS = ("spread", "start_s", "end_s", "time_s", "frame", "quality", "flaw", "same_as", "doubt")
 QUALITY_SHARES = ("exposure", "coverage", "motion", "fingerprint")
 DECIMALS = 6  # of seconds and shares, in both files
 
@@ -51,10 +52,10 @@ def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPath
                 still = stills.get(event.number + 1)
                 # The csv module writes None as an empty cell.
                 table.writerow((
-                    result.video, event.number, event.start_frame, event.peak_frame, event.end_frame,
-                    *(_cell(getattr(event, name)) for name in COLUMNS[5:11]),
+                    result.video, event.number, event.kind, event.start_frame, event.peak_frame, event.end_frame,
+                    *(_cell(getattr(event, name)) for name in COLUMNS[6:12]),
                     (paths or {}).get((result.video, event.number + 1)),
-                    *((_cell(still.time_s), _cell(still.quality), still.flaw) if still else ("", "", "")),
+                    *((_cell(still.time_s), _cell(still.quality), still.flaw, still.doubt) if still else ("",) * 4),
                 ))  # fmt: skip
 
 
@@ -85,6 +86,7 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
             spreads.append({**_rounded(still, STILL_FIELDS), "file": file, "measured": measured})
         videos.append({
             **_rounded(result, VIDEO_FIELDS),
+            "doubtful": result.doubtful,
             "problems": list(result.problems),
             "events": [{"event": event.number, **_rounded(event, EVENT_FIELDS)} for event in result.events],
             "spreads": spreads,

@@ -64,12 +64,16 @@ def write_report(
         images = [(pictures or {}).get((result.video, still.spread)) for still in result.stills]
         embedded = [None if image is None else _embed_jpeg(image, width, quality) for image in images]
         shapes = [picture["height"] / picture["width"] for picture in embedded if picture]
+        before = {still.spread: image for still, image in zip(result.stills, embedded, strict=True)}
         videos.append({
             "key": f"v{number}",  # what addresses inside the page begin with
             "result": result,
             "name": result.video or result.source or "video",
             "timeline": _embedded("png", draw_timeline(result)),
             "spreads": list(zip(result.stills, embedded, strict=True)),
+            "doubts": [
+                (still, before.get(still.spread - 1), before[still.spread]) for still in result.stills if still.doubt
+            ],
             "known": {still.spread for still in result.stills},
             "flawed": sum(bool(still.flaw) for still in result.stills),
             "repeated": sum(still.same_as is not None for still in result.stills),

@@ -112,16 +112,16 @@ def format_video_table(
 
 
 def format_turn_table(results: Sequence[VideoResult]) -> str:
-    """Plain text: a row per film, then the spreads that should be looked at."""
+    """Plain text: a row per film, then the spreads to look at: first those where pages may be missing or doubled."""
     rows = [
         (
             result.video,
             clock(result.duration_s),
             result.frames,
-            len(result.events),
+            result.turned,
             len(result.stills),
             sum(still.same_as is not None for still in result.stills),
-            sum(bool(still.flaw) and still.same_as is None for still in result.stills),
+            sum(bool(still.doubt or still.flaw) and still.same_as is None for still in result.stills),
         )
         for result in results
     ]
@@ -132,17 +132,19 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
         disable_numparse=[0, 1],
     )
     hidden = len(rows) - MOST_ROWS
+    chosen = [(result, still) for result in results for still in result.stills if still.same_as is None]
     flaws = [
         f"{result.video}, spread {still.spread}"
         + ("" if still.time_s is None else f" at {clock(still.time_s, 1)}")
-        + f": {still.flaw}"
-        for result in results
-        for still in result.stills
-        if still.flaw and still.same_as is None
+        + f": {'; '.join(filter(None, (still.doubt, still.flaw)))}"
+        for result, still in sorted(chosen, key=lambda pair: not pair[1].doubt)
+        if still.doubt or still.flaw
     ]
+    doubtful = sum(result.doubtful for result in results)
     more = len(flaws) - MOST_FLAWS
     lines = [text]
     lines += [f"({hidden} more films not shown)"] if hidden > 0 else []
+    lines += [f"Spreads that may be missing or doubled: {doubtful}"] if doubtful else []
     lines += [f"  {flaw}" for flaw in flaws[:MOST_FLAWS]]
     lines += [f"  ({more} more spreads to look at; flips.json lists all)"] if more > 0 else []
     return "\n".join(lines)

@@ -17,15 +17,19 @@ from flipdetect.records import Still, VideoResult
 from tests.outputs.made_up import made_up_result
 
 RESULT = made_up_result()
+DOUBT = "may show the pages of spread 2"
+RESULT = replace(
+    RESULT, stills=tuple(replace(still, doubt=DOUBT if still.spread == 3 else "") for still in RESULT.stills)
+)
 PATHS = {("book", 2): "stills/002_00m07.50s.jpg", ("book", 3): "stills/003_00m12.50s.jpg"}
 GOLDEN_CSV = (
-    "video,event,start_frame,peak_frame,end_frame,start_s,peak_s,end_s,duration_s,mean_probability,"
-    "peak_probability,still,still_time_s,still_quality,still_flaw\n"
-    "book,1,46,50,54,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,"
-    "stills/002_00m07.50s.jpg,7.500000,0.400000,a hand covers the page\n"
-    "book,2,96,100,104,9.600000,10.000000,10.400000,0.800000,0.750000,0.980000,"
-    "stills/003_00m12.50s.jpg,12.500000,0.920000,\n"
-    "book,3,146,150,154,14.600000,15.000000,15.400000,0.800000,0.750000,0.980000,,17.700000,0.920000,\n"
+    "video,event,kind,start_frame,peak_frame,end_frame,start_s,peak_s,end_s,duration_s,mean_probability,"
+    "peak_probability,still,still_time_s,still_quality,still_flaw,still_doubt\n"
+    "book,1,turn,46,50,54,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,"
+    "stills/002_00m07.50s.jpg,7.500000,0.400000,a hand covers the page,\n"
+    "book,2,turn,96,100,104,9.600000,10.000000,10.400000,0.800000,0.750000,0.980000,"
+    "stills/003_00m12.50s.jpg,12.500000,0.920000,,may show the pages of spread 2\n"
+    "book,3,turn,146,150,154,14.600000,15.000000,15.400000,0.800000,0.750000,0.980000,,17.700000,0.920000,,\n"
 )
 
 
@@ -50,7 +54,7 @@ def test_without_stills_frames_and_turns_cells_are_empty(tmp_path: Path) -> None
     events = tuple(replace(event, start_frame=None, peak_frame=None, end_frame=None) for event in RESULT.events[:1])
     write_flips_csv(tmp_path / "flips.csv", [replace(RESULT, events=events, stills=()), replace(RESULT, events=())])
     lines = (tmp_path / "flips.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[1:] == ["book,1,,,,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,,,,"]
+    assert lines[1:] == ["book,1,turn,,,,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,,,,,"]
 
 
 def test_golden_json(tmp_path: Path) -> None:
@@ -63,15 +67,16 @@ def test_golden_json(tmp_path: Path) -> None:
         "model": "tiny_cnn",
         "threshold": 0.5,
         "complete": False,
+        "doubtful": 1,
         "problems": ["frame 7 is damaged"],
     }
     assert video["events"][0] == {
-        "event": 1, "start_frame": 46, "peak_frame": 50, "end_frame": 54, "start_s": 4.6, "peak_s": 5.0, "end_s": 5.4,
-        "mean_probability": 0.75, "peak_probability": 0.98,
+        "event": 1, "kind": "turn", "start_frame": 46, "peak_frame": 50, "end_frame": 54, "start_s": 4.6,
+        "peak_s": 5.0, "end_s": 5.4, "mean_probability": 0.75, "peak_probability": 0.98,
     }  # fmt: skip
     assert video["spreads"][2] == {
         "spread": 3, "start_s": 10.4, "end_s": 14.6, "time_s": 12.5, "frame": 125, "quality": 0.92, "flaw": "",
-        "same_as": 1, "file": "stills/003_00m12.50s.jpg",
+        "same_as": 1, "doubt": DOUBT, "file": "stills/003_00m12.50s.jpg",
         "measured": {
             "sharpness": 120.5, "exposure": 0.97, "coverage": 0.1, "motion": 0.002, "fingerprint": "0000000000000003",
         },
