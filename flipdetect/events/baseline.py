@@ -73,7 +73,8 @@ def file_levels(times: Array, odds: Array, parameters: EventParameters, turning:
     if len(times) == 0:
         return np.empty(0)
     places, values = _binned(times, odds, None if turning is None else ~turning)
-    grid = np.arange(times[0], times[-1] + GRID_S, GRID_S)
+    cells = np.unique(np.floor((times - times[0]) / GRID_S))  # where there are frames: pauses may last for years
+    grid = times[0] + GRID_S * np.union1d(cells, cells + 1)
     half = parameters.level_window_s / 2
     edges = np.searchsorted(places, np.stack([grid - half, grid + half]))
     at_rest = turning is not None

@@ -30,7 +30,7 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from flipdetect.errors import ConfigError, FrameError
+from flipdetect.errors import ConfigError, FlipdetectError, FrameError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 # A page filmed at 8K has 33 million pixels. Far more in a small file is an error or an attack on memory. The decoded
@@ -84,7 +84,7 @@ def decode_frame(
             data = source.read_bytes()
         except OSError as error:
             _fail_to_read(source, error)
-    with _damage_is_an_error_of(name), _open(io.BytesIO(data), len(data), name) as image:
+    with damage_is_an_error_of(name), _open(io.BytesIO(data), len(data), name) as image:
         is_jpeg = image.format in ("JPEG", "MPO")
         size = None
         if min_size is not None:
@@ -131,7 +131,7 @@ def probe_frame(path: Path) -> None:
         file = path.open("rb")
     except OSError as error:
         _fail_to_read(path, error)
-    with file, _damage_is_an_error_of(name), _open(file, size, name) as image:
+    with file, damage_is_an_error_of(name), _open(file, size, name) as image:
         image.draft(None, (1, 1))
         _check_pixels(image, name)
 
@@ -170,17 +170,17 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def _damage_is_an_error_of(name: str) -> Iterator[None]:
+def damage_is_an_error_of(name: Path | str, kind: str = "image") -> Iterator[None]:
     """Turn whatever the decoder raises over the bytes of one file into the `FrameError` of that file.
 
-    Pillow and the libraries below it raise exceptions of many kinds over damaged or hostile bytes.
+    Pillow, PyAV and the libraries below them raise exceptions of many kinds over damaged or hostile bytes.
     """
     try:
         yield
-    except FrameError:
+    except FlipdetectError:
         raise
     except Exception as error:
-        fail(name, f"the image is damaged or cut short ({_words(error)})", "copy or export it again", error)
+        fail(name, f"the {kind} is damaged or cut short ({_words(error)})", "copy or export it again", error)
 
 
 def _open(file: io.BufferedIOBase, size: int, name: str) -> ImageFile.ImageFile:

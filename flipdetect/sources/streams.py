@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +40,8 @@ FPS = 30.0
 """Frames per second of sequences that do not say, as phones film."""
 RATE_HZ = 10.0
 """Frames per second of a video that are scored while nothing changes."""
+MOST_STEP = 1000
+"""Numbers of frames are usually closer than this; those of a clock (milliseconds, nanoseconds) are not frames."""
 REFINE = 3
 """Factor by which more frames are scored where scores change."""
 
@@ -366,9 +370,9 @@ def folder_streams(
 ) -> list[FolderStream]:
     """A stream per film of ordered frame files, with the times that frame numbers mean.
 
-    Frame numbers count frames of a film from its first; where a name has no number or two names have the same, all
-    files of that film are counted in natural order instead. Names that say neither film nor number make their folder
-    one film.
+    Frame numbers count frames of a film from its first; where a name has no number, two names have the same, or numbers
+    are so far apart that they are times of a clock, all files of that film are counted in order instead. Names that say
+    neither film nor number make their folder one film.
 
     Args:
         paths: in natural order.
@@ -390,11 +394,14 @@ def folder_streams(
     streams = []
     for video, members in films.items():
         known = [frame for frame, _ in members if frame is not None]
-        if len(set(known)) == len(members):
+        usual = median(later - earlier for earlier, later in pairwise(sorted(known))) if len(known) > 1 else 0
+        if len(set(known)) == len(members) and usual <= MOST_STEP:
             first = min(known)
             ordered = sorted(((frame or 0, frame, path) for frame, path in members), key=lambda each: each[0])
         else:
             first = 0
+            if usual > MOST_STEP:
+                members.sort(key=lambda member: member[0] or 0)
             ordered = [(place, frame, path) for place, (frame, path) in enumerate(members)]
         files = [
             FrameFile(path, name_below(path, root), frame, (place - first) / fps) for place, frame, path in ordered

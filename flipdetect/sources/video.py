@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError
-from flipdetect.sources.image import check_min_size
+from flipdetect.sources.image import check_min_size, damage_is_an_error_of
 from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
 from flipdetect.sources.video_pixels import Converter
 
@@ -202,7 +202,8 @@ class _Work:
 
     def _run(self) -> None:
         try:
-            self._decode()
+            with damage_is_an_error_of(self._path, "video"):
+                self._decode()
             self._ready.put(None)
         except Exception as error:  # raised where the frames are taken
             self._ready.put(error)

@@ -14,10 +14,12 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from flipdetect.sources.image import fail, file_size
+from flipdetect.sources.image import damage_is_an_error_of, fail, file_size
 
 # A stamp further back than this starts a new count (files joined end to end); a smaller step back is a bad stamp.
 JUMP_BACK_S = 0.5
+# A later step forward than this is not a pause but another count (a camera that sets its clock).
+JUMP_AHEAD_S = 86_400.0
 # A frame with a bad stamp is put so far behind the previous one: less than any real distance, and more than the
 # rounding error of a time with three decimals.
 NUDGE_S = 0.001
@@ -61,12 +63,13 @@ class Clock:
 
     Wrong stamps are repaired and counted: a frame without a stamp is put one step after the last; a frame whose stamp
     is not later than the last is put 1 ms after it; where stamps fall back by more than half a second, as where
-    recordings were joined, time continues.
+    recordings were joined, or leap ahead by more than a day, time continues.
 
     Attributes:
         missing: frames without a stamp of their own.
         repeated: frames whose stamp was not later than the one before.
         jumps: places where the stamps restarted.
+        shift: seconds that were added to the stamps since the last jump.
         last: seconds of the last frame, None before the first.
 
     Args:
@@ -76,14 +79,19 @@ class Clock:
     """
 
     def __init__(self, time_base: Fraction, start: Fraction, step: Fraction) -> None:
+        self._facts = (time_base, start, step)
         self._time_base = time_base
         self._start = start
         self.step = float(step)
-        self._shift = 0.0
+        self.shift = 0.0
         self.missing = 0
         self.repeated = 0
         self.jumps = 0
         self.last: float | None = None
+
+    def anew(self) -> Clock:
+        """A clock of the same film that has seen no frame: FFmpeg may learn another start while it reads."""
+        return Clock(*self._facts)
 
     def seconds(self, stamp: int) -> float:
         """Seconds of playback of a stamp, not repaired."""
@@ -99,15 +107,14 @@ class Clock:
             self.missing += 1
             time = 0.0 if self.last is None else self.last + self.step
         else:
-            time = self.seconds(stamp) + self._shift
-            if self.last is not None and time <= self.last:
-                if self.last - time <= JUMP_BACK_S:
-                    self.repeated += 1
-                    time = self.last + NUDGE_S
-                else:
-                    self.jumps += 1
-                    self._shift += self.last + self.step - time
-                    time = self.last + self.step
+            time = self.seconds(stamp) + self.shift
+            if self.last is not None and 0 <= self.last - time <= JUMP_BACK_S:
+                self.repeated += 1
+                time = self.last + NUDGE_S
+            elif self.last is not None and not -JUMP_AHEAD_S <= self.last - time <= 0:
+                self.jumps += 1
+                self.shift += self.last + self.step - time
+                time = self.last + self.step
         self.last = time
         return time
 
@@ -139,18 +146,19 @@ def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
         what = f"it cannot be opened as a video ({words})"
         fail(path, what, "give a video such as MP4, MOV, MKV, WebM or AVI", error)
     try:
-        pictures = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE]
-        if not pictures:
-            found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-            fail(path, f"it holds no moving pictures (found: {found})", "give a video file, or convert it again")
-        best = container.streams.best("video")
-        stream = best if best in pictures else pictures[0]
-        assert isinstance(stream, av.VideoStream)
-        if not stream.codec_context:
-            what = "its pictures are coded in a way that this FFmpeg does not know"
-            fail(path, what, "convert it to H.264 (MP4)")
-        # Frame and slice threads: the same pictures, about as many times faster as there are free cores.
-        stream.thread_type = "AUTO"
+        with damage_is_an_error_of(path, "video"):
+            pictures = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & _ATTACHED_PICTURE]
+            if not pictures:
+                found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+                fail(path, f"it holds no moving pictures (found: {found})", "give a video file, or convert it again")
+            best = container.streams.best("video")
+            stream = best if best in pictures else pictures[0]
+            assert isinstance(stream, av.VideoStream)
+            if not stream.codec_context:
+                what = "its pictures are coded in a way that this FFmpeg does not know"
+                fail(path, what, "convert it to H.264 (MP4)")
+            # Frame and slice threads: the same pictures, about as many times faster as there are free cores.
+            stream.thread_type = "AUTO"
     except BaseException:
         container.close()
         raise
@@ -214,7 +222,8 @@ def estimated_frames(path: Path | str) -> int | None:
         end = picture_end(container, stream)
         duration = end if end is not None else container.duration / av.time_base if container.duration else None
         rate = stream.average_rate or stream.guessed_rate
-        return stream.frames or (round(duration * rate) if duration and rate else None)
+        frames = stream.frames or (round(duration * rate) if duration and rate else 0)
+        return frames if 0 < frames <= Path(path).stat().st_size else None  # a wrong stamp makes a long duration
 
 
 def fail_to_decode(path: Path) -> NoReturn:
@@ -232,14 +241,14 @@ class Decoding:
         ended: whether the end of the file was reached, rather than left early.
     """
 
-    def __init__(self, container: InputContainer, stream: av.VideoStream) -> None:
-        """Take over a container that has been opened and not read from."""
+    def __init__(self, container: InputContainer, stream: av.VideoStream, clock: Clock | None = None) -> None:
+        """Take over a container that has been opened and not read from; or, after a jump, with its film's clock."""
         self._container = container
         self._stream = stream
         self._expected = expected_end(container, stream)
         self._end = 0.0
         self._broke = ""
-        self.clock = clock_of(container, stream)
+        self.clock = clock or clock_of(container, stream)
         self.failures = 0
         self.index = 0
         self.ended = False
@@ -282,7 +291,8 @@ class Decoding:
     def lost(self) -> str:
         """What could not be decoded, as part of a sentence; empty if nothing is known to be missing."""
         parts = []
-        expected = self._expected or 0.0
+        # Where stamps leapt ahead, so does the duration.
+        expected = (self._expected or 0.0) + min(self.clock.shift, 0.0)
         if self.ended and expected - self._end > max(_SHORTFALL_S, 2 * self.clock.step):
             why = f" ({self._broke})" if self._broke else ""
             parts.append(f"it breaks off at {self._end:.1f} s of {expected:.1f} s{why}")

@@ -10,9 +10,10 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError, FrameError
-from flipdetect.sources.image import check_min_size
+from flipdetect.sources.image import check_min_size, damage_is_an_error_of
 from flipdetect.sources.video_decoder import (
     NUDGE_S,
+    Clock,
     Decoding,
     VideoFrame,
     clock_of,
@@ -68,7 +69,7 @@ def _frames_at(path: Path, times: list[float], min_size: tuple[int, int] | None)
     done, jumps = 0, True
     while done < len(times):
         container, stream = open_container(path)
-        with container:
+        with container, damage_is_an_error_of(path, "video"):
             cursor = _Cursor(path, container, stream, jumps=jumps)
             converter = Converter(str(path), stream, min_size)
             try:
@@ -160,17 +161,18 @@ class _Cursor:
 
     def _from_here(self, *, sure: bool) -> Iterator[_Timed]:
         # Not a method, or cursor and generator would hold each other, and the frames.
-        return _frames_from_here(self._container, self._stream, sure=sure, strict=self._jumps)
+        return _frames_from_here(self._container, self._stream, self._clock.anew(), sure=sure, strict=self._jumps)
 
 
 def _frames_from_here(
-    container: InputContainer, stream: av.VideoStream, *, sure: bool, strict: bool
+    container: InputContainer, stream: av.VideoStream, clock: Clock, *, sure: bool, strict: bool
 ) -> Iterator[_Timed]:
     """(seconds, frame) from the container's present position on.
 
     Args:
         container: the file.
         stream: its pictures.
+        clock: of the film, anew: it must not know frames elsewhere.
         sure: whether frames can be used at once; if not, only from the next key frame on. At the start of a trimmed MP4
             they can: the key frame that its first frames need is decoded, but not returned.
         strict: whether stamps must need no repair that depends on earlier frames.
@@ -178,9 +180,8 @@ def _frames_from_here(
     Raises:
         _UnsureError: if they do.
     """
-    decoding = Decoding(container, stream)  # new after each jump: its clock must not know frames elsewhere
-    for _, time, frame in decoding.frames():
-        if strict and (decoding.clock.missing or decoding.clock.jumps):
+    for _, time, frame in Decoding(container, stream, clock).frames():
+        if strict and (clock.missing or clock.jumps):
             raise _UnsureError
         sure = sure or bool(frame.key_frame)
         if sure:

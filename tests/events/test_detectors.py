@@ -281,3 +281,12 @@ def test_parameters_that_cannot_work_are_refused(values: dict[str, Any], message
 def test_thresholds_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values)) if "upper" not in values else "lower"):
         HysteresisParameters.from_dict(values)
+
+
+@pytest.mark.parametrize("kind", ["hmm", "hysteresis"])
+def test_a_pause_of_years_costs_no_memory(kind: Any) -> None:
+    """Situation F2: saved scores with times far apart."""
+    near = [(n / 10, 0.95 if 20 <= n < 28 else 0.02, n) for n in range(60)]
+    parameters = {"hmm": EventParameters, "hysteresis": HysteresisParameters}[kind]()
+    found = detect_events([ScoredFrame(*row) for row in [*near, *((t + 1e12, p, n) for t, p, n in near)]], parameters)
+    assert [round(event.start_s % 1e6, 1) for event in found] == [2.0, 2.0]

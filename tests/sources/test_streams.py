@@ -52,6 +52,14 @@ def test_frame_numbers_are_times_from_the_first_frame_of_each_clip(tmp_path: Pat
     assert found["a/0002"] == [("a/0002_000000005.png", 0.0)]
 
 
+def test_numbers_of_a_clock_are_counted(tmp_path: Path) -> None:
+    """Situation F2: nanoseconds are not frames, or a second of film would last for years."""
+    folder(tmp_path, *(f"cam/x_{10**18 + 33_000_000 * n}.png" for n in (2, 0, 1)))
+    (found,) = times(tmp_path).values()
+    assert [second for _, second in found] == [0.0, 0.1, 0.2]
+    assert [path for path, _ in found] == sorted(path for path, _ in found)
+
+
 def test_frames_without_numbers_are_counted(tmp_path: Path) -> None:
     folder(tmp_path, "x/one.png", "x/three.png", "x/two.png")
     assert times(tmp_path) == {"x": [("x/one.png", 0.0), ("x/three.png", 0.1), ("x/two.png", 0.2)]}

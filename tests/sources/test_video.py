@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError, FrameError
+from flipdetect.sources import video_decoder
 from flipdetect.sources.video import open_video
 from flipdetect.sources.video_decoder import Clock, estimated_frames
+from flipdetect.sources.video_pixels import Converter
 from flipdetect.sources.video_seek import frame_at
 from tests.sources.films import B_FRAMES, SIZE, add_sound, decoders, number_of, numbered, read, write
 
@@ -75,13 +77,56 @@ class TestFrames:
         ((1000, None, 1080), [0.0, 0.04, 0.08], (1, 0, 0)),
         ((1000, 1040, 1040, 1020, 1080), [0, 0.04, 0.041, 0.042, 0.08], (0, 2, 0)),
         ((1000, 9000, 1000, 1040), [0, 8, 8.04, 8.08], (0, 0, 1)),
+        ((1000, 10**12, 10**12 + 40), [0, 0.04, 0.08], (0, 0, 1)),
     ],
-    ids=["good", "missing", "repeated", "restarting"],
+    ids=["good", "missing", "repeated", "restarting", "leaping ahead: F2"],
 )
 def test_wrong_stamps_are_repaired_and_counted(stamps, times, repaired):
     clock = Clock(Fraction(1, 1000), Fraction(1), Fraction(1, 25))
     assert [clock.tick(stamp) for stamp in stamps] == pytest.approx(times)
     assert (clock.missing, clock.repeated, clock.jumps) == repaired
+
+
+def test_a_leap_of_years_costs_no_time_and_the_same_frames_are_found_again(tmp_path):
+    """Situation F2: a camera sets its clock while it films."""
+    stamps = [*range(0, 400, 40), *range(1_700_000_000_000, 1_700_000_000_400, 40)]
+    path = write(tmp_path / "v.mkv", map(numbered, range(20)), stamps=stamps)
+    frames = read(path)
+    assert [frame.time_s for frame in frames] == pytest.approx(np.arange(20) / 25, abs=1e-6)
+    assert [number_of(frame.image) for frame in frame_at(path, [0.08, 0.52, 0.76])] == [2, 13, 19]
+    with open_video(path) as video:
+        assert len(list(video)) == 20
+        assert (video.lost, video.repaired_times) == ("", 1)
+    assert estimated_frames(path) is None
+
+
+def test_a_start_that_is_learnt_late_moves_no_frame(tmp_path, monkeypatch):
+    """Case 01: FFmpeg may tell the start of a Matroska film only after it has read some frames."""
+    opened = []
+
+    def learnt_late(container, stream):
+        opened.append(container)
+        return Fraction(432 if opened.count(container) > 2 else 0, 10)
+
+    monkeypatch.setattr(video_decoder, "start_of", learnt_late)
+    stamps = [0] + [second * 1000 + 100 * k for second in (43, 86, 132) for k in range(9)]
+    path = write(tmp_path / "v.mkv", map(numbered, range(28)), stamps=stamps, options={"preset": "ultrafast"})
+    wanted = [0, 3, 6, 14, 18, 24, 27]
+    found = list(frame_at(path, [stamps[number] / 1000 for number in wanted]))
+    assert [number_of(frame.image) for frame in found] == wanted
+    assert [frame.time_s for frame in found] == [stamps[number] / 1000 for number in wanted]
+
+
+def test_whatever_one_film_raises_is_its_own_error(film, monkeypatch):
+    """Situation F1, for films."""
+
+    def torn(*_):
+        raise IndexError("index out of range")
+
+    monkeypatch.setattr(Converter, "pixels", torn)
+    for attempt in (lambda: read(film), lambda: list(frame_at(film, [1.0]))):
+        with pytest.raises(FrameError, match="film.mp4: the video is damaged or cut short"):
+            attempt()
 
 
 def test_the_number_of_frames_is_known_or_estimated(film, tmp_path):
