@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from flipdetect.atomic import writing
 from flipdetect.errors import ConfigError, DataError
@@ -27,6 +27,8 @@ GIF_FRAMES = 300
 TURN = (213, 94, 0)
 BAR, TRACK = (86, 180, 233), (70, 74, 78)
 PAPER = (255, 255, 255)
+LONGEST_S = 60.0
+"""A frame is shown no longer than this: stamps may leap by hours, which neither format can hold."""
 CLOCK_RATE = 90_000  # ticks per second of an MP4's time stamps
 CRF = "26"
 
@@ -47,11 +49,12 @@ def preview_rate(path: Path, duration_s: float) -> float:
 def write_preview(path: Path, frames: Iterable[tuple[float, NDArray[np.uint8]]], result: VideoResult) -> None:
     """Write frames with a bar of the probability, the time, the number of the turn, and a border during turns.
 
-    Frames keep their times. An MP4 (H.264) goes to the disk as it is made. Heights are limited by `HEIGHTS`.
+    Frames keep their times, but for pauses of more than a minute. Where the size changes, frames are fitted into the
+    first one's. An MP4 (H.264) goes to the disk as it is made. Heights are limited by `HEIGHTS`.
 
     Args:
         path: `.mp4` or `.gif`; written atomically.
-        frames: seconds and (H, W, 3) uint8 RGB, of one size, at most `preview_rate` per second.
+        frames: seconds and (H, W, 3) uint8 RGB, at most `preview_rate` per second.
         result: of the film, with its scores.
 
     Raises:
@@ -73,6 +76,8 @@ def _annotate(
     scored = [score for score in result.scores if score.probability is not None]
     times = np.array([score.time_s for score in scored])
     values = np.array([score.probability for score in scored])
+    first: tuple[int, int] | None = None
+    shown_s, last_s = 0.0, 0.0
     for time_s, frame in frames:
         picture = Image.fromarray(np.ascontiguousarray(frame))
         scale = min(highest / picture.height, 1.0)
@@ -80,10 +85,15 @@ def _annotate(
         size = (max(round(picture.width * scale / 2) * 2, 2), max(round(picture.height * scale / 2) * 2, 2))
         if picture.size != size:
             picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        if first is None:
+            first, last_s = size, time_s
+        elif size != first:
+            picture = ImageOps.pad(picture, first)
+        shown_s, last_s = shown_s + min(time_s - last_s, LONGEST_S), time_s
         probability = float(np.interp(time_s, times, values)) if len(times) else None
         turning = any(event.start_s <= time_s <= event.end_s for event in result.events)
         _paint(picture, time_s, probability, turning, sum(event.start_s <= time_s for event in result.events))
-        yield time_s, picture
+        yield shown_s, picture
 
 
 def _paint(picture: Image.Image, time_s: float, probability: float | None, turning: bool, turns: int) -> None:
@@ -95,7 +105,8 @@ def _paint(picture: Image.Image, time_s: float, probability: float | None, turni
     draw = ImageDraw.Draw(picture, "RGBA")
     top = height - bar - 3 * pad - round(font.size * 1.25)
     draw.rectangle((0, top, width, height), fill=(16, 18, 20, 190))
-    left, right, base = border + pad, width - border - pad - 1, height - border - pad - 1
+    left, base = border + pad, height - border - pad - 1
+    right = max(width - border - pad - 1, left)  # of very narrow pictures
     draw.rectangle((left, base - bar, right, base), fill=TRACK)
     if probability is not None:
         end = left + round(min(max(probability, 0.0), 1.0) * (right - left))
@@ -118,17 +129,17 @@ def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: fl
         except (ValueError, av.FFmpegError) as error:
             raise ConfigError("this build of PyAV has no libx264; write a .gif, or install PyAV from PyPI") from error
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": CRF, "preset": "veryfast"}
+        # Without it, x264's code for this processor gives another file each time (in its macroblock tree).
+        stream.options = {"crf": CRF, "preset": "veryfast", "x264-params": "cpu-independent=1"}
         stream.codec_context.time_base = Fraction(1, CLOCK_RATE)
         stream.codec_context.thread_count = 1
-        start, last = 0.0, -1
+        last = -1
         for time_s, picture in frames:
             if last < 0:
-                start = time_s
                 stream.width, stream.height = picture.size
             frame = av.VideoFrame.from_image(picture)
             frame.time_base = Fraction(1, CLOCK_RATE)
-            last = frame.pts = max(round((time_s - start) * CLOCK_RATE), last + 1)
+            last = frame.pts = max(round(time_s * CLOCK_RATE), last + 1)
             frame.duration = max(round(CLOCK_RATE / rate), 1)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

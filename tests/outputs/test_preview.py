@@ -76,6 +76,34 @@ def test_an_mp4_names_no_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
+def test_a_film_whose_size_changes_keeps_that_of_its_first_frame(tmp_path: Path, name: str) -> None:
+    """Case 07 and situation F13: pictures turn midway, stamps leap by hours."""
+    sizes, times = ((180, 320), (320, 180), (90, 160)), (5.0, 5.1, 90_000.0)
+    frames = [(time, made_up_picture(GREY, *size)) for time, size in zip(times, sizes, strict=True)]
+    write_preview(tmp_path / name, frames, RESULT)
+    pictures, shown_s = shown(tmp_path / name)
+    assert {picture.shape for picture in pictures} == {(180, 320, 3)}
+    assert shown_s == pytest.approx([0.0, 0.1, 60.1], abs=0.02)
+    turned = pictures[1]
+    assert turned[60, 10].max() < 40  # black beside an upright picture, which is not stretched
+    assert (np.abs(turned[60, 160].astype(int) - GREY) < 14).all()
+
+
+def test_a_film_narrower_than_its_bar_has_a_preview(tmp_path: Path) -> None:
+    """Situation F13."""
+    assert shown(make(tmp_path / "a.gif", (8, 320)))[0][0].shape == (320, 8, 3)
+    assert shown(make(tmp_path / "a.mp4", (18, 642)))[0][0].shape == (480, 14, 3)
+
+
+def test_the_same_film_gives_the_same_preview(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 480, 270, 3)).astype(np.uint8) // 4
+    frames = [(n / 10, picture + np.uint8(60) * (n % 3)) for n, picture in enumerate(noise)]
+    for name in "abc":
+        write_preview(tmp_path / f"{name}.mp4", frames, RESULT)
+    assert len({(tmp_path / f"{name}.mp4").read_bytes() for name in "abc"}) == 1
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
 def test_an_interruption_leaves_nothing(tmp_path: Path, name: str) -> None:
     def interrupted() -> Iterator[tuple[float, NDArray[np.uint8]]]:
         yield 0.0, made_up_picture(GREY, 48, 64)

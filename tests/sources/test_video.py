@@ -125,7 +125,7 @@ def test_whatever_one_film_raises_is_its_own_error(film, monkeypatch):
 
     monkeypatch.setattr(Converter, "pixels", torn)
     for attempt in (lambda: read(film), lambda: list(frame_at(film, [1.0]))):
-        with pytest.raises(FrameError, match="film.mp4: the video is damaged or cut short"):
+        with pytest.raises(FrameError, match=r"film\.mp4: the video is damaged or cut short"):
             attempt()
 
 
