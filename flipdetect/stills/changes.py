@@ -26,8 +26,8 @@ STEADY = 0.9
 moves."""
 
 LONG_REST_S, HELD_ODDS = 0.8, 0.7
-"""Seconds that pages must lie still within a turn to be looked at, and log-odds of a flip by which they may exceed the
-rests before and after: of a page that is held in the air they exceed them by more."""
+"""Seconds that a page held in the air hardly lies still, and log-odds of a flip by which it exceeds the rests around
+it at least."""
 
 STEADY_MOTION = 0.02
 """Motion up to which two frames count as steady where their fingerprints cannot be compared: blank pages."""
@@ -145,11 +145,13 @@ def _around(turn: FlipEvent, rests: Sequence[Rest], longest_turn_s: float) -> li
     before = [rest for time, rest in placed if time <= turn.start_s][-1:]
     after = [rest for time, rest in placed if time >= turn.end_s][:1]
     usual = max((rest.odds for rest in before + after), default=-math.inf)
-    least = 0.0 if turn.duration_s > longest_turn_s else LONG_REST_S
+    too_long = turn.duration_s > longest_turn_s
     inside = [
         rest
         for time, rest in placed
-        if turn.start_s < time < turn.end_s and rest.end_s - rest.start_s >= least and rest.odds <= usual + HELD_ODDS
+        if turn.start_s < time < turn.end_s
+        # Of these three, two are enough.
+        and too_long + (rest.end_s - rest.start_s >= LONG_REST_S) + (rest.odds <= usual + HELD_ODDS) >= 2
     ]
     return before + inside + after if inside else []
 
@@ -219,6 +221,7 @@ def mark_doubts(
         longest_turn_s: seconds that a turn lasts at most, as far as is known.
     """
     by_number = {still.spread: still for still in stills}
+    long = [rest for rest in find_rests(frames, parameters)[0] if rest.end_s - rest.start_s >= LONG_REST_S]
     doubts: dict[int, list[str]] = {still.spread: [] for still in stills}
     for turn in turns:
         before, after = by_number.get(turn.number), by_number.get(turn.number + 1)
@@ -232,6 +235,8 @@ def mark_doubts(
             doubts[after.spread].append(f"may show the pages of spread {turn.number}: the turn before it is uncertain")
         if turn.duration_s > longest_turn_s:
             doubts[after.spread].append(f"pages may be missing before it: the turn takes {turn.duration_s:.1f} s")
+        elif any(turn.start_s < rest.start_s and rest.end_s < turn.end_s for rest in long):
+            doubts[after.spread].append("pages may be missing before it: something lay still during the turn")
     for still in stills:
         share = _share_unlike(still, frames)
         if share >= UNLIKE_SHARE:
