@@ -150,9 +150,8 @@ def find_pages(
     timed = [score for score in scores if score.time_s is not None]
     frames = [ScoredFrame(score.time_s or 0.0, score.probability, score.frame) for score in timed]
     events = settings.events.find(frames, video)
-    measured = [score for score in timed if score.quality is not None and score.quality.fingerprint]
     stills: list[Still] = []
-    if measured:
+    if any(score.quality is not None and score.quality.fingerprint for score in timed):
         fetch = None if stream is None or not stream.can_reread else _PictureSource(stream, images)
         events, stills = _compare_rests(events, timed, settings, video, fetch)
     unread = sum(score.probability is None for score in scores)
@@ -180,8 +179,8 @@ def _compare_rests(
 ) -> tuple[list[FlipEvent], list[Still]]:
     """Turns by what lies there before and after, and the stills of the spreads between them.
 
-    Where other pages lie there without a turn, one is added. A turn without a frame above the threshold, and one that
-    was added, is dropped if the pictures before and after show the same pages; another such turn was taken back.
+    Where other pages lie there without a turn, one is added, unless pictures show the same pages. A turn that was seen,
+    after which pictures show the same pages, was taken back.
     """
     chosen = settings.events.stills
     measured = [frame for frame in frames if frame.quality is not None and frame.quality.fingerprint]
@@ -196,7 +195,7 @@ def _compare_rests(
         if pictures is not None:
             stills = pictures.mark_repeats(stills, chosen, {turn.number + 1 for turn in turns if weak(turn)})
         back = same_pages_after(turns, stills)
-        kept = [turn for turn in turns if not (weak(turn) and turn.number in back)]
+        kept = [turn for turn in turns if turn.kind != CONTENT or turn.number not in back]
         if len(kept) == len(turns):
             break
         turns = [replace(turn, number=number) for number, turn in enumerate(kept, 1)]

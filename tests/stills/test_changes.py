@@ -99,7 +99,10 @@ def test_a_long_turn_is_divided_by_rests_inside_it() -> None:
     long = replace(turns[0], end_s=turns[1].end_s, peak_probability=0.95)
     assert [event.start_s for event in add_content_changes([long], frames, longest_turn_s=2.0)] == [3.0, 7.0]
     in_the_air = [replace(score, probability=0.9) if 3.0 < (score.time_s or 0) < 7.9 else score for score in frames]
-    assert add_content_changes([long], in_the_air, longest_turn_s=2.0) == [long]
+    assert len(add_content_changes([long], in_the_air, longest_turn_s=2.0)) == 2
+    assert add_content_changes([long], in_the_air, longest_turn_s=9.0) == [long], "a page that is held in the air"
+    stills = mark_doubts(stills_of(in_the_air, [long]), [long], in_the_air, 0.5, StillParameters(), 9.0)
+    assert stills[1].doubt == "pages may be missing before it: something lay still during the turn"
 
 
 def test_noise_of_a_dark_film_is_taken_into_account() -> None:
