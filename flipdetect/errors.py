@@ -25,6 +25,10 @@ class ModelError(FlipdetectError):
     """A checkpoint or a weights file cannot be loaded, or does not fit the model."""
 
 
+class TrainingError(FlipdetectError):
+    """A training cannot go on: its numbers are no longer finite."""
+
+
 class MissingExtraError(FlipdetectError):
     """A part of the program needs packages that are not installed."""
 

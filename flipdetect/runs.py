@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flipdetect.errors import ModelError
+from filelock import FileLock, Timeout
+
+from flipdetect.errors import DataError, ModelError
 
 CHECKPOINT_KEY = "flipdetect"
 """Under this key a checkpoint holds what prediction needs besides weights."""
@@ -87,3 +91,55 @@ def version_for(folder: Path, ckpt_path: str | None) -> int:
         if number is not None and run.parent == folder.resolve():
             return number
     return max((number for number, _ in _versions(folder)), default=-1) + 1
+
+
+class ClaimedRun:
+    """The folder of a run while this process trains in it: no other process gets it.
+
+    Args:
+        folder: `<logs>/<name>`.
+        ckpt_path: of the run to resume, whose folder is used again if it lies under `folder`.
+        version: number of the run, if it is given; its folder may exist.
+
+    Attributes:
+        path: `<logs>/<name>/version_<N>`.
+
+    Raises:
+        DataError: if another process trains in the folder.
+        OSError: if it cannot be created.
+    """
+
+    def __init__(self, folder: Path, ckpt_path: str | None = None, version: object = None) -> None:
+        number = version_for(folder, ckpt_path) if version is None else version
+        self.path = folder / f"version_{number}"
+        existing = version is not None or (ckpt_path is not None and self.path.is_dir())
+        self._made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        while not existing:
+            try:
+                self.path.mkdir()
+                self._made.insert(0, self.path)
+                break
+            except FileExistsError:  # another process was faster
+                number = int(str(number)) + 1
+                self.path = folder / f"version_{number}"
+        self.path.mkdir(exist_ok=True)
+        self._lock = FileLock(self.path / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise DataError(
+                f"another process is training in {self.path}: wait until it has ended, or start a run of its own "
+                "without --ckpt_path"
+            ) from error
+        for part in self.path.glob(".*.part"):  # of a process that was killed
+            part.unlink(missing_ok=True)
+
+    def release(self, *, discard: bool = False) -> None:
+        """Let others use the folder; discard: remove it, if it was created here."""
+        self._lock.release()
+        if discard and self.path in self._made:
+            shutil.rmtree(self.path, ignore_errors=True)
+            for parent in self._made[1:]:
+                with suppress(OSError):  # it holds other runs
+                    parent.rmdir()

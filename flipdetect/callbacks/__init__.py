@@ -1,6 +1,13 @@
 """Lightning callbacks and loggers of flipdetect, for `trainer.callbacks` and `trainer.logger` in YAML."""
 
-from flipdetect.callbacks.checkpoints import EpochSeed, InterruptCheckpoint, Provenance, ResumableCSVLogger
+from flipdetect.callbacks.checkpoints import (
+    AtomicCheckpointIO,
+    EpochSeed,
+    InterruptCheckpoint,
+    Provenance,
+    ResumableCSVLogger,
+    ResumedState,
+)
 from flipdetect.callbacks.ema import AveragedWeights
 from flipdetect.callbacks.freezing import BackboneFreezing, CachedFeatures
 from flipdetect.callbacks.images import AugmentedBatch, EvaluationCurves, EvidenceMaps, WorstMistakes
@@ -9,6 +16,7 @@ from flipdetect.callbacks.scores import RunReport
 from flipdetect.callbacks.summary import RehearsalCheck, TrainingSummary
 
 __all__ = [
+    "AtomicCheckpointIO",
     "AugmentedBatch",
     "AveragedWeights",
     "BackboneFreezing",
@@ -22,6 +30,7 @@ __all__ = [
     "Provenance",
     "RehearsalCheck",
     "ResumableCSVLogger",
+    "ResumedState",
     "RunReport",
     "TrainingSummary",
     "WorstMistakes",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -15,13 +17,14 @@ from typing import Any
 
 import torch
 from lightning_fabric.loggers.csv_logs import _ExperimentWriter
+from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.trainer.states import TrainerFn
 
-from flipdetect.atomic import write_text
+from flipdetect.atomic import replacing, write_text
 from flipdetect.data.dataset import stream_seed
 from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, LAST
 from flipdetect.synth import RENDER_VERSION
@@ -143,6 +146,64 @@ class InterruptCheckpoint(Callback):
             logger.warning("Interrupted before the first step: there is nothing to resume.")
 
 
+class ResumedState(Callback):
+    """Fits the saved state of a resumed run to where the run lies now, and to its configuration.
+
+    The folder may have been moved, or the checkpoint copied: the best checkpoint so far is then the file of that name
+    in the run's folder (copied there from beside the resumed checkpoint if need be), and the scores stay. The patience
+    of early stopping is the configured one.
+    """
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Change the states before the callbacks load them."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            state = checkpoint.get("callbacks", {}).get(callback.state_key)
+            if state is None:
+                continue
+            if isinstance(callback, EarlyStopping):
+                state["patience"] = callback.patience
+            elif isinstance(callback, ModelCheckpoint) and callback.dirpath and state["dirpath"] != callback.dirpath:
+                beside = Path(str(trainer.ckpt_path)).parent
+                _relocate(state, beside, Path(callback.dirpath))
+
+
+def _relocate(state: dict[str, Any], beside: Path, folder: Path) -> None:
+    """Point the state of a `ModelCheckpoint` to the same files in another folder, copying those that are missing."""
+
+    def moved(path: str) -> str:
+        target, source = folder / Path(path).name, beside / Path(path).name
+        if path and not target.is_file() and source.is_file():
+            with replacing(target) as part:
+                shutil.copyfile(source, part)
+        return str(target) if path and target.is_file() else ""
+
+    state["best_k_models"] = {moved(path): score for path, score in state["best_k_models"].items() if moved(path)}
+    for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        state[key] = moved(state[key])
+    if state["monitor"] is not None and not state["best_model_path"]:
+        logger.warning("The best checkpoint so far is not in %s: the best epoch is chosen among those to come.", folder)
+        state["best_model_score"] = state["kth_value"] = None
+    state["dirpath"] = str(folder)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint next to its target, and renames it.
+
+    Lightning's own is written into the system's temporary folder. From another file system, the rename is a copy, which
+    truncates the earlier checkpoint first.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write it as a whole or not at all."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)  # to memory first: on a full disk it would raise no OSError
+        with replacing(Path(path)) as part:
+            part.write_bytes(buffer.getbuffer())
+
+
 class EpochSeed(Callback):
     """Seeds torch at the start of each epoch from (global seed, epoch).
 
@@ -157,19 +218,21 @@ class EpochSeed(Callback):
             torch.manual_seed(stream_seed(seed, trainer.current_epoch, trainer.global_rank))
 
 
+class _ContinuedWriter(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        """Keep the rows that are there, and the header, which is rewritten when keys are added."""
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+
+
 class ResumableCSVLogger(CSVLogger):
     """`CSVLogger` that continues an existing `metrics.csv`; Lightning's own deletes it."""
 
     @property
     def experiment(self) -> _ExperimentWriter:
         """The writer. If the folder has a `metrics.csv`, its rows are kept."""
-        if self._experiment is not None:
-            return self._experiment
-        path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
-        history = path.read_text(encoding="utf-8") if path.is_file() else ""
-        writer: _ExperimentWriter = super().experiment
-        if history:
-            path.write_text(history, encoding="utf-8")
-            # The writer rewrites the header when keys are added, so it must know the existing ones.
-            writer.metrics_keys = next(csv.reader(history.splitlines()))
-        return writer
+        if self._experiment is None:
+            self._experiment = _ContinuedWriter(self.log_dir)
+        return self._experiment

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning_fabric.plugins import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from tabulate import tabulate
 
-from flipdetect.callbacks import EpochSeed, InterruptCheckpoint, Provenance, TrainingSummary
+from flipdetect.atomic import explained
+from flipdetect.callbacks import (
+    AtomicCheckpointIO,
+    EpochSeed,
+    InterruptCheckpoint,
+    Provenance,
+    ResumedState,
+    TrainingSummary,
+)
 from flipdetect.cli.check_config import check_arguments
 from flipdetect.cli.configs import DEFAULTS, config_folder
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_libraries
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.errors import FlipdetectError
+from flipdetect.errors import ConfigError, DataError, FlipdetectError, TrainingError
 from flipdetect.metrics.frame import check_monitor
-from flipdetect.runs import run_to_resume, version_for
+from flipdetect.runs import ClaimedRun, run_to_resume, version_of
 from flipdetect.tasks import FrameClassifier
 from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test, resolve_precision, reuse_freed_memory
 
@@ -69,7 +80,7 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("data.preprocess.channels", "model.init_args.in_channels")
 
     def before_instantiate_classes(self) -> None:
-        """Refuse contradictions, and give loggers and checkpoints one folder: <save_dir>/<name>/version_<N>."""
+        """Refuse contradictions."""
         # As it is before the folder is chosen: used as a configuration, it makes a run of its own.
         self.resolved = self.parser.dump(self.config, skip_none=False)
         for settings in self._callback_settings():
@@ -79,25 +90,51 @@ class TrainCLI(LightningCLI):
         trainer.precision = resolve_precision(trainer.precision, str(trainer.accelerator))
         if trainer.enable_progress_bar is False and isinstance(trainer.callbacks, list):
             trainer.callbacks = [c for c in trainer.callbacks if not str(c.get("class_path")).endswith("ProgressBar")]
+
+    def instantiate_classes(self) -> None:
+        """Claim a folder for the run, and build model, data and trainer."""
+        self._claim_folder()
+        try:
+            super().instantiate_classes()
+        except BaseException:
+            self.release(discard=True)
+            raise
+
+    def release(self, *, discard: bool = False) -> None:
+        """Let others use the run's folder; discard: remove it if it is new and no step was trained."""
+        if self.run is not None:
+            trainer = getattr(self, "trainer", None)
+            self.run.release(discard=discard and (trainer is None or trainer.global_step == 0))
+
+    def _claim_folder(self) -> None:
+        """Give loggers and checkpoints one folder that no other run gets: <save_dir>/<name>/version_<N>."""
+        self.run: ClaimedRun | None = None
         loggers = [log.init_args for log in _as_list(self.config.trainer.logger) if hasattr(log, "init_args")]
         foldered = [log for log in loggers if "save_dir" in log and "version" in log]
         if not foldered:
             return
         folder = Path(str(foldered[0].save_dir), str(foldered[0].name))
         self.config.ckpt_path = run_to_resume(folder, self.config.ckpt_path)
-        version = version_for(folder, self.config.ckpt_path)
+        if rank_zero_only.rank != 0:  # the others take the first process's folder
+            return
+        self.run = ClaimedRun(folder, self.config.ckpt_path, foldered[0].version)
         for log in foldered:
-            log.version = version if log.version is None else log.version
+            log.version = version_of(self.run.path) if log.version is None else log.version
         for settings in self._callback_settings(ModelCheckpoint):
             if settings.get("dirpath") is None:
-                settings["dirpath"] = str(folder / f"version_{foldered[0].version}")
+                settings["dirpath"] = str(self.run.path)
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Build the trainer with the callbacks that no run goes without."""
         self.summary = TrainingSummary()
-        own: list[Callback] = [Provenance(config=self.resolved), EpochSeed(), InterruptCheckpoint(), self.summary]
+        own: list[Callback] = [
+            Provenance(config=self.resolved), EpochSeed(), InterruptCheckpoint(), ResumedState(), self.summary,
+        ]  # fmt: skip
         self.trainer_defaults = {"callbacks": own}
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
 
     def _callback_settings(self, kind: type[Callback] | None = None) -> Iterator[Any]:
         """Arguments of the configured callbacks, of one kind if asked."""
@@ -133,31 +170,45 @@ def run(args: Sequence[str]) -> int:
         cli = TrainCLI(args)
     except SystemExit as stop:  # --help, --print_config, or arguments that are refused
         return int(stop.code or 0)
-    except MisconfigurationException as error:
-        logging.getLogger("flipdetect").error("%s", error)
-        return REFUSED
-    except (FlipdetectError, ValueError) as error:
-        return _explained(error)
+    except Exception as error:  # so far, libraries have only seen values that the user gave
+        return _explained(error, built=False)
+    discard = True
     try:
         results = fit_and_test(cli.trainer, cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
     except TrainingInterrupted:
         return INTERRUPTED
-    except (FlipdetectError, ValueError) as error:
+    except TrainingError as error:
+        discard = False
+        return explain(error)
+    except (FlipdetectError, MisconfigurationException, OSError, ValueError) as error:
         return _explained(error)
+    finally:
+        cli.release(discard=discard)
     if cli.trainer.is_global_zero:
         print(_table(results))
         print(cli.summary.text)
     return 0
 
 
-def _explained(error: Exception) -> int:
-    """Print the program's own error behind one that jsonargparse raised while it built the model or the data."""
+def _explained(error: Exception, *, built: bool = True) -> int:
+    """Print the program's own error behind one of a library, or what a library says of values or of the disk.
+
+    Args:
+        error: what was raised.
+        built: whether model, data and trainer had been built before; if not, the values of the configuration are wrong.
+    """
     own: BaseException | None = error
     while own is not None and not isinstance(own, FlipdetectError):
         own = own.__cause__ or own.__context__
-    if own is None:
+    if own is not None:
+        return explain(own)
+    if isinstance(error, OSError) and (reason := explained(error)) is not None:
+        return explain(DataError(reason))
+    if built and not isinstance(error, MisconfigurationException):
         raise error
-    return explain(own)
+    text = re.sub(r"For further information visit \S+", "", str(error))
+    name = "" if isinstance(error, MisconfigurationException) else f"{type(error).__name__}: "
+    return explain(ConfigError(f"the configuration is refused: {name}{' '.join(text.split())}"))
 
 
 def _table(results: dict[str, float]) -> str:

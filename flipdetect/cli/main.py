@@ -14,7 +14,7 @@ import typer
 
 import flipdetect
 from flipdetect.atomic import explained
-from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, set_up_logging
+from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, set_up_logging, stop_on_signals
 from flipdetect.errors import FlipdetectError
 
 COMMANDS = {
@@ -70,6 +70,7 @@ for _name, _module in COMMANDS.items():
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 (an error that a message explains), 2 (usage), 130 (Ctrl-C)."""
     set_up_logging()
+    stop_on_signals()
     words = list(sys.argv[1:] if args is None else args)
     try:
         status = app(args=words, prog_name="flipdetect", standalone_mode=False)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
+from typing import Any
 
 from flipdetect.errors import ConfigError, FlipdetectError
 
@@ -38,6 +41,21 @@ def set_up_logging(level: int = logging.INFO) -> None:
     # Of several processes that train together, one speaks; the others only of what is wrong.
     root.setLevel(level if os.environ.get("LOCAL_RANK", "0") == "0" else max(level, logging.WARNING))
     root.propagate = False
+
+
+def stop_on_signals() -> None:
+    """Have SIGTERM (docker stop, systemd, timeout) and SIGHUP (a closed terminal) end the program as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once: what follows writes what there is
+    raise KeyboardInterrupt
 
 
 def explain(error: FlipdetectError) -> int:

@@ -291,6 +291,8 @@ def _fit(config: Path, trial: optuna.Trial, metric: str) -> tuple[float | None, 
         cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     except SystemExit as error:  # this is how Lightning ends a fit after Ctrl-C
         raise KeyboardInterrupt from error
+    finally:
+        cli.release()
     if pruning.pruned:
         raise optuna.TrialPruned(f"after {pruning.epochs} epochs")
     return pruning.best, pruning.epochs

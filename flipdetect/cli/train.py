@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from flipdetect.cli.check_config import check_arguments
-from flipdetect.cli.messages import explain, set_up_logging
+from flipdetect.cli.messages import explain, set_up_logging, stop_on_signals
 from flipdetect.errors import FlipdetectError, require_extra
 
 HELP = """\
@@ -43,6 +43,7 @@ def train(ctx: typer.Context) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Train as the command line says; returns the exit status."""
     set_up_logging()
+    stop_on_signals()
     arguments = list(sys.argv[1:] if args is None else args)
     if arguments in (["--help"], ["-h"]):
         print(HELP, end="")

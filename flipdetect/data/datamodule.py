@@ -175,6 +175,8 @@ class FrameDataModule(pl.LightningDataModule):
 
         Lightning calls this in one process per machine; the others find the work done.
         """
+        if self._own is not None:
+            return
         rendered = self.embedded is not None and self.embedded.ensure(self.root)
         if not rendered and not self.root.is_dir():
             known = f"; the embedded data is rendered for --data.root {self.embedded.root}" if self.embedded else ""

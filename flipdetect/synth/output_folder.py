@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -32,6 +33,9 @@ MAPS = ".maps"
 """Folder of the maps, below it one folder each as for the frames. Its dot keeps them from being taken for frames."""
 PART = ".part"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+STOPS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+"""Signals that end the program."""
 
 Truth = TypeVar("Truth", bound=FrameTruth)
 
@@ -255,14 +259,14 @@ def run_jobs(task: Task[Result], jobs: Sequence[Sequence[int]], workers: int, ba
 
 @contextmanager
 def _interrupt_postponed() -> Iterator[None]:
-    """Delay Ctrl-C until the end of the block: workers that are just starting would die of it with a traceback.
+    """Delay `STOPS` until the end of the block: workers that are just starting would die of one with a traceback.
 
-    They inherit the mask, so it never reaches them. Where the system has no masks, they only ignore it later.
+    They inherit the mask, so none reaches them. Where the system has no masks, they only ignore them later.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:
@@ -276,9 +280,19 @@ _stop: Any = None
 def _start_worker(stop: Any) -> None:
     global _stop
     # Ctrl-C reaches the whole process group; the parent alone decides, and asks through `stop`.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _stop = stop
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent has been killed, which could not ask it to stop."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(task: Task[Result], items: list[int], bar: tqdm[Any] | None = None) -> list[Result]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import pytorch_lightning as pl
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW
 
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, TrainingError
 from flipdetect.metrics.frame import FrameMetrics
 from flipdetect.models.base import FrameModel
 from flipdetect.models.imagenet import check_statistics
@@ -236,7 +237,31 @@ class FrameClassifier(pl.LightningModule):
             of_twins = rank_loss(margins)
             self.log("train_rank_loss", of_twins, on_step=False, on_epoch=True, batch_size=len(margins))
             loss = loss + self.rank_weight * of_twins
+        # A GPU would wait for each answer: it is asked as often as it is logged from.
+        if self.device.type == "cpu" or batch_idx % (self.trainer.log_every_n_steps or 1) == 0:
+            self._check_finite(loss, batch, "the training loss")
         return loss
+
+    def _check_finite(self, values: Tensor, batch: dict[str, Tensor], what: str) -> None:
+        """Stop before anything that is not finite is learnt, saved or reported; the batch is saved next to the run.
+
+        Raises:
+            TrainingError: if a value is not finite.
+        """
+        if bool(torch.isfinite(values).all()):
+            return
+        checkpoint: Any = self.trainer.checkpoint_callback
+        folder = getattr(checkpoint, "dirpath", None)
+        saved = ""
+        if folder is not None:
+            path = Path(folder, f"not_finite_batch_{self.global_rank}.pt")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({name: value for name, value in batch.items() if isinstance(value, Tensor)}, path)
+            saved = f" The batch is saved in {path}."
+        raise TrainingError(
+            f"{what} is not finite in epoch {self.current_epoch}, step {self.global_step}: training stops.{saved} "
+            f"Lower model.lr (now {self.lr:g}), set trainer.gradient_clip_val: 1.0, or use trainer.precision: 32-true"
+        )
 
     def _learns_maps(self, batch: dict[str, Tensor]) -> bool:
         """Whether the maps of a batch are used; logs once if the model has none to learn them with."""
@@ -279,6 +304,7 @@ class FrameClassifier(pl.LightningModule):
         # As in inference, in full precision: the threshold must be chosen on the probabilities it is used for.
         with torch.autocast(self.device.type, enabled=False):
             logits = self.batch_logits(batch)
+        self._check_finite(logits, batch, f"the output on {'validation' if stage == 'val' else 'test'} frames")
         loss, probability = self.loss(logits, targets), logits.sigmoid()
         metrics.update(probability, targets.long())
         self.log(f"{stage}_loss", loss, on_epoch=True, sync_dist=True, batch_size=len(logits))
@@ -315,6 +341,18 @@ class FrameClassifier(pl.LightningModule):
         self.log(f"{stage}_threshold", decision.threshold, sync_dist=True)
         if self._fits_temperature:
             self.log(f"{stage}_temperature", decision.temperature, sync_dist=True)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Have a resumed run use the rates and the weight decay of its configuration, not those that were saved."""
+        for optimizer in checkpoint.get("optimizer_states", []):
+            for group in optimizer["param_groups"]:
+                peak = self.backbone_lr if group["name"].startswith("backbone") else self.lr
+                if peak != group["initial_lr"]:
+                    group["lr"] *= peak / group["initial_lr"]
+                    group["initial_lr"] = peak
+                group["weight_decay"] = 0.0 if "no decay" in group["name"] else self.weight_decay
+            for schedule in checkpoint.get("lr_schedulers", []):
+                schedule["base_lrs"] = [group["initial_lr"] for group in optimizer["param_groups"]]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -16,6 +18,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from flipdetect.atomic import write_text
+from flipdetect.errors import ModelError
+from flipdetect.models.weights import load_without_code
+from flipdetect.runs import CHECKPOINT_KEY
 from flipdetect.tasks.base import FrameClassifier
 
 logger = logging.getLogger(__name__)
@@ -56,7 +61,14 @@ def fit_and_test(
 
     Raises:
         TrainingInterrupted: after Ctrl-C during the fit.
+        ModelError: if the checkpoint is not one of this model and data.
+        TrainingError: if loss or probabilities are not finite.
     """
+    if trainer.is_global_zero:  # what can be refused is refused before loggers and callbacks write
+        data.prepare_data()
+        data.setup("fit")
+        if ckpt_path is not None:
+            check_resume(Path(ckpt_path), model, data)
     started = time.monotonic()
     try:
         trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
@@ -75,7 +87,9 @@ def fit_and_test(
         best_epoch = torch.load(best, map_location="cpu", weights_only=True)["epoch"]
         about = {"checkpoint": Path(best).name, "epochs": epochs, "best_epoch": best_epoch}
         path = Path(best).with_name(METRICS_FILE)
-        write_text(path, json.dumps({**about, "fit_seconds": round(seconds, 1), **results}, indent=2) + "\n")
+        known = {name: value if math.isfinite(value) else None for name, value in results.items()}  # AUROC of one class
+        content = {**about, "fit_seconds": round(seconds, 1), **known}
+        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
         logger.info("Metrics are in %s", path)
     for log in trainer.loggers:
         if isinstance(log, TensorBoardLogger):
@@ -85,6 +99,43 @@ def fit_and_test(
         if isinstance(callback, ResultsCallback) and trainer.is_global_zero:
             callback.on_results(trainer, results)
     return results
+
+
+def check_resume(path: Path, model: FrameClassifier, data: pl.LightningDataModule) -> None:
+    """Refuse a checkpoint from which this model cannot continue to train on this data.
+
+    Raises:
+        ModelError: if it is damaged, holds weights alone, or belongs to another model, preprocessing or split.
+    """
+    if path.suffix == ".safetensors":
+        raise ModelError(f"{path} holds weights, not a training to resume; start from them with --model.weights {path}")
+    saved = load_without_code(path)
+    if not isinstance(saved, Mapping) or not {"state_dict", "optimizer_states", "callbacks", "loops"} <= saved.keys():
+        raise ModelError(f"{path} holds no training to resume; start from its weights with --model.weights {path}")
+    facts, shapes, found = (saved.get(CHECKPOINT_KEY) or {}), _shapes(model.state_dict()), _shapes(saved["state_dict"])
+    if unfit := sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name)):
+        raise ModelError(
+            f"{path} cannot be resumed: it was created with a different model ({facts.get('task', 'unknown')}; "
+            f"{len(unfit)} tensors differ, such as {unfit[0]}). Give the configuration of its run, or start from its "
+            f"weights with --model.weights {path}"
+        )
+    now = data.describe()  # type: ignore[operator]
+    for key in ("classes", "preprocess"):
+        if key in facts and facts[key] != now[key]:
+            raise ModelError(
+                f"{path} cannot be resumed with another data.{key}: it was created with {facts[key]}, got {now[key]}"
+            )
+    before = {video: part for part, videos in facts.get("split", {}).items() for video in videos}
+    moved = sorted(v for part, videos in now["split"].items() for v in videos if before.get(v, part) != part)
+    if moved:
+        raise ModelError(
+            f"{path} cannot be resumed with another split: {len(moved)} videos changed sides, such as {moved[0]}. Use "
+            f"the split of its run with --data.split_file {path.with_name('splits.csv')}"
+        )
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items() if name != "temperature"}  # younger than the first
 
 
 def resolve_precision(wanted: str | int | None, accelerator: str) -> str | int | None:
