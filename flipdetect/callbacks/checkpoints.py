@@ -24,7 +24,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.trainer.states import TrainerFn
 
-from flipdetect.atomic import replacing, write_text
+from flipdetect.atomic import replacing, write_csv, write_text
 from flipdetect.data.dataset import stream_seed
 from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, LAST
 from flipdetect.synth import RENDER_VERSION
@@ -155,7 +155,10 @@ class ResumedState(Callback):
     """
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Change the states before the callbacks load them."""
+        """Change the states before the callbacks load them, and drop the metrics that will be written again."""
+        for log in trainer.loggers if trainer.is_global_zero else []:
+            if isinstance(log, ResumableCSVLogger):
+                log.forget_from(checkpoint["global_step"])
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             state = checkpoint.get("callbacks", {}).get(callback.state_key)
             if state is None:
@@ -236,3 +239,12 @@ class ResumableCSVLogger(CSVLogger):
         if self._experiment is None:
             self._experiment = _ContinuedWriter(self.log_dir)
         return self._experiment
+
+    def forget_from(self, step: int) -> None:
+        """Drop the rows of a step and of later ones, which a resumed run writes again, and what is half a row."""
+        path = Path(self.experiment.metrics_file_path)
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                header, *rows = list(csv.reader(file)) or [["step"]]
+            place = header.index("step")
+            write_csv(path, header, [row for row in rows if len(row) == len(header) and int(row[place]) < step])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ import yaml
 
 from flipdetect.cli.configs import DEFAULTS, config_folder, find_config
 from flipdetect.errors import ConfigError, DataError, require_extra
+from flipdetect.parameters import check_range
 
 SECTIONS = {
     "trainer": "pytorch_lightning.trainer.trainer.Trainer",
@@ -172,6 +174,7 @@ def _check_keys(source: Settings, model: str) -> None:
     for key, value in source.content.items():
         if key.rstrip("+") not in KEYS:
             raise ConfigError(f"{source.label}: {_unknown(key, KEYS)}")
+        _check_number(source.label, key, value)
         if key in SECTIONS and isinstance(value, dict):
             _check_section(source.label, key, value, SECTIONS[key])
     init_args = _get(source.content, "model.init_args")
@@ -189,6 +192,10 @@ def _check_section(label: str, section: str, content: Mapping[str, Any], class_p
             raise ConfigError(f"{label}: {key} is no setting any more: {GONE[key]}")
         if name.rstrip("+") not in accepted:
             raise ConfigError(f"{label}: {_unknown(key, [f'{section}.{known}' for known in accepted])}")
+        if key == "trainer.logger" and value is False:
+            raise ConfigError(
+                f"{label}: trainer.logger is false, but a run's folder is that of its loggers; leave it out"
+            )
         if key in LISTS:
             continue
         annotation = accepted[name.rstrip("+")]
@@ -202,6 +209,7 @@ def _check_value(label: str, key: str, value: Any, annotation: str) -> None:
     inner = re.fullmatch(r"Optional\[(\w+)\]", annotation)
     kinds = [inner[1], "None"] if inner else annotation.split(" | ")
     if not set(kinds) <= set(SIMPLE):
+        _check_number(label, key, value)
         return
     if isinstance(value, str) and "float" in kinds:
         with contextlib.suppress(ValueError):  # YAML reads 1e-3 as a text
@@ -210,6 +218,21 @@ def _check_value(label: str, key: str, value: Any, annotation: str) -> None:
     if wrong_bool or not isinstance(value, tuple(kind for name in kinds for kind in SIMPLE[name])):
         expected = " or ".join("null" if kind == "None" else kind for kind in kinds)
         raise ConfigError(f"{label}: {key} must be {expected}, got {value!r}")
+    _check_number(label, key, value)
+
+
+def _check_number(label: str, key: str, value: Any) -> None:
+    """Refuse a number outside the range of its setting, and any that is not finite.
+
+    Raises:
+        ConfigError: with the file or option, the key, the value and the range.
+    """
+    try:
+        check_range(key, value)
+    except ConfigError as error:
+        raise ConfigError(f"{label}: {error}") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{label}: {key} must be a finite number, got {value}")
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:

@@ -43,6 +43,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import RENDERED_CLASSES, EmbeddedData, MixIn, rehearsal_split
 from flipdetect.data.splits import SPLITS, Split, read_split, write_split
 from flipdetect.errors import ConfigError, DataError
+from flipdetect.parameters import check_range
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.naming import NamePattern
 
@@ -127,14 +128,11 @@ class FrameDataModule(pl.LightningDataModule):
         cache_gb: float = 8.0,
     ) -> None:
         super().__init__()
-        for name, value, lowest in (
-            ("batch_size", batch_size, 1),
-            ("epoch_frames", epoch_frames, 1),
-            ("num_workers", num_workers, 0),
-            ("prefetch", prefetch, 1),
-        ):
-            if value is not None and value < lowest:
-                raise ConfigError(f"data.{name} must be at least {lowest}, got {value}")
+        for name, value in (
+            ("batch_size", batch_size), ("epoch_frames", epoch_frames), ("num_workers", num_workers),
+            ("prefetch", prefetch), ("cache_gb", cache_gb),
+        ):  # fmt: skip
+            check_range(f"data.{name}", value)
         if pairs and batch_size % 2:
             raise ConfigError(f"data.pairs needs an even data.batch_size, got {batch_size}")
         self.root = Path(root).expanduser()
@@ -144,6 +142,8 @@ class FrameDataModule(pl.LightningDataModule):
         self.classes = classes
         self.preprocess = preprocess
         self.augmentation = Augmentation(augment) if augment else None
+        if self.augmentation is not None:
+            self.augmentation.check((preprocess.height, preprocess.width, preprocess.channels))
         self.batch_size = batch_size
         self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
         self.mix_in = mix_in if mix_in is not None and mix_in.share > 0 else None

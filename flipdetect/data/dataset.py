@@ -97,6 +97,22 @@ class Augmentation:
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self.chain = albumentations.Compose(list(transforms))
 
+    def check(self, shape: tuple[int, int, int]) -> None:
+        """Apply every transform once to a frame of a shape (H, W, C), also those that are seldom applied.
+
+        Raises:
+            ConfigError: if one cannot be applied, such as a crop that is larger than the frame.
+        """
+        frame = np.zeros(shape, np.uint8)
+        for transform in self.chain.transforms:
+            try:
+                frame = transform(force_apply=True, image=frame)["image"]
+            except Exception as error:
+                raise ConfigError(
+                    f"data.augment {type(transform).__name__} cannot be applied to frames of shape {shape}: "
+                    f"{' '.join(str(error).split())}; change it, or data.preprocess"
+                ) from error
+
     def __call__(
         self, frame: npt.NDArray[np.uint8], seed: int, mask: npt.NDArray[np.uint8] | None = None
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:

@@ -20,6 +20,7 @@ from flipdetect.metrics.frame import FrameMetrics
 from flipdetect.models.base import FrameModel
 from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.weights import NO_WEIGHTS
+from flipdetect.parameters import check_range
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs, starting_decision
 from flipdetect.tasks.optimization import (
@@ -112,14 +113,8 @@ class FrameClassifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name, value in (("lr", lr), ("backbone_lr", backbone_lr), ("positive_weight", positive_weight)):
-            if value is not None and not value > 0:
-                raise ConfigError(f"model {name} must be positive, got {value}")
-        for name, value in (("map_weight", map_weight), ("rank_weight", rank_weight)):
-            if not value >= 0:
-                raise ConfigError(f"model {name} must be at least 0, got {value}")
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"model label_smoothing must lie in [0, 1), got {label_smoothing}")
+        for name in self.hparams:
+            check_range(f"model.{name}", self.hparams[name])
         self.in_channels = in_channels
         self.lr = lr
         self.backbone_lr = lr if backbone_lr is None else backbone_lr
@@ -278,8 +273,9 @@ class FrameClassifier(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training F1 (on augmented frames, at threshold 0.5)."""
-        self.log("train_f1", self.train_metrics.compute(DEFAULT_THRESHOLD)["f1"], sync_dist=True)
-        self.train_metrics.reset()
+        if self.train_metrics.update_called:  # not in an epoch that was resumed after its last step
+            self.log("train_f1", self.train_metrics.compute(DEFAULT_THRESHOLD)["f1"], sync_dist=True)
+            self.train_metrics.reset()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> StepOutput:
         """Score a batch of the validation split."""

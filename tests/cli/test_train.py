@@ -219,7 +219,7 @@ def test_training_goes_on_without_files_that_cannot_be_used(train: Train, tmp_pa
         (["--ckpt_path=last"], "nothing to resume"),
         (["--model.weights=imagenet"], "TinyCNN has no ImageNet weights"),
         (["--data.group_by=source"], "data.group_by to 'video'"),
-        (["--model.lr=-1"], "lr must be positive"),
+        (["--model.lr=-1"], "model.lr must be in (0, inf), got -1"),
         (["--trainer.callbacks+=flipdetect.callbacks.BackboneFreezing", "--trainer.callbacks.stages=9"],
          "stages must be at most 4"),
     ],

@@ -82,7 +82,7 @@ def test_a_set_without_one_readable_frame_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"num_workers": -1}, {"prefetch": 0}, {"epoch_frames": 0}])
 def test_impossible_settings_are_refused_by_name(frames: Path, wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be at least"):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be in"):
         FrameDataModule(root=str(frames), **wrong)
 
 
