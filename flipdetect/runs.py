@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from flipdetect.errors import DataError, ModelError
 
 CHECKPOINT_KEY = "flipdetect"
@@ -99,10 +97,10 @@ class ClaimedRun:
     Args:
         folder: `<logs>/<name>`.
         ckpt_path: of the run to resume, whose folder is used again if it lies under `folder`.
-        version: number of the run, if it is given; its folder may exist.
+        version: number or name of the run, if it is given; its folder may exist.
 
     Attributes:
-        path: `<logs>/<name>/version_<N>`.
+        path: `<logs>/<name>/version_<N>`, or of the name that is given.
 
     Raises:
         DataError: if another process trains in the folder.
@@ -110,8 +108,10 @@ class ClaimedRun:
     """
 
     def __init__(self, folder: Path, ckpt_path: str | None = None, version: object = None) -> None:
+        from filelock import FileLock, Timeout  # installed for training alone
+
         number = version_for(folder, ckpt_path) if version is None else version
-        self.path = folder / f"version_{number}"
+        self.path = folder / (number if isinstance(number, str) else f"version_{number}")  # as the loggers name it
         existing = version is not None or (ckpt_path is not None and self.path.is_dir())
         self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
