@@ -15,6 +15,11 @@ from typing import Any
 
 from flipdetect.errors import DataError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "the quota is used up: delete files, or write to another disk",
@@ -26,6 +31,9 @@ _REMEDIES = {
     errno.EISDIR: "there is a folder of that name: choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 @contextmanager
@@ -49,19 +57,68 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """`replacing`, with errors that a user can act on.
+    """`replacing`, with errors that a user can act on; raises as `explaining`."""
+    with explaining(path), replacing(path) as part:
+        yield part
+
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Errors of a file being written that a user can act on.
 
     Raises:
         DataError: in place of the block's OSError (disk full, not writable, ...); names the file, the reason and what
             to do.
     """
     try:
-        with replacing(path) as part:
-            yield part
+        yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         remedy = _REMEDIES.get(error.errno or 0, "choose another path")
         raise DataError(f"{path} cannot be written: {reason}; {remedy}") from error
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes from writing a file or folder meanwhile, by a lock next to it that ends with the process.
+
+    Raises:
+        DataError: if another process holds it, or its folder cannot be written to.
+    """
+    path = path.resolve()
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        with explaining(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = lock.open("ab")
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(file.fileno()), lock.stat())
+        except BlockingIOError as error:
+            file.close()
+            reason = "another run is writing it; wait for its end, or choose another path"
+            raise DataError(f"{path} cannot be written: {reason}") from error
+        except OSError as error:
+            is_ours = error.errno != errno.ENOENT  # a file system without locks
+        if is_ours:
+            break
+        file.close()  # removed by the run that ended just now
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        file.close()
+
+
+def formula_safe(text: str) -> str:
+    """A cell of text that a spreadsheet does not take for a formula; `formula_read` undoes it."""
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def formula_read(cell: str) -> str:
+    """The text that `formula_safe` was given."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
 def explained(error: OSError) -> str | None:

@@ -33,6 +33,11 @@ class MissingExtraError(FlipdetectError):
     """A part of the program needs packages that are not installed."""
 
 
+def printable(text: str, keep: str = "") -> str:
+    """Text for a terminal: control characters, as names of files may hold, are escaped, but for those in `keep`."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 def require_extra(extra: str, *modules: str) -> None:
     """Check that the packages of an optional extra are installed; imports none of them.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tqdm import tqdm
 
+from flipdetect.errors import printable
+
 EVERY_S = 10.0
 """Seconds between two lines of a log."""
 
@@ -69,6 +71,8 @@ def progress_bar(iterable: Iterable[Any] | None = None, **settings: Any) -> tqdm
         iterable: what is gone through, as for tqdm; None if it is moved by hand.
         settings: of tqdm, such as `total`, `desc`, `unit`, `delay`, `leave`, `disable`.
     """
+    if "desc" in settings:
+        settings["desc"] = printable(settings["desc"] or "")
     if sys.stderr.isatty():
         return tqdm(iterable, file=sys.stderr, **settings)
     return Lines(iterable, file=sys.stderr, **settings)

@@ -10,7 +10,7 @@ import threading
 import warnings
 from typing import Any
 
-from flipdetect.errors import ConfigError, FlipdetectError
+from flipdetect.errors import ConfigError, FlipdetectError, printable
 
 # Warnings of the libraries below that no user of this program can act on.
 _NOISE = (
@@ -76,5 +76,5 @@ class _Formatter(logging.Formatter):
     """Plain text for information, a leading word for what needs attention."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
+        text = printable(record.getMessage(), keep="\n")
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"

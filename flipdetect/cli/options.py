@@ -66,7 +66,8 @@ Threshold = Annotated[
     ),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", min=1, help="Frames scored at a time. Default: what suits the engine.")
+    int | None,
+    typer.Option("--batch-size", min=1, max=65536, help="Frames scored at a time. Default: what suits the engine."),
 ]
 Device = Annotated[DeviceName, typer.Option("--device", help="auto: a GPU if there is one and PyTorch runs the model.")]
 Engine = Annotated[

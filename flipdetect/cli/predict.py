@@ -6,12 +6,14 @@ import logging
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from flipdetect.atomic import alone
 from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.cli.options import BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
 from flipdetect.errors import ConfigError, require_extra
@@ -56,17 +58,19 @@ def predict(
     events: Annotated[
         bool, typer.Option("--events", help="The pictures are ordered frames of films: detect turns.")
     ] = False,
-    fps: Annotated[float, typer.Option("--fps", min=0.01, help="Frames per second of such films.")] = 30.0,
+    fps: Annotated[float, typer.Option("--fps", min=0.01, max=1e6, help="Frames per second of such films.")] = 30.0,
     rate: Annotated[
         float,
         typer.Option(
             "--rate",
             min=0.01,
+            max=1e6,
             help="Frames of a video scored per second; three times as many where a page is turned.",
         ),
     ] = 10.0,
     stride: Annotated[
-        int | None, typer.Option("--stride", min=1, help="Instead of --rate: score every so many frames of a video.")
+        int | None,
+        typer.Option("--stride", min=1, max=10**9, help="Instead of --rate: score every so many frames of a video."),
     ] = None,
     scores: Annotated[
         Path | None,
@@ -131,10 +135,11 @@ def predict(
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
     outputs = Outputs(Path() if is_stream else output.parent, stills, pdf, report, preview, timeline)
     tables = sys.stderr if is_stream else sys.stdout  # they must not mix with rows on standard output
-    with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare:
+    with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare, ExitStack() as locks:
         job = FilmJob(settings, outputs, Path(spare))
         if found is None:
             assert scores is not None
+            _lock(locks, outputs.folder / "flips.json", stills, pdf, report, preview)
             job.run_on_scores(scores, fps)
             raise typer.Exit(_finish_films(job, tables, strict=strict))
 
@@ -154,6 +159,8 @@ def predict(
             "--stride": stride,
             "--fps": fps,
         }
+        flips = outputs.folder / "flips.json" if film_model is not None else None
+        _lock(locks, None if is_stream else output, flips, stills, pdf, report, preview)
         writer = PredictionWriter(output, sys.stdout, resume=resume, run=run)
         frame_scores: list[FrameScore] = []
         interrupted = False
@@ -172,6 +179,7 @@ def predict(
             rows = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
             logger.warning("Interrupted%s. What was found so far is written.%s", count, rows)
         status = _finish_films(job, tables, strict=strict) if job.results else 0
+        status = max(status, int(strict and bool(found.problems)))
         if interrupted:
             raise typer.Exit(INTERRUPTED)
         if frame_model is not None:
@@ -196,6 +204,15 @@ def _print_frames(scores: list[FrameScore], positive: str, clip_threshold: float
     return bool(failed)
 
 
+def _lock(locks: ExitStack, *paths: Path | None) -> None:
+    """Keep other runs from writing the same files until the stack is closed."""
+    for path in paths:
+        if path is not None:
+            if path.suffix and path.is_dir():
+                raise ConfigError(f"{path} is a folder; choose another name for the file")
+            locks.enter_context(alone(path))
+
+
 def _finish_films(job: FilmJob, tables: TextIO, *, strict: bool = False) -> int:
     """Write the outputs of films and print their table; returns the exit status."""
     from flipdetect.outputs.tables import format_turn_table
@@ -204,6 +221,8 @@ def _finish_films(job: FilmJob, tables: TextIO, *, strict: bool = False) -> int:
     print(format_turn_table(job.results), file=tables, flush=True)
     if written.paths:
         logger.info("Written: %s", ", ".join(map(str, written.paths)))
+    if written.interrupted:
+        return INTERRUPTED
     unread = any(not result.frames for result in job.results)
     unsound = any(result.problems or result.doubtful for result in job.results)
     return int(bool(written.failures) or unread or (strict and unsound))

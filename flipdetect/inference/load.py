@@ -67,7 +67,7 @@ def _has_default_classes(run: Path) -> bool:
         data = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]
         classes = data.get("init_args", data).get("classes") or {}
         return ClassNames(**classes.get("init_args", classes)) == ClassNames()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError):
         return False
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, ModelError
 from flipdetect.records import ClassNames
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.sources.image import check_frame
@@ -45,6 +45,19 @@ class Model(ABC):
     naming: NamePattern | None
     path: Path
     temperature: float = NO_TEMPERATURE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:  # also of NaN
+            raise ModelError(f"its threshold is {self.threshold}, and must lie between 0 and 1")
+
+    def checked(self, probabilities: Probabilities) -> Probabilities:
+        """Probabilities as they are; raises ModelError if one is not finite: weights are damaged, or diverged."""
+        if not np.isfinite(probabilities).all():
+            raise ModelError(
+                f"{self.path} gives scores that are no numbers: its weights are damaged, or its training "
+                "diverged; use another checkpoint"
+            )
+        return probabilities
 
     @property
     @abstractmethod

@@ -70,7 +70,7 @@ class OnnxModel(Model):
             raise ModelError(f"{self.path} takes frames of shape (B, {', '.join(map(str, size))}), got {frames.shape}")
         logits, *hands = self.session.run(outputs, {INPUT: frames})
         probabilities = np.asarray(np.exp(-np.logaddexp(0, -logits.astype(np.float64))))
-        return probabilities, hands[0] if hands else None
+        return self.checked(probabilities), hands[0] if hands else None
 
 
 def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
@@ -97,9 +97,6 @@ def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
                 f"it has version {facts.get('version')} of an exported model, this program reads {ONNX_VERSION}; "
                 "export it again with flipdetect export, or use the flipdetect release that wrote it"
             )
-        threshold = float(facts["threshold"])
-        if not 0 <= threshold <= 1:
-            raise ModelError(f"its threshold is {threshold}")
         preprocess = PreprocessSpec.from_dict(facts["preprocess"])
         inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
         outputs = [one.name for one in session.get_outputs()]
@@ -110,7 +107,7 @@ def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
             session=session,
             classes=ClassNames(**facts["classes"]),
             preprocess=preprocess,
-            threshold=threshold,
+            threshold=float(facts["threshold"]),
             naming=None if facts["naming"] is None else NamePattern(**facts["naming"]),
             path=path,
             name=str(facts["name"]),

@@ -54,7 +54,7 @@ class TorchModel(Model):
             return self._probabilities_of(logits), np.asarray(hands.cpu().numpy())
 
     def _probabilities_of(self, logits: Tensor) -> Probabilities:
-        return np.asarray((logits.double() / self.temperature).sigmoid().cpu().numpy())
+        return self.checked(np.asarray((logits.double() / self.temperature).sigmoid().cpu().numpy()))
 
 
 def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
@@ -78,6 +78,8 @@ def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
     try:
         task = _task_class(facts["task"])(**{**facts["arguments"], "weights": "none"})
         task.load_state_dict(tensors)
+        if any(torch.isnan(tensor).any() for tensor in tensors.values()):
+            raise ModelError("some of its weights are no numbers (NaN): its training diverged; use another checkpoint")
         task.setup("predict")
         return TorchModel(
             task=task.eval().to(place),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flipdetect.atomic import writing
+from flipdetect.atomic import formula_safe, writing
 from flipdetect.records import VideoResult
 
 SCHEMA = "flipdetect.flips"
@@ -52,9 +52,10 @@ def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPath
                 still = stills.get(event.number + 1)
                 # The csv module writes None as an empty cell.
                 table.writerow((
-                    result.video, event.number, event.kind, event.start_frame, event.peak_frame, event.end_frame,
+                    formula_safe(result.video), event.number, event.kind,
+                    event.start_frame, event.peak_frame, event.end_frame,
                     *(_cell(getattr(event, name)) for name in COLUMNS[6:12]),
-                    (paths or {}).get((result.video, event.number + 1)),
+                    formula_safe((paths or {}).get((result.video, event.number + 1), "")),
                     *((_cell(still.time_s), _cell(still.quality), still.flaw, still.doubt) if still else ("",) * 4),
                 ))  # fmt: skip
 

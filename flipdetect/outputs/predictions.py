@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TextIO
 
-from flipdetect.atomic import replacing
+from flipdetect.atomic import explaining, formula_read, formula_safe, replacing
 from flipdetect.errors import DataError
 from flipdetect.records import FrameQuality, FrameScore
 
@@ -51,7 +51,7 @@ class PredictionWriter:
     Raises:
         ValueError: if neither a file nor a stream is given.
         DataError: on entering the block, if the part file cannot be resumed; it stays as it is.
-        OSError: on entering the block, if the file cannot be created.
+        DataError: if the file cannot be created or written to.
     """
 
     def __init__(
@@ -79,32 +79,36 @@ class PredictionWriter:
             self._file = self._stream
             self._write_rows([COLUMNS])
             return self
-        self.part_path.parent.mkdir(parents=True, exist_ok=True)
-        prints = fingerprints_path(self.part_path)
-        if self._resume and self.part_path.exists():
+        with explaining(self.output or self.part_path):
+            return self._begin(self.part_path)
+
+    def _begin(self, part_path: Path) -> Self:
+        part_path.parent.mkdir(parents=True, exist_ok=True)
+        prints = fingerprints_path(part_path)
+        if self._resume and part_path.exists():
             before = _read_header(prints).get("run")
             if not isinstance(before, dict):
                 raise DataError(
-                    f"cannot resume {self.part_path}: {prints.name} is missing or damaged, so it is unknown how it was "
+                    f"cannot resume {part_path}: {prints.name} is missing or damaged, so it is unknown how it was "
                     "created; leave out --resume to start again"
                 )
             changed = [name for name in {**before, **self._run} if before.get(name) != self._run.get(name)]
             if changed:
                 raise DataError(
-                    f"cannot resume {self.part_path}: it was created with a different {' and '.join(changed)}; "
+                    f"cannot resume {part_path}: it was created with a different {' and '.join(changed)}; "
                     "use the same options, or leave out --resume to start again"
                 )
-            found = read_predictions(self.part_path)
+            found = read_predictions(part_path)
             # A film is what has times; the last one may be unfinished.
             last = found[-1].video if found and found[-1].time_s is not None else None
             self.resumed = tuple(score for score in found if last is None or score.video != last)
-        with replacing(self.part_path) as part, replacing(prints) as prints_part:
+        with replacing(part_path) as part, replacing(prints) as prints_part:
             self._file, self._prints = _open(part, "w"), prints_part.open("wb")
             self._prints.write(json.dumps({"format": FINGERPRINTS, "version": 1, "run": self._run}).encode() + b"\n")
             self._write_rows([COLUMNS])
             self.write(self.resumed)  # written again: without the half row at the end
             self._close()
-        self._file, self._prints = _open(self.part_path, "a"), prints.open("ab")
+        self._file, self._prints = _open(part_path, "a"), prints.open("ab")
         return self
 
     def write(self, scores: Iterable[FrameScore]) -> None:
@@ -112,8 +116,16 @@ class PredictionWriter:
 
         Raises:
             ValueError: outside the `with` block.
-            OSError: if the disk is full, or the reader of a pipe has gone.
+            DataError: if the disk is full.
+            OSError: if the reader of a pipe has gone.
         """
+        if self.output is None:
+            self._write(scores)
+            return
+        with explaining(self.output):
+            self._write(scores)
+
+    def _write(self, scores: Iterable[FrameScore]) -> None:
         scores = list(scores)
         measured = [score.quality.fingerprint for score in scores if score.quality is not None]
         if self._prints is not None and measured:
@@ -129,15 +141,19 @@ class PredictionWriter:
         if self.part_path is None or self.output is None:
             self._file = None
             return
+        with explaining(self.output):
+            self._end(self.part_path, self.output, complete=kind is None)
+
+    def _end(self, part_path: Path, output: Path, *, complete: bool) -> None:
         self._close()
-        if kind is None:
-            part = fingerprints_path(self.part_path)
+        if complete:
+            part = fingerprints_path(part_path)
             if self._has_prints:
-                os.replace(part, fingerprints_path(self.output))  # noqa: PTH105 - the name that says what it promises
+                os.replace(part, fingerprints_path(output))  # noqa: PTH105 - the name that says what it promises
             else:
                 part.unlink()
-                fingerprints_path(self.output).unlink(missing_ok=True)
-            os.replace(self.part_path, self.output)  # noqa: PTH105
+                fingerprints_path(output).unlink(missing_ok=True)
+            os.replace(part_path, output)  # noqa: PTH105
 
     def _close(self) -> None:
         for file in (self._file, self._prints):
@@ -171,8 +187,9 @@ def prediction_cells(score: FrameScore) -> tuple[str, ...]:
 
     quality = score.quality
     return (
-        score.path, score.video, "" if score.frame is None else str(score.frame), decimals(score.time_s),
-        decimals(score.probability), score.label or "", score.error,
+        formula_safe(score.path), formula_safe(score.video),
+        "" if score.frame is None else str(score.frame), decimals(score.time_s),
+        decimals(score.probability), formula_safe(score.label or ""), formula_safe(score.error),
         # Sharpness has no upper end, and blurred frames may differ by little.
         f"{quality.sharpness:.6g}" if quality else "",
         *(decimals(getattr(quality, name, None)) for name in COLUMNS[8:]),
@@ -234,7 +251,8 @@ def read_prediction_table(path: Path) -> tuple[list[FrameScore], dict[str, list[
 
 def _open(path: Path, mode: str) -> TextIO:
     # A POSIX file name may hold bytes that are not UTF-8; Python holds them as surrogates and writes them back.
-    file: TextIO = path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")  # type: ignore[assignment]
+    encoding = "utf-8-sig" if mode == "r" else "utf-8"  # spreadsheets write a byte order mark
+    file: TextIO = path.open(mode, encoding=encoding, errors="surrogateescape", newline="")  # type: ignore[assignment]
     return file
 
 
@@ -242,7 +260,7 @@ def _read_header(prints: Path) -> dict[str, object]:
     try:
         with prints.open("rb") as file:
             header = json.loads(file.readline())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return header if isinstance(header, dict) and header.get("format") == FINGERPRINTS else {}
 
@@ -269,7 +287,7 @@ def _score(cells: Mapping[str, str], prints: Iterator[str]) -> FrameScore:
             raise ValueError(f"{name} {text!r} is no number" + (f" from {least:g} to {most:g}" if least == 0 else ""))
         return value
 
-    probability, error = number("probability", 1, 0), cells.get("error", "")
+    probability, error = number("probability", 1, 0), formula_read(cells.get("error", ""))
     if probability is None and not error and "error" in cells:
         raise ValueError("neither a probability nor an error")
     sharpness, exposure = number("sharpness", least=0), number("exposure", 1, 0)
@@ -280,11 +298,11 @@ def _score(cells: Mapping[str, str], prints: Iterator[str]) -> FrameScore:
     elif (sharpness, exposure, coverage, motion) != (None,) * 4:
         raise ValueError("sharpness and exposure are needed where one of the quality columns is filled")
     return FrameScore(
-        path=cells["path"],
-        video=cells.get("video") or cells["path"],
+        path=formula_read(cells["path"]),
+        video=formula_read(cells.get("video") or cells["path"]),
         frame=int(cells["frame"]) if cells.get("frame") else None,
         probability=probability,
-        label=cells.get("label") or None,
+        label=formula_read(cells.get("label") or "") or None,
         error=error,
         time_s=number("time_s"),
         quality=quality,

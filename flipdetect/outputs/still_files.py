@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from flipdetect.errors import DataError
 from flipdetect.records import Still
 
 QUALITY = 95
+_STILL = re.compile(r"(?:^|_)\d{3,}_\d{2,}m\d\d\.\d\ds\.jpg$")
 SHORTEST_NUMBER = 3  # digits
 # Bytes of a file name may be 255; the number, the time and the temporary name's ending need some of them.
 LONGEST_VIDEO_NAME = 120
@@ -45,6 +47,25 @@ def still_name(still: Still, position: int, total: int, video: str = "") -> str:
     minutes, rest = divmod(centiseconds, 6000)
     prefix = f"{file_stem(video)}_" if video else ""
     return f"{prefix}{position:0{digits}d}_{minutes:02d}m{rest / 100:05.2f}s.jpg"
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move the stills of an earlier run to a sub-folder (`earlier-1`, ...), so that new ones do not mix with them.
+
+    Returns:
+        The sub-folder; None if there were no stills.
+
+    Raises:
+        OSError: if they cannot be moved.
+    """
+    found = [path for path in folder.iterdir() if _STILL.search(path.name)] if folder.is_dir() else []
+    if not found:
+        return None
+    aside = next(path for n in count(1) if not (path := folder / f"earlier-{n}").exists())
+    aside.mkdir()
+    for path in found:
+        path.rename(aside / path.name)
+    return aside
 
 
 def file_stem(video: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from flipdetect.errors import printable
 from flipdetect.records import ClassNames, FrameScore, VideoResult
 
 MOST_ROWS = 40
@@ -87,7 +88,7 @@ def format_video_table(
     """
     summaries = list(summaries)
     rows: list[tuple[object, ...]] = [
-        (each.video, each.frames, each.flips, each.errors, each.mean_probability, each.max_probability)
+        (printable(each.video), each.frames, each.flips, each.errors, each.mean_probability, each.max_probability)
         for each in summaries[:MOST_ROWS]
     ]
     total = tuple(sum(getattr(each, name) for each in summaries) for name in ("frames", "flips", "errors"))
@@ -115,7 +116,7 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
     """Plain text: a row per film, then the spreads to look at: first those where pages may be missing or doubled."""
     rows = [
         (
-            result.video,
+            printable(result.video),
             clock(result.duration_s),
             result.frames,
             result.turned,
@@ -134,7 +135,7 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
     hidden = len(rows) - MOST_ROWS
     chosen = [(result, still) for result in results for still in result.stills if still.same_as is None]
     flaws = [
-        f"{result.video}, spread {still.spread}"
+        f"{printable(result.video)}, spread {still.spread}"
         + ("" if still.time_s is None else f" at {clock(still.time_s, 1)}")
         + f": {'; '.join(filter(None, (still.doubt, still.flaw)))}"
         for result, still in sorted(chosen, key=lambda pair: not pair[1].doubt)

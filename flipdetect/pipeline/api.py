@@ -145,6 +145,8 @@ def extract_pages(
         images = PageImages(stream, Path(spare), full=True)
         result = extract(stream, loaded, settings, images=images)
         written = write_outputs([Film(result, stream, images)], outputs)
+    if written.interrupted:
+        raise KeyboardInterrupt
     if written.failures:
         raise DataError("; ".join(written.failures))
     return result

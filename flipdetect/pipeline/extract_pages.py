@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -120,9 +121,11 @@ def extract_pages(
     problems += stream.problems
     for problem in problems:
         logger.warning("%s", problem if problem.startswith(f"{stream.source}: ") else f"{stream.source}: {problem}")
-    return find_pages(
-        scores, stream, settings, stream.video, stream.source, problems=problems, complete=complete, images=images
-    )
+    named = partial(find_pages, scores, settings=settings, video=stream.video, source=stream.source, problems=problems)
+    try:
+        return named(stream, complete=complete, images=images)
+    except KeyboardInterrupt:
+        raise Interrupted(named(None, complete=complete)) from None
 
 
 def find_pages(
@@ -262,7 +265,7 @@ class PageImages:
                 for image in frames:
                     self._keep(left.pop(0)[0], image)
                 return
-            except FlipdetectError as error:
+            except (FlipdetectError, OSError) as error:  # OSError: the disk of temporary files is full
                 _, number = left.pop(0)
                 self.failures.append(f"{self._stream.video}, spread {number}: {error}")
 

@@ -15,14 +15,15 @@ from flipdetect.inference.model import Model
 from flipdetect.inference.score import Predictor
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.html_report import write_report
-from flipdetect.outputs.predictions import PredictionWriter, read_predictions
+from flipdetect.outputs.predictions import PredictionWriter, fingerprints_path, read_predictions
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
-from flipdetect.outputs.still_files import file_stem, still_name, write_pdf
+from flipdetect.outputs.still_files import file_stem, set_aside, still_name, write_pdf
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameScore, VideoResult
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.streams import FPS, FrameStream, VideoStream, frame_times
+from flipdetect.stills.fingerprint import GRID
 from flipdetect.stills.repeats import kept
 
 logger = logging.getLogger(__name__)
@@ -66,10 +67,12 @@ class Written:
     Attributes:
         paths: what was written: files, and the folder of the stills.
         failures: what could not be written, and why.
+        interrupted: whether Ctrl-C came before all was written.
     """
 
     paths: list[Path] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
     def attempt(self, path: Path, write: Callable[[Path], None]) -> None:
         """Write one file; a failure is logged and noted, and the other outputs go on."""
@@ -77,6 +80,8 @@ class Written:
             write(path)
         except (FlipdetectError, OSError) as error:
             self.fail(str(error))
+        except Exception as error:  # whatever an encoder raises over one film must not take the rest with it
+            self.fail(f"{path} could not be made from these frames ({type(error).__name__}: {error})")
         else:
             self.paths.append(path)
 
@@ -144,6 +149,9 @@ class FilmJob:
             raise DataError(f"{table} holds no scores; nothing can be found in it")
         if any(score.quality is not None and not score.quality.fingerprint for score in scores):
             logger.warning("%s has no file of fingerprints next to it, so no stills are chosen", table)
+        lengths = {len(score.quality.fingerprint) for score in scores if score.quality is not None} - {0}
+        if lengths - {GRID * GRID}:
+            raise DataError(f"{fingerprints_path(table)} has fingerprints of another length; score the film again")
         for video, own in _by_video(scores).items():
             own.sort(key=lambda score: score.time_s or 0.0)
             path = Path(own[0].path)
@@ -235,6 +243,16 @@ def _by_video(scores: Sequence[FrameScore]) -> dict[str, list[FrameScore]]:
 def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
     """Write all that is asked for; what cannot be written is noted, and the rest goes on."""
     written = Written()
+    try:
+        _write_outputs(films, outputs, written)
+    except KeyboardInterrupt:
+        written.interrupted = True
+        there = ", ".join(map(str, written.paths)) or "nothing"
+        written.fail(f"interrupted while outputs were written; complete are: {there}")
+    return written
+
+
+def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) -> None:
     several = len(films) > 1
     results = [film.result for film in films]
     for result, _, images in films:
@@ -245,6 +263,13 @@ def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
     files: list[Path] = []
     names: dict[tuple[str, int], str] = {}
     try:
+        if outputs.stills is not None:
+            try:
+                aside = set_aside(outputs.stills)
+                if aside is not None:
+                    logger.warning("%s held stills of an earlier run; they are in %s now", outputs.stills, aside)
+            except OSError as error:
+                written.fail(f"{outputs.stills}: the stills of an earlier run cannot be set aside: {error}")
         for film in films:
             if outputs.needs_full_size and film.images is not None:
                 files += _write_stills(film.result, film.images, outputs, written, names, several=several)
@@ -269,7 +294,7 @@ def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
         for result in results:
             name = f"timeline_{file_stem(result.video)}.png" if several else "timeline.png"
             own = {number: small for (video, number), small in thumbnails.items() if video == result.video}
-            written.attempt(outputs.folder / name, partial(_write_bytes, content=draw_timeline(result, own)))
+            written.attempt(outputs.folder / name, partial(_write_drawing, draw=partial(draw_timeline, result, own)))
     if outputs.report is not None:
         written.attempt(outputs.report, lambda path: write_report(path, results, thumbnails))
     if outputs.preview is not None:
@@ -280,7 +305,6 @@ def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
             stem = f"{outputs.preview.stem}_{file_stem(result.video)}" if several else outputs.preview.stem
             frames = stream.resample(preview_rate(outputs.preview, result.duration_s), (HEIGHTS[".mp4"], 1))
             written.attempt(outputs.preview.with_stem(stem), partial(write_preview, frames=frames, result=result))
-    return written
 
 
 def _write_stills(
@@ -308,6 +332,10 @@ def _write_stills(
             except (FlipdetectError, OSError) as error:
                 written.fail(str(error))
     return files
+
+
+def _write_drawing(path: Path, draw: Callable[[], bytes]) -> None:
+    _write_bytes(path, draw())
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

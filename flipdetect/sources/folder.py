@@ -13,8 +13,13 @@ from natsort import natsort_keygen
 
 from flipdetect.errors import DataError
 
-FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".mts"})
+FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"})
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".mts",
+    ".ts", ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".vob", ".mxf", ".dv", ".m2v",
+})  # fmt: skip
+OTHER_SUFFIXES = frozenset({".tif", ".tiff", ".avif", ".heic", ".heif", ".gif", ".jp2", ".jxl", ".dng", ".cr2", ".nef"})
+"""Pictures that are not read: they are named, not passed over."""
 # Operating systems leave these in folders; names that begin with a dot are skipped as well.
 JUNK_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
@@ -85,6 +90,7 @@ def walk_files(root: Path, suffixes: Collection[str] = FRAME_SUFFIXES) -> tuple[
         raise DataError(f"the folder {root} {found}; give the folder that holds the frames")
     found_folders: list[FolderFiles] = []
     problems: list[Problem] = []
+    others = OTHER_SUFFIXES.difference(suffixes)
     visited: set[tuple[int, int]] = set()
     waiting = [str(root)]
     while waiting:
@@ -108,6 +114,9 @@ def walk_files(root: Path, suffixes: Collection[str] = FRAME_SUFFIXES) -> tuple[
                 is_folder = False
             if is_folder:
                 subfolders.append(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in others:  # noqa: PTH122
+                what = "is a picture in a format that is not read; convert it to JPEG or PNG"
+                problems.append(Problem(Path(entry.path), what))
             elif os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122
                 try:
                     is_file = entry.is_file()

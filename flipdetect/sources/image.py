@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 # size counts: a larger JPEG may be scaled down while it is decoded.
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 512 * 1024 * 1024
+HOLE = 256
+"""Zeros in a row that do not occur in compressed pixels."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -94,8 +97,12 @@ def decode_frame(
         _check_pixels(image, name)
         if is_jpeg and not _jpeg_ends(data):
             fail(name, "the JPEG is cut short", "copy or export it again")
+        if _has_hole(data, str(image.format)):
+            fail(name, "a part of the file is missing (zeros instead, or a wrong checksum)", "copy or export it again")
         image.load()
         pixels = _convert(image, channels)
+        if image.format == "BMP" and _rows_are_missing(pixels):
+            fail(name, "the picture ends in the middle of a row, and zeros follow", "copy or export it again")
         upright = _UPRIGHT.get(_orientation(image))
         if upright is not None:
             pixels = pixels.transpose(upright)
@@ -241,6 +248,59 @@ def _jpeg_ends(data: bytes) -> bool:
             continue
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return True  # an unusual header: leave it to the decoder
+
+
+def _has_hole(data: bytes, kind: str) -> bool:
+    """Whether compressed pixels contain a stretch of zeros that no encoder writes, or have a wrong checksum (PNG).
+
+    Downloads and copies that were broken off leave such holes, and decoders fill them with something.
+    """
+    if kind == "PNG":
+        position = 8
+        while (length := int.from_bytes(data[position : position + 4], "big")) < len(data) - position - 11:
+            end = position + 8 + length
+            if data[position + 4 : position + 8] == b"IDAT" and (
+                zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big")
+            ):
+                return True
+            position = end + 4
+        return False
+    if bytes(HOLE) not in data:
+        return False
+    if kind == "WEBP":
+        position = 12
+        while position < len(data):
+            end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "little")
+            if data[position : position + 4] in (b"VP8 ", b"VP8L") and data.find(bytes(HOLE), position, end) >= 0:
+                return True
+            position = end + end % 2
+        return False
+    if kind not in ("JPEG", "MPO"):
+        return False
+    # In tables made for one picture, zeros may mean "as before, to the end of the block" (code 0 for the symbol 0 in all
+    # of them): such files pass, and progressive ones. With the usual tables zeros mean coefficients.
+    position, progressive, ends = 2, False, []
+    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0xDA:
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        progressive |= data[position + 1] == 0xC2
+        table = position + 4
+        while data[position + 1] == 0xC4 and table + 17 <= end:
+            if data[table] >> 4 == 1:
+                ends.append(data[table + 17] == 0)
+            table += 17 + sum(data[table + 1 : table + 17])
+        position = end
+    hole, end = data.find(bytes(HOLE), position), data.find(b"\xff\xd9", position)
+    return not (progressive or all(ends)) and 0 <= hole < end
+
+
+def _rows_are_missing(pixels: Image.Image) -> bool:
+    """Whether an uncompressed picture, stored from its last row up, turns black for good in the middle of a row."""
+    black = ~np.asarray(pixels).reshape(pixels.height, pixels.width, -1).any(axis=2)
+    rows = int(np.argmin(black.all(axis=1)))  # wholly black ones at the top
+    if rows == 0 or rows + 1 >= pixels.height or black.all():
+        return False
+    start = pixels.width - int(np.argmin(black[rows][::-1]))
+    return start < pixels.width and not black[rows + 1, start:].any()
 
 
 def _words(error: BaseException) -> str:

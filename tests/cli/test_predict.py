@@ -2,13 +2,16 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from flipdetect.atomic import alone
 from flipdetect.cli.main import main
 from flipdetect.cli.predict import inference
 from flipdetect.errors import FrameError
@@ -139,12 +142,31 @@ def test_the_options_of_the_first_release_still_work(book: Path, tmp_path: Path)
     assert rows("again/flips.csv")[0]["start_s"] == rows()[0]["start_s"]
 
 
-def test_what_cannot_be_written_is_said_and_does_not_lose_the_rest(
-    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("output", ["--output", "--pdf", "--report", "--preview", "--stills"])
+def test_a_place_that_cannot_be_written_to_is_refused_before_scoring(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
 ) -> None:
+    """Case 09, situations F10 and F19."""
     (tmp_path / "file").write_text("x")
-    assert run(book, "--pdf", "file/book.pdf", "--report", "book.html") == 1
-    assert "book.pdf cannot be written" in capsys.readouterr().err
+    assert run(book, output, "file/book.mp4") == 1
+    said = capsys.readouterr().err
+    assert "book.mp4 cannot be written: " in said
+    assert "a part of the path is a file" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), ValueError("odd size"), IndexError()])
+def test_one_product_that_fails_does_not_lose_the_rest(
+    book: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failure: Exception
+) -> None:
+    """Situations F10 and F13."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("flipdetect.pipeline.jobs.write_pdf", fail)
+    assert run(book, "--pdf", "book.pdf", "--report", "book.html") == 1
+    assert "error: " in capsys.readouterr().err
     assert Path("book.html").is_file()
     assert len(rows()) == 3
     film = Path(shutil.copy(book, "film.mp4"))
@@ -152,6 +174,93 @@ def test_what_cannot_be_written_is_said_and_does_not_lose_the_rest(
     film.unlink()
     assert run("--scores", "predictions.csv", "--pdf", "book.pdf") == 1
     assert "there are no images of it" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_ends_in_a_sentence(
+    book: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Case 09 and situation F19."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("flipdetect.outputs.predictions.prediction_cells", full)
+    assert run(book) == 1
+    assert "predictions.csv cannot be written: no space left on device; free some space" in capsys.readouterr().err
+
+
+def test_a_second_run_is_kept_from_the_files_of_the_first(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Case 05."""
+    with alone(Path("predictions.csv")):
+        assert run(book) == 1
+    assert "predictions.csv cannot be written: another run is writing it" in capsys.readouterr().err
+    with alone(Path("pages")):
+        assert run(book, "--output", "p.csv", "--stills", "pages") == 1
+    assert run(book, "--stills", "pages") == 0
+    assert not list(Path().glob(".*"))
+
+
+def test_stills_of_an_earlier_run_do_not_mix_with_new_ones(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Case 12."""
+    Path("pages").mkdir()
+    for name in ("001_00m02.50s.jpg", "book_004_61m02.50s.jpg", "holiday.jpg"):
+        (Path("pages") / name).write_text(name)
+    assert run(book, "--stills", "pages") == 0
+    assert "pages held stills of an earlier run; they are in pages/earlier-1 now" in capsys.readouterr().err
+    assert sorted(path.name for path in Path("pages/earlier-1").iterdir()) == [
+        "001_00m02.50s.jpg",
+        "book_004_61m02.50s.jpg",
+    ]
+    stills = {Path(row["still"]).name for row in rows()}
+    assert {path.name for path in Path("pages").iterdir()} - stills - {"earlier-1", "holiday.jpg"} <= {
+        path.name for path in Path("pages").glob("001_*")
+    }
+
+
+def test_pictures_that_are_not_read_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Case 11."""
+    for number in range(3):
+        write_frame(tmp_path / "frames" / f"book_{number:06d}.jpg", flat(0.02))
+    (tmp_path / "frames" / "book_000003.HEIC").write_bytes(b"x")
+    Path("frames/book_000002.jpg").rename("frames/book_000002.jfif")
+    assert run("frames", "--events") == 0
+    assert "book_000003.HEIC: is a picture in a format that is not read; convert it" in capsys.readouterr().err
+    assert len(read_predictions(Path("predictions.csv"))) == 3
+    assert run("frames", "--events", "--strict") == 1
+
+
+def test_fingerprints_of_another_length_are_refused(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Situation F12."""
+    assert run(book) == 0
+    prints = Path("predictions.fingerprints")
+    header, *lines = prints.read_bytes().splitlines(keepends=True)
+    prints.write_bytes(header + b"".join(line[:5] + b"\n" for line in lines))
+    assert run("--scores", "predictions.csv", "--output", "again/p.csv") == 1
+    assert "predictions.fingerprints has fingerprints of another length" in capsys.readouterr().err
+
+
+def test_names_do_not_control_the_terminal(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Situation F14."""
+    name = "a\x1b[31mred\nerror: all is lost.mp4"
+    shutil.copy(book, name)
+    Path("torn\x1b]0;x\x07.mp4").write_bytes(b"x")
+    assert run(name, "torn\x1b]0;x\x07.mp4") == 1
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "a\\x1b[31mred\\nerror: all is lost" in said.out
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_what_ends_programs_ends_a_run_as_ctrl_c_does(
+    book: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
+) -> None:
+    """Situations F4 and F5: while outputs are written; what is complete by then is named."""
+    monkeypatch.setattr("flipdetect.pipeline.jobs.write_pdf", lambda *_, **__: os.kill(os.getpid(), number))
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(book, "--stills", "pages", "--pdf", "book.pdf") == status
+    assert len(rows()) == 3
+    assert Path("predictions.csv").is_file()
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.fixture

@@ -84,6 +84,8 @@ def test_absent_foreign_and_malicious_files_are_refused(tmp_path: Path) -> None:
         ({"preprocess": {"version": 7}}, "cannot be used"),
         ({"temperature": 0.0}, "temperature is 0"),
         ({"temperature": -1.0}, "temperature is -1"),
+        ({"threshold": 2.0}, "threshold is 2.0"),  # situation F6
+        ({"threshold": float("nan")}, "threshold is nan"),
     ],
 )
 def test_changed_checkpoints_are_refused(trained: Path, tmp_path: Path, change: dict, words: str) -> None:
@@ -92,6 +94,17 @@ def test_changed_checkpoints_are_refused(trained: Path, tmp_path: Path, change: 
     torch.save(content, tmp_path / "changed.ckpt")
     with pytest.raises(ModelError, match=words):
         load_torch_model(tmp_path / "changed.ckpt")
+
+
+def test_a_model_of_nan_is_refused(trained: Path, tmp_path: Path) -> None:
+    """Case 04 and situation F6: it would say `notflip` of everything."""
+    content = torch.load(trained, weights_only=True)
+    for tensor in content["state_dict"].values():
+        if tensor.is_floating_point() and tensor.ndim == 4:
+            tensor[0] = float("nan")
+    torch.save(content, tmp_path / "diverged.ckpt")
+    with pytest.raises(ModelError, match=r"no numbers \(NaN\)"):
+        load_torch_model(tmp_path / "diverged.ckpt")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

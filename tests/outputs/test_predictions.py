@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import sys
 import tempfile
@@ -140,6 +141,21 @@ def test_a_file_name_that_is_no_utf8_keeps_its_bytes(tmp_path: Path) -> None:
     write(tmp_path / "out.csv", [FrameScore(name, "v", 1, 0.5, "flip")])
     assert b"caf\xe9.jpg" in (tmp_path / "out.csv").read_bytes()
     assert read_predictions(tmp_path / "out.csv")[0].path == name
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    """Case 15: with a byte order mark."""
+    (tmp_path / "out.csv").write_bytes(b"\xef\xbb\xbf" + GOLDEN.encode())
+    assert [score.path for score in read_predictions(tmp_path / "out.csv")] == [score.path for score in SCORES]
+
+
+def test_a_name_is_no_formula_of_a_spreadsheet(tmp_path: Path) -> None:
+    """Situation F14."""
+    scores = [FrameScore(name, name, 1, 0.5, "flip") for name in ("=cmd|'/c calc'!A0.jpg", "-1.jpg", "@x", "'=", "+")]
+    write(tmp_path / "out.csv", scores)
+    cells = [row[0] for row in csv.reader((tmp_path / "out.csv").read_text().splitlines())]
+    assert all(cell.startswith("'") for cell in cells[1:])
+    assert read_predictions(tmp_path / "out.csv") == scores
 
 
 def test_further_columns_are_returned_and_may_be_few(tmp_path: Path) -> None:

@@ -208,6 +208,30 @@ def test_a_jpeg_cut_within_its_header_is_an_error_wherever_the_cut_is(tmp_path):
             decode_frame(path)
 
 
+def test_a_hole_of_zeros_is_damage(noisy_jpeg, tmp_path):
+    """Situation F11: downloads that were broken off, and cut after any byte (F1)."""
+    picture = Image.open(io.BytesIO(noisy_jpeg)).convert("RGB")
+    for fmt in ("JPEG", "WEBP", "PNG", "BMP"):
+        whole = encode(picture, fmt)
+        decode_frame(whole)
+        half = len(whole) // 2 + 7
+        with pytest.raises(FrameError):
+            decode_frame(whole[:half] + bytes(len(whole) - half))
+        if fmt != "BMP":
+            with pytest.raises(FrameError, match="a part of the file is missing"):
+                decode_frame(whole[:half] + bytes(300) + whole[half + 300 :])
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"progressive": True}])
+@pytest.mark.parametrize("fmt", ["JPEG", "WEBP", "PNG", "BMP"])
+def test_black_and_flat_pictures_have_no_hole(fmt, options):
+    for colour in ("black", "white", (20, 90, 160)):
+        flat = Image.new("RGB", (1600, 1200), colour)
+        decode_frame(encode(flat, fmt, **options))
+        flat.paste((200, 180, 30), (0, 700, 900, 1200))
+        decode_frame(encode(flat, fmt, **options))
+
+
 def test_whatever_the_decoder_raises_is_an_error_of_that_file(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("a bug in the decoder")
