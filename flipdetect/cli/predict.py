@@ -133,13 +133,14 @@ def predict(
                 raise ConfigError(f"{name} needs films; if the pictures are ordered frames of films, add --events")
     path = resolve_model(model)
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
-    outputs = Outputs(Path() if is_stream else output.parent, stills, pdf, report, preview, timeline)
+    folder = Path() if is_stream else output.parent
+    outputs = Outputs(folder, stills, pdf, report, preview, timeline)
     tables = sys.stderr if is_stream else sys.stdout  # they must not mix with rows on standard output
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare, ExitStack() as locks:
         job = FilmJob(settings, outputs, Path(spare))
         if found is None:
             assert scores is not None
-            _lock(locks, outputs.folder / "flips.json", stills, pdf, report, preview)
+            _lock(locks, folder / "flips.json", stills, pdf, report, preview)
             job.run_on_scores(scores, fps)
             raise typer.Exit(_finish_films(job, tables, strict=strict))
 
@@ -159,7 +160,7 @@ def predict(
             "--stride": stride,
             "--fps": fps,
         }
-        flips = outputs.folder / "flips.json" if film_model is not None else None
+        flips = folder / "flips.json" if film_model is not None else None
         _lock(locks, None if is_stream else output, flips, stills, pdf, report, preview)
         writer = PredictionWriter(output, sys.stdout, resume=resume, run=run)
         frame_scores: list[FrameScore] = []

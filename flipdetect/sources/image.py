@@ -277,8 +277,8 @@ def _has_hole(data: bytes, kind: str) -> bool:
         return False
     if kind not in ("JPEG", "MPO"):
         return False
-    # In tables made for one picture, zeros may mean "as before, to the end of the block" (code 0 for the symbol 0 in all
-    # of them): such files pass, and progressive ones. With the usual tables zeros mean coefficients.
+    # In tables made for one picture, zeros may mean "as before, to the end of the block" (code 0 for the symbol 0 in
+    # all of them): such files pass, and progressive ones. With the usual tables zeros mean coefficients.
     position, progressive, ends = 2, False, []
     while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != 0xDA:
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
@@ -295,7 +295,7 @@ def _has_hole(data: bytes, kind: str) -> bool:
 
 def _rows_are_missing(pixels: Image.Image) -> bool:
     """Whether an uncompressed picture, stored from its last row up, turns black for good in the middle of a row."""
-    black = ~np.asarray(pixels).reshape(pixels.height, pixels.width, -1).any(axis=2)
+    black: NDArray[np.bool_] = ~np.asarray(pixels).reshape(pixels.height, pixels.width, -1).any(axis=2)
     rows = int(np.argmin(black.all(axis=1)))  # wholly black ones at the top
     if rows == 0 or rows + 1 >= pixels.height or black.all():
         return False
