@@ -156,6 +156,8 @@ class ResumedState(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Change the states before the callbacks load them, and drop the metrics that will be written again."""
+        if trainer.state.fn != TrainerFn.FITTING:  # the best checkpoint is loaded to be evaluated
+            return
         for log in trainer.loggers if trainer.is_global_zero else []:
             if isinstance(log, ResumableCSVLogger):
                 log.forget_from(checkpoint["global_step"])

@@ -42,6 +42,9 @@ GONE = {
     "data.clips": "the temporal model was removed; clips are decided by their highest frame",
 }
 EXTRAS = {"mlflow": ("MLFlowLogger", "MlflowArtifacts")}
+ALLOWED = ("lightning", "pytorch_lightning", "torch", "torchvision", "torchmetrics", "albumentations", "flipdetect")
+"""Packages whose classes a configuration may name."""
+ALLOW = "allow-class"
 SIMPLE = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str, int, float), "None": (type(None),)}
 
 
@@ -74,6 +77,8 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> li
             checked += ["--config", str(path)]
         else:
             checked += words
+            if key == ALLOW:
+                continue
             if key.split(".")[0] not in OF_THE_PARSER and not key.endswith(".help"):
                 sources.append(_from_option(key, value))
         given |= key in ("config", "c", "model", "model.class_path", *OF_THE_PARSER[:1])
@@ -83,6 +88,8 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> li
     for source in sources:
         _merge(merged, source.content)
         _check_keys(source, str(_get(merged, "model.class_path")))
+    for source in sources:
+        check_allowed(source.content, allowed_classes(args), source.label)
     _check_classes(sources)
     _check_paths(merged, data_option)
     return checked
@@ -102,6 +109,41 @@ def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Pa
             raise ConfigError(f"an override is written KEY=VALUE, such as trainer.max_epochs=5; got {pair!r}")
         arguments.append(f"--{pair.lstrip('-')}")
     return check_arguments(arguments, "--data")
+
+
+def allowed_classes(args: Sequence[str]) -> tuple[str, ...]:
+    """Packages, modules and classes that a `class_path` may name: those of the libraries, and of `--allow-class`."""
+    return (*ALLOWED, *(value for key, value, _ in _options(args) if key == ALLOW and value))
+
+
+def without_allowed(args: Sequence[str]) -> list[str]:
+    """The arguments without `--allow-class`, which is no setting: a configuration must not allow its own classes."""
+    return [word for key, _, words in _options(args) if key != ALLOW for word in words]
+
+
+def check_allowed(content: Any, allowed: Sequence[str], label: str) -> None:
+    """Refuse a configuration with a class of another package, anywhere: files are passed around, classes run code.
+
+    Args:
+        content: a configuration, or a part of one.
+        allowed: packages, modules or classes.
+        label: where the configuration comes from.
+
+    Raises:
+        ConfigError: if a class is not allowed; names without a module are those of the libraries.
+    """
+    if isinstance(content, Mapping):
+        path = str(content.get("class_path") or "")
+        if "." in path and not any(path == name or path.startswith(f"{name}.") for name in allowed):
+            raise ConfigError(
+                f"{label}: the class {path} is of none of {', '.join(ALLOWED)}, and a class can run any code; if you "
+                f"trust it, add --allow-class {path} (where several are trained, --override allow-class={path})"
+            )
+        content = content.values()
+    elif not isinstance(content, list | tuple):
+        return
+    for item in content:
+        check_allowed(item, allowed, label)
 
 
 def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None, list[str]]]:

@@ -25,7 +25,7 @@ from flipdetect.callbacks import (
     ResumedState,
     TrainingSummary,
 )
-from flipdetect.cli.check_config import check_arguments
+from flipdetect.cli.check_config import allowed_classes, check_allowed, check_arguments, without_allowed
 from flipdetect.cli.configs import DEFAULTS, config_folder
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_libraries
 from flipdetect.data.datamodule import FrameDataModule
@@ -50,7 +50,8 @@ class TrainParser(LightningArgumentParser):
 class TrainCLI(LightningCLI):
     """LightningCLI without subcommands: the configuration is one experiment, fitted and then tested."""
 
-    def __init__(self, args: Sequence[str] | None) -> None:
+    def __init__(self, args: Sequence[str]) -> None:
+        self.allowed = allowed_classes(args)
         super().__init__(
             FrameClassifier,
             FrameDataModule,
@@ -66,7 +67,7 @@ class TrainCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             run=False,
-            args=None if args is None else list(args),
+            args=without_allowed(args),
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -80,7 +81,8 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("data.preprocess.channels", "model.init_args.in_channels")
 
     def before_instantiate_classes(self) -> None:
-        """Refuse contradictions."""
+        """Refuse contradictions, and classes of other packages, also in files that the configuration names."""
+        check_allowed(self.config.as_dict(), self.allowed, "the configuration")
         # As it is before the folder is chosen: used as a configuration, it makes a run of its own.
         self.resolved = self.parser.dump(self.config, skip_none=False)
         for settings in self._callback_settings():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from itertools import count
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flipdetect.cli.check_config import checked_arguments
+from flipdetect.cli.check_config import ALLOW, checked_arguments
 from flipdetect.cli.configs import find_space
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import Config, Device, DeviceName, Manifest, Models, Override, Seed
@@ -94,13 +95,15 @@ def compare(
         shared = study.SharedSplit(data, split_file, manifest)
     for path in paths:
         study.check_unseen(path, shared)
+    allow = _allow_options(override)
+    train_main = lambda args: train.main([*args, *allow])  # noqa: E731
     names = _distinct([*(Path(each).stem for each in config or []), *(short_model_name(str(path)) for path in paths)])
     models: list[Candidate] = []
     try:
         for place, name in enumerate(names):
             if place < len(configs):
                 training = study.Training(name, study.with_values(configs[place], shared.values()))
-                path = study.run_training(training, output, train.main) / BEST
+                path = study.run_training(training, output, train_main) / BEST
             else:
                 path = paths[place - len(configs)]
             logger.info("Evaluating %s", name)
@@ -169,6 +172,8 @@ def cross_validate(
 
     name = "+".join(Path(each).stem for each in config)
     folder = output or Path("runs/cross_validation") / name
+    allow = _allow_options(override)
+    train_main = lambda args: train.main([*args, *allow])  # noqa: E731
     if not gather:
         training = Training(name, resolve_config(arguments))
         frames = training_data(training.config)
@@ -186,7 +191,7 @@ def cross_validate(
             raise ConfigError(f"folds are 0 to {len(splits) - 1}, got {outside[0]}")
         plan = cv.write_plan(folder, training, index, kept, splits, split_seed)
         try:
-            for count, number in enumerate(cv.run_folds(folder, plan, training, chosen, train.main, device.value), 1):
+            for count, number in enumerate(cv.run_folds(folder, plan, training, chosen, train_main, device.value), 1):
                 logger.info("Fold %d (%s) is finished, %d of %d", number, plan.folds[number], count, len(chosen))
         except KeyboardInterrupt:
             logger.warning("Interrupted; run the same command to continue")
@@ -245,10 +250,12 @@ def tune(
     sweep.folder.mkdir(parents=True, exist_ok=True)
     address = storage or str(sweep.folder / "tune.db")
     found = open_study(sweep, address if "://" in address else f"sqlite:///{address}", seed)
-    interrupted = False
+    interrupted, allow = False, _allow_options(override)
     try:
         with redirect_stdout(sys.stderr):
-            run_trials(found, sweep, lambda path, trial: _fit(path, trial, metric), trials, timeout)
+            run_trials(
+                found, sweep, lambda path, trial: _fit([f"--config={path}", *allow], trial, metric), trials, timeout
+            )
     except KeyboardInterrupt:
         logger.warning("Interrupted; run the same command to continue")
         interrupted = True
@@ -264,7 +271,12 @@ def tune(
         raise typer.Exit(INTERRUPTED)
 
 
-def _fit(config: Path, trial: optuna.Trial, metric: str) -> tuple[float | None, int]:
+def _allow_options(override: Sequence[str] | None) -> list[str]:
+    """The overrides that allow classes, as options of each training."""
+    return [f"--{pair}" for pair in override or () if pair.startswith(f"{ALLOW}=")]
+
+
+def _fit(arguments: Sequence[str], trial: optuna.Trial, metric: str) -> tuple[float | None, int]:
     """Train a configuration without testing it; returns the best value and the number of epochs.
 
     Raises:
@@ -279,9 +291,9 @@ def _fit(config: Path, trial: optuna.Trial, metric: str) -> tuple[float | None, 
     from flipdetect.cli.lightning_cli import TrainCLI
 
     try:
-        cli = TrainCLI(["--config", str(config)])
+        cli = TrainCLI(arguments)
     except SystemExit as error:
-        raise ConfigError(f"{config} was refused as a configuration; see the message above") from error
+        raise ConfigError(f"{arguments[0]} was refused as a configuration; see the message above") from error
     callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]
     # An interrupted trial is tried again from its start: it needs no checkpoint to continue from.
     callbacks[:] = [callback for callback in callbacks if not isinstance(callback, InterruptCheckpoint)]

@@ -25,6 +25,8 @@ Train a frame classifier as YAML files describe it, then test its best checkpoin
   --KEY VALUE            any value of the configuration by its dotted name, such as --trainer.max_epochs 5,
                          --data.batch_size 16, --model.lr 0.003
   --ckpt_path last       continue the newest interrupted run of this name
+  --allow-class NAME     a class or package that the configuration may use besides those of Lightning, torch,
+                         torchvision, torchmetrics, albumentations and flipdetect; repeatable
   --print_config         print the whole configuration, and train nothing
   --help all             list every option of Lightning, the model and the data (takes seconds)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from flipdetect.errors import DataError
 from flipdetect.runs import ClaimedRun
@@ -162,6 +162,7 @@ def test_f17_a_checkpoint_is_written_next_to_its_target(train: Train, monkeypatc
 def test_f20_resuming_a_finished_run_repeats_no_row(train: Train) -> None:
     assert train("tiny_cnn.yaml", "--trainer.max_epochs=2") == 0
     table = (RUN / "metrics.csv").read_text().splitlines()
+    assert len(table) == 9  # the header, rate and two rows of each epoch, validation and test of the best
     results = json.loads((RUN / "metrics.json").read_text())
     assert train("tiny_cnn.yaml", "--trainer.max_epochs=2", "--ckpt_path=last") == 0
     assert (RUN / "metrics.csv").read_text().splitlines() == table
@@ -206,3 +207,24 @@ def test_f7_what_a_library_refuses_is_one_error_line(
     assert words in error
     assert "Traceback" not in error
     assert not (tmp_path / "logs").exists()
+
+
+class Marking(Callback):
+    """A callback of the user's own, which leaves a file."""
+
+    def __init__(self) -> None:
+        Path("marked").touch()
+
+
+def test_item_6_a_class_of_another_package_runs_only_if_it_is_allowed(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = f"{__name__}.Marking"
+    Path("own.yaml").write_text(f"trainer: {{callbacks+: [{{class_path: {name}}}]}}")
+    assert train("tiny_cnn.yaml", "--config=own.yaml") == 2
+    assert f"add --allow-class {name}" in capfd.readouterr().err
+    assert not Path("marked").exists()
+    assert train("tiny_cnn.yaml", "--config=own.yaml", f"--allow-class={name}") == 0
+    assert Path("marked").exists()
+    Path("own.yaml").write_text(f"allow_class: [{name}]\ntrainer: {{callbacks+: [{{class_path: {name}}}]}}")
+    assert train("tiny_cnn.yaml", "--config=own.yaml") == 2
