@@ -13,7 +13,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 from tabulate import tabulate
 
 from flipdetect.atomic import explained
@@ -117,7 +117,7 @@ class TrainCLI(LightningCLI):
             return
         folder = Path(str(foldered[0].save_dir), str(foldered[0].name))
         self.config.ckpt_path = run_to_resume(folder, self.config.ckpt_path)
-        if rank_zero_only.rank != 0:  # the others take the first process's folder
+        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # the others take the first process's folder
             return
         self.run = ClaimedRun(folder, self.config.ckpt_path, foldered[0].version)
         for log in foldered:

@@ -295,7 +295,7 @@ def _has_hole(data: bytes, kind: str) -> bool:
 
 def _rows_are_missing(pixels: Image.Image) -> bool:
     """Whether an uncompressed picture, stored from its last row up, turns black for good in the middle of a row."""
-    black: NDArray[np.bool_] = ~np.asarray(pixels).reshape(pixels.height, pixels.width, -1).any(axis=2)
+    black = np.asarray(pixels).reshape(pixels.height, pixels.width, -1).max(axis=2) == 0
     rows = int(np.argmin(black.all(axis=1)))  # wholly black ones at the top
     if rows == 0 or rows + 1 >= pixels.height or black.all():
         return False

@@ -233,7 +233,7 @@ class FrameClassifier(pl.LightningModule):
             self.log("train_rank_loss", of_twins, on_step=False, on_epoch=True, batch_size=len(margins))
             loss = loss + self.rank_weight * of_twins
         # A GPU would wait for each answer: it is asked as often as it is logged from.
-        if self.device.type == "cpu" or batch_idx % (self.trainer.log_every_n_steps or 1) == 0:
+        if self.device.type == "cpu" or batch_idx % (getattr(self.trainer, "log_every_n_steps", 0) or 1) == 0:
             self._check_finite(loss, batch, "the training loss")
         return loss
 

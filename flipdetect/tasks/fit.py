@@ -119,7 +119,7 @@ def check_resume(path: Path, model: FrameClassifier, data: pl.LightningDataModul
             f"{len(unfit)} tensors differ, such as {unfit[0]}). Give the configuration of its run, or start from its "
             f"weights with --model.weights {path}"
         )
-    now = data.describe()  # type: ignore[operator]
+    now = data.describe()  # type: ignore[attr-defined]
     for key in ("classes", "preprocess"):
         if key in facts and facts[key] != now[key]:
             raise ModelError(
