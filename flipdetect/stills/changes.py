@@ -127,6 +127,7 @@ def add_content_changes(
         ValueError: if a fingerprint was not made by `FrameMeter`.
     """
     rests, same = find_rests(frames, parameters)
+    shortest_rest_s = (parameters or StillParameters()).shortest_rest_s
     found: list[FlipEvent] = []
     for turn in turns:
         pieces = _changes(_around(turn, rests, longest_turn_s), frames, same)
@@ -134,7 +135,14 @@ def add_content_changes(
     bounds = [-math.inf, *(time for turn in found for time in (turn.start_s, turn.end_s)), math.inf]
     added: list[FlipEvent] = []
     for low, high in zip(bounds[::2], bounds[1::2], strict=True):
-        added += _changes([rest for rest in rests if low < (rest.start_s + rest.end_s) / 2 < high], frames, same)
+        # A rest that reaches into a turn counts if enough of it lies outside.
+        between = [
+            rest
+            for rest in rests
+            if low < (rest.start_s + rest.end_s) / 2 < high
+            or min(rest.end_s, high) - max(rest.start_s, low) >= shortest_rest_s
+        ]
+        added += [change for change in _changes(between, frames, same) if low < change.start_s and change.end_s < high]
     every = sorted([*found, *added], key=lambda turn: turn.start_s)
     return [replace(turn, number=number) for number, turn in enumerate(every, 1)]
 
@@ -144,7 +152,7 @@ def _around(turn: FlipEvent, rests: Sequence[Rest], longest_turn_s: float) -> li
     placed = [((rest.start_s + rest.end_s) / 2, rest) for rest in rests]
     before = [rest for time, rest in placed if time <= turn.start_s][-1:]
     after = [rest for time, rest in placed if time >= turn.end_s][:1]
-    usual = max((rest.odds for rest in before + after), default=-math.inf)
+    usual = max((rest.odds for rest in before + after), default=math.inf)
     too_long = turn.duration_s > longest_turn_s
     inside = [
         rest

@@ -94,6 +94,20 @@ def test_turns_that_were_missed_are_added_in_order() -> None:
     assert found[1].peak_probability == 0.95
 
 
+def test_a_turn_that_is_seen_within_a_rest_hides_no_change() -> None:
+    frames = film((1, 2.0), (2, 1.1), (3, 2.0))
+    (_, turns) = recording([1, 2])
+    (within,) = (replace(turn, start_s=2.5, peak_s=2.8, end_s=3.0) for turn in turns)
+    assert [event.kind for event in add_content_changes([within], frames)] == [CONTENT, "turn"]
+
+
+def test_a_film_that_is_one_turn_is_divided() -> None:
+    frames = film((1, 2.0), (2, 0.7), (3, 2.0))
+    (_, turns) = recording([1, 2])
+    whole = replace(turns[0], start_s=0.0, end_s=frames[-1].time_s or 0.0)
+    assert len(add_content_changes([whole], frames, longest_turn_s=2.0)) == 2
+
+
 def test_a_long_turn_is_divided_by_rests_inside_it() -> None:
     frames, turns = recording([1, 2, 3])
     long = replace(turns[0], end_s=turns[1].end_s, peak_probability=0.95)
