@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,11 +32,15 @@ from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_librarie
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, TrainingError
 from flipdetect.metrics.frame import check_monitor
-from flipdetect.runs import ClaimedRun, run_to_resume, version_of
+from flipdetect.runs import ClaimedRun, run_to_resume, version_for, version_of
 from flipdetect.tasks import FrameClassifier
 from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test, resolve_precision, reuse_freed_memory
 
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
+
+
+RUN = "FLIPDETECT_RUN"
+"""Environment variable that gives the processes which Lightning starts the run's folder."""
 
 
 class TrainParser(LightningArgumentParser):
@@ -117,14 +122,17 @@ class TrainCLI(LightningCLI):
             return
         folder = Path(str(foldered[0].save_dir), str(foldered[0].name))
         self.config.ckpt_path = run_to_resume(folder, self.config.ckpt_path)
-        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # the others take the first process's folder
-            return
-        self.run = ClaimedRun(folder, self.config.ckpt_path, foldered[0].version)
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            self.run = ClaimedRun(folder, self.config.ckpt_path, foldered[0].version)
+            path = self.run.path
+            os.environ[RUN] = str(path)
+        else:  # of several processes, the first claims the folder, and starts the others; or a launcher starts all
+            path = Path(os.environ.get(RUN) or folder / f"version_{version_for(folder, self.config.ckpt_path)}")
         for log in foldered:
-            log.version = version_of(self.run.path) if log.version is None else log.version
+            log.version = version_of(path) if log.version is None else log.version
         for settings in self._callback_settings(ModelCheckpoint):
             if settings.get("dirpath") is None:
-                settings["dirpath"] = str(self.run.path)
+                settings["dirpath"] = str(path)
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Build the trainer with the callbacks that no run goes without."""

@@ -180,13 +180,16 @@ def usable_cores() -> int:
 def damage_is_an_error_of(name: Path | str, kind: str = "image") -> Iterator[None]:
     """Turn whatever the decoder raises over the bytes of one file into the `FrameError` of that file.
 
-    Pillow, PyAV and the libraries below them raise exceptions of many kinds over damaged or hostile bytes.
+    Pillow, PyAV and the libraries below them raise exceptions of many kinds over damaged or hostile bytes. A video is
+    decoded frame by frame: if there is no memory for that, the video is not at fault.
     """
     try:
         yield
     except FlipdetectError:
         raise
     except Exception as error:
+        if kind == "video" and isinstance(error, MemoryError):
+            raise
         fail(name, f"the {kind} is damaged or cut short ({_words(error)})", "copy or export it again", error)
 
 

@@ -20,7 +20,10 @@ def processes_of(group: int) -> list[str]:
 def test_f4_f15_a_rendering_that_is_ended_leaves_no_process_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flipdetect", "render", "--output", "out", "--height", "64", "--sources", "60"]
     with (tmp_path / "errors.txt").open("w") as errors:
-        run = subprocess.Popen([*command, "--workers", "2"], cwd=tmp_path, stderr=errors, start_new_session=True)
+        run = subprocess.Popen(
+            [*command, "--workers", "2"], cwd=tmp_path, stderr=errors, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup would have it ignored
+        )  # fmt: skip
         while not list(tmp_path.glob("out/*flip/*.jpg")):
             assert run.poll() is None
             time.sleep(0.1)
