@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from lightning_fabric.loggers.csv_logs import _ExperimentWriter
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
@@ -156,10 +157,9 @@ class ResumedState(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Change the states before the callbacks load them, and drop the metrics that will be written again."""
-        if trainer.state.fn != TrainerFn.FITTING:  # the best checkpoint is loaded to be evaluated
-            return
-        for log in trainer.loggers if trainer.is_global_zero else []:
-            if isinstance(log, ResumableCSVLogger):
+        resumed = trainer.state.fn == TrainerFn.FITTING  # the best checkpoint is loaded to be evaluated, too
+        for log in trainer.loggers:
+            if isinstance(log, ResumableCSVLogger) and resumed and trainer.is_global_zero:
                 log.forget_from(checkpoint["global_step"])
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             state = checkpoint.get("callbacks", {}).get(callback.state_key)
@@ -236,6 +236,7 @@ class ResumableCSVLogger(CSVLogger):
     """`CSVLogger` that continues an existing `metrics.csv`; Lightning's own deletes it."""
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> _ExperimentWriter:
         """The writer. If the folder has a `metrics.csv`, its rows are kept."""
         if self._experiment is None:
