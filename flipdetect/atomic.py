@@ -33,9 +33,6 @@ _REMEDIES = {
 }
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-
-
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that replaces `path` if the block succeeds, and is removed if it does not.
@@ -109,16 +106,6 @@ def alone(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         file.close()
-
-
-def formula_safe(text: str) -> str:
-    """A cell of text that a spreadsheet does not take for a formula; `formula_read` undoes it."""
-    return "'" + text if text.startswith(_FORMULA) else text
-
-
-def formula_read(cell: str) -> str:
-    """The text that `formula_safe` was given."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
 def explained(error: OSError) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from flipdetect.cli.check_config import check_arguments
-from flipdetect.cli.messages import explain, set_up_logging, stop_on_signals
+from flipdetect.cli.messages import INTERRUPTED, explain, set_up_logging, stop_on_signals
 from flipdetect.errors import FlipdetectError, require_extra
 
 HELP = """\
@@ -57,9 +57,12 @@ def main(args: Sequence[str] | None = None) -> int:
         arguments = check_arguments(arguments)
     except FlipdetectError as error:
         return explain(error)
-    from flipdetect.cli.lightning_cli import run
+    try:
+        from flipdetect.cli.lightning_cli import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # before the fit, which handles it by itself
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

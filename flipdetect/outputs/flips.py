@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flipdetect.atomic import formula_safe, writing
+from flipdetect.atomic import writing
+from flipdetect.outputs.predictions import formula_safe
 from flipdetect.records import VideoResult
 
 SCHEMA = "flipdetect.flips"

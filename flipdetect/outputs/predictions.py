@@ -16,10 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TextIO
 
-from flipdetect.atomic import explaining, formula_read, formula_safe, replacing
+from flipdetect.atomic import explaining, replacing
 from flipdetect.errors import DataError
 from flipdetect.records import FrameQuality, FrameScore
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 VERSION = 2
 COLUMNS = (
     "path", "video", "frame", "time_s", "probability", "label", "error", "sharpness", "exposure", "coverage", "motion",
@@ -28,6 +29,16 @@ REQUIRED = ("path", "probability")
 FINGERPRINTS = "flipdetect.fingerprints"
 PART_SUFFIX = ".part"
 STDOUT = Path("-")
+
+
+def formula_safe(text: str) -> str:
+    """A cell of text that a spreadsheet does not take for a formula; `formula_read` undoes it."""
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def formula_read(cell: str) -> str:
+    """The text that `formula_safe` was given."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
 class PredictionWriter:

@@ -121,7 +121,7 @@ def check_resume(path: Path, model: FrameClassifier, data: pl.LightningDataModul
         )
     now = data.describe()  # type: ignore[attr-defined]
     for key in ("classes", "preprocess"):
-        if key in facts and facts[key] != now[key]:
+        if key in facts and {**now[key], **facts[key]} != now[key]:  # a key younger than the checkpoint counts as equal
             raise ModelError(
                 f"{path} cannot be resumed with another data.{key}: it was created with {facts[key]}, got {now[key]}"
             )
