@@ -41,6 +41,10 @@ class EventDetector(Protocol):
             ValueError: if the probability is outside [0, 1].
         """
 
+    @property
+    def turning(self) -> bool:
+        """Whether, as far as is known, a page is being turned at the last frame."""
+
     def finish(self) -> list[FlipEvent]:
         """The turns that are left when no further frame comes."""
 

@@ -64,6 +64,11 @@ class HmmDetector:
             self._history.forget(self._decoder.oldest)
         return events
 
+    @property
+    def turning(self) -> bool:
+        """Whether the most likely division has a turn at the last frame."""
+        return self._decoder is not None and self._decoder.segments()[1] is not None
+
     def finish(self) -> list[FlipEvent]:
         """The turns not returned so far, one that is going on included; the detector may go on after it."""
         return self._end()

@@ -67,6 +67,11 @@ class HysteresisDetector:
         self._history.forget(min(needed))
         return events
 
+    @property
+    def turning(self) -> bool:
+        """Whether the smoothed probability is above `lower`."""
+        return self._above is not None
+
     def finish(self) -> list[FlipEvent]:
         """The turns not returned so far, one that is going on included; the detector may go on after it."""
         return self._end(self._history.count - 1)

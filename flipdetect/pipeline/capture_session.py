@@ -1,0 +1,116 @@
+"""A camera's frames as they come: scored, measured, and the pictures that `LiveCapture` keeps written to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.inference.model import Model, prepare_frame
+from flipdetect.inference.settings import EventSettings
+from flipdetect.outputs.still_files import encode_still
+from flipdetect.pipeline.live import CaptureParameters, LiveCapture, LiveEvent, LiveFrame
+from flipdetect.stills.page_finder import PAGES_SIDE, scaled
+from flipdetect.stills.quality import COARSE, SIDE, FrameMeter
+
+DARKEST_PAPER, LEAST_GREY = 80, 0.65
+"""Paper's darkest colour channel is at least so bright, of 255, and has such a share of its brightest one."""
+LEAST_ENERGY = 0.5
+"""Added to gradient energy, so that a frame without any print or edge is not sharp."""
+
+
+class Seen(NamedTuple):
+    """What came of a frame: what was measured of it, and the events that followed."""
+
+    frame: LiveFrame
+    events: list[LiveEvent]
+
+
+class CaptureSession:
+    """The scan of one book by a camera.
+
+    Attributes:
+        turns: number of pages turned so far.
+        pages: JPEG file of each captured spread, in order.
+
+    Args:
+        model: to score with.
+        settings: how turns are found.
+        folder: an empty folder for the pictures.
+        parameters: when to capture; None for the defaults.
+    """
+
+    def __init__(
+        self, model: Model, settings: EventSettings, folder: Path, parameters: CaptureParameters | None = None
+    ) -> None:
+        self._model = model
+        self._folder = folder
+        self._meter = FrameMeter()
+        self._capture = LiveCapture(settings.live(), settings.asked_threshold, parameters)
+        self._written = 0
+        self.turns = 0
+        self.pages: list[Path] = []
+
+    def push(self, time_s: float, image: NDArray[np.uint8]) -> Seen:
+        """Take in a frame.
+
+        Args:
+            time_s: seconds on any clock that does not go back.
+            image: (H, W, 3) uint8 RGB.
+
+        Raises:
+            FrameError: if the image is something else.
+            DataError: if the time goes back.
+            OSError: if a picture cannot be written.
+        """
+        frame = self._measure(time_s, image)
+        events = self._capture.push(frame)
+        for event in events:
+            if event.kind == "turn":
+                self.turns += 1
+            elif event.kind in ("capture", "replace"):
+                self._written += 1  # a name of its own, so that no reader shows the picture that was replaced
+                path = self._folder / f"{self._written:04d}.jpg"
+                path.write_bytes(encode_still(image))
+                if event.kind == "replace" and self.pages:
+                    self.pages.pop().unlink(missing_ok=True)
+                self.pages.append(path)
+        return Seen(frame, events)
+
+    def _measure(self, time_s: float, image: NDArray[np.uint8]) -> LiveFrame:
+        spec = self._model.preprocess
+        probabilities, maps = self._model.predict_with_maps(prepare_frame(spec, image)[np.newaxis])
+        hands = None if maps is None else spec.unplace(maps[0], *image.shape[:2])
+        quality = self._meter(image, hands)
+        return LiveFrame(
+            time_s,
+            float(probabilities[0]),
+            _sharpness(image),
+            quality.motion,
+            quality.coverage or 0.0,
+            _paper(image),
+        )
+
+
+def _sharpness(image: NDArray[np.uint8]) -> float:
+    """Gradient energy over that of the blurred picture, less 1.
+
+    That of the sharpest print, as `FrameMeter` has it, suits choosing among many frames; this one moves less from frame
+    to frame and from spread to spread.
+    """
+    grey = cv2.cvtColor(scaled(image, SIDE), cv2.COLOR_RGB2GRAY)
+    fine, coarse = (_gradient_energy(each) for each in (grey, cv2.GaussianBlur(grey, (0, 0), COARSE)))
+    return max(fine / (coarse + LEAST_ENERGY) - 1, 0.0)
+
+
+def _gradient_energy(grey: cv2.typing.MatLike) -> float:
+    return float(sum((cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) ** 2).mean() for dx in (1, 0)))
+
+
+def _paper(image: NDArray[np.uint8]) -> float:
+    small = scaled(image, PAGES_SIDE)
+    darkest, brightest = small.min(axis=2), small.max(axis=2)
+    return float(((darkest >= DARKEST_PAPER) & (darkest >= LEAST_GREY * brightest)).mean())
