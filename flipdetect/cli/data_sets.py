@@ -200,7 +200,6 @@ def render(
         float, typer.Option(help="Clips: least distance of a turning page's edge from rest, in page widths.")
     ] = 0.22,
     without: Annotated[str, typer.Option(help="Clips: parts to leave out, separated by commas.")] = "",
-    spacing: Annotated[int, typer.Option(help="Clips: take every so many frames; 0 chooses them freely.")] = 0,
     index: Annotated[int, typer.Option(help="Recording: its number; each has a book and a reader of its own.")] = 0,
     seconds: Annotated[float, typer.Option(help="Recording: its length.")] = 180.0,
     turns: Annotated[int, typer.Option(help="Recording: completed turns in it.")] = 30,
@@ -227,7 +226,7 @@ def render(
         if output or sheet:
             clips = SynthConfig(
                 seed=seed, sources=sources, clips_per_source=clips_per_source, frames_per_clip=frames_per_clip,
-                height=height, orientation=orientation, aspect=aspect, margin=margin, without=without, spacing=spacing,
+                height=height, orientation=orientation, aspect=aspect, margin=margin, without=without,
             )  # fmt: skip
             if sheet:
                 write_sheet(sheet, contact_sheet(clips, count))

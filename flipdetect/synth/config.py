@@ -30,8 +30,6 @@ PARTS = ("sun", "exposure", "print", "bow", "standing", "behaviours", "hands")
 films; faint and uneven print; strongly bowed pages; pages that stand off at rest; turns other than simple ones;
 hands."""
 
-MAX_SPACING = 15
-"""Half a second: what lies farther apart is no motion any more."""
 
 MAX_CLIPS_PER_LABEL = 9999
 """Video ids have four digits."""
@@ -65,10 +63,6 @@ class SynthConfig(PlainParameters):
             distinguish from a page that does not lie flat.
         without: parts of the rendering to leave out, names of `PARTS` separated by commas; for ablations.
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
-        spacing: 0: frames of flips are chosen from the turn alone, at uneven distances, each for itself. From 1 up:
-            every so many frames of the imagined video (less where a clip is too short), from a stretch that shows at
-            least half of what it can of the turn: neighbours, for models that see motion. Clips of flips then contain
-            frames that are no flips, and are labelled so.
 
     Raises:
         ConfigError: if a value cannot be rendered.
@@ -85,7 +79,6 @@ class SynthConfig(PlainParameters):
     aspect: float = 9 / 16
     margin: float = 0.22
     without: str = ""
-    spacing: int = 0
 
     def __post_init__(self) -> None:
         self.check("seed", lambda value: value >= 0, "choose an integer from 0")
@@ -100,7 +93,6 @@ class SynthConfig(PlainParameters):
         self.check("orientation", lambda value: value in ORIENTATIONS, f"choose {', '.join(ORIENTATIONS)}")
         self.check("without", lambda _: set(self.parts_left_out) <= set(PARTS), f"choose among {', '.join(PARTS)}")
         self.check("margin", lambda value: 0.16 <= value <= 0.6, "choose 0.16 to 0.6 page widths")
-        self.check("spacing", lambda value: 0 <= value <= MAX_SPACING, f"choose 0, or 1 to {MAX_SPACING} frames apart")
         self.check("aspect", lambda value: 0.4 <= value <= 1, "choose 0.4 to 1: short side over long side")
 
     @property
@@ -131,8 +123,8 @@ class SynthConfig(PlainParameters):
         return self.clips * self.frames_per_clip
 
     def identity(self) -> dict[str, Any]:
-        """The settings as a rendered folder keeps them; those younger than the first folders only where they matter."""
-        return {name: value for name, value in asdict(self).items() if name != "spacing" or value}
+        """The settings as a rendered folder keeps them."""
+        return asdict(self)
 
     def stream(self, *key: int) -> np.random.Generator:
         """A generator of its own for each key: what one thing draws never shifts what another gets."""

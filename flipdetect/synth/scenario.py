@@ -56,14 +56,14 @@ def sample_clip(config: SynthConfig, index: int) -> Clip:
     Raises:
         ConfigError: if no draw shows enough of its turn.
     """
-    needed = config.spacing or config.frames_per_clip  # at a spacing, one of the frames is to show the turn
+    needed = config.frames_per_clip
     for attempt in range(MAX_ATTEMPTS):
         clip = _sample_clip(config, index, config.stream(CLIP_STREAM, index // 2, attempt))
         if len(moving_frames(config, clip)) >= needed:
             return clip
-    name = "spacing" if config.spacing else "frames_per_clip"
     raise ConfigError(
-        f"clip {index} shows its turn in fewer than {name}={needed} frames; choose a smaller {name} or another seed"
+        f"clip {index} shows its turn in fewer than frames_per_clip={needed} frames; "
+        "choose a smaller frames_per_clip or another seed"
     )
 
 
@@ -152,19 +152,10 @@ def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
 
     Flips are photographed only while the sheet moves, and where hands leave enough of its edge to be seen, if there is
     such a moment. Of the other clips every second one uses the same moments, so that hands are caught alike in both
-    classes. With a spacing, a flip and its twin have the same moments, at equal distances.
+    classes.
     """
     clip = sample_clip(config, index)
     rng = config.stream(FRAMES_STREAM, index // 2)
-    if config.spacing:
-        # Any stretch that shows at least half as much of the turn as the best one.
-        flip = sample_clip(config, index - index % 2)
-        step = min(config.spacing, (flip.frames - 1) // max(1, config.frames_per_clip - 1))
-        offsets = step * np.arange(config.frames_per_clip)
-        starts = np.arange(flip.frames - int(offsets[-1]))
-        shown = np.isin(starts[:, None] + offsets, moving_frames(config, flip)).sum(axis=1)
-        first = int(rng.choice(starts[2 * shown >= shown.max()]))
-        return tuple((first + 1 + offsets).tolist())
     during_turn = bool(rng.random() < 0.5) or clip.is_flip
     choices = moving_frames(config, clip) if during_turn else list(range(clip.frames))
     edges = np.linspace(0, len(choices), config.frames_per_clip + 1).astype(int)

@@ -19,7 +19,6 @@ from flipdetect.synth import SynthConfig
         ("height", 4000),
         ("orientation", "diagonal"),
         ("aspect", 2.0),
-        ("spacing", 16),
         ("without", "moon"),
     ],
 )

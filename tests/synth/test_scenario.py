@@ -124,30 +124,3 @@ def test_a_part_that_is_left_out_is_gone_and_no_other(part: str) -> None:
     }
     assert all(shown(full) for shown in told.values())
     assert [name for name, shown in told.items() if not shown(without)] == [part]
-
-
-SPACED = SynthConfig(seed=4, sources=6, clips_per_source=4, frames_per_clip=8, height=96, spacing=4)
-
-
-def test_frames_at_a_spacing_are_neighbours_and_those_of_twins_the_same() -> None:
-    for index in range(0, SPACED.clips, 2):
-        numbers = frame_numbers(SPACED, index)
-        assert set(np.diff(numbers)) == {4}
-        assert numbers[0] >= 1
-        assert numbers[-1] <= sample_clip(SPACED, index).frames
-        assert frame_numbers(SPACED, index + 1) == numbers
-
-
-def test_at_a_spacing_each_flip_shows_its_turn_and_frames_at_rest_are_labelled_so() -> None:
-    labels = [
-        [frame_truth(SPACED, index, frame).label for frame in range(SPACED.frames_per_clip)]
-        for index in range(SPACED.clips)
-    ]
-    assert all("flip" in of_clip for of_clip in labels[::2])
-    assert any("notflip" in of_clip for of_clip in labels[::2])
-    assert all(set(of_clip) == {"notflip"} for of_clip in labels[1::2])
-
-
-def test_settings_that_were_rendered_before_spacing_came_keep_their_identity() -> None:
-    assert "spacing" not in CONFIG.identity()
-    assert SPACED.identity()["spacing"] == 4
