@@ -34,8 +34,10 @@ RULES: dict[str, set[str]] = {
     "evaluation": {"sources", "events", "stills", "data", "models", "metrics", "tasks", "outputs", "inference"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
     "pipeline": {"sources", "events", "stills", "inference", "outputs"},
+    "apps": {"pipeline", "sources", "inference"},
     "__main__": {"cli"},
     "cli": {
+        "apps",
         "pipeline",
         "sources",
         "synth",
@@ -149,6 +151,13 @@ def test_only_the_heavy_modules_import_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_only_the_service_imports_the_web_framework() -> None:
+    for path in modules():
+        words = {word.split(".")[0] for word in path.read_text("utf-8").split()}
+        found = words & {"fastapi", "pydantic", "starlette"}
+        assert not found or path.stem == "service", f"{path.name} imports {sorted(found)}"
 
 
 def test_no_folder_is_too_full() -> None:

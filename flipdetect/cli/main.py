@@ -28,6 +28,7 @@ COMMANDS = {
     "cross-validate": "studies",
     "tune": "studies",
     "render": "data_sets",
+    "serve": "serve",
     "configs": "configs",
 }
 """Name of each command -> the module of this package that holds its function, in the order of `--help`."""

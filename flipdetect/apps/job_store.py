@@ -1,0 +1,173 @@
+"""Film jobs that survive a restart: a table in SQLite, and a folder per job."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from flipdetect.atomic import explaining, replacing
+from flipdetect.errors import DataError
+
+VERSION = 1
+"""Of the table, as SQLite's `user_version`."""
+MOST_ATTEMPTS = 3
+"""A job during which the process died this often is not tried again: its film may be what kills it."""
+QUEUED, RUNNING, DONE, FAILED = STATES = ("queued", "running", "done", "failed")
+COPIED_BYTES = 1024 * 1024
+
+_TABLE = """
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, created_s REAL NOT NULL,
+    started_s REAL, finished_s REAL, attempts INTEGER NOT NULL DEFAULT 0, notes TEXT NOT NULL DEFAULT ''
+)"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A film whose pages are to be extracted.
+
+    Attributes:
+        id: 32 hexadecimal digits that cannot be guessed.
+        name: the film's file name, as uploaded.
+        state: one of `STATES`.
+        created_s, started_s, finished_s: seconds since 1970; None if that is still to come.
+        attempts: how often it was started.
+        notes: why it failed, or what could not be written; a line each.
+    """
+
+    id: str
+    name: str
+    state: str
+    created_s: float
+    started_s: float | None
+    finished_s: float | None
+    attempts: int
+    notes: str
+
+
+class JobStore:
+    """The jobs of one service, which may be asked from several threads.
+
+    Opening it cleans up what a crash left: jobs that were running are queued again, and files of no job are deleted.
+
+    Attributes:
+        temporary: an empty folder for temporary files.
+
+    Args:
+        folder: for the table and the jobs' folders; is created. No other process may use it at the same time
+            (`flipdetect.atomic.alone`).
+
+    Raises:
+        DataError: if the folder cannot be written to, or its table is damaged or of another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        with explaining(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "jobs").mkdir(exist_ok=True)
+        table = folder / "jobs.sqlite"
+        try:
+            self._table = sqlite3.connect(table, check_same_thread=False, isolation_level=None)
+            self._table.execute("PRAGMA journal_mode = WAL")
+            version = self._table.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._table.executescript(f"BEGIN; {_TABLE}; PRAGMA user_version = {VERSION}; COMMIT")
+            elif version != VERSION:
+                raise DataError(f"{table} has version {version}, this program reads {VERSION}; choose another folder")
+            lost = "state = 'failed', finished_s = ?, notes = 'the service ended while it ran, several times'"
+            self._run(f"UPDATE jobs SET {lost} WHERE state = 'running' AND attempts >= {MOST_ATTEMPTS}", time.time())
+            self._run("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+        except sqlite3.Error as error:
+            raise DataError(f"{table} cannot be used: {error}; move it away, or choose another folder") from error
+        known = {row[0] for row in self._run("SELECT id FROM jobs")}
+        self.temporary = folder / "temporary"
+        with explaining(folder):
+            for left in (self.temporary, *(path for path in (folder / "jobs").iterdir() if path.name not in known)):
+                shutil.rmtree(left, ignore_errors=True)
+            self.temporary.mkdir()
+
+    def close(self) -> None:
+        """Close the table."""
+        self._table.close()
+
+    def folder(self, job_id: str) -> Path:
+        """Where the files of a job are."""
+        return self._folder / "jobs" / job_id
+
+    def film(self, job_id: str) -> Path:
+        """The uploaded film; deleted at the job's end."""
+        return self.folder(job_id) / "film"
+
+    def add(self, name: str, film: BinaryIO) -> Job:
+        """Copy an uploaded film, and queue a job for it; both or none.
+
+        Raises:
+            OSError: if the disk is full.
+        """
+        job_id = uuid.uuid4().hex
+        try:
+            with replacing(self.film(job_id)) as part, part.open("wb") as file:
+                shutil.copyfileobj(film, file, COPIED_BYTES)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            shutil.rmtree(self.folder(job_id), ignore_errors=True)
+            raise
+        self._run(
+            "INSERT INTO jobs (id, name, state, created_s) VALUES (?, ?, ?, ?)", job_id, name, QUEUED, time.time()
+        )
+        job = self.get(job_id)
+        assert job is not None
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """A job; None if there is none of that id."""
+        rows = self._run("SELECT * FROM jobs WHERE id = ?", job_id)
+        return Job(*rows[0]) if rows else None
+
+    def take(self) -> Job | None:
+        """The oldest job that is queued, as running; None if there is none."""
+        rows = self._run(
+            "UPDATE jobs SET state = 'running', started_s = ?, attempts = attempts + 1 WHERE id = "
+            "(SELECT id FROM jobs WHERE state = 'queued' ORDER BY created_s LIMIT 1) RETURNING *",
+            time.time(),
+        )
+        return Job(*rows[0]) if rows else None
+
+    def put_back(self, job_id: str) -> None:
+        """Queue a running job again, as if it had not been started."""
+        self._run("UPDATE jobs SET state = 'queued', attempts = attempts - 1 WHERE id = ?", job_id)
+
+    def finish(self, job_id: str, state: str, notes: str) -> None:
+        """A running job has ended; its film is deleted."""
+        self._run(
+            "UPDATE jobs SET state = ?, finished_s = ?, notes = ? WHERE id = ?", state, time.time(), notes, job_id
+        )
+        self.film(job_id).unlink(missing_ok=True)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job, and delete its files."""
+        self._run("DELETE FROM jobs WHERE id = ?", job_id)
+        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+
+    def delete_older(self, seconds: float) -> None:
+        """Delete jobs that ended that long ago."""
+        for row in self._run("SELECT id FROM jobs WHERE finished_s < ?", time.time() - seconds):
+            self.delete(row[0])
+
+    def counts(self) -> dict[str, int]:
+        """Number of jobs in each state."""
+        return dict.fromkeys(STATES, 0) | dict(self._run("SELECT state, count(*) FROM jobs GROUP BY state"))
+
+    def _run(self, statement: str, *values: object) -> list[Any]:
+        with self._lock:
+            return self._table.execute(statement, values).fetchall()

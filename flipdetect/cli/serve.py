@@ -1,0 +1,112 @@
+"""`flipdetect serve`: pictures and films over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flipdetect.atomic import alone
+from flipdetect.cli.options import Device, DeviceName, Engine, EngineName, Model, Threshold
+from flipdetect.errors import ConfigError, require_extra
+
+logger = logging.getLogger(__name__)
+
+
+def serve(
+    model: Model = None,
+    threshold: Threshold = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8000,
+    jobs: Annotated[
+        Path, typer.Option("--jobs", metavar="FOLDER", help="Where films, their results and temporary files are kept.")
+    ] = Path("flipdetect-jobs"),
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            envvar="FLIPDETECT_API_KEY",
+            metavar="KEY",
+            help="Ask for this key; rather set the variable, as others may see the options of a command.",
+        ),
+    ] = None,
+    request_mb: Annotated[float, typer.Option("--max-request-mb", min=0.001, help="Of a request with pictures.")] = 32,
+    film_mb: Annotated[float, typer.Option("--max-film-mb", min=0.001, help="Of a film.")] = 2000,
+    pictures: Annotated[int, typer.Option("--max-pictures", min=1, help="In one request.")] = 64,
+    queue: Annotated[int, typer.Option("--queue", min=1, help="Pictures that wait or are scored at a time.")] = 128,
+    films: Annotated[int, typer.Option("--max-jobs", min=1, help="Films that wait or run at a time.")] = 16,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds of a request with pictures, upload included.")
+    ] = 60,
+    job_timeout: Annotated[
+        float, typer.Option("--job-timeout", min=0.1, help="Seconds of a film; of its upload, a quarter of it.")
+    ] = 14400,
+    keep_days: Annotated[float, typer.Option("--keep-days", min=0, help="After which results are deleted.")] = 7,
+    grace: Annotated[
+        float, typer.Option("--grace", min=0, help="Seconds that running work gets when the service ends.")
+    ] = 20,
+    engine: Engine = EngineName.AUTO,
+    device: Device = DeviceName.AUTO,
+) -> None:
+    """Serve pictures and films over HTTP, with an API page at /docs.
+
+    SIGTERM and Ctrl-C finish what was accepted; films that are not finished by then are run after the next start.
+
+    Examples: flipdetect serve; curl -F pictures=@frame.jpg localhost:8000/predict
+    """
+    require_extra("serve", "fastapi", "uvicorn", "python_multipart", "prometheus_client")
+    require_extra("plots", "jinja2", "matplotlib")
+    if queue < pictures:
+        raise ConfigError(f"--queue {queue} is less than --max-pictures {pictures}: a request could never be accepted")
+    if api_key is not None and len(api_key) < 8:
+        raise ConfigError(f"an API key needs 8 characters at least, got {len(api_key)}; try: openssl rand -hex 16")
+
+    import uvicorn
+
+    from flipdetect.apps.job_store import JobStore
+    from flipdetect.apps.service import LOOPBACK, Limits, Service, create_app
+    from flipdetect.inference.load import load_model, resolve_model
+    from flipdetect.pipeline.extract_pages import ExtractSettings
+
+    path = resolve_model(model)
+    settings = ExtractSettings.of_model(path, threshold)
+    picture_model = load_model(path, engine.value, device.value)
+    film_model = load_model(path, engine.value, device.value, fast=True)
+    limits = Limits(
+        request_mb, film_mb, pictures, queue, films, timeout, job_timeout / 4, job_timeout, keep_days * 86400, grace
+    )
+    with _listen(host, port) as listener, alone(jobs / "service"):
+        store = JobStore(jobs)
+        tempfile.tempdir = str(store.temporary)  # uploads are large; what a crash leaves there is deleted at the start
+        service = Service(picture_model, film_model, settings, store, limits)
+        app = create_app(service, api_key, local=host in LOOPBACK)
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=max(1, round(grace)))
+        )
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+            signal.signal(signal.SIGHUP, server.handle_exit)
+        address, used = listener.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        logger.info("Model: %s (%s)", picture_model.path, picture_model.runs_on)
+        if api_key is None and host not in LOOPBACK:
+            logger.warning("everybody who can reach %s may use this service; set FLIPDETECT_API_KEY", host)
+        logger.info("Listening on http://%s:%d (API page: http://%s:%d/docs)", shown, used, shown, used)
+        try:
+            server.run([listener])
+        except KeyboardInterrupt:
+            pass  # uvicorn raises the signal again after an orderly end
+        finally:
+            store.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port") from error
