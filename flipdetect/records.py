@@ -215,7 +215,7 @@ class VideoResult:
     Attributes:
         video: its name, as in the tables.
         source: the file or folder it was read from.
-        duration_s: seconds from the first to the last frame that was looked at.
+        duration_s: seconds of the film; up to the last frame that was looked at, if its source does not say.
         frames: how many frames were scored or failed.
         events: the turns, in order of time.
         stills: one per spread, in order of time; empty if none were looked for.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -16,18 +18,34 @@ import typer
 from flipdetect.atomic import alone
 from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.cli.options import BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
-from flipdetect.errors import ConfigError, require_extra
+from flipdetect.errors import ConfigError, printable, require_extra
 
 if TYPE_CHECKING:
     from flipdetect.pipeline.jobs import FilmJob
     from flipdetect.records import FrameScore
-    from flipdetect.sources.streams import FrameStream
 
 OLD_NAMES = {"--save-stills": "--stills", "--checkpoint-path": "--model"}
 OLD_INPUTS = ("--folder-path", "--video")
 FINDS_TURNS = ("--video", "--events", "--scores")
 
 logger = logging.getLogger(__name__)
+
+
+class StillFormat(StrEnum):
+    """Formats of the stills."""
+
+    JPG = "jpg"
+    PNG = "png"
+    WEBP = "webp"
+
+
+def _time(text: str) -> float:
+    from flipdetect.outputs.tables import read_clock
+
+    try:
+        return read_clock(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def predict(
@@ -54,9 +72,32 @@ def predict(
         typer.Option("--preview", metavar="FILE", help="The film, small and annotated; .mp4 or .gif."),
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Draw timeline.png next to the table.")] = False,
+    still_format: Annotated[
+        StillFormat, typer.Option("--still-format", help="Of --stills; png is lossless.")
+    ] = StillFormat.JPG,
+    quality: Annotated[int, typer.Option("--quality", min=1, max=100, help="Of JPEG and WebP images.")] = 95,
+    still_name: Annotated[
+        str,
+        typer.Option(
+            "--still-name",
+            metavar="TEMPLATE",
+            help="Names of --stills, without the suffix, made of {video}, {number}, {spread}, {time} and text.",
+        ),
+    ] = "{number}_{time}",
+    start: Annotated[
+        float | None,
+        typer.Option("--start", metavar="TIME", parser=_time, help="Look at films from this time on: seconds or m:ss."),
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option("--end", metavar="TIME", parser=_time, help="Look at films up to this time.")
+    ] = None,
     threshold: Threshold = None,
     events: Annotated[
         bool, typer.Option("--events", help="The pictures are ordered frames of films: detect turns.")
+    ] = False,
+    one_film: Annotated[
+        bool,
+        typer.Option("--one-film", help="The pictures are frames of one film, in whatever folders: detect turns."),
     ] = False,
     fps: Annotated[float, typer.Option("--fps", min=0.01, max=1e6, help="Frames per second of such films.")] = 30.0,
     rate: Annotated[
@@ -98,11 +139,15 @@ def predict(
 
     Examples: flipdetect predict book.mp4 --pdf book.pdf --stills pages/; flipdetect predict frames/
     """
+    events = events or one_film
     is_stream = str(output) == "-"
     if not is_stream and output.is_dir():
         output /= "predictions.csv"
-    if bool(inputs) == (scores is not None):
-        raise typer.BadParameter("give films, pictures or folders; or --scores, one of the two")
+    if not inputs and scores is None:
+        raise typer.BadParameter("give films, pictures or folders; or --scores")
+    part = (start or 0.0, math.inf if end is None else end)
+    if part[0] >= part[1]:
+        raise ConfigError(f"--end must be later than --start, got {part[1]:g} s and {part[0]:g} s")
     if preview is not None and preview.suffix.lower() not in (".mp4", ".gif"):
         raise ConfigError(f"a preview is written as .mp4 or .gif, got --preview {preview}")
     if stills is not None and stills.is_file():
@@ -116,9 +161,11 @@ def predict(
     from flipdetect.inference.onnx_model import file_digest
     from flipdetect.inference.score import Predictor
     from flipdetect.outputs.predictions import PredictionWriter
+    from flipdetect.outputs.still_files import StillStyle
     from flipdetect.pipeline.extract_pages import ExtractSettings
-    from flipdetect.pipeline.jobs import FilmJob, Outputs, score_frames
+    from flipdetect.pipeline.jobs import FilmJob, Outputs, readable_films, score_frames
     from flipdetect.sources.folder import find_inputs
+    from flipdetect.sources.naming import NamePattern
     from flipdetect.sources.streams import folder_streams, video_streams
 
     found = None if inputs is None else find_inputs(inputs)
@@ -127,6 +174,7 @@ def predict(
     if found is not None and not found.videos and not events:
         film_outputs = {
             "--stills": stills, "--pdf": pdf, "--report": report, "--preview": preview, "--timeline": timeline or None,
+            "--start": start, "--end": end,
         }  # fmt: skip
         for name, value in film_outputs.items():
             if value is not None:
@@ -134,20 +182,29 @@ def predict(
     path = resolve_model(model)
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
     folder = Path() if is_stream else output.parent
-    outputs = Outputs(folder, stills, pdf, report, preview, timeline)
+    style = StillStyle(still_name, f".{still_format.value}", quality)
+    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style)
+    naming = NamePattern(one_film=True) if one_film else None
+    part_s = {"start_s": part[0], "end_s": part[1]}
+    films = readable_films(video_streams(found.videos, rate_hz=rate, stride=stride, **part_s)) if found else []
+    unread = found is not None and len(films) < len(found.videos)
+    if found and not films and not found.frames:
+        raise typer.Exit(1)  # nothing is written of what is no film
     tables = sys.stderr if is_stream else sys.stdout  # they must not mix with rows on standard output
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare, ExitStack() as locks:
         job = FilmJob(settings, outputs, Path(spare))
-        if found is None:
-            assert scores is not None
+        if scores is not None:
+            if found is not None:
+                films += folder_streams(found.frames, found.root, fps, naming, **part_s)
             _lock(locks, folder / "flips.json", stills, pdf, report, preview)
-            job.run_on_scores(scores, fps)
-            raise typer.Exit(_finish_films(job, tables, strict=strict))
+            job.run_on_scores(scores, fps, films, part)
+            raise typer.Exit(max(_finish_films(job, tables, strict=strict), int(unread)))
 
+        assert found is not None
         pictures = [] if events else found.frames
         # Films take the 8-bit model. Single frames take threads that decode and score: that keeps all cores busy.
         load = partial(load_model, path, engine.value, device.value)
-        film_model = load(fast=True) if found.videos or events else None
+        film_model = load(fast=True) if films or events else None
         frame_model = load(threads=1) if pictures else None
         chosen = film_model or frame_model
         assert chosen is not None
@@ -159,6 +216,8 @@ def predict(
             "--rate": rate,
             "--stride": stride,
             "--fps": fps,
+            "--start": part[0],
+            "--end": part[1],
         }
         flips = folder / "flips.json" if film_model is not None else None
         _lock(locks, None if is_stream else output, flips, stills, pdf, report, preview)
@@ -168,10 +227,10 @@ def predict(
         try:
             with writer:
                 if film_model is not None:
-                    streams: list[FrameStream] = [*video_streams(found.videos, rate_hz=rate, stride=stride)]
                     if events:
-                        streams += folder_streams(found.frames, found.root, fps, film_model.naming)
-                    job.run(streams, film_model, writer)
+                        named = naming or film_model.naming
+                        films += folder_streams(found.frames, found.root, fps, named, **part_s)
+                    job.run(films, film_model, writer)
                 if frame_model is not None:
                     score_frames(Predictor(frame_model, limit, batch_size), pictures, found.root, writer, frame_scores)
         except KeyboardInterrupt:
@@ -179,15 +238,16 @@ def predict(
             count = f" after {len(frame_scores)} of {len(pictures)} frames" if pictures else ""
             rows = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
             logger.warning("Interrupted%s. What was found so far is written.%s", count, rows)
-        status = _finish_films(job, tables, strict=strict) if job.results else 0
-        status = max(status, int(strict and bool(found.problems)))
+        written = [writer.output] if writer.output is not None and not interrupted else []
+        status = _finish_films(job, tables, written, strict=strict) if job.results else 0
+        status = max(status, int(unread), int(strict and bool(found.problems)))
         if interrupted:
             raise typer.Exit(INTERRUPTED)
         if frame_model is not None:
             failed = _print_frames(frame_scores, frame_model.classes.positive, settings.events.clip_threshold, tables)
             status = max(status, int(strict and failed))
-        if writer.output is not None:
-            logger.info("Predictions are in %s", writer.output)
+            if not job.results:
+                _name_files(written)
     raise typer.Exit(status)
 
 
@@ -214,14 +274,18 @@ def _lock(locks: ExitStack, *paths: Path | None) -> None:
             locks.enter_context(alone(path))
 
 
-def _finish_films(job: FilmJob, tables: TextIO, *, strict: bool = False) -> int:
-    """Write the outputs of films and print their table; returns the exit status."""
+def _name_files(paths: Sequence[Path]) -> None:
+    if paths:
+        logger.info("Written:\n%s", "\n".join(printable(str(path)) for path in paths))
+
+
+def _finish_films(job: FilmJob, tables: TextIO, files: Sequence[Path] = (), *, strict: bool = False) -> int:
+    """Write the outputs of films, print their table, and name all files; returns the exit status."""
     from flipdetect.outputs.tables import format_turn_table
 
     written = job.write()
     print(format_turn_table(job.results), file=tables, flush=True)
-    if written.paths:
-        logger.info("Written: %s", ", ".join(map(str, written.paths)))
+    _name_files([*files, *written.paths])
     if written.interrupted:
         return INTERRUPTED
     unread = any(not result.frames for result in job.results)

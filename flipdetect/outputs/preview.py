@@ -19,12 +19,12 @@ from flipdetect.outputs.tables import clock
 from flipdetect.records import VideoResult
 
 HEIGHTS = {".mp4": 480, ".gif": 320}
-"""Suffix -> largest height in pixels."""
+"""Suffix -> largest height of the film in pixels; a margin around it and a strip below it are added."""
 MP4_RATE_HZ, GIF_RATE_HZ = 10.0, 4.0
 GIF_FRAMES = 300
 """A GIF is held in memory until it is complete, and takes some 10 MB with so many frames."""
 
-TURN = (213, 94, 0)
+TURN, GROUND = (213, 94, 0), (16, 18, 20)
 BAR, TRACK = (86, 180, 233), (70, 74, 78)
 PAPER = (255, 255, 255)
 LONGEST_S = 60.0
@@ -47,10 +47,11 @@ def preview_rate(path: Path, duration_s: float) -> float:
 
 
 def write_preview(path: Path, frames: Iterable[tuple[float, NDArray[np.uint8]]], result: VideoResult) -> None:
-    """Write frames with a bar of the probability, the time, the number of the turn, and a border during turns.
+    """Write frames with a bar of the probability, time and number of the turn below them, and a border during turns.
 
-    Frames keep their times, but for pauses of more than a minute. Where the size changes, frames are fitted into the
-    first one's. An MP4 (H.264) goes to the disk as it is made. Heights are limited by `HEIGHTS`.
+    Nothing covers the film. Frames keep their times, but for pauses of more than a minute. Where the size changes,
+    frames are fitted into the first one's. An MP4 (H.264) goes to the disk as it is made. Heights are limited by
+    `HEIGHTS`.
 
     Args:
         path: `.mp4` or `.gif`; written atomically.
@@ -92,20 +93,23 @@ def _annotate(
         shown_s, last_s = shown_s + min(time_s - last_s, LONGEST_S), time_s
         probability = float(np.interp(time_s, times, values)) if len(times) else None
         turning = any(event.start_s <= time_s <= event.end_s for event in result.events)
-        _paint(picture, time_s, probability, turning, sum(event.start_s <= time_s for event in result.events))
-        yield shown_s, picture
+        turns = sum(event.start_s <= time_s for event in result.events)
+        yield shown_s, _framed(picture, time_s, probability, turning, turns)
 
 
-def _paint(picture: Image.Image, time_s: float, probability: float | None, turning: bool, turns: int) -> None:
-    """Draw on a reduced frame; all lengths follow its size."""
-    width, height = picture.size
-    unit = min(width, height)
-    border, pad, bar = max(unit // 48, 3), max(unit // 40, 4), max(unit // 32, 5)
+def _framed(picture: Image.Image, time_s: float, probability: float | None, turning: bool, turns: int) -> Image.Image:
+    """A reduced frame with its margin and the strip below it; all lengths follow its size, and are even."""
+    unit = min(picture.size)
+    border, pad, bar = max(unit // 96 * 2, 4), max(unit // 80 * 2, 4), max(unit // 64 * 2, 6)
     font: Any = ImageFont.load_default(max(unit / 17, 11))
-    draw = ImageDraw.Draw(picture, "RGBA")
-    top = height - bar - 3 * pad - round(font.size * 1.25)
-    draw.rectangle((0, top, width, height), fill=(16, 18, 20, 190))
-    left, base = border + pad, height - border - pad - 1
+    strip = bar + 3 * pad + round(font.size * 0.625) * 2
+    width, height = picture.width + 2 * border, picture.height + 2 * border + strip
+    framed = Image.new("RGB", (width, height), GROUND)
+    draw = ImageDraw.Draw(framed)
+    if turning:
+        draw.rectangle((0, 0, width - 1, height - strip - 1), fill=TURN)
+    framed.paste(picture, (border, border))
+    left, base = border + pad, height - 2 * pad - 1
     right = max(width - border - pad - 1, left)  # of very narrow pictures
     draw.rectangle((left, base - bar, right, base), fill=TRACK)
     if probability is not None:
@@ -115,8 +119,7 @@ def _paint(picture: Image.Image, time_s: float, probability: float | None, turni
     draw.text((left, line), clock(time_s, 1), font=font, fill=PAPER, anchor="ld")
     words = f"turn {turns}" if turning else f"{turns} turn" + ("" if turns == 1 else "s")
     draw.text((right, line), words, font=font, fill=(255, 178, 102) if turning else PAPER, anchor="rd")
-    if turning:
-        draw.rectangle((0, 0, width - 1, height - 1), outline=TURN, width=border)
+    return framed
 
 
 def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: float) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flipdetect.atomic import writing
-from flipdetect.errors import DataError
+from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import Still
 
 QUALITY = 95
-_STILL = re.compile(r"(?:^|_)\d{3,}_\d{2,}m\d\d\.\d\ds\.jpg$")
+FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+FIELDS = {"video": ".+", "number": r"\d{3,}", "spread": r"\d{3,}", "time": r"\d{2,}m\d\d\.\d\ds"}
+"""What a template of names may hold in braces, and what it looks like in a name."""
+_FIELD = re.compile(r"\{(\w*)\}")
 SHORTEST_NUMBER = 3  # digits
 # Bytes of a file name may be 255; the number, the time and the temporary name's ending need some of them.
 LONGEST_VIDEO_NAME = 120
@@ -26,14 +30,56 @@ LONG_SIDE_PT = 297 / 25.4 * 72
 """Points of a page's longer side: that of A4, so that pages print at a size one can read, whatever the camera."""
 
 
-def still_name(still: Still, position: int, total: int, video: str = "") -> str:
+@dataclass(frozen=True)
+class StillStyle:
+    """How stills are named and encoded.
+
+    Attributes:
+        name: template of the name, with fields of `FIELDS` in braces: `number` is the place in the reading order.
+        suffix: one of `FORMATS`.
+        quality: of JPEG and WebP, 1 to 100.
+
+    Raises:
+        ConfigError: if a field or the suffix is unknown, the number impossible, or all stills would have one name.
+    """
+
+    name: str = "{number}_{time}"
+    suffix: str = ".jpg"
+    quality: int = QUALITY
+
+    def __post_init__(self) -> None:
+        known = ", ".join(f"{{{field}}}" for field in FIELDS)
+        fields = set(_FIELD.findall(self.name))
+        if not fields <= set(FIELDS) or re.search(r"[{}/\\\0]", _FIELD.sub("", self.name)):
+            raise ConfigError(f"names of stills are made of text and {known}, without folders; got {self.name!r}")
+        if not fields & {"number", "spread", "time"}:
+            raise ConfigError(f"stills would all have one name: {self.name!r} needs {{number}}, {{spread}} or {{time}}")
+        if self.suffix not in FORMATS or not 1 <= self.quality <= 100:
+            raise ConfigError(
+                f"stills are written as {', '.join(FORMATS)} with a quality from 1 to 100, got {self.suffix!r} and "
+                f"{self.quality}"
+            )
+
+    def matches(self, name: str) -> bool:
+        """Whether a file may be a still of an earlier run: named by this template or by the default."""
+        for template in {self.name, StillStyle.name}:
+            parts = _FIELD.split(template)  # text and fields in turn
+            pattern = "".join(FIELDS[part] if place % 2 else re.escape(part) for place, part in enumerate(parts))
+            if re.fullmatch(rf"(?:.+_)?{pattern}\.(?:jpg|png|webp)", name):
+                return True
+        return False
+
+
+def still_name(still: Still, position: int, total: int, video: str = "", style: StillStyle | None = None) -> str:
     """A file name such as `003_00m12.40s.jpg`: the place in the reading order, then the time of the frame.
 
     Args:
         still: a chosen frame; one hour is `60m00.00s`.
         position: its place among those that are saved, from 1.
         total: how many are saved; numbers get as many digits, 3 at least.
-        video: put in front, with what is not fit for a file name replaced; empty leaves it out.
+        video: put in front, unless the template names it, with what is not fit for a file name replaced; empty leaves
+            it out.
+        style: template and suffix; None for the default.
 
     Raises:
         ValueError: if the still has no frame, or `position` is not from 1 to `total`.
@@ -45,11 +91,18 @@ def still_name(still: Still, position: int, total: int, video: str = "") -> str:
     digits = max(SHORTEST_NUMBER, len(str(total)))
     centiseconds = round(max(still.time_s, 0.0) * 100)
     minutes, rest = divmod(centiseconds, 6000)
-    prefix = f"{file_stem(video)}_" if video else ""
-    return f"{prefix}{position:0{digits}d}_{minutes:02d}m{rest / 100:05.2f}s.jpg"
+    style = style or StillStyle()
+    prefix = f"{file_stem(video)}_" if video and "{video}" not in style.name else ""
+    values = {
+        "video": file_stem(video or still.video),
+        "number": f"{position:0{digits}d}",
+        "spread": f"{still.spread:0{digits}d}",
+        "time": f"{minutes:02d}m{rest / 100:05.2f}s",
+    }
+    return prefix + _FIELD.sub(lambda field: values[field[1]], style.name) + style.suffix
 
 
-def set_aside(folder: Path) -> Path | None:
+def set_aside(folder: Path, style: StillStyle | None = None) -> Path | None:
     """Move the stills of an earlier run to a sub-folder (`earlier-1`, ...), so that new ones do not mix with them.
 
     Returns:
@@ -58,7 +111,8 @@ def set_aside(folder: Path) -> Path | None:
     Raises:
         OSError: if they cannot be moved.
     """
-    found = [path for path in folder.iterdir() if _STILL.search(path.name)] if folder.is_dir() else []
+    style = style or StillStyle()
+    found = [path for path in folder.iterdir() if style.matches(path.name)] if folder.is_dir() else []
     if not found:
         return None
     aside = next(path for n in count(1) if not (path := folder / f"earlier-{n}").exists())
@@ -81,8 +135,13 @@ def file_stem(video: str) -> str:
     return f"{safe}-{hashlib.sha256(video.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
-def encode_still(image: NDArray[np.uint8]) -> bytes:
-    """A frame (H, W, 3) uint8 RGB as a JPEG with colours at full resolution, and without metadata.
+def encode_still(image: NDArray[np.uint8], suffix: str = ".jpg", quality: int = QUALITY) -> bytes:
+    """A frame (H, W, 3) uint8 RGB as a picture file without metadata; a JPEG has colours at full resolution.
+
+    Args:
+        image: the frame.
+        suffix: one of `FORMATS`.
+        quality: of JPEG and WebP, 1 to 100.
 
     Raises:
         ValueError: if `image` is no such array.
@@ -90,7 +149,8 @@ def encode_still(image: NDArray[np.uint8]) -> bytes:
     check_picture(image)
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(image))
-    picture.save(buffer, format="JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    options = {"subsampling": 0, "optimize": True} if suffix == ".jpg" else {}
+    picture.save(buffer, format=FORMATS[suffix], quality=quality, **options)
     return buffer.getvalue()
 
 
@@ -100,7 +160,9 @@ def check_picture(image: NDArray[np.uint8]) -> None:
         raise ValueError(f"an (H, W, 3) uint8 RGB picture is needed, got {image.shape} {image.dtype}")
 
 
-def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
+def write_pdf(
+    path: Path, images: Sequence[Path], title: str = "", labels: Sequence[str] = (), outline: Sequence[str] = ()
+) -> None:
     """Write one page per picture, in the order given; the JPEG files are put in as they are, without a loss.
 
     A page has its picture's shape, and a longer side of 297 mm (1920 pixels: 164 dpi). The document (PDF 1.4,
@@ -110,6 +172,8 @@ def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
         path: the document.
         images: JPEG files, in grey or colour, upright as they are stored.
         title: shown by readers as the window's title; empty leaves it out.
+        labels: the number of each page as readers show it; none: 1, 2, 3, ...
+        outline: a bookmark for each page; none leaves them out.
 
     Raises:
         DataError: if there is no picture, one cannot be used, or the document cannot be written.
@@ -136,11 +200,16 @@ def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
             file.write(b"endobj\n")
 
         file.write(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
-        add("/Type /Catalog /Pages 2 0 R")
+        after = 4 + 3 * len(pages)  # the number of the object after the pages
+        numbers = " ".join(f"{place} << /P {_pdf_text(label)} >>" for place, label in enumerate(labels))
+        add(
+            "/Type /Catalog /Pages 2 0 R"
+            + (f" /PageLabels << /Nums [{numbers}] >>" if labels else "")
+            + (f" /Outlines {after} 0 R /PageMode /UseOutlines" if outline else "")
+        )
         kids = " ".join(f"{4 + 3 * place} 0 R" for place in range(len(pages)))
         add(f"/Type /Pages /Count {len(pages)} /Kids [{kids}]")
-        # With a byte order mark; bytes of a file name that are no UTF-8 cannot stand in a title.
-        add(f"/Title <feff{title.encode('utf-16-be', 'replace').hex()}>" if title else "")
+        add(f"/Title {_pdf_text(title)}" if title else "")
         for place, (image, (width, height), colours) in enumerate(pages):
             number = 4 + 3 * place
             scale = LONG_SIDE_PT / max(width, height)
@@ -155,6 +224,14 @@ def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
                 "/BitsPerComponent 8 /Filter /DCTDecode",
                 image.read_bytes(),
             )
+        last = after + len(outline)
+        if outline:
+            add(f"/Type /Outlines /First {after + 1} 0 R /Last {last} 0 R /Count {len(outline)}")
+        for place, text in enumerate(outline):
+            number = after + 1 + place
+            before = f" /Prev {number - 1} 0 R" if place else ""
+            following = f" /Next {number + 1} 0 R" if number < last else ""
+            add(f"/Title {_pdf_text(text)} /Parent {after} 0 R /Dest [{4 + 3 * place} 0 R /Fit]{before}{following}")
         start = file.tell()
         table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
         size = len(offsets) + 1
@@ -162,3 +239,8 @@ def write_pdf(path: Path, images: Sequence[Path], title: str = "") -> None:
             f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R /Info 3 0 R >>\n"
             f"startxref\n{start}\n%%EOF\n".encode("ascii")
         )
+
+
+def _pdf_text(text: str) -> str:
+    """A text string, with a byte order mark; bytes of a file name that are no UTF-8 cannot stand in one."""
+    return f"<feff{text.encode('utf-16-be', 'replace').hex()}>"

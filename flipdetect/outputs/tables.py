@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,18 @@ def clock(seconds: float, decimals: int = 0) -> str:
     text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
     sign = "-" if seconds < 0 and ticks else ""
     return sign + text + (f".{part:0{decimals}d}" if decimals else "")
+
+
+def read_clock(text: str) -> float:
+    """Seconds of a time as people write it: `12.5`, `12,5`, `0:12.5`, `1:02:03`.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?|[.,]\d+)", text.strip())
+    if match is None or (match[2] and (float(match[3].replace(",", ".")) >= 60 or (match[1] and int(match[2]) >= 60))):
+        raise ValueError(f"{text!r} is no time; give seconds (12.5) or minutes and seconds (0:12.5)")
+    return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60 + float(match[3].replace(",", "."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -104,6 +105,8 @@ def extract_pages(
     threshold: float | None = None,
     rate_hz: float = RATE_HZ,
     fps: float = FPS,
+    start_s: float = 0.0,
+    end_s: float = math.inf,
     device: str = "auto",
 ) -> VideoResult:
     """Detect the page turns of a film, and choose one still per spread.
@@ -118,6 +121,7 @@ def extract_pages(
         threshold: a frame with at least this probability counts as a flip; None: the model's own.
         rate_hz: frames per second of a video that are scored at first; three times as many where scores change.
         fps: frames per second of the film that frame files or arrays come from.
+        start_s, end_s: the seconds of the film that are looked at.
         device: "auto" (a GPU if there is one and PyTorch runs the model), "cpu" or "cuda".
 
     Returns:
@@ -133,7 +137,7 @@ def extract_pages(
     if isinstance(source, int):
         raise DataError(f"pages are taken from films, got camera {source}; use stream_flips for a camera")
     path = resolve_model(model)
-    stream = open_stream(source, rate_hz=rate_hz, fps=fps)
+    stream = open_stream(source, rate_hz=rate_hz, fps=fps, start_s=start_s, end_s=end_s)
     settings = ExtractSettings.of_model(path, threshold)
     loaded = load_model(path, device=device, fast=True)
     if stills is None and pdf is None:
@@ -142,7 +146,7 @@ def extract_pages(
         raise DataError("images can be written of files only; give the path of a video or a folder")
     outputs = Outputs(stills=None if stills is None else Path(stills), pdf=None if pdf is None else Path(pdf))
     with tempfile.TemporaryDirectory() as spare:
-        images = PageImages(stream, Path(spare), full=True)
+        images = PageImages(stream, Path(spare), full=outputs.style)
         result = extract(stream, loaded, settings, images=images)
         written = write_outputs([Film(result, stream, images)], outputs)
     if written.interrupted:

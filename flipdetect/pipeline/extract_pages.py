@@ -18,7 +18,7 @@ from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.model import Model
 from flipdetect.inference.score import BATCH, score_video
 from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
-from flipdetect.outputs.still_files import encode_still
+from flipdetect.outputs.still_files import StillStyle, encode_still
 from flipdetect.records import CONTENT, TAKEN_BACK, FlipEvent, FrameScore, Still, VideoResult
 from flipdetect.sources.streams import FrameStream, Image
 from flipdetect.stills.changes import add_content_changes, mark_doubts, same_pages_after
@@ -161,7 +161,7 @@ def find_pages(
     return VideoResult(
         video=video,
         source=source,
-        duration_s=frames[-1].time_s - frames[0].time_s if frames else 0.0,
+        duration_s=_film_length(frames, stream),
         frames=len(scores),
         events=tuple(events),
         stills=tuple(stills),
@@ -171,6 +171,12 @@ def find_pages(
         complete=complete,
         scores=tuple(timed),
     )
+
+
+def _film_length(frames: Sequence[ScoredFrame], stream: FrameStream | None) -> float:
+    """Seconds of the film; up to the last frame that was looked at, if its source does not say."""
+    last = frames[-1].time_s if frames else 0.0
+    return max((stream.duration_s if stream is not None else None) or 0.0, last)
 
 
 def _compare_rests(
@@ -239,10 +245,10 @@ class PageImages:
     Args:
         stream: the film.
         folder: where the files go; unique names, so that several films can share one.
-        full: whether images in full size are wanted, or reduced ones only.
+        full: how images in full size are encoded; None if reduced ones are enough.
     """
 
-    def __init__(self, stream: FrameStream, folder: Path, *, full: bool) -> None:
+    def __init__(self, stream: FrameStream, folder: Path, *, full: StillStyle | None) -> None:
         self._stream = stream
         self._folder = folder
         self._full = full
@@ -270,8 +276,9 @@ class PageImages:
                 self.failures.append(f"{self._stream.video}, spread {number}: {error}")
 
     def _keep(self, time_s: float, image: Image) -> None:
-        if self._full:
-            self._path(time_s, ".jpg").write_bytes(encode_still(image))
+        if self._full is not None:  # a PDF takes JPEG files
+            for suffix in {".jpg", self._full.suffix}:
+                self._path(time_s, suffix).write_bytes(encode_still(image, suffix, self._full.quality))
         covering = max(COMPARE_SIZE[0] / image.shape[0], COMPARE_SIZE[1] / image.shape[1])
         np.save(self._path(time_s, ".npy"), _shrink(image, covering))
         small = _shrink(image, THUMBNAIL / max(image.shape[:2]))
@@ -284,9 +291,9 @@ class PageImages:
             raise FrameError(f"spread {still.spread} of {self._stream.video} could not be read")
         return np.asarray(np.load(path))
 
-    def full_size(self, still: Still) -> Path | None:
-        """The JPEG file of the image in full size; None if it could not be read."""
-        path = self._path(still.time_s, ".jpg")
+    def full_size(self, still: Still, suffix: str = ".jpg") -> Path | None:
+        """The file of the image in full size, JPEG or as the stills are; None if it could not be read."""
+        path = self._path(still.time_s, suffix)
         return path if path.is_file() else None
 
     def thumbnail(self, still: Still) -> Image | None:

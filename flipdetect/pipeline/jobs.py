@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.html_report import write_report
 from flipdetect.outputs.predictions import PredictionWriter, fingerprints_path, read_predictions
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
-from flipdetect.outputs.still_files import file_stem, set_aside, still_name, write_pdf
+from flipdetect.outputs.still_files import StillStyle, file_stem, set_aside, still_name, write_pdf
+from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameScore, VideoResult
@@ -27,6 +29,9 @@ from flipdetect.stills.fingerprint import GRID
 from flipdetect.stills.repeats import kept
 
 logger = logging.getLogger(__name__)
+
+WHOLE = (0.0, math.inf)
+"""The part of a film that is looked at, in seconds: all of it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Outputs:
         report: an HTML file; None for none.
         preview: an annotated film, .mp4 or .gif; None for none.
         timeline: whether to draw timeline.png.
+        style: how stills are named and encoded.
     """
 
     folder: Path | None = None
@@ -48,6 +54,7 @@ class Outputs:
     report: Path | None = None
     preview: Path | None = None
     timeline: bool = False
+    style: StillStyle = field(default_factory=StillStyle)
 
     @property
     def needs_images(self) -> bool:
@@ -138,8 +145,16 @@ class FilmJob:
                 self._find(error.result.scores, stream, stream.video, stream.source, complete=False)
                 raise
 
-    def run_on_scores(self, table: Path, fps: float = FPS) -> None:
+    def run_on_scores(
+        self, table: Path, fps: float = FPS, streams: Sequence[FrameStream] = (), part_s: tuple[float, float] = WHOLE
+    ) -> None:
         """Detect turns and choose stills again from a predictions.csv, without scoring; images are read if wanted.
+
+        Args:
+            table: the scores.
+            fps: frames per second, where it has no times.
+            streams: films by their names in the table; of others, the table says where they are.
+            part_s: the seconds of the films that are looked at.
 
         Raises:
             DataError: if the table cannot be read, has no rows, or a row has neither time nor frame number.
@@ -152,15 +167,23 @@ class FilmJob:
         lengths = {len(score.quality.fingerprint) for score in scores if score.quality is not None} - {0}
         if lengths - {GRID * GRID}:
             raise DataError(f"{fingerprints_path(table)} has fingerprints of another length; score the film again")
-        for video, own in _by_video(scores).items():
+        there = {stream.video: stream for stream in streams}
+        known = _by_video(scores)
+        strange = sorted(set(there) - set(known))
+        if strange:
+            raise DataError(f"{table} has no scores of {strange[0]}, only of {', '.join(sorted(known))}")
+        for video, own in known.items():
+            own = [score for score in own if part_s[0] <= (score.time_s or 0.0) <= part_s[1]]
             own.sort(key=lambda score: score.time_s or 0.0)
-            path = Path(own[0].path)
-            stream: FrameStream | None = None
-            if path.is_file() and len({score.path for score in own}) == 1:
-                stream = VideoStream(path, video)  # only chosen frames are decoded
-            else:
+            path = Path(own[0].path if own else video)
+            stream = there.get(video)
+            if there and stream is None:
+                continue
+            if stream is None and path.is_file() and len({score.path for score in own}) == 1:
+                stream = VideoStream(path, video, start_s=part_s[0], end_s=part_s[1])  # only chosen frames are decoded
+            elif stream is None:
                 logger.warning("%s: the film is not at %s, so its images cannot be read", video, path)
-            self._find(own, stream, video, str(path))
+            self._find(own, stream, video, str(path) if stream is None else stream.source)
 
     def write(self) -> Written:
         """Write the outputs of all films that were handled."""
@@ -170,7 +193,7 @@ class FilmJob:
         try:
             total = stream.expected_frames
         except FrameError:
-            total = None  # the reason is reported when the film is read
+            total = None  # it has gone since; the reason is reported when the film is read
         passed = 0
         with progress_bar(total=total, desc=stream.video[-30:], unit="frame", delay=1) as bar:
 
@@ -203,12 +226,27 @@ class FilmJob:
         self._keep(Film(result, stream, images))
 
     def _new_images(self, stream: FrameStream) -> PageImages | None:
-        return PageImages(stream, self.folder, full=self.outputs.needs_full_size) if self.outputs.needs_images else None
+        if not self.outputs.needs_images:
+            return None
+        return PageImages(stream, self.folder, full=self.outputs.style if self.outputs.needs_full_size else None)
 
     def _keep(self, film: Film) -> None:
         if film.images is not None:
             film.images.drop_reduced()
         self.films.append(film)
+
+
+def readable_films(streams: Iterable[FrameStream]) -> list[FrameStream]:
+    """Those that can be opened; the others are logged as errors, and nothing is written of them."""
+    found = []
+    for stream in streams:
+        try:
+            _ = stream.expected_frames
+        except FrameError as error:
+            logger.error("%s", error)
+        else:
+            found.append(stream)
+    return found
 
 
 def score_frames(
@@ -240,6 +278,12 @@ def _by_video(scores: Sequence[FrameScore]) -> dict[str, list[FrameScore]]:
     return found
 
 
+class _PdfPage(NamedTuple):
+    image: Path
+    label: str
+    bookmark: str
+
+
 def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
     """Write all that is asked for; what cannot be written is noted, and the rest goes on."""
     written = Written()
@@ -260,24 +304,24 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) ->
             written.fail(failure)
         if outputs.needs_full_size and result.stills and images is None:
             written.fail(f"{result.video}: the film is not at {result.source}, so there are no images of it")
-    files: list[Path] = []
+    pages: list[_PdfPage] = []
     names: dict[tuple[str, int], str] = {}
     try:
         if outputs.stills is not None:
             try:
-                aside = set_aside(outputs.stills)
+                aside = set_aside(outputs.stills, outputs.style)
                 if aside is not None:
                     logger.warning("%s held stills of an earlier run; they are in %s now", outputs.stills, aside)
             except OSError as error:
                 written.fail(f"{outputs.stills}: the stills of an earlier run cannot be set aside: {error}")
         for film in films:
             if outputs.needs_full_size and film.images is not None:
-                files += _write_stills(film.result, film.images, outputs, written, names, several=several)
+                pages += _write_stills(film.result, film.images, outputs, written, names, several=several)
         if outputs.stills is not None and names:
             written.paths.append(outputs.stills)
         if outputs.pdf is not None:
             title = ", ".join(Path(result.source).stem for result in results[:3])
-            written.attempt(outputs.pdf, lambda path: write_pdf(path, files, title=title))
+            written.attempt(outputs.pdf, partial(_write_pdf, pages=pages, title=title))
     finally:
         if outputs.folder is not None:
             written.attempt(outputs.folder / "flips.csv", lambda path: write_flips_csv(path, results, names))
@@ -315,23 +359,32 @@ def _write_stills(
     names: dict[tuple[str, int], str],
     *,
     several: bool,
-) -> list[Path]:
-    """Write the stills of one film, and add their names as tables give them; returns the images for the PDF."""
+) -> list[_PdfPage]:
+    """Write the stills of one film, and add their names as tables give them; returns the pages of the PDF."""
     chosen = [still for still in kept(list(result.stills)) if still.time_s is not None]
-    files = []
+    film = f"{result.video}, " if several else ""
+    pages = []
     for place, still in enumerate(chosen, start=1):
         image = images.full_size(still)
         if image is None:
             continue  # a failure of `images`
-        files.append(image)
-        if outputs.stills is not None:
-            path = outputs.stills / still_name(still, place, len(chosen), result.video if several else "")
+        pages.append(
+            _PdfPage(image, f"{film}{still.spread}", f"{film}spread {still.spread} at {clock(still.time_s or 0.0, 1)}")
+        )
+        style, encoded = outputs.style, images.full_size(still, outputs.style.suffix)
+        if outputs.stills is not None and encoded is not None:
+            path = outputs.stills / still_name(still, place, len(chosen), result.video if several else "", style)
             try:
-                _write_bytes(path, image.read_bytes())
+                _write_bytes(path, encoded.read_bytes())
                 names[result.video, still.spread] = name_below(path, outputs.folder or Path())
             except (FlipdetectError, OSError) as error:
                 written.fail(str(error))
-    return files
+    return pages
+
+
+def _write_pdf(path: Path, pages: Sequence[_PdfPage], title: str) -> None:
+    images, labels, outline = zip(*pages, strict=True) if pages else ((), (), ())
+    write_pdf(path, images, title, labels, outline)
 
 
 def _write_drawing(path: Path, draw: Callable[[], bytes]) -> None:

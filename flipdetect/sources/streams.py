@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -24,11 +24,11 @@ import numpy.typing as npt
 
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
-from flipdetect.sources.folder import find_files, name_below
+from flipdetect.sources.folder import find_files, name_below, natural_key
 from flipdetect.sources.image import check_frame, decode_frame, usable_cores
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import open_video
-from flipdetect.sources.video_decoder import VideoFrame, estimated_frames
+from flipdetect.sources.video_decoder import VideoFrame, estimated_length
 from flipdetect.sources.video_seek import frame_at
 
 Image = npt.NDArray[np.uint8]
@@ -88,7 +88,12 @@ class FrameStream(ABC):
 
     @property
     def expected_frames(self) -> int | None:
-        """About how many frames there are; None if unknown."""
+        """About how many frames are to be read; None if unknown."""
+        return None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds of the whole film, exact once it was read to its end; None if unknown."""
         return None
 
     def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
@@ -117,6 +122,7 @@ class VideoStream(FrameStream):
         rate_hz: frames per second that are scored at first.
         refine: factor by which more frames are given, to be scored where scores change.
         stride: instead of the rate: give every so many frames, and score all of them.
+        start_s, end_s: the seconds of the film between which frames are given.
 
     Raises:
         ConfigError: if a number is impossible.
@@ -125,13 +131,24 @@ class VideoStream(FrameStream):
     can_reread = True
 
     def __init__(
-        self, path: Path, video: str = "", *, rate_hz: float = RATE_HZ, refine: int = REFINE, stride: int | None = None
+        self,
+        path: Path,
+        video: str = "",
+        *,
+        rate_hz: float = RATE_HZ,
+        refine: int = REFINE,
+        stride: int | None = None,
+        start_s: float = 0.0,
+        end_s: float = math.inf,
     ) -> None:
         if not 0 < rate_hz < math.inf:
             raise ConfigError(f"rate_hz must be more than 0 frames per second, got {rate_hz}")
         if refine < 1 or (stride is not None and stride < 1):
             raise ConfigError(f"refine and stride must be 1 or more, got {refine} and {stride}")
+        _check_part(start_s, end_s)
         self.path = path
+        self._start_s, self._end_s = start_s, end_s
+        self._read_s: float | None = None
         self.video = video or path.stem
         self.source = str(path)
         self.refine = refine if stride is None else 1
@@ -139,10 +156,14 @@ class VideoStream(FrameStream):
 
     def __iter__(self) -> Iterator[StreamFrame]:
         shown = self.path.as_posix()
-        with open_video(self.path, min_size=LEAST_SIZE, **self._choice) as reader:
+        with open_video(self.path, min_size=LEAST_SIZE, start_s=self._start_s, **self._choice) as reader:
             try:
                 for frame in reader:
+                    if frame.time_s > self._end_s:
+                        break
                     yield StreamFrame(shown, frame.time_s, frame.index, frame.image)
+                else:
+                    self._read_s = reader.end_s
             finally:
                 repaired = reader.repaired_times
                 times = f"the times of {repaired} frames were missing or wrong, and were repaired" if repaired else ""
@@ -151,7 +172,18 @@ class VideoStream(FrameStream):
     @property
     def expected_frames(self) -> int | None:
         """See `FrameStream`; raises FrameError if the file is no video that can be read."""
-        return estimated_frames(self.path)
+        duration, frames = estimated_length(self.path)
+        if frames is None or not duration or self._end_s >= duration:
+            return frames
+        return max(round(frames * self._end_s / duration), 1)
+
+    @property
+    def duration_s(self) -> float | None:
+        """See `FrameStream`."""
+        try:
+            return estimated_length(self.path)[0] if self._read_s is None else self._read_s
+        except FrameError:
+            return None
 
     def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
         """See `FrameStream`."""
@@ -159,8 +191,8 @@ class VideoStream(FrameStream):
 
     def resample(self, rate_hz: float, min_size: Size) -> Iterator[tuple[float, Image]]:
         """See `FrameStream`."""
-        with open_video(self.path, rate_hz=rate_hz, min_size=min_size) as reader:
-            for frame in reader:
+        with open_video(self.path, rate_hz=rate_hz, min_size=min_size, start_s=self._start_s) as reader:
+            for frame in takewhile(lambda frame: frame.time_s <= self._end_s, reader):
                 yield frame.time_s, frame.image
 
 
@@ -181,12 +213,21 @@ class FolderStream(FrameStream):
         source: their folder, for the user.
         files: in order of time.
         workers: threads that decode; None: one per core.
+        duration_s: of the whole film; None: up to the last file.
     """
 
     can_reread = True
 
-    def __init__(self, video: str, source: Path, files: Sequence[FrameFile], workers: int | None = None) -> None:
+    def __init__(
+        self,
+        video: str,
+        source: Path,
+        files: Sequence[FrameFile],
+        workers: int | None = None,
+        duration_s: float | None = None,
+    ) -> None:
         self.video = video
+        self._duration_s = duration_s
         self.source = str(source)
         self._files = files
         self._workers = workers or usable_cores()
@@ -215,6 +256,11 @@ class FolderStream(FrameStream):
     def expected_frames(self) -> int:
         """How many files there are."""
         return len(self._files)
+
+    @property
+    def duration_s(self) -> float | None:
+        """See `FrameStream`."""
+        return self._duration_s
 
     def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
         """See `FrameStream`."""
@@ -246,13 +292,18 @@ class ArrayStream(FrameStream):
         frames: arrays (H, W, 3) uint8 RGB, `fps` per second; or pairs (second, array); or `VideoFrame`s. Iterating
             raises FrameError if a frame is none of these, DataError if a time is no number or goes back.
         fps: frames per second of bare arrays.
+        start_s, end_s: the seconds of the film between which frames are given.
 
     Raises:
-        ConfigError: if `fps` is no positive number.
+        ConfigError: if a number is impossible.
     """
 
-    def __init__(self, frames: Iterable[Any], fps: float = FPS) -> None:
+    def __init__(
+        self, frames: Iterable[Any], fps: float = FPS, *, start_s: float = 0.0, end_s: float = math.inf
+    ) -> None:
         check_fps(fps)
+        _check_part(start_s, end_s)
+        self._part = start_s, end_s
         self._frames = frames
         self._fps = fps
 
@@ -268,6 +319,10 @@ class ArrayStream(FrameStream):
             if not math.isfinite(time_s) or time_s < last:
                 raise DataError(f"frame {number} has the time {time_s}, after {last}; give seconds that do not go back")
             last = time_s
+            if time_s < self._part[0]:
+                continue
+            if time_s > self._part[1]:
+                return
             check_frame(image, f"frame {number}")
             yield StreamFrame("", float(time_s), number, image)
 
@@ -330,6 +385,11 @@ def check_fps(fps: float) -> None:
         raise ConfigError(f"fps must be more than 0 frames per second, got {fps}")
 
 
+def _check_part(start_s: float, end_s: float) -> None:
+    if not 0 <= start_s < end_s:
+        raise ConfigError(f"start and end must be seconds from 0 on, in this order, got {start_s:g} and {end_s:g}")
+
+
 def open_stream(
     source: str | os.PathLike[str] | int | Iterable[Any],
     *,
@@ -337,6 +397,8 @@ def open_stream(
     refine: int = REFINE,
     fps: float = FPS,
     seconds: float | None = None,
+    start_s: float = 0.0,
+    end_s: float = math.inf,
 ) -> FrameStream:
     """The stream of one film.
 
@@ -346,6 +408,7 @@ def open_stream(
         rate_hz, refine: of a video, as for `VideoStream`.
         fps: frames per second of the film that frame files or arrays come from.
         seconds: how long to watch a camera; None: without end.
+        start_s, end_s: the seconds of a film between which frames are given.
 
     Raises:
         DataError: if the folder does not exist, or does not hold the frames of exactly one film.
@@ -354,11 +417,11 @@ def open_stream(
     if isinstance(source, int):
         return CameraStream(source, seconds)
     if not isinstance(source, str | os.PathLike):
-        return ArrayStream(source, fps)
+        return ArrayStream(source, fps, start_s=start_s, end_s=end_s)
     path = Path(source).expanduser()
     if not path.is_dir():
-        return VideoStream(path, rate_hz=rate_hz, refine=refine)
-    streams = folder_streams(find_files(path).files, path, fps)
+        return VideoStream(path, rate_hz=rate_hz, refine=refine, start_s=start_s, end_s=end_s)
+    streams = folder_streams(find_files(path).files, path, fps, start_s=start_s, end_s=end_s)
     if len(streams) != 1:
         held = f"frames of {len(streams)} films" if streams else "no frames"
         raise DataError(f"the folder {path} holds {held}; give one with the frames of one film")
@@ -366,7 +429,13 @@ def open_stream(
 
 
 def folder_streams(
-    paths: Iterable[Path], root: Path, fps: float = FPS, naming: NamePattern | None = None
+    paths: Iterable[Path],
+    root: Path,
+    fps: float = FPS,
+    naming: NamePattern | None = None,
+    *,
+    start_s: float = 0.0,
+    end_s: float = math.inf,
 ) -> list[FolderStream]:
     """A stream per film of ordered frame files, with the times that frame numbers mean.
 
@@ -379,15 +448,18 @@ def folder_streams(
         root: files and films are named relative to this folder.
         fps: frames per second of the film.
         naming: how file names are read; None for the default.
+        start_s, end_s: the seconds of a film between which frames are given.
 
     Raises:
-        ConfigError: if `fps` is no positive number.
+        ConfigError: if a number is impossible.
     """
     check_fps(fps)
+    _check_part(start_s, end_s)
+    one_film = naming is not None and naming.one_film
     films: dict[str, list[tuple[int | None, Path]]] = {}
     for path in paths:
         video, frame = unlabelled_video(path, root, naming)
-        if frame is None:
+        if frame is None and not one_film:
             folder = name_below(path.parent, root)
             video = folder if folder != "." else root.resolve().name or "frames"
         films.setdefault(video, []).append((frame, path))
@@ -402,18 +474,20 @@ def folder_streams(
             first = 0
             if usual > MOST_STEP:
                 members.sort(key=lambda member: member[0] or 0)
+            elif one_film:  # whatever folder they are in
+                members.sort(key=lambda member: natural_key(member[1].name))
             ordered = [(place, frame, path) for place, (frame, path) in enumerate(members)]
         files = [
             FrameFile(path, name_below(path, root), frame, (place - first) / fps) for place, frame, path in ordered
         ]
-        streams.append(FolderStream(video, root, files))
+        part = [file for file in files if start_s <= file.time_s <= end_s]
+        streams.append(FolderStream(video, root, part, duration_s=files[-1].time_s + 1 / fps))
     return streams
 
 
-def video_streams(paths: Sequence[Path], *, rate_hz: float = RATE_HZ, stride: int | None = None) -> list[VideoStream]:
-    """A stream per video file, named by its stem, or by its path where two stems are the same."""
+def video_streams(paths: Sequence[Path], **settings: Any) -> list[VideoStream]:
+    """A stream per video file with these settings, named by its stem, or by its path where two stems are the same."""
     stems = [path.stem for path in paths]
     return [
-        VideoStream(path, path.stem if stems.count(path.stem) == 1 else path.as_posix(), rate_hz=rate_hz, stride=stride)
-        for path in paths
+        VideoStream(path, path.stem if stems.count(path.stem) == 1 else path.as_posix(), **settings) for path in paths
     ]

@@ -33,6 +33,7 @@ def open_video(
     stride: int = 1,
     rate_hz: float | None = None,
     min_size: tuple[int, int] | None = None,
+    start_s: float = 0.0,
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
 
@@ -47,6 +48,7 @@ def open_video(
         rate_hz: frames per second to return, chosen by their times; at most all there are. Not with `stride`.
         min_size: (height, width) in pixels, upright, that frames still cover: larger ones are shrunk, keeping their
             shape, to the smallest size that does. None: full size.
+        start_s: return no frame before this second; earlier ones are decoded all the same.
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
@@ -59,18 +61,20 @@ def open_video(
     if rate_hz is not None and stride != 1:
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
     check_min_size(min_size)
-    return VideoReader(Path(path), _chooser(stride, rate_hz), min_size)
+    return VideoReader(Path(path), _chooser(stride, rate_hz, start_s - _TIME_TOLERANCE), min_size)
 
 
-def _chooser(stride: int, rate_hz: float | None) -> Callable[[int, float], bool]:
+def _chooser(stride: int, rate_hz: float | None, start_s: float) -> Callable[[int, float], bool]:
     """Whether to return the frame of a number and a time; to be asked once for each frame, in order."""
     if rate_hz is None:
-        return lambda index, _: index % stride == 0
+        return lambda index, time: index % stride == 0 and time >= start_s
     first: float | None = None
     taken = 0
 
     def wants(index: int, time: float) -> bool:
         nonlocal first, taken
+        if time < start_s:
+            return False
         first = time if first is None else first
         passed = time - first + _TIME_TOLERANCE
         if passed < taken / rate_hz:
@@ -108,6 +112,11 @@ class VideoReader:
         """Frames so far whose time stamp was missing or wrong, and was repaired (see `Clock`)."""
         clock = self._work.decoding.clock
         return clock.missing + clock.repeated + clock.jumps
+
+    @property
+    def end_s(self) -> float:
+        """Second at which the last frame so far ends; of the film, after the last one."""
+        return self._work.decoding.end_s
 
     @property
     def lost(self) -> str:

@@ -211,8 +211,8 @@ def stamps_restart(container: InputContainer) -> bool:
     return bool(int(container.format.flags) & (_TS_DISCONT | _NO_TIMESTAMPS))
 
 
-def estimated_frames(path: Path | str) -> int | None:
-    """The number of frames of a video by its header, or by duration and rate; None if it says neither.
+def estimated_length(path: Path | str) -> tuple[float | None, int | None]:
+    """Seconds and number of frames of a video by its header, or by duration and rate; None for what it does not say.
 
     Raises:
         FrameError: as `open_video`.
@@ -220,10 +220,12 @@ def estimated_frames(path: Path | str) -> int | None:
     container, stream = open_container(Path(path))
     with container:
         end = picture_end(container, stream)
-        duration = end if end is not None else container.duration / av.time_base if container.duration else None
+        whole = container.duration / av.time_base if container.duration else None
+        duration = end if end is not None else whole
         rate = stream.average_rate or stream.guessed_rate
         frames = stream.frames or (round(duration * rate) if duration and rate else 0)
-        return frames if 0 < frames <= Path(path).stat().st_size else None  # a wrong stamp makes a long duration
+        sane = 0 < frames <= Path(path).stat().st_size  # a wrong stamp makes a long duration
+        return (duration, frames) if sane else (None, None)
 
 
 def fail_to_decode(path: Path) -> NoReturn:
@@ -239,6 +241,7 @@ class Decoding:
         failures: packets and frames that could not be decoded.
         index: number of the next frame.
         ended: whether the end of the file was reached, rather than left early.
+        end_s: second of playback at which the last frame so far ends.
     """
 
     def __init__(self, container: InputContainer, stream: av.VideoStream, clock: Clock | None = None) -> None:
@@ -246,7 +249,7 @@ class Decoding:
         self._container = container
         self._stream = stream
         self._expected = expected_end(container, stream)
-        self._end = 0.0
+        self.end_s = 0.0
         self._broke = ""
         self.clock = clock or clock_of(container, stream)
         self.failures = 0
@@ -265,7 +268,7 @@ class Decoding:
             for frame in frames:
                 # A file without presentation stamps (AVI) has decoding stamps, which come in the same order.
                 time = self.clock.tick(frame.pts if frame.pts is not None else frame.dts)
-                self._end = time + duration_of(frame, self.clock.step)
+                self.end_s = time + duration_of(frame, self.clock.step)
                 self.index += 1
                 if frame.is_corrupt:
                     self.failures += 1
@@ -293,11 +296,11 @@ class Decoding:
         parts = []
         # Where stamps leapt ahead, so does the duration.
         expected = (self._expected or 0.0) + min(self.clock.shift, 0.0)
-        if self.ended and expected - self._end > max(_SHORTFALL_S, 2 * self.clock.step):
+        if self.ended and expected - self.end_s > max(_SHORTFALL_S, 2 * self.clock.step):
             why = f" ({self._broke})" if self._broke else ""
-            parts.append(f"it breaks off at {self._end:.1f} s of {expected:.1f} s{why}")
+            parts.append(f"it breaks off at {self.end_s:.1f} s of {expected:.1f} s{why}")
         elif self._broke:
-            parts.append(f"a part could not be read ({self._broke}), the last frame is at {self._end:.1f} s")
+            parts.append(f"a part could not be read ({self._broke}), the last frame is at {self.end_s:.1f} s")
         if self.failures:
             noun = "frame or packet was" if self.failures == 1 else "frames or packets were"
             parts.append(f"{self.failures:,} {noun} damaged")

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pikepdf
 import pytest
 from PIL import Image
 
@@ -131,6 +132,46 @@ def test_a_film_that_cannot_be_read_does_not_stop_the_others(
     assert run("films") == 1
     assert len(rows()) == 3
     assert "a.mp4" in capsys.readouterr().err
+
+
+def test_what_is_no_film_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no film")
+    assert run("a.mp4", "--stills", "pages", "--pdf", "out/book.pdf", "--report", "book.html") == 1
+    assert "a.mp4: it cannot be opened as a video" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_part_of_a_film_in_another_format_with_names_of_ones_own(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ("--stills", "pages", "--still-format", "png", "--still-name", "{video} {number}", "--pdf", "book.pdf")
+    assert run(book, "--start", "0:01", "--end", "7,4", *wanted) == 0
+    assert sorted(path.name for path in Path("pages").iterdir()) == [f"book {n:03d}.png" for n in (1, 2, 3)]
+    assert [float(row["start_s"]) for row in rows()] == pytest.approx([2.0, 4.8], abs=0.2)
+    (video,) = json.loads(Path("flips.json").read_text())["videos"]
+    assert video["duration_s"] == pytest.approx(10.4, abs=0.05), "that of the film"
+    times = [score.time_s or 0 for score in read_predictions(Path("predictions.csv"))]
+    assert (times[0], times[-1]) == (pytest.approx(1.0), pytest.approx(7.4, abs=0.11))
+    said = capsys.readouterr().err.splitlines()
+    written = said[said.index("Written:") + 1 :]
+    assert {"predictions.csv", "pages", "book.pdf", "flips.csv", "flips.json"} == set(written)
+    with pikepdf.open("book.pdf") as document, document.open_outline() as outline:
+        assert [page.label for page in document.pages] == ["1", "2", "3"]
+        assert [item.title.split(" at ")[0] for item in outline.root] == ["spread 1", "spread 2", "spread 3"]
+    before = rows()
+    assert run("--scores", "predictions.csv", "--end", "4", "--output", "again/p.csv") == 0
+    assert [row["start_s"] for row in rows("again/flips.csv")] == [before[0]["start_s"]]
+    for wrong in (("--start", "5", "--end", "0:05"), ("--end", "soon"), ("--still-name", "{page}"), ("--quality", "0")):
+        assert run(book, *wrong) == 2
+
+
+def test_frames_in_class_folders_are_one_film_if_asked(tmp_path: Path) -> None:
+    for number, frame in enumerate(film(PAGES)):
+        label = "flip" if frame[:, :, 2].max() == 0 else "notflip"
+        write_frame(tmp_path / "frames" / label / f"0001_{number:06d}.jpg", frame)
+    assert run("frames", "--one-film", "--fps", RATE, "--stills", "pages") == 0
+    assert {row["video"] for row in rows()} == {"frames"}
+    assert (len(rows()), len(list(Path("pages").iterdir()))) == (3, 4)
 
 
 def test_the_options_of_the_first_release_still_work(book: Path, tmp_path: Path) -> None:

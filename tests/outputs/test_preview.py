@@ -49,13 +49,14 @@ def test_frames_keep_their_times_and_turns_have_a_border(tmp_path: Path, name: s
     path = make(tmp_path / "new" / name.lower())
     pictures, times = shown(path)
     assert times == pytest.approx([0.0, 0.1, 0.2, 0.5], abs=0.02)
-    assert {picture.shape for picture in pictures} == {(180, 320, 3)}
+    assert {picture.shape for picture in pictures} == {(220, 328, 3)}
     borders = [picture[2, 2].astype(int) - picture[60, 160] for picture in pictures]
     assert [bool(border[0] > 50) for border in borders] == [False, False, True, False]
     # Blue, the fuller the more probable; orange in the turn.
     blue = [int((picture[..., 2].astype(int) - picture[..., 0] > 60).sum()) for picture in pictures]
     assert blue[0] < 10 < blue[1] < blue[3]
-    assert (np.abs(pictures[0][60, 160].astype(int) - GREY) < 12).all()
+    for picture in pictures:
+        assert (np.abs(picture[6:182, 6:322].astype(int) - GREY) < 26).all(), "nothing covers the film"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
@@ -66,7 +67,10 @@ def test_frames_keep_their_times_and_turns_have_a_border(tmp_path: Path, name: s
 )  # fmt: skip
 def test_pictures_are_reduced(tmp_path: Path, size: tuple[int, int], name: str, expected: tuple[int, int]) -> None:
     pictures, _ = shown(make(tmp_path / name, size))
-    assert pictures[0].shape == (expected[1], expected[0], 3)
+    border = max(min(expected) // 96 * 2, 4)
+    height, width, _ = pictures[0].shape
+    assert (width, height % 2) == (expected[0] + 2 * border, 0)
+    assert expected[1] + 2 * border < height < expected[1] + 2 * border + max(expected[1] // 5, 36)
 
 
 def test_an_mp4_names_no_program(tmp_path: Path) -> None:
@@ -82,17 +86,17 @@ def test_a_film_whose_size_changes_keeps_that_of_its_first_frame(tmp_path: Path,
     frames = [(time, made_up_picture(GREY, *size)) for time, size in zip(times, sizes, strict=True)]
     write_preview(tmp_path / name, frames, RESULT)
     pictures, shown_s = shown(tmp_path / name)
-    assert {picture.shape for picture in pictures} == {(180, 320, 3)}
+    assert {picture.shape for picture in pictures} == {(220, 328, 3)}
     assert shown_s == pytest.approx([0.0, 0.1, 60.1], abs=0.02)
     turned = pictures[1]
-    assert turned[60, 10].max() < 40  # black beside an upright picture, which is not stretched
-    assert (np.abs(turned[60, 160].astype(int) - GREY) < 14).all()
+    assert turned[60, 14].max() < 40  # black beside an upright picture, which is not stretched
+    assert (np.abs(turned[60, 164].astype(int) - GREY) < 14).all()
 
 
 def test_a_film_narrower_than_its_bar_has_a_preview(tmp_path: Path) -> None:
     """Situation F13."""
-    assert shown(make(tmp_path / "a.gif", (8, 320)))[0][0].shape == (320, 8, 3)
-    assert shown(make(tmp_path / "a.mp4", (18, 642)))[0][0].shape == (480, 14, 3)
+    assert shown(make(tmp_path / "a.gif", (8, 320)))[0][0].shape == (360, 16, 3)
+    assert shown(make(tmp_path / "a.mp4", (18, 642)))[0][0].shape == (520, 22, 3)
 
 
 def test_the_same_film_gives_the_same_preview(tmp_path: Path) -> None:

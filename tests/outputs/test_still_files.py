@@ -12,8 +12,8 @@ import pikepdf
 import pytest
 from PIL import Image
 
-from flipdetect.errors import DataError
-from flipdetect.outputs.still_files import encode_still, still_name, write_pdf
+from flipdetect.errors import ConfigError, DataError
+from flipdetect.outputs.still_files import StillStyle, encode_still, set_aside, still_name, write_pdf
 from flipdetect.records import Still
 from tests.outputs.made_up import made_up_picture
 
@@ -60,6 +60,42 @@ def test_a_name_needs_a_frame_a_place_and_a_format() -> None:
         still_name(replace(STILL, time_s=None), 1, 1)
     with pytest.raises(ValueError, match="position 2 is not from 1 to 1"):
         still_name(STILL, 2, 1)
+
+
+def test_names_follow_a_template(tmp_path: Path) -> None:
+    style = StillStyle("{video} p{number}", ".png")
+    assert still_name(STILL, 3, 12, style=style) == "book p003.png"
+    assert still_name(STILL, 3, 12, "a/b", style).startswith("a_b-")
+    assert still_name(STILL, 3, 12, "b", StillStyle("{spread}")) == "b_003.jpg"
+    for name in ("book p003.png", "book p0013.jpg", "003_00m12.40s.webp", "p003.png", "book p3.png", "holiday.jpg"):
+        (tmp_path / name).touch()
+    set_aside(tmp_path, style)
+    assert {path.name for path in tmp_path.iterdir()} == {"earlier-1", "p003.png", "book p3.png", "holiday.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "{page}"}, "made of text and {video}, {number}"),
+        ({"name": "a/{number}"}, "without folders"),
+        ({"name": "{number"}, "got '{number'"),
+        ({"name": "still {video}"}, "one name"),
+        ({"suffix": ".tif"}, "'.tif'"),
+        ({"quality": 0}, "quality from 1 to 100"),
+    ],
+)
+def test_a_style_that_cannot_work_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        StillStyle(**changes)  # type: ignore[arg-type]
+
+
+def test_formats_and_quality() -> None:
+    image = picture()
+    with Image.open(io.BytesIO(encode_still(image, ".png"))) as found:
+        assert np.array_equal(np.asarray(found), image)
+    with Image.open(io.BytesIO(encode_still(image, ".webp", 80))) as found:
+        assert found.format == "WEBP"
+    assert len(encode_still(image, quality=40)) < len(encode_still(image))
 
 
 def test_a_still_keeps_its_pixels_and_nothing_else_is_in_the_file() -> None:
@@ -110,6 +146,18 @@ def test_a_pdf_has_a_page_per_picture_in_its_shape(tmp_path: Path) -> None:
     assert sizes == [[842, 474], [474, 842]]
     write_pdf(tmp_path / "again.pdf", files, "Über Bücher (ചെറു)")
     assert (tmp_path / "again.pdf").read_bytes() == content
+
+
+def test_a_pdf_has_labels_and_an_outline(tmp_path: Path) -> None:
+    files = [saved(tmp_path / f"{n}.jpg", picture()) for n in range(3)]
+    outline = ["spread 1 at 0:02.5", "spread 3 at 0:07.1", "本 at 1:00:00"]
+    write_pdf(tmp_path / "book.pdf", files, "", ["1", "3", "本 (4)"], outline)
+    with pikepdf.open(tmp_path / "book.pdf") as document:
+        assert document.check_pdf_syntax() == []
+        assert [page.label for page in document.pages] == ["1", "3", "本 (4)"]
+        with document.open_outline() as found:
+            assert [item.title for item in found.root] == outline
+            assert [item.destination[0].objgen for item in found.root] == [page.objgen for page in document.pages]
 
 
 def test_pictures_that_make_no_pdf_are_named(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flipdetect.outputs.tables import VideoSummary, flips_per_video, format_video_table
+from flipdetect.outputs.tables import VideoSummary, flips_per_video, format_video_table, read_clock
 from flipdetect.records import FrameScore
 
 SCORES = [
@@ -11,6 +11,20 @@ SCORES = [
     FrameScore('two, words/本"x".jpg', "本", None, 1.0, "flip"),
     FrameScore("a/empty.jpg", "flip/0001", 12, error="the file is empty (0 bytes)"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("12", 12), (" 12,5 ", 12.5), ("0:12.5", 12.5), ("61:00", 3660), ("1:02:03.25", 3723.25), ("90", 90), (".5", 0.5)],
+)
+def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert read_clock(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0:60", "1:60:00", "1e3", "nan", "1:2:3:4", "1.234,5"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"give seconds \(12\.5\) or minutes and seconds"):
+        read_clock(text)
 
 
 def test_flips_are_counted_per_video() -> None:

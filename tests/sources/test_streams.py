@@ -8,6 +8,7 @@ import pytest
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import FrameScore
 from flipdetect.sources.folder import find_files, find_inputs
+from flipdetect.sources.naming import NamePattern
 from flipdetect.sources.streams import (
     ArrayStream,
     CameraStream,
@@ -125,7 +126,51 @@ def test_a_video_is_read_at_a_rate_or_by_a_stride_and_frames_are_read_again(tmp_
     assert len(list(stream.resample(5.0, (48, 27)))) == 10
 
 
-@pytest.mark.parametrize("wrong", [{"rate_hz": 0}, {"rate_hz": float("nan")}, {"refine": 0}, {"stride": 0}])
+def test_a_part_of_a_film_has_the_times_and_numbers_of_the_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "film.mp4", [flat(place / 50, 48, 28) for place in range(50)], rate=25)
+    stream = VideoStream(path, rate_hz=5, refine=1, start_s=0.5, end_s=1.2)
+    assert [(frame.frame, frame.time_s) for frame in stream] == [
+        (place, pytest.approx(place / 25)) for place in (13, 18, 23, 28)
+    ]
+    assert (stream.expected_frames, stream.duration_s, stream.problems) == (30, pytest.approx(2.0), ())
+    assert [time for time, _ in stream.resample(2.5, (48, 28))] == pytest.approx([0.52, 0.92])
+    for number in range(10):
+        write_frame(tmp_path / f"0001_{number:09d}.png", flat(0.1))
+    frames = open_stream(tmp_path, fps=10, start_s=0.2, end_s=0.5)
+    assert ([frame.frame for frame in frames], frames.duration_s) == ([2, 3, 4, 5], 1.0)
+    arrays = open_stream([flat(0.1)] * 10, fps=10, start_s=0.2, end_s=0.5)
+    assert [frame.frame for frame in arrays] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("stamps", "length"), [(None, 2.0), ([*range(0, 1960, 40), 5000], 5.04)])
+def test_the_length_is_that_of_the_film(tmp_path: Path, stamps: list[int] | None, length: float) -> None:
+    path = write(tmp_path / "film.mp4", [flat(0.1)] * 50, rate=25, stamps=stamps)
+    stream = VideoStream(path, rate_hz=1)
+    assert stream.duration_s == pytest.approx(length, abs=0.05)
+    list(stream)
+    assert stream.duration_s == pytest.approx(length, abs=0.05)
+    assert VideoStream(tmp_path / "none.mp4").duration_s is None
+
+
+def test_frames_of_one_film_may_lie_in_several_folders_with_gaps(tmp_path: Path) -> None:
+    for label, number in (("flip", 4), ("notflip", 2), ("flip", 40), ("notflip", 41)):
+        write_frame(tmp_path / label / f"0001_{number:09d}.png", flat(0.1))
+    files = find_files(tmp_path).files
+    one = NamePattern(one_film=True)
+    (stream,) = folder_streams(files, tmp_path, 10, one)
+    assert [(frame.frame, frame.time_s) for frame in stream] == [(2, 0.0), (4, 0.2), (40, 3.8), (41, 3.9)]
+    write_frame(tmp_path / "flip" / "0002_000000002.png", flat(0.1))
+    (stream,) = folder_streams(find_files(tmp_path).files, tmp_path, 10, one)
+    assert [Path(frame.path).name[3:] for frame in stream] == [
+        "1_000000002.png", "1_000000004.png", "1_000000040.png", "1_000000041.png", "2_000000002.png"
+    ]  # fmt: skip
+    assert len(folder_streams(files, tmp_path, 10)) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rate_hz": 0}, {"rate_hz": float("nan")}, {"refine": 0}, {"stride": 0}, {"start_s": -1}, {"end_s": 0}],
+)
 def test_impossible_rates_and_strides_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match="must be"):
         VideoStream(Path("film.mp4"), **wrong)

@@ -10,7 +10,7 @@ import pytest
 from flipdetect.errors import ConfigError, FrameError
 from flipdetect.sources import video_decoder
 from flipdetect.sources.video import open_video
-from flipdetect.sources.video_decoder import Clock, estimated_frames
+from flipdetect.sources.video_decoder import Clock, estimated_length
 from flipdetect.sources.video_pixels import Converter
 from flipdetect.sources.video_seek import frame_at
 from tests.sources.films import B_FRAMES, SIZE, add_sound, decoders, number_of, numbered, read, write
@@ -97,7 +97,7 @@ def test_a_leap_of_years_costs_no_time_and_the_same_frames_are_found_again(tmp_p
     with open_video(path) as video:
         assert len(list(video)) == 20
         assert (video.lost, video.repaired_times) == ("", 1)
-    assert estimated_frames(path) is None
+    assert estimated_length(path)[1] is None
 
 
 def test_a_start_that_is_learnt_late_moves_no_frame(tmp_path, monkeypatch):
@@ -130,9 +130,9 @@ def test_whatever_one_film_raises_is_its_own_error(film, monkeypatch):
 
 
 def test_the_number_of_frames_is_known_or_estimated(film, tmp_path):
-    assert estimated_frames(film) == 100
+    assert estimated_length(film)[1] == 100
     path = write(tmp_path / "v.mkv", map(numbered, range(50)), unit=25)
-    assert estimated_frames(path) == pytest.approx(50, abs=1)
+    assert estimated_length(path)[1] == pytest.approx(50, abs=1)
 
 
 class TestDamage:
@@ -187,7 +187,7 @@ class TestDamage:
         ]:
             path = tmp_path / name
             path.write_bytes(data)
-            for reader in (open_video, estimated_frames, lambda path: next(frame_at(path, [0]))):
+            for reader in (open_video, estimated_length, lambda path: next(frame_at(path, [0]))):
                 with pytest.raises(FrameError, match=reason) as caught:
                     reader(path)
                 assert str(path) in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 
 from flipdetect.sources import video as reader
 from flipdetect.sources.video import open_video
-from flipdetect.sources.video_decoder import estimated_frames
+from flipdetect.sources.video_decoder import estimated_length
 from flipdetect.sources.video_pixels import Converter
 from flipdetect.sources.video_seek import frame_at
 from tests.sources.films import SIZE, decoders, open_files, read
@@ -118,7 +118,7 @@ class TestThread:
             next(video)
             video.close()
             next(frame_at(film, [3.0]))
-            estimated_frames(film)
+            estimated_length(film)
             del video
         for _ in range(5):
             next(open_video(film))  # forgotten
