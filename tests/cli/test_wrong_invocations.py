@@ -25,7 +25,6 @@ WRONG = [
     ("predict frames --rate -1", 2, "--rate -1"),
     ("predict frames --stride 0", 2, "--stride 0"),
     ("predict frames --fps 0 --events", 2, "--fps 0"),
-    ("predict frames --scores old.csv", 2, "one of the two"),
     ("predict nowhere.mp4", 1, "nowhere.mp4; it does not exist"),
     ("predict 'films/*.mp4'", 1, "films/*.mp4"),
     ("predict frames --model nothing", 1, "efficientnet_lite0, tiny_cnn, mobilenet_v2"),
