@@ -146,7 +146,7 @@ def extract_pages(
         raise DataError("images can be written of files only; give the path of a video or a folder")
     outputs = Outputs(stills=None if stills is None else Path(stills), pdf=None if pdf is None else Path(pdf))
     with tempfile.TemporaryDirectory() as spare:
-        images = PageImages(stream, Path(spare), full=outputs.style)
+        images = PageImages(stream, Path(spare), full=True)
         result = extract(stream, loaded, settings, images=images)
         written = write_outputs([Film(result, stream, images)], outputs)
     if written.interrupted:

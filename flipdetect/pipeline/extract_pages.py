@@ -245,13 +245,15 @@ class PageImages:
     Args:
         stream: the film.
         folder: where the files go; unique names, so that several films can share one.
-        full: how images in full size are encoded; None if reduced ones are enough.
+        full: whether images in full size are wanted, or reduced ones only.
+        style: how those in full size are encoded; None for the default.
     """
 
-    def __init__(self, stream: FrameStream, folder: Path, *, full: StillStyle | None) -> None:
+    def __init__(self, stream: FrameStream, folder: Path, *, full: bool, style: StillStyle | None = None) -> None:
         self._stream = stream
         self._folder = folder
         self._full = full
+        self._style = style or StillStyle()
         self._key = hashlib.sha256(stream.video.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self.failures: list[str] = []
 
@@ -276,9 +278,9 @@ class PageImages:
                 self.failures.append(f"{self._stream.video}, spread {number}: {error}")
 
     def _keep(self, time_s: float, image: Image) -> None:
-        if self._full is not None:  # a PDF takes JPEG files
-            for suffix in {".jpg", self._full.suffix}:
-                self._path(time_s, suffix).write_bytes(encode_still(image, suffix, self._full.quality))
+        if self._full:
+            for suffix in {".jpg", self._style.suffix}:  # a PDF takes JPEG files
+                self._path(time_s, suffix).write_bytes(encode_still(image, suffix, self._style.quality))
         covering = max(COMPARE_SIZE[0] / image.shape[0], COMPARE_SIZE[1] / image.shape[1])
         np.save(self._path(time_s, ".npy"), _shrink(image, covering))
         small = _shrink(image, THUMBNAIL / max(image.shape[:2]))

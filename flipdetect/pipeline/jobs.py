@@ -228,7 +228,7 @@ class FilmJob:
     def _new_images(self, stream: FrameStream) -> PageImages | None:
         if not self.outputs.needs_images:
             return None
-        return PageImages(stream, self.folder, full=self.outputs.style if self.outputs.needs_full_size else None)
+        return PageImages(stream, self.folder, full=self.outputs.needs_full_size, style=self.outputs.style)
 
     def _keep(self, film: Film) -> None:
         if film.images is not None:
