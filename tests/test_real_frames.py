@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from flipdetect.inference.settings import settings_of
 from flipdetect.pipeline.api import detect_flips
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.sources.image import decode_frame
+from flipdetect.sources.streams import open_stream
 from flipdetect.zoo import DEFAULT, pretrained_path
 
 pytestmark = pytest.mark.realdev
@@ -72,3 +74,22 @@ def test_a_film_of_a_sweeping_hand_a_turn_and_a_rest_has_one_turn(clips: dict[st
     assert len(turns) == 1, turns
     first, last = len(clips["notflip 0008"]) / FPS, (len(clips["notflip 0008"]) + len(clips["flip 0003"])) / FPS
     assert first - 0.3 <= turns[0].start_s < turns[0].end_s <= last + 0.3
+
+
+def test_one_frame_has_one_probability_as_file_array_and_film(
+    model, clips: dict[str, list[FrameRecord]], realdev: Path, tmp_path: Path
+) -> None:
+    records = [records[0] for records in clips.values()]
+    arrays = [decode_frame(record.path) for record in records]
+    film = tmp_path / "lossless.mkv"
+    with av.open(film, "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *arrays[0].shape[:2], "bgr0"
+        for array in arrays:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(array, "rgb24")))
+        container.mux(stream.encode())
+    of_arrays = model.predict(arrays)
+    of_files = [score.probability for score in scores_of(model, records, realdev)]
+    of_film = model.predict([frame.image for frame in open_stream(film, rate_hz=10)])
+    assert of_files == pytest.approx(of_arrays, abs=0.01)
+    assert of_film == pytest.approx(of_arrays, abs=0.01)

@@ -29,7 +29,7 @@ from flipdetect.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Part of every key; raised when decoding or resizing changes what a file becomes."""
 CHUNK_BYTES = 64 << 20
 """Size of a chunk of frames: a few seconds of decoding."""

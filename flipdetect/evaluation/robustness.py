@@ -249,7 +249,7 @@ def corrupted_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Corrupt
     Raises:
         FrameError: if the file cannot be read.
     """
-    frame = decode_frame(path, min_size=(spec.height, spec.width), channels=spec.channels)
+    frame = decode_frame(path, min_size=(2 * spec.height, 2 * spec.width), channels=spec.channels)
     colour = frame if spec.channels == 3 else np.repeat(frame, 3, axis=2)
     changed = [change(colour) for change in changes]
     if spec.channels == 1:

@@ -34,8 +34,9 @@ from flipdetect.sources.video_seek import frame_at
 Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 
-LEAST_SIZE: Size = (384, 216)
-"""Height and width that reduced frames still cover: enough to measure how sharp they are."""
+LEAST_SIZE: Size = (768, 432)
+"""Height and width that reduced frames still cover: twice a model's input, so that it gets nearly the same pixels from a
+film as from an image file."""
 FPS = 30.0
 """Frames per second of sequences that do not say, as phones film."""
 RATE_HZ = 10.0
