@@ -35,7 +35,7 @@ Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 
 LEAST_SIZE: Size = (768, 432)
-"""Height and width that reduced frames still cover: twice a model's input, so that it gets nearly the same pixels from a
+"""Height and width that reduced frames still cover: twice a model's input, so that it gets nearly the same from a
 film as from an image file."""
 FPS = 30.0
 """Frames per second of sequences that do not say, as phones film."""
