@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -137,6 +137,12 @@ class FrameScore:
     quality: FrameQuality | None = None
 
 
+DECIMALS = 6
+"""Of seconds and shares, in all files."""
+
+StillPaths = Mapping[tuple[str, int], str]
+"""(video, spread) -> the still's file, as it is to be written in a table."""
+
 TURN, CONTENT, TAKEN_BACK = "turn", "content change", "taken back"
 
 
@@ -193,6 +199,8 @@ class Still:
         same_as: the earlier spread that shows the same pages; None if this one shows others.
         doubt: why this spread may be missing pages, or may be there twice, for the user; empty if it is sound.
         measured: the chosen frame's measurements; None without a frame.
+        rotate: degrees clockwise by which a person turned its picture.
+        page_numbers: printed numbers of its pages, as far as they were read.
     """
 
     spread: int
@@ -206,6 +214,8 @@ class Still:
     same_as: int | None = None
     measured: FrameQuality | None = None
     doubt: str = ""
+    rotate: int = 0
+    page_numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +233,7 @@ class VideoResult:
         threshold: probability from which a frame counts as a flip.
         problems: what went wrong, for the user: lost parts, unreadable frames.
         complete: whether it was read to its end.
+        numbering: gaps, doubles and disorder by printed page numbers, for the user.
         scores: of its frames, in order of time; empty if the result was read from flips.json.
     """
 
@@ -236,6 +247,7 @@ class VideoResult:
     threshold: float | None = None
     problems: tuple[str, ...] = ()
     complete: bool = True
+    numbering: tuple[str, ...] = ()
     scores: tuple[FrameScore, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -247,6 +259,49 @@ class VideoResult:
     def doubtful(self) -> int:
         """Number of spreads that may be there twice, or before or in which pages may be missing."""
         return sum(bool(still.doubt) for still in self.stills)
+
+    def to_dict(self, paths: StillPaths | None = None) -> dict[str, Any]:
+        """A video of flips.json, as `json.dumps` takes it: all but the scores.
+
+        Args:
+            paths: files of the stills that were saved; the others have None.
+        """
+        spreads = []
+        for still in self.stills:
+            measured = still.measured and {
+                "sharpness": float(f"{still.measured.sharpness:.6g}"), **_rounded(still.measured, _SHARES)
+            }  # fmt: skip
+            spreads.append(
+                {
+                    **_rounded(still, _STILL_FIELDS),
+                    "file": (paths or {}).get((self.video, still.spread)),
+                    "measured": measured,
+                    "rotate": still.rotate,
+                    "page_numbers": list(still.page_numbers),
+                }
+            )
+        return {
+            **_rounded(self, _VIDEO_FIELDS),
+            "doubtful": self.doubtful,
+            "problems": list(self.problems),
+            "numbering": list(self.numbering),
+            "events": [{"event": event.number, **_rounded(event, _EVENT_FIELDS)} for event in self.events],
+            "spreads": spreads,
+        }
+
+
+_VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "model", "threshold", "complete")
+_EVENT_FIELDS = (
+    "kind", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "mean_probability",
+    "peak_probability",
+)  # fmt: skip
+_STILL_FIELDS = ("spread", "start_s", "end_s", "time_s", "frame", "quality", "flaw", "same_as", "doubt")
+_SHARES = ("exposure", "coverage", "motion", "fingerprint")
+
+
+def _rounded(source: object, names: Sequence[str]) -> dict[str, Any]:
+    values = {name: getattr(source, name) for name in names}
+    return {name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in values.items()}
 
 
 class TimedEvent(Protocol):

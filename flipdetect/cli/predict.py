@@ -56,7 +56,12 @@ def predict(
     model: Model = None,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="Table with a row per frame; - for standard output."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Table with a row per frame, or folder for it; - for standard output.",
+        ),
     ] = Path("predictions.csv"),
     stills: Annotated[
         Path | None,
@@ -117,6 +122,14 @@ def predict(
         Path | None,
         typer.Option("--scores", metavar="CSV", help="Re-detect turns from a predictions.csv, without scoring again."),
     ] = None,
+    edited: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="CSV",
+            help="Make stills, PDF and report again from a flips.csv that you have edited, without scoring again.",
+        ),
+    ] = None,
     event_settings: Annotated[
         Path | None,
         typer.Option("--event-settings", metavar="YAML", help="How turns are detected. Default: as the model says."),
@@ -141,8 +154,12 @@ def predict(
     """
     events = events or one_film
     is_stream = str(output) == "-"
-    if not is_stream and output.is_dir():
+    if not is_stream and (output.is_dir() or not output.suffix):
         output /= "predictions.csv"
+    if edited is not None and scores is None:
+        scores = edited.parent / "predictions.csv"
+        if not scores.is_file():
+            raise ConfigError(f"--from {edited} needs the predictions.csv of the same run next to it; or give --scores")
     if not inputs and scores is None:
         raise typer.BadParameter("give films, pictures or folders; or --scores")
     part = (start or 0.0, math.inf if end is None else end)
@@ -155,7 +172,7 @@ def predict(
     if timeline or report is not None:
         require_extra("plots", "jinja2", "matplotlib")
     if resume and (is_stream or scores is not None):
-        raise ConfigError("--resume continues a file: give --output a name, and no --scores")
+        raise ConfigError("--resume continues a file: give --output a name, and no --scores or --from")
 
     from flipdetect.inference.load import load_model, resolve_model
     from flipdetect.inference.onnx_model import file_digest
@@ -183,7 +200,7 @@ def predict(
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
     folder = Path() if is_stream else output.parent
     style = StillStyle(still_name, f".{still_format.value}", quality)
-    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style)
+    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited)
     naming = NamePattern(one_film=True) if one_film else None
     part_s = {"start_s": part[0], "end_s": part[1]}
     films = readable_films(video_streams(found.videos, rate_hz=rate, stride=stride, **part_s)) if found else []

@@ -5,31 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from flipdetect.atomic import writing
 from flipdetect.outputs.predictions import formula_safe
-from flipdetect.records import VideoResult
+from flipdetect.records import DECIMALS, StillPaths, VideoResult
 
 SCHEMA = "flipdetect.flips"
 VERSION = 3
 COLUMNS = (
     "video", "event", "kind", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "duration_s",
     "mean_probability", "peak_probability", "still", "still_time_s", "still_quality", "still_flaw", "still_doubt",
+    "rotate",
 )  # fmt: skip
-VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "model", "threshold", "complete")
-EVENT_FIELDS = (
-    "kind", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "mean_probability",
-    "peak_probability",
-)  # fmt: skip
-STILL_FIELDS = ("spread", "start_s", "end_s", "time_s", "frame", "quality", "flaw", "same_as", "doubt")
-QUALITY_SHARES = ("exposure", "coverage", "motion", "fingerprint")
-DECIMALS = 6  # of seconds and shares, in both files
-
-StillPaths = Mapping[tuple[str, int], str]
-"""(video, spread) -> the still's file, as it is to be written in a table."""
 
 
 def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPaths | None = None) -> None:
@@ -58,6 +47,7 @@ def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPath
                     *(_cell(getattr(event, name)) for name in COLUMNS[6:12]),
                     formula_safe((paths or {}).get((result.video, event.number + 1), "")),
                     *((_cell(still.time_s), _cell(still.quality), still.flaw, still.doubt) if still else ("",) * 4),
+                    (still and still.rotate) or "",
                 ))  # fmt: skip
 
 
@@ -77,30 +67,10 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
         DataError: if the file cannot be written.
         ValueError: if a number is not finite.
     """
-    videos = []
-    for result in results:
-        spreads = []
-        for still in result.stills:
-            measured = still.measured and {
-                "sharpness": float(f"{still.measured.sharpness:.6g}"), **_rounded(still.measured, QUALITY_SHARES)
-            }  # fmt: skip
-            file = (paths or {}).get((result.video, still.spread))
-            spreads.append({**_rounded(still, STILL_FIELDS), "file": file, "measured": measured})
-        videos.append({
-            **_rounded(result, VIDEO_FIELDS),
-            "doubtful": result.doubtful,
-            "problems": list(result.problems),
-            "events": [{"event": event.number, **_rounded(event, EVENT_FIELDS)} for event in result.events],
-            "spreads": spreads,
-        })  # fmt: skip
+    videos = [result.to_dict(paths) for result in results]
     document = {"schema": SCHEMA, "version": VERSION, "videos": videos}
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # Bytes of a file name that are no UTF-8: JSON can hold them escaped only.
     text = re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
     with writing(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
-
-
-def _rounded(source: object, names: Sequence[str]) -> dict[str, Any]:
-    values = {name: getattr(source, name) for name in names}
-    return {name: round(value, DECIMALS) if isinstance(value, float) else value for name, value in values.items()}

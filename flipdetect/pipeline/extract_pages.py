@@ -19,6 +19,7 @@ from flipdetect.inference.model import Model
 from flipdetect.inference.score import BATCH, score_video
 from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
 from flipdetect.outputs.still_files import StillStyle, encode_still
+from flipdetect.pipeline.corrected_pages import Corrections
 from flipdetect.records import CONTENT, TAKEN_BACK, FlipEvent, FrameScore, Still, VideoResult
 from flipdetect.sources.streams import FrameStream, Image
 from flipdetect.stills.changes import add_content_changes, mark_doubts, same_pages_after
@@ -138,6 +139,7 @@ def find_pages(
     problems: Iterable[str] = (),
     complete: bool = True,
     images: PageImages | None = None,
+    corrections: Corrections | None = None,
 ) -> VideoResult:
     """The second half of `extract_pages`: turns and stills from the scores of a film, without scoring it again.
 
@@ -149,19 +151,31 @@ def find_pages(
         problems: for the result.
         complete: whether the film was read to its end.
         images: takes the images of the stills.
+        corrections: turns and stills as a person wants them, instead of those that would be found.
+
+    Raises:
+        DataError: if the corrections cannot be followed.
     """
     timed = [score for score in scores if score.time_s is not None]
     frames = [ScoredFrame(score.time_s or 0.0, score.probability, score.frame) for score in timed]
-    events = settings.events.find(frames, video)
+    length = _film_length(frames, stream)
     stills: list[Still] = []
+    if corrections is not None:
+        corrections.check(length)
+        events = corrections.events(timed) if timed else []
+    else:
+        events = settings.events.find(frames, video)
     if any(score.quality is not None and score.quality.fingerprint for score in timed):
         fetch = None if stream is None or not stream.can_reread else _PictureSource(stream, images)
-        events, stills = _compare_rests(events, timed, settings, video, fetch)
+        if corrections is not None:
+            stills = _corrected_stills(corrections, events, timed, settings, stream, fetch)
+        else:
+            events, stills = _compare_rests(events, timed, settings, video, fetch)
     unread = sum(score.probability is None for score in scores)
     return VideoResult(
         video=video,
         source=source,
-        duration_s=_film_length(frames, stream),
+        duration_s=length,
         frames=len(scores),
         events=tuple(events),
         stills=tuple(stills),
@@ -210,6 +224,26 @@ def _compare_rests(
         turns = [replace(turn, number=number) for number, turn in enumerate(kept, 1)]
     turns = [replace(turn, kind=TAKEN_BACK) if turn.number in back else turn for turn in turns]
     return turns, mark_doubts(stills, turns, measured, limit, chosen, settings.events.longest_turn_s)
+
+
+def _corrected_stills(
+    corrections: Corrections,
+    turns: Sequence[FlipEvent],
+    frames: Sequence[FrameScore],
+    settings: ExtractSettings,
+    stream: FrameStream | None,
+    pictures: _PictureSource | None,
+) -> list[Still]:
+    """The stills of the spreads between turns that a person has corrected."""
+    chosen = settings.events.stills
+    measured = [frame for frame in frames if frame.quality is not None and frame.quality.fingerprint]
+    times = corrections.times(stream)
+    stills = corrections.turned(choose_stills(measured, turns, chosen, corrections.video, times))
+    if pictures is not None:
+        stills = pictures.mark_repeats(stills, chosen, ())
+    limit = settings.threshold if settings.threshold is not None else settings.events.asked_threshold
+    stills = corrections.settled(stills)
+    return corrections.doubts(mark_doubts(stills, turns, measured, limit, chosen, settings.events.longest_turn_s))
 
 
 @dataclass(frozen=True)
@@ -263,26 +297,28 @@ class PageImages:
         What was read before is there still.
         """
         left = sorted(
-            (still.time_s, still.spread)
+            (still.time_s, still.spread, still.rotate)
             for still in stills
             if still.time_s is not None and not self._path(still.time_s, ".small.jpg").is_file()
         )
         while left:
-            frames = self._stream.fetch([time for time, _ in left], None if self._full else COMPARE_SIZE)
+            frames = self._stream.fetch([time for time, _, _ in left], None if self._full else COMPARE_SIZE)
             try:
                 for image in frames:
-                    self._keep(left.pop(0)[0], image)
+                    time_s, _, rotate = left.pop(0)
+                    self._keep(time_s, image, rotate)
                 return
             except (FlipdetectError, OSError) as error:  # OSError: the disk of temporary files is full
-                _, number = left.pop(0)
+                _, number, _ = left.pop(0)
                 self.failures.append(f"{self._stream.video}, spread {number}: {error}")
 
-    def _keep(self, time_s: float, image: Image) -> None:
+    def _keep(self, time_s: float, image: Image, rotate: int) -> None:
+        covering = max(COMPARE_SIZE[0] / image.shape[0], COMPARE_SIZE[1] / image.shape[1])
+        np.save(self._path(time_s, ".npy"), _shrink(image, covering))  # as filmed, to be compared with others
+        image = np.ascontiguousarray(np.rot90(image, -rotate // 90))
         if self._full:
             for suffix in {".jpg", self._style.suffix}:  # a PDF takes JPEG files
                 self._path(time_s, suffix).write_bytes(encode_still(image, suffix, self._style.quality))
-        covering = max(COMPARE_SIZE[0] / image.shape[0], COMPARE_SIZE[1] / image.shape[1])
-        np.save(self._path(time_s, ".npy"), _shrink(image, covering))
         small = _shrink(image, THUMBNAIL / max(image.shape[:2]))
         PillowImage.fromarray(small).save(self._path(time_s, ".small.jpg"), quality=88)
 

@@ -14,12 +14,14 @@ from flipdetect.atomic import writing
 from flipdetect.errors import DataError, FlipdetectError, FrameError
 from flipdetect.inference.model import Model
 from flipdetect.inference.score import Predictor
+from flipdetect.outputs.corrections import read_flips_csv
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.html_report import write_report
 from flipdetect.outputs.predictions import PredictionWriter, fingerprints_path, read_predictions
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
 from flipdetect.outputs.still_files import StillStyle, file_stem, set_aside, still_name, write_pdf
 from flipdetect.outputs.tables import clock
+from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameScore, VideoResult
@@ -46,6 +48,7 @@ class Outputs:
         preview: an annotated film, .mp4 or .gif; None for none.
         timeline: whether to draw timeline.png.
         style: how stills are named and encoded.
+        edited: a flips.csv that a person has edited: it is not written over.
     """
 
     folder: Path | None = None
@@ -55,6 +58,7 @@ class Outputs:
     preview: Path | None = None
     timeline: bool = False
     style: StillStyle = field(default_factory=StillStyle)
+    edited: Path | None = None
 
     @property
     def needs_images(self) -> bool:
@@ -156,9 +160,13 @@ class FilmJob:
             streams: films by their names in the table; of others, the table says where they are.
             part_s: the seconds of the films that are looked at.
 
+        Turns and stills are those of the outputs' `edited` table, if there is one.
+
         Raises:
-            DataError: if the table cannot be read, has no rows, or a row has neither time nor frame number.
+            DataError: if a table cannot be read or followed, has no rows, or a row has neither time nor frame number.
         """
+        edited = self.outputs.edited
+        rows = None if edited is None else read_flips_csv(edited)
         scores = frame_times(read_predictions(table), fps)
         if not scores:
             raise DataError(f"{table} holds no scores; nothing can be found in it")
@@ -169,6 +177,7 @@ class FilmJob:
             raise DataError(f"{fingerprints_path(table)} has fingerprints of another length; score the film again")
         there = {stream.video: stream for stream in streams}
         known = _by_video(scores)
+        corrections = corrections_by_video(rows, list(known), edited) if rows is not None and edited else {}
         strange = sorted(set(there) - set(known))
         if strange:
             raise DataError(f"{table} has no scores of {strange[0]}, only of {', '.join(sorted(known))}")
@@ -183,7 +192,8 @@ class FilmJob:
                 stream = VideoStream(path, video, start_s=part_s[0], end_s=part_s[1])  # only chosen frames are decoded
             elif stream is None:
                 logger.warning("%s: the film is not at %s, so its images cannot be read", video, path)
-            self._find(own, stream, video, str(path) if stream is None else stream.source)
+            source = str(path) if stream is None else stream.source
+            self._find(own, stream, video, source, corrections=corrections.get(video))
 
     def write(self) -> Written:
         """Write the outputs of all films that were handled."""
@@ -220,9 +230,12 @@ class FilmJob:
         source: str,
         *,
         complete: bool = True,
+        corrections: Corrections | None = None,
     ) -> None:
         images = None if stream is None else self._new_images(stream)
-        result = find_pages(scores, stream, self.settings, video, source, complete=complete, images=images)
+        result = find_pages(
+            scores, stream, self.settings, video, source, complete=complete, images=images, corrections=corrections
+        )
         self._keep(Film(result, stream, images))
 
     def _new_images(self, stream: FrameStream) -> PageImages | None:
@@ -324,7 +337,9 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) ->
             written.attempt(outputs.pdf, partial(_write_pdf, pages=pages, title=title))
     finally:
         if outputs.folder is not None:
-            written.attempt(outputs.folder / "flips.csv", lambda path: write_flips_csv(path, results, names))
+            table = outputs.folder / "flips.csv"
+            if outputs.edited is None or table.resolve() != outputs.edited.resolve():
+                written.attempt(table, lambda path: write_flips_csv(path, results, names))
             written.attempt(outputs.folder / "flips.json", lambda path: write_flips_json(path, results, names))
     thumbnails = {
         (result.video, still.spread): small

@@ -97,6 +97,10 @@ class FrameStream(ABC):
         """Seconds of the whole film, exact once it was read to its end; None if unknown."""
         return None
 
+    def shown_at(self, time_s: float) -> float:
+        """A time at which `fetch` finds the frame that is shown at another time."""
+        return time_s
+
     def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
         """The frames at given times again, (H, W, 3) uint8 RGB each; ascending times cost least.
 
@@ -262,6 +266,11 @@ class FolderStream(FrameStream):
     def duration_s(self) -> float | None:
         """See `FrameStream`."""
         return self._duration_s
+
+    def shown_at(self, time_s: float) -> float:
+        """See `FrameStream`."""
+        before = [file.time_s for file in self._files if file.time_s <= time_s + 0.001]
+        return before[-1] if before else self._files[0].time_s
 
     def fetch(self, times_s: Sequence[float], min_size: Size | None = None) -> Iterator[Image]:
         """See `FrameStream`."""

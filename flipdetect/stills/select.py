@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from flipdetect.records import FlipEvent, FrameScore, Still
 from flipdetect.stills.parameters import StillParameters
 from flipdetect.stills.spreads import QualityScores, Spread, quality_scores, split_spreads, video_statistics
+
+SAME_FRAME_S = 0.001
+"""Two times mean one frame up to this difference: tables round them."""
 
 FLAWED = 0.5
 """Score below which a frame has the flaw."""
@@ -23,6 +26,7 @@ def choose_stills(
     events: Sequence[FlipEvent],
     parameters: StillParameters | None = None,
     video: str = "",
+    times_s: Mapping[int, float] | None = None,
 ) -> list[Still]:
     """The best frame of each spread of a video.
 
@@ -37,6 +41,7 @@ def choose_stills(
         events: its turns, in order of time, on the same clock.
         parameters: see `StillParameters`; None for the defaults.
         video: the clip that stills will name.
+        times_s: spread -> second of the frame to keep, whatever its quality: that of the measured frame next to it.
 
     Returns:
         Stills, numbered as the spreads are: turn n reveals spread n + 1, whether or not the first is left out.
@@ -52,10 +57,13 @@ def choose_stills(
     stills: list[Still] = []
     for number, spread in enumerate(spreads, 1):
         still = Still(number, video, spread.start_s, spread.end_s, None, None, None, "no frame of it could be measured")
+        asked = (times_s or {}).get(number)
         if spread.frames:
-            still = _best_frame(still, spread, quality_scores(spread, statistics, settings))
+            still = _best_frame(still, spread, quality_scores(spread, statistics, settings), asked)
+        elif asked is not None:
+            still = replace(still, time_s=asked)
         brief = spread.duration_s < settings.shortest_view_s
-        if spread.at_edge and (still.time_s is None or (brief and still.flaw)):
+        if spread.at_edge and asked is None and (still.time_s is None or (brief and still.flaw)):
             continue
         if brief:
             view = f"in view for only {max(spread.duration_s, 0.1):.1f} s"
@@ -64,11 +72,14 @@ def choose_stills(
     return stills
 
 
-def _best_frame(still: Still, spread: Spread, scores: QualityScores) -> Still:
-    """The still with the best frame of its spread, and what is wrong with it, the worst first."""
+def _best_frame(still: Still, spread: Spread, scores: QualityScores, asked_s: float | None) -> Still:
+    """The still with the best frame of its spread, or the one asked for, and what is wrong with it, the worst first."""
     good = np.flatnonzero(scores.quality >= AS_GOOD * scores.quality.max())
     best = int(good[np.argmax(spread.values("sharpness")[good])])
+    if asked_s is not None:
+        best = int(np.argmin([abs(frame.time_s - asked_s) for frame in spread.frames]))
     frame = spread.frames[best]
+    is_it = asked_s is None or abs(frame.time_s - asked_s) <= SAME_FRAME_S
     covered, unreadable = (
         f"{share:.0%}".replace("%", " %") for share in (frame.quality.coverage or 0, 1 - frame.quality.exposure)
     )
@@ -80,8 +91,8 @@ def _best_frame(still: Still, spread: Spread, scores: QualityScores) -> Still:
     }
     return replace(
         still,
-        time_s=frame.time_s,
-        frame=frame.frame,
+        time_s=frame.time_s if is_it else asked_s,
+        frame=frame.frame if is_it else None,
         quality=float(scores.quality[best]),
         flaw=", ".join(text for text in sorted(flaws, key=lambda text: float(flaws[text])) if flaws[text] < FLAWED),
         measured=frame.quality,

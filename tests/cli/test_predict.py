@@ -1,6 +1,7 @@
 """`flipdetect predict` on videos, ordered frames and saved scores: what is written, interruption, refusals."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pikepdf
 import pytest
 from PIL import Image
@@ -44,6 +46,17 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def back(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page that is turned, turned back, and turned again."""
     return write(tmp_path_factory.mktemp("films") / "back.mp4", film((5, 6, 5, 6, 7)), rate=RATE)
+
+
+@pytest.fixture(scope="module")
+def scored(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of a run on the book."""
+    folder = tmp_path_factory.mktemp("scored")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flipdetect.pipeline.extract_pages.settings_of", lambda path: EventSettings())
+        patch.setattr("flipdetect.inference.load.load_model", lambda *_, **__: RednessModel(hands=0.0))
+        assert run(book, "-o", folder / "predictions.csv") == 0
+    return folder
 
 
 def run(*args: object) -> int:
@@ -113,6 +126,97 @@ def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest
     assert [row["kind"] for row in before] == ["turn"] * len(before)
     assert run("--scores", "predictions.csv", "--stills", "pages") == 0
     assert len(list(Path("pages").iterdir())) == 4
+
+
+def edit(change: Callable[[list[dict[str, str]]], object], path: str = "flips.csv", **dialect: str) -> None:
+    """Change flips.csv as a person does, and write it as some program does."""
+    table = rows()
+    change(table)
+    names = list(rows()[0])
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, names, restval="", delimiter=dialect.get("delimiter", ","), lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(table)
+    Path(path).write_text(lines.getvalue(), dialect.get("encoding", "utf-8"), newline="")
+
+
+def test_an_edited_table_makes_the_pages_again(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(book) == 0
+    before = rows()
+    monkeypatch.setattr("flipdetect.inference.load.load_model", None)
+    assert run(book, "--from", "flips.csv", "-o", "same") == 0
+    assert rows("same/flips.csv") == before
+
+    def change(table: list[dict[str, str]]) -> None:
+        """In a spreadsheet program of a country with decimal commas."""
+        del table[1]
+        table.insert(0, {"start_s": "0:01"})
+        for row in table:
+            for name in ("start_s", "end_s", "still_time_s"):
+                row[name] = row.get(name, "").replace(".", ",")
+        table[1].update(still_time_s="3,33", rotate="180")
+        table.append({"kind": "start", "still_time_s": "0:00.5", "rotate": "-90"})
+
+    edit(change, "edited.csv", delimiter=";", encoding="utf-8-sig")
+    wanted = ("--stills", "pages", "--pdf", "book.pdf", "--report", "book.html")
+    assert run(book, "--from", "edited.csv", "-o", "out", *wanted) == 0
+    (video,) = json.loads(Path("out/flips.json").read_text())["videos"]
+    assert [event["start_s"] for event in video["events"]] == [1.0, *(float(before[n]["start_s"]) for n in (0, 2))]
+    assert [spread["rotate"] for spread in video["spreads"]] == [270, 0, 180, 0]
+    times = [spread["time_s"] for spread in video["spreads"]]
+    assert (times[0], times[2]) == (0.5, 3.33)
+    assert 1.0 < times[1] < 2.0
+    pictures = [Image.open(path) for path in sorted(Path("pages").iterdir())]
+    assert [picture.size for picture in pictures] == [(384, 216), (216, 384), (216, 384), (216, 384)]
+    whole = np.asarray(next(VideoStream(book).fetch([3.33])))
+    assert np.abs(np.asarray(pictures[2])[::-1, ::-1].astype(int) - whole).mean() < 3
+    with pikepdf.open("book.pdf") as document:
+        assert len(document.pages) == 4
+    assert Path("book.html").read_text("utf-8").count("data:image/jpeg") >= 4
+    assert run("--from", "out/flips.csv", "--scores", "predictions.csv", "-o", "again") == 0
+    assert rows("again/flips.csv") == [{**row, "still": ""} for row in rows("out/flips.csv")]
+    assert run("--from", "out/flips.csv") == 2
+    assert "predictions.csv of the same run" in capsys.readouterr().err
+    edited = Path("flips.csv").read_bytes()
+    assert run("--from", "flips.csv", "--stills", "pages") == 0
+    assert Path("flips.csv").read_bytes() == edited, "a table that was edited is not written over"
+
+
+def test_repeats_are_as_the_edited_table_says(back: Path) -> None:
+    assert run(back) == 0
+
+    def change(table: list[dict[str, str]]) -> None:
+        table[3]["kind"] = "taken back"
+
+    edit(change)
+    assert run(back, "--from", "flips.csv", "-o", "out") == 0
+    (video,) = json.loads(Path("out/flips.json").read_text())["videos"]
+    assert [spread["same_as"] for spread in video["spreads"]] == [None, None, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("start_s", "soon", "row 3, column start_s: 'soon' is no time; give seconds (12.5) or minutes"),
+        ("end_s", "12:00", "row 3, column end_s: 720 s is after the end of the film, 10.4 s; give seconds"),
+        ("start_s", "2.1", "row 3, column start_s: the turn starts at 2.1 s, before that in row 2 has ended"),
+        ("end_s", "1", "row 3, column end_s: the turn would end at 1 s, before it starts"),
+        ("kind", "page", "row 3, column kind: 'page' is none of turn, content change"),
+        ("rotate", "45", "row 3, column rotate: '45' is no quarter turn"),
+        ("video", "other", "row 3, column video: 'other' is none of the films scored: book"),
+    ],
+)
+def test_a_badly_edited_table_is_refused_with_row_and_column(
+    book: Path, scored: Path, capsys: pytest.CaptureFixture[str], column: str, cell: str, said: str
+) -> None:
+    for path in scored.iterdir():
+        shutil.copy(path, path.name)
+    edit(lambda table: table[1].update({column: cell}))
+    assert run(book, "--from", "flips.csv", "--stills", "pages", "-o", "out") == 1
+    assert f"flips.csv, {said}" in capsys.readouterr().err
+    assert not Path("pages").exists()
 
 
 def test_several_videos_each_have_their_turns(book: Path, back: Path, tmp_path: Path) -> None:

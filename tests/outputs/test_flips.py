@@ -24,12 +24,12 @@ RESULT = replace(
 PATHS = {("book", 2): "stills/002_00m07.50s.jpg", ("book", 3): "stills/003_00m12.50s.jpg"}
 GOLDEN_CSV = (
     "video,event,kind,start_frame,peak_frame,end_frame,start_s,peak_s,end_s,duration_s,mean_probability,"
-    "peak_probability,still,still_time_s,still_quality,still_flaw,still_doubt\n"
+    "peak_probability,still,still_time_s,still_quality,still_flaw,still_doubt,rotate\n"
     "book,1,turn,46,50,54,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,"
-    "stills/002_00m07.50s.jpg,7.500000,0.400000,a hand covers the page,\n"
+    "stills/002_00m07.50s.jpg,7.500000,0.400000,a hand covers the page,,\n"
     "book,2,turn,96,100,104,9.600000,10.000000,10.400000,0.800000,0.750000,0.980000,"
-    "stills/003_00m12.50s.jpg,12.500000,0.920000,,may show the pages of spread 2\n"
-    "book,3,turn,146,150,154,14.600000,15.000000,15.400000,0.800000,0.750000,0.980000,,17.700000,0.920000,,\n"
+    "stills/003_00m12.50s.jpg,12.500000,0.920000,,may show the pages of spread 2,\n"
+    "book,3,turn,146,150,154,14.600000,15.000000,15.400000,0.800000,0.750000,0.980000,,17.700000,0.920000,,,\n"
 )
 
 
@@ -54,7 +54,7 @@ def test_without_stills_frames_and_turns_cells_are_empty(tmp_path: Path) -> None
     events = tuple(replace(event, start_frame=None, peak_frame=None, end_frame=None) for event in RESULT.events[:1])
     write_flips_csv(tmp_path / "flips.csv", [replace(RESULT, events=events, stills=()), replace(RESULT, events=())])
     lines = (tmp_path / "flips.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[1:] == ["book,1,turn,,,,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,,,,,"]
+    assert lines[1:] == ["book,1,turn,,,,4.600000,5.000000,5.400000,0.800000,0.750000,0.980000,,,,,,"]
 
 
 def test_golden_json(tmp_path: Path) -> None:
@@ -69,6 +69,7 @@ def test_golden_json(tmp_path: Path) -> None:
         "complete": False,
         "doubtful": 1,
         "problems": ["frame 7 is damaged"],
+        "numbering": [],
     }
     assert video["events"][0] == {
         "event": 1, "kind": "turn", "start_frame": 46, "peak_frame": 50, "end_frame": 54, "start_s": 4.6,
@@ -80,6 +81,7 @@ def test_golden_json(tmp_path: Path) -> None:
         "measured": {
             "sharpness": 120.5, "exposure": 0.97, "coverage": 0.1, "motion": 0.002, "fingerprint": "0000000000000003",
         },
+        "rotate": 0, "page_numbers": [],
     }  # fmt: skip
     assert video["spreads"][3]["file"] is None
 
