@@ -3,6 +3,7 @@
 # make check   lint and types alone
 # make docs    the documentation, into site/
 # make benchmark   speed and size against a plain PyTorch program, as a table: about 15 minutes; ARGS=prediction
+# make web     the page that scans on a phone, into web/dist (needs node and npm)
 # make figures pictures in docs/images and the tables, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
 
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 # albumentations would ask for newer versions over the network.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test check docs format benchmark figures clean
+.PHONY: train test check docs format benchmark web figures clean
 
 train: $(VENV)/.ready
 	@echo "== Training with $(CONFIG). The embedded data is rendered first if it is not there."
@@ -47,6 +48,11 @@ format: $(VENV)/.ready-dev
 benchmark: $(VENV)/.ready-dev
 	$(BIN)/python scripts/benchmark.py $(ARGS)
 
+web: $(VENV)/.ready
+	cd web && npm ci
+	$(BIN)/python scripts/web_models.py
+	cd web && npm test && npm run build
+
 figures: $(VENV)/.ready
 	$(BIN)/python scripts/make_figures.py
 
@@ -65,4 +71,4 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.ready
 
 clean:
-	rm -rf data/embedded data/embedded-fast data/embedded-mix data/cache data/benchmark samples site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf web/dist web/generated data/embedded data/embedded-fast data/embedded-mix data/cache data/benchmark samples site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -1,0 +1,71 @@
+// The model in ONNX Runtime Web: frames in, probabilities of a turn out.
+
+import * as ort from "onnxruntime-web/wasm";
+
+import facts from "../generated/models.json" with { type: "json" };
+import { prepare } from "./preprocess.js";
+import { unplace } from "./quality.js";
+
+/** Frames per second at which turns are found reliably, preparation included: slower models are passed over. */
+const LEAST_RATE = 12;
+const TRIALS = 3;
+const MOST_THREADS = 4;
+
+/** Loads the best model that this device runs fast enough, the fastest if none is; or the one with that name. */
+export async function loadModel(name) {
+  ort.env.wasm.wasmPaths = {
+    mjs: new URL("ort-wasm-simd-threaded.mjs", self.location.href).href,
+    wasm: new URL("ort-wasm-simd-threaded.wasm", self.location.href).href,
+  };
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
+  ort.env.logLevel = "error";
+  const known = facts.models.filter((each) => !name || each.name === name);
+  if (!known.length) throw new Error(`there is no model ${name}; there are ${facts.models.map((each) => each.name)}`);
+  let best = null;
+  for (const each of known) {
+    const model = new Model(each, await createSession(each.file));
+    const milliseconds = await model.time();
+    if (!best || milliseconds < best.milliseconds) best = { model, milliseconds };
+    if (milliseconds <= 1000 / LEAST_RATE) break;
+  }
+  return { ...best, threads: ort.env.wasm.numThreads };
+}
+
+async function createSession(file) {
+  const answer = await fetch(new URL(file, self.location.href));
+  if (!answer.ok) throw new Error(`the model ${file} could not be loaded (${answer.status}); reload the page`);
+  return ort.InferenceSession.create(await answer.arrayBuffer(), { executionProviders: ["wasm"] });
+}
+
+class Model {
+  constructor(model, session) {
+    this.facts = model;
+    this.session = session;
+  }
+
+  /** Picture (RGBA) -> probability of a turn, and where hands are in the frame (null if the model does not know). */
+  async score(picture) {
+    const { preprocess, input, logits, hands } = this.facts;
+    const shape = [1, preprocess.channels, preprocess.height, preprocess.width];
+    const found = await this.session.run({ [input]: new ort.Tensor("float32", prepare(picture, preprocess), shape) });
+    const probability = 1 / (1 + Math.exp(-found[logits].data[0]));
+    if (!hands) return { probability, hands: null };
+    const [, height, width] = found[hands].dims;
+    const map = { data: found[hands].data, height, width };
+    return { probability, hands: unplace(map, preprocess, picture.width, picture.height) };
+  }
+
+  /** Milliseconds for a frame, the fastest of a few. */
+  async time() {
+    const { height, width } = this.facts.preprocess;
+    const picture = { data: new Uint8ClampedArray(16 * height * width), height: 2 * height, width: 2 * width };
+    const times = [];
+    await this.score(picture);
+    for (let trial = 0; trial < TRIALS; trial++) {
+      const start = performance.now();
+      await this.score(picture);
+      times.push(performance.now() - start);
+    }
+    return Math.min(...times);
+  }
+}
