@@ -133,7 +133,8 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _file_schema(field: str, *, several: bool) -> dict[str, Any]:
     file: dict[str, Any] = {"type": "string", "format": "binary"}
     value = {"type": "array", "items": file, "minItems": 1} if several else file
-    return {"schema": {"type": "object", "properties": {field: value}, "required": [field]}}
+    whole = {"type": "object", "properties": {field: value}, "required": [field], "additionalProperties": False}
+    return {"schema": whole}
 
 
 PICTURES_BODY = {

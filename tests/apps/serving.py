@@ -22,18 +22,13 @@ class Served:
         environment = {name: value for name, value in os.environ.items() if name != "FLIPDETECT_API_KEY"}
         if key:
             environment["FLIPDETECT_API_KEY"] = key
-        self.process = subprocess.Popen(
-            [*command, str(folder), *options], stderr=subprocess.PIPE, text=True, env=environment
-        )
-        assert self.process.stderr is not None
-        self.said = ""
-        while "Listening on" not in self.said:
-            line = self.process.stderr.readline()
-            assert line, f"the service did not start: {self.said}"
-            self.said += line
-        found = re.search(r"Listening on (\S+)", self.said)
-        assert found
-        self.url = found[1]
+        self.log = folder.parent / f"{folder.name}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen([*command, str(folder), *options], stderr=log, env=environment)
+        while not (found := re.search(r"Listening on \S+:(\d+)", self.log.read_text())):
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+        self.url = f"http://127.0.0.1:{found[1]}"
         self.client = requests.Session()
         if key:
             self.client.headers["Authorization"] = f"Bearer {key}"
@@ -44,7 +39,7 @@ class Served:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        self.process.wait()
 
     def get(self, path: str) -> requests.Response:
         return self.client.get(self.url + path, timeout=WAIT_S)
@@ -70,5 +65,4 @@ class Served:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
         self.process.send_signal(number)
-        self.said += self.process.communicate(timeout=WAIT_S)[1]
-        return self.process.returncode
+        return self.process.wait(WAIT_S)

@@ -2,8 +2,13 @@
 
 import base64
 import io
+import json
+import re
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +23,11 @@ from PIL import Image
 import flipdetect
 from flipdetect.cli.main import main
 from tests.apps.serving import Served
+from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame
 from tests.inference.looking import RATE
 from tests.inference.looking import film as pages
+from tests.scripts.loading import load_script
 from tests.sources.films import write
 
 pytestmark = pytest.mark.skipif(find_spec("fastapi") is None, reason="needs the extra [serve]")
@@ -53,7 +60,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def long_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that takes some seconds."""
-    many = pages(range(1, 11), rest_s=1.2)
+    many = pages(range(1, 7), rest_s=1.2)
     return write(tmp_path_factory.mktemp("films") / "long.mp4", many, rate=RATE)
 
 
@@ -186,6 +193,52 @@ def test_pages_of_other_sites_are_refused(service: Served) -> None:
     assert service.client.get(f"{service.url}/health", headers={"Origin": "http://evil.example"}).status_code == 403
     assert service.client.get(f"{service.url}/health", headers={"Origin": service.url}).status_code == 200
     assert service.client.get(f"{service.url}/health", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_the_openapi_description_holds(service: Served) -> None:
+    """By schemathesis, but for two of its checks: no schema says what a picture is; OPTIONS is not offered."""
+    left_out = "positive_data_acceptance,allow_header_conformance"
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", "--seed", "1"]
+    options = ["--max-examples", "5", "--phases", "coverage,fuzzing", "--exclude-checks", left_out]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_broken_bodies_are_answered(service: Served, book: Path) -> None:
+    statuses = load_script("load_test").send_broken(service.url, JPEG, book.read_bytes()[:2000], 60)
+    assert statuses.total() == 60
+    assert max(statuses) < 500, statuses
+    assert service.get("/health").status_code == 200
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_examples_of_the_guide(service: Served, book: Path, tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "guides" / "service.md").read_text("utf-8")
+    examples = re.findall(r"<!-- tested with a service -->\n```bash\n(.*?)```", text, re.S)
+    assert len(examples) == 3
+    (tmp_path / "page.jpg").write_bytes(JPEG)
+    (tmp_path / "other.jpg").write_bytes(JPEG)
+    shutil.copy(book, tmp_path / "book.mp4")
+    for example in examples:
+        local = example.replace("localhost:8000", service.url)
+        done = subprocess.run(["bash", "-ec", local], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "book.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_container_starts_what_is_tested(tmp_path: Path) -> None:
+    """The commands of the Dockerfile, with another port and folder."""
+    text = (REPOSITORY / "Dockerfile").read_text("utf-8")
+    health, command = (json.loads(found) for found in re.findall(r"^ *CMD (\[.*\])$", text, re.M))
+    assert command[:1] == ["serve"]
+    options = [word for word in command[1:] if word not in ("--port", "8000", "--jobs", "/jobs")]
+    with Served(tmp_path / "jobs", *options) as service:
+        port = service.url.split(":")[-1]
+        check = [word.replace("8000", port) for word in [sys.executable, *health[1:]]]
+        assert subprocess.run(check, check=False).returncode == 0
+        service.process.kill()
+        service.process.wait()
+        assert subprocess.run(check, check=False, capture_output=True).returncode == 1
 
 
 def half_a_request(url: str, key: str) -> socket.socket:
