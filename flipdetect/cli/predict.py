@@ -68,6 +68,14 @@ def predict(
         typer.Option("--stills", metavar="FOLDER", help="The best image of each spread, full size."),
     ] = None,
     pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="These images as one document.")] = None,
+    ocr: Annotated[
+        str,
+        typer.Option(
+            "--ocr",
+            metavar="LANG",
+            help="Make the PDF searchable and check the page numbers; Tesseract's languages: deu, deu+eng, ...",
+        ),
+    ] = "",
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="HTML", help="Turns and spreads in one HTML file."),
@@ -171,6 +179,12 @@ def predict(
         raise ConfigError(f"--stills {stills} is a file; give a folder")
     if timeline or report is not None:
         require_extra("plots", "jinja2", "matplotlib")
+    if ocr and pdf is None:
+        raise ConfigError("--ocr makes the PDF searchable: add --pdf FILE")
+    if ocr:
+        from flipdetect.outputs.ocr import check_tesseract
+
+        check_tesseract(ocr)
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores or --from")
 
@@ -200,7 +214,7 @@ def predict(
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
     folder = Path() if is_stream else output.parent
     style = StillStyle(still_name, f".{still_format.value}", quality)
-    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited)
+    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr)
     naming = NamePattern(one_film=True) if one_film else None
     part_s = {"start_s": part[0], "end_s": part[1]}
     films = readable_films(video_streams(found.videos, rate_hz=rate, stride=stride, **part_s)) if found else []
@@ -301,12 +315,12 @@ def _finish_films(job: FilmJob, tables: TextIO, files: Sequence[Path] = (), *, s
     from flipdetect.outputs.tables import format_turn_table
 
     written = job.write()
-    print(format_turn_table(job.results), file=tables, flush=True)
+    print(format_turn_table(written.results), file=tables, flush=True)
     _name_files([*files, *written.paths])
     if written.interrupted:
         return INTERRUPTED
-    unread = any(not result.frames for result in job.results)
-    unsound = any(result.problems or result.doubtful for result in job.results)
+    unread = any(not result.frames for result in written.results)
+    unsound = any(result.problems or result.doubtful or result.numbering for result in written.results)
     return int(bool(written.failures) or unread or (strict and unsound))
 
 

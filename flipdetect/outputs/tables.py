@@ -159,6 +159,9 @@ def format_turn_table(results: Sequence[VideoResult]) -> str:
     lines = [text]
     lines += [f"({hidden} more films not shown)"] if hidden > 0 else []
     lines += [f"Spreads that may be missing or doubled: {doubtful}"] if doubtful else []
+    numbering = [f"  {printable(result.video)}: {text}" for result in results for text in result.numbering]
+    lines += ["By the printed page numbers:", *numbering[:MOST_FLAWS]] if numbering else []
+    lines += [f"  ({len(numbering) - MOST_FLAWS} more; flips.json lists all)"] if len(numbering) > MOST_FLAWS else []
     lines += [f"  {flaw}" for flaw in flaws[:MOST_FLAWS]]
     lines += [f"  ({more} more spreads to look at; flips.json lists all)"] if more > 0 else []
     return "\n".join(lines)

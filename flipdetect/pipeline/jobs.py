@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,15 +19,18 @@ from flipdetect.inference.score import Predictor
 from flipdetect.outputs.corrections import read_flips_csv
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.html_report import write_report
+from flipdetect.outputs.ocr import PageText, add_text_layers, read_text
 from flipdetect.outputs.predictions import PredictionWriter, fingerprints_path, read_predictions
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
 from flipdetect.outputs.still_files import StillStyle, file_stem, set_aside, still_name, write_pdf
 from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
+from flipdetect.pipeline.page_numbers import Candidate, candidates, gaps, name_pages, page_numbers
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameScore, VideoResult
 from flipdetect.sources.folder import name_below
+from flipdetect.sources.image import usable_cores
 from flipdetect.sources.streams import FPS, FrameStream, VideoStream, frame_times
 from flipdetect.stills.fingerprint import GRID
 from flipdetect.stills.repeats import kept
@@ -44,6 +49,7 @@ class Outputs:
         folder: where flips.csv, flips.json and timelines go; None writes no tables and no timelines.
         stills: folder for one JPEG per spread; None for none.
         pdf: a document of these images; None for none.
+        ocr: Tesseract's names of the languages whose text is put into the document, joined by `+`; empty for no text.
         report: an HTML file; None for none.
         preview: an annotated film, .mp4 or .gif; None for none.
         timeline: whether to draw timeline.png.
@@ -59,6 +65,7 @@ class Outputs:
     timeline: bool = False
     style: StillStyle = field(default_factory=StillStyle)
     edited: Path | None = None
+    ocr: str = ""
 
     @property
     def needs_images(self) -> bool:
@@ -76,11 +83,13 @@ class Written:
     """What became of the outputs.
 
     Attributes:
+        results: what was found in each film, with what was read in the images.
         paths: what was written: files, and the folder of the stills.
         failures: what could not be written, and why.
         interrupted: whether Ctrl-C came before all was written.
     """
 
+    results: list[VideoResult] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     interrupted: bool = False
@@ -293,8 +302,8 @@ def _by_video(scores: Sequence[FrameScore]) -> dict[str, list[FrameScore]]:
 
 class _PdfPage(NamedTuple):
     image: Path
-    label: str
-    bookmark: str
+    video: str
+    spread: int
 
 
 def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
@@ -311,7 +320,8 @@ def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
 
 def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) -> None:
     several = len(films) > 1
-    results = [film.result for film in films]
+    results = written.results
+    results += [film.result for film in films]
     for result, _, images in films:
         for failure in () if images is None else images.failures:
             written.fail(failure)
@@ -333,8 +343,15 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) ->
         if outputs.stills is not None and names:
             written.paths.append(outputs.stills)
         if outputs.pdf is not None:
-            title = ", ".join(Path(result.source).stem for result in results[:3])
-            written.attempt(outputs.pdf, partial(_write_pdf, pages=pages, title=title))
+            with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
+                layers = {}
+                if outputs.ocr:
+                    texts = _read_texts(pages, outputs.ocr, Path(folder), written)
+                    layers = {image: text.layer for image, text in texts.items()}
+                    results[:] = [_with_page_numbers(result, pages, texts) for result in results]
+                written.attempt(
+                    outputs.pdf, partial(_write_pdf, pages=pages, results=results, layers=layers, folder=Path(folder))
+                )
     finally:
         if outputs.folder is not None:
             table = outputs.folder / "flips.csv"
@@ -377,15 +394,12 @@ def _write_stills(
 ) -> list[_PdfPage]:
     """Write the stills of one film, and add their names as tables give them; returns the pages of the PDF."""
     chosen = [still for still in kept(list(result.stills)) if still.time_s is not None]
-    film = f"{result.video}, " if several else ""
     pages = []
     for place, still in enumerate(chosen, start=1):
         image = images.full_size(still)
         if image is None:
             continue  # a failure of `images`
-        pages.append(
-            _PdfPage(image, f"{film}{still.spread}", f"{film}spread {still.spread} at {clock(still.time_s or 0.0, 1)}")
-        )
+        pages.append(_PdfPage(image, result.video, still.spread))
         style, encoded = outputs.style, images.full_size(still, outputs.style.suffix)
         if outputs.stills is not None and encoded is not None:
             path = outputs.stills / still_name(still, place, len(chosen), result.video if several else "", style)
@@ -397,9 +411,57 @@ def _write_stills(
     return pages
 
 
-def _write_pdf(path: Path, pages: Sequence[_PdfPage], title: str) -> None:
-    images, labels, outline = zip(*pages, strict=True) if pages else ((), (), ())
-    write_pdf(path, images, title, labels, outline)
+def _read_texts(pages: Sequence[_PdfPage], languages: str, folder: Path, written: Written) -> dict[Path, PageText]:
+    """The text of each image that could be read."""
+    found = {}
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        started = {page.image: pool.submit(read_text, page.image, folder, languages) for page in pages}
+        try:
+            for image, text in started.items():
+                try:
+                    found[image] = text.result()
+                except FlipdetectError as error:
+                    written.fail(str(error))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return found
+
+
+def _with_page_numbers(result: VideoResult, pages: Sequence[_PdfPage], texts: Mapping[Path, PageText]) -> VideoResult:
+    read: dict[int, list[Candidate]] = {}
+    for page in pages:
+        if page.video == result.video:
+            own = read.setdefault(page.spread, [])
+            own += candidates(texts[page.image].scattered) if page.image in texts else []
+    numbers = dict(zip(read, page_numbers(list(read.values())), strict=True))
+    times = [still.time_s or 0.0 for spread in read for still in result.stills if still.spread == spread]
+    stills = tuple(replace(still, page_numbers=numbers.get(still.spread, ())) for still in result.stills)
+    return replace(result, stills=stills, numbering=tuple(gaps(list(numbers.values()), times)))
+
+
+def _write_pdf(
+    path: Path,
+    pages: Sequence[_PdfPage],
+    results: Sequence[VideoResult],
+    layers: Mapping[Path, Path],
+    folder: Path,
+) -> None:
+    """The document of some images, with the layers of text of those that have one."""
+    stills = {(result.video, still.spread): still for result in results for still in result.stills}
+    labels, outline = [], []
+    for page in pages:
+        still = stills[page.video, page.spread]
+        film = f"{page.video}, " if len(results) > 1 else ""
+        numbers = "–".join(map(str, still.page_numbers))
+        what = name_pages(still.page_numbers) if numbers else f"spread {page.spread}"
+        labels.append(film + (numbers or (what if layers else str(page.spread))))
+        outline.append(f"{film}{what} at {clock(still.time_s or 0.0, 1)}")
+    title = ", ".join(Path(result.source).stem for result in results[:3])
+    images = [page.image for page in pages]
+    plain = folder / "plain.pdf" if layers else path
+    write_pdf(plain, images, title, labels, outline)
+    if layers:
+        add_text_layers(plain, [layers.get(image) for image in images], path)
 
 
 def _write_drawing(path: Path, draw: Callable[[], bytes]) -> None:
