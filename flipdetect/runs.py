@@ -21,6 +21,8 @@ NO_TEMPERATURE = 1.0
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
+FILES = ("config.yaml", "metrics.json", "metrics.csv", "splits.csv", "provenance.json", "unusable.csv")
+"""What a run leaves besides checkpoints, pictures and reports."""
 
 _VERSION = re.compile(r"version_(\d+)$")
 
@@ -55,6 +57,21 @@ def best_checkpoints(logs: Path) -> list[Path]:
     """The best checkpoint of each run under a folder, the one that was written last first."""
     found = [(path.stat().st_mtime_ns, path) for path in logs.glob(f"**/{BEST}") if path.is_file()]
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def run_files(run: Path) -> list[tuple[Path, str]]:
+    """The files of a run that describe it, each with the folder for it where runs are tracked: not the checkpoints."""
+    pages = [path.parent for path in sorted(run.glob("*/index.html"))]
+    return [
+        *((run / name, "run") for name in FILES if (run / name).is_file()),
+        *((path, "pictures") for path in sorted(run.glob("*.png"))),
+        *(
+            (path, path.parent.relative_to(run).as_posix())
+            for page in pages
+            for path in sorted(page.rglob("*"))
+            if path.is_file()
+        ),
+    ]
 
 
 def _versions(folder: Path) -> list[tuple[int, Path]]:

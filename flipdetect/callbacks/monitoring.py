@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import MLFlowLogger
 from flipdetect.callbacks.checkpoints import run_folder
 from flipdetect.errors import ConfigError
 from flipdetect.progress import EVERY_S, Lines
+from flipdetect.runs import run_files
 
 
 class _Lines(Lines, Tqdm):
@@ -59,7 +60,6 @@ class ProgressBar(TQDMProgressBar):
             return of_lightning()
 
 
-FILES = ("config.yaml", "metrics.json", "metrics.csv", "splits.csv", "provenance.json", "unusable.csv")
 LONGEST = 500
 """Characters of a parameter that every MLflow store accepts."""
 
@@ -101,14 +101,12 @@ class MlflowArtifacts(Callback):
             log.log_metrics(finite, step=trainer.global_step)
             if run is None:
                 continue
-            files = [(run / name, "run") for name in FILES] + [(path, "pictures") for path in sorted(run.glob("*.png"))]
+            files = run_files(run)
             if self.model and isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
                 files.append((Path(checkpoint.best_model_path), "model"))
             for path, place in files:
                 if path.is_file():
                     log.experiment.log_artifact(log.run_id, str(path), place)
-            for page in sorted(run.glob("*/index.html")):
-                log.experiment.log_artifacts(log.run_id, str(page.parent), page.parent.name)
 
 
 def parameters(config: Any, prefix: str = "") -> dict[str, str]:

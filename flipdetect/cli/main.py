@@ -29,6 +29,7 @@ COMMANDS = {
     "tune": "studies",
     "render": "data_sets",
     "serve": "serve",
+    "register": "register",
     "configs": "configs",
 }
 """Name of each command -> the module of this package that holds its function, in the order of `--help`."""
