@@ -428,11 +428,18 @@ def _read_texts(pages: Sequence[_PdfPage], languages: str, folder: Path, written
 
 
 def _with_page_numbers(result: VideoResult, pages: Sequence[_PdfPage], texts: Mapping[Path, PageText]) -> VideoResult:
-    read: dict[int, list[Candidate]] = {}
+    images: dict[int, list[Path]] = {}
     for page in pages:
         if page.video == result.video:
-            own = read.setdefault(page.spread, [])
-            own += candidates(texts[page.image].scattered) if page.image in texts else []
+            images.setdefault(page.spread, []).append(page.image)
+    read = {
+        spread: [  # one image of the spread, or one of each page
+            Candidate(found.value, (place + found.x) / len(own))
+            for place, image in enumerate(own)
+            for found in (candidates(texts[image].scattered) if image in texts else ())
+        ]
+        for spread, own in images.items()
+    }
     numbers = dict(zip(read, page_numbers(list(read.values())), strict=True))
     times = [still.time_s or 0.0 for spread in read for still in result.stills if still.spread == spread]
     stills = tuple(replace(still, page_numbers=numbers.get(still.spread, ())) for still in result.stills)

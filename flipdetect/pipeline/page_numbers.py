@@ -16,6 +16,8 @@ OUTER_LINES = 3
 """A page number is in one of so many lines at the top or the bottom of its page: specks may be read as lines, too."""
 NEAR = 3
 """Spreads up to this distance away confirm a number that stands alone."""
+CERTAIN = 2
+"""Votes that a number needs: one from each spread nearby that it fits, or as many from one with a pair."""
 _NUMBER = re.compile(r"[\W_]*(\d{1,4})[\W_]*")
 
 
@@ -47,15 +49,20 @@ def candidates(words: Sequence[Word]) -> list[Candidate]:
 def page_numbers(read: Sequence[Sequence[Candidate]]) -> list[tuple[int, ...]]:
     """The printed numbers of each spread, in ascending order; empty where none was read that others confirm.
 
-    A pair of successive numbers on one spread is certain. Another number counts if it fits one of a spread nearby;
-    where pairs are the rule, it stands for a pair, too.
+    A pair of successive numbers on the two halves of a spread is certain. Another number counts if it fits two spreads
+    nearby, or a pair; where pairs are the rule, it stands for a pair, too.
 
     Args:
         read: the candidates of each spread, in reading order.
     """
     pairs = [
-        {min(one.value, other.value) for one, other in pairwise(each) if abs(one.value - other.value) == 1}
-        for each in read
+        {
+            min(left.value, right.value)
+            for left in own
+            for right in own
+            if left.x < 0.5 <= right.x and abs(left.value - right.value) == 1
+        }
+        for own in read
     ]
     two = 2 * sum(map(bool, pairs)) >= max(2, sum(map(bool, read)) / 2)
     # Left pages are even in most books; pairs know better.
@@ -67,15 +74,16 @@ def page_numbers(read: Sequence[Sequence[Candidate]]) -> list[tuple[int, ...]]:
     step = 2 if two else 1
     found: list[tuple[int, ...]] = []
     for place, values in enumerate(options):
-        near = range(max(0, place - NEAR), min(len(options), place + NEAR + 1))
-        fitting = [
-            value
-            for value in sorted(values)
-            if len(pairs[place]) == 1
-            or any(abs(other - value) == step * abs(there - place) for there in near if there != place
-                   for other in options[there])
-        ]  # fmt: skip
-        found.append(tuple(range(fitting[0], fitting[0] + step)) if len(fitting) == 1 else ())
+        confirmed = []
+        for value in sorted(values):
+            votes = CERTAIN if len(pairs[place]) == 1 else 0
+            for there in range(max(0, place - NEAR), min(len(options), place + NEAR + 1)):
+                apart = step * abs(there - place)
+                if apart and any(abs(other - value) == apart for other in options[there]):
+                    votes += CERTAIN if pairs[there] else 1
+            if votes >= CERTAIN:
+                confirmed.append(value)
+        found.append(tuple(range(confirmed[0], confirmed[0] + step)) if len(confirmed) == 1 else ())
     return found
 
 

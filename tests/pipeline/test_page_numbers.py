@@ -38,6 +38,8 @@ def test_numbers_are_sought_at_the_top_and_bottom_of_each_page() -> None:
         ([spread(35, 36), spread(37, 38), [Candidate(40, 0.9)]], [(35, 36), (37, 38), (39, 40)]),
         ([spread(7), spread(8), spread(9), spread(55)], [(7,), (8,), (9,), ()]),
         ([spread(7), spread(70)], [(), ()]),
+        ([spread(7), spread(90), spread(9), spread(31)], [(), (), (), ()]),  # two may fit by chance
+        ([[Candidate(27, 0.2), Candidate(28, 0.2)], spread(72), spread(5)], [(), (), ()]),  # numbered lines
         ([], []),
     ],
 )
