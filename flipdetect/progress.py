@@ -48,7 +48,8 @@ class Lines(_Tqdm):
         if count in (self._said, "0/None"):
             return
         self._said, self._said_s = count, monotonic()
-        self.fp.write(f"{self.format_meter(**{**self.format_dict, 'ncols': 0})}\n")
+        shape = {} if self.bar_format else {"ncols": 0}  # without a drawn bar
+        self.fp.write(f"{self.format_meter(**{**self.format_dict, **shape})}\n")
         self.fp.flush()
 
     def _is_late(self) -> bool:
@@ -76,3 +77,49 @@ def progress_bar(iterable: Iterable[Any] | None = None, **settings: Any) -> tqdm
     if sys.stderr.isatty():
         return tqdm(iterable, file=sys.stderr, **settings)
     return Lines(iterable, file=sys.stderr, **settings)
+
+
+class JobProgress:
+    """One bar over all phases of a job, with the time left until its end.
+
+    Work is planned by part, in units of about the same time each; a plan may be changed when more is known.
+
+    Args:
+        disable: show nothing.
+    """
+
+    def __init__(self, *, disable: bool = False) -> None:
+        self._disable = disable
+        self._bar: Any = None
+        self._planned: dict[str, float] = {}
+        self._done: dict[str, float] = {}
+        self._part = ""
+
+    def plan(self, part: str, units: float) -> None:
+        """Say how much work a part is."""
+        self._planned[part] = units
+
+    def show(self, part: str, words: str, units: float = 0.0) -> None:
+        """Show that this much of a part is done; the part shown before is complete if it is another."""
+        if self._bar is None:
+            drawn = "|{bar}|" if sys.stderr.isatty() else ""
+            form = "{desc}: {percentage:3.0f}%" + drawn + " {elapsed} so far, {remaining} left"
+            self._bar = progress_bar(
+                total=1, delay=1, leave=False, smoothing=0.1, miniters=0, bar_format=form, disable=self._disable
+            )
+        is_new = part != self._part
+        if is_new and self._part:
+            self._done[self._part] = self._planned[self._part]
+        self._part = part
+        self._done[part] = units
+        self._planned[part] = max(units, self._planned.get(part, 0.0))
+        self._bar.total = sum(self._planned.values()) or 1
+        self._bar.set_description_str(printable(words), refresh=False)
+        self._bar.update(sum(self._done.values()) - self._bar.n)
+        if is_new and not self._disable and time() - self._bar.start_t >= self._bar.delay:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flipdetect import progress
-from flipdetect.progress import progress_bar
+from flipdetect.progress import JobProgress, progress_bar
 
 
 class Terminal(io.StringIO):
@@ -70,3 +70,32 @@ def test_what_is_soon_done_or_switched_off_says_nothing(capsys: Captured, settin
 def test_without_a_total_it_counts(capsys: Captured) -> None:
     count(progress_bar(desc="frames"), 7)
     assert [line.split(" [")[0] for line in capsys.readouterr().err.splitlines()] == ["frames: 1it", "frames: 7it"]
+
+
+def test_a_job_has_one_bar_with_the_time_left_and_the_phase_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    now = [100.0]
+    for name in ("tqdm.std.time", "flipdetect.progress.time", "flipdetect.progress.monotonic"):
+        monkeypatch.setattr(name, lambda: now[0])
+    job = JobProgress()
+    job.plan("read", 100)
+    job.plan("fetch", 300)  # a guess
+    for done in range(0, 101, 10):
+        job.show("read", "reading book", done)
+        now[0] += 1
+    job.plan("fetch", 100)
+    for done in range(1, 5):
+        now[0] += 2.5
+        job.show("fetch", f"fetching stills, {done} of 4", 25 * done)
+    job.show("pdf", "writing the PDF")
+    job.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("reading book:   ")
+    assert lines[-1].startswith("writing the PDF: 100%")
+    assert any(line.startswith("fetching stills, 4 of 4") for line in lines)
+    assert all(" so far, " in line and line.endswith(" left") for line in lines)
+    seconds = [int(line.rsplit(":", 1)[1].split()[0]) for line in lines]
+    assert seconds[0] > 20
+    assert seconds[-1] == 0
+    assert len(lines) <= 4

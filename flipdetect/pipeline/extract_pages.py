@@ -281,13 +281,23 @@ class PageImages:
         folder: where the files go; unique names, so that several films can share one.
         full: whether images in full size are wanted, or reduced ones only.
         style: how those in full size are encoded; None for the default.
+        on_fetch: called with the numbers of images that were read, and that are to be read.
     """
 
-    def __init__(self, stream: FrameStream, folder: Path, *, full: bool, style: StillStyle | None = None) -> None:
+    def __init__(
+        self,
+        stream: FrameStream,
+        folder: Path,
+        *,
+        full: bool,
+        style: StillStyle | None = None,
+        on_fetch: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
         self._stream = stream
         self._folder = folder
         self._full = full
         self._style = style or StillStyle()
+        self._on_fetch = on_fetch
         self._key = hashlib.sha256(stream.video.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self.failures: list[str] = []
 
@@ -301,12 +311,14 @@ class PageImages:
             for still in stills
             if still.time_s is not None and not self._path(still.time_s, ".small.jpg").is_file()
         )
+        total = len(left)
         while left:
             frames = self._stream.fetch([time for time, _, _ in left], None if self._full else COMPARE_SIZE)
             try:
                 for image in frames:
                     time_s, _, rotate = left.pop(0)
                     self._keep(time_s, image, rotate)
+                    self._on_fetch(total - len(left), total)
                 return
             except (FlipdetectError, OSError) as error:  # OSError: the disk of temporary files is full
                 _, number, _ = left.pop(0)

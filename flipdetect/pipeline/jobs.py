@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,15 +27,20 @@ from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
 from flipdetect.pipeline.page_numbers import Candidate, candidates, gaps, name_pages, page_numbers
-from flipdetect.progress import progress_bar
+from flipdetect.progress import JobProgress, progress_bar
 from flipdetect.records import FrameScore, VideoResult
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import usable_cores
-from flipdetect.sources.streams import FPS, FrameStream, VideoStream, frame_times
+from flipdetect.sources.streams import FPS, FrameStream, Image, VideoStream, frame_times
 from flipdetect.stills.fingerprint import GRID
 from flipdetect.stills.repeats import kept
 
 logger = logging.getLogger(__name__)
+
+FRAME, STILL, TEXT, DRAWING, PREVIEW_S = 1.0, 40.0, 400.0, 150.0, 10.0
+"""Work relative to that of a frame read: an image fetched, its text, a drawing or report, a second of preview."""
+STILL_EVERY_S = 5.0
+"""Seconds for which a spread may be in view, before it is known how many there are."""
 
 WHOLE = (0.0, math.inf)
 """The part of a film that is looked at, in seconds: all of it."""
@@ -134,6 +139,7 @@ class FilmJob:
     outputs: Outputs
     folder: Path
     films: list[Film] = field(default_factory=list)
+    progress: JobProgress = field(default_factory=JobProgress)
 
     @property
     def results(self) -> list[VideoResult]:
@@ -147,6 +153,10 @@ class FilmJob:
             KeyboardInterrupt: on Ctrl-C; the film that was interrupted has a result of what was scored until then.
         """
         known = _by_video(writer.resumed)
+        for stream in streams:
+            if stream.video not in known:
+                self.progress.plan(f"read {stream.video}", (stream.expected_frames or 0) * FRAME)
+            self._plan_outputs(stream)
         for stream in streams:
             if stream.video in known:
                 logger.info("%s: scored before, not scored again", stream.source)
@@ -206,7 +216,25 @@ class FilmJob:
 
     def write(self) -> Written:
         """Write the outputs of all films that were handled."""
-        return write_outputs(self.films, self.outputs)
+        try:
+            return write_outputs(self.films, self.outputs, self.progress)
+        finally:
+            self.progress.close()
+
+    def _plan_outputs(self, stream: FrameStream) -> None:
+        """Plan what comes after a film was read; what concerns its stills is guessed."""
+        seconds = stream.duration_s or 0.0
+        stills = 1 + seconds / STILL_EVERY_S
+        if self.outputs.needs_images:
+            self.progress.plan(f"fetch {stream.video}", stills * STILL)
+        if self.outputs.ocr:
+            self.progress.plan("text", stills * TEXT)
+        if self.outputs.timeline:
+            self.progress.plan("timeline", DRAWING)
+        if self.outputs.report is not None:
+            self.progress.plan("report", DRAWING)
+        if self.outputs.preview is not None:
+            self.progress.plan(f"preview {stream.video}", seconds * PREVIEW_S)
 
     def _score(self, stream: FrameStream, model: Model, writer: PredictionWriter) -> None:
         try:
@@ -214,21 +242,20 @@ class FilmJob:
         except FrameError:
             total = None  # it has gone since; the reason is reported when the film is read
         passed = 0
-        with progress_bar(total=total, desc=stream.video[-30:], unit="frame", delay=1) as bar:
+        part, words = f"read {stream.video}", f"reading {stream.video[-30:]}"
+        self.progress.plan(part, (total or 0) * FRAME)
+        self.progress.show(part, words)
 
-            def on_scores(scores: Sequence[FrameScore]) -> None:
-                nonlocal passed
-                writer.write(scores)
-                # Of a video, frames that were not scored count as well; they are numbered from 0.
-                latest = scores[-1].frame if scores and isinstance(stream, VideoStream) else None
-                now = passed + len(scores) if latest is None else latest + 1
-                bar.update(max(0, now - passed))
-                passed = max(passed, now)
+        def on_scores(scores: Sequence[FrameScore]) -> None:
+            nonlocal passed
+            writer.write(scores)
+            # Of a video, frames that were not scored count as well; they are numbered from 0.
+            latest = scores[-1].frame if scores and isinstance(stream, VideoStream) else None
+            passed = max(passed, passed + len(scores) if latest is None else latest + 1)
+            self.progress.show(part, words, passed * FRAME)
 
-            images = self._new_images(stream)
-            result = extract_pages(stream, model, self.settings, on_scores=on_scores, images=images)
-            if result.complete and total is not None:
-                bar.update(max(0, total - passed))
+        images = self._new_images(stream)
+        result = extract_pages(stream, model, self.settings, on_scores=on_scores, images=images)
         self._keep(Film(result, stream, images))
 
     def _find(
@@ -250,7 +277,13 @@ class FilmJob:
     def _new_images(self, stream: FrameStream) -> PageImages | None:
         if not self.outputs.needs_images:
             return None
-        return PageImages(stream, self.folder, full=self.outputs.needs_full_size, style=self.outputs.style)
+
+        def on_fetch(done: int, total: int) -> None:
+            self.progress.plan(f"fetch {stream.video}", total * STILL)
+            self.progress.show(f"fetch {stream.video}", f"fetching stills, {done} of {total}", done * STILL)
+
+        style, full = self.outputs.style, self.outputs.needs_full_size
+        return PageImages(stream, self.folder, full=full, style=style, on_fetch=on_fetch)
 
     def _keep(self, film: Film) -> None:
         if film.images is not None:
@@ -306,11 +339,11 @@ class _PdfPage(NamedTuple):
     spread: int
 
 
-def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
+def write_outputs(films: Sequence[Film], outputs: Outputs, progress: JobProgress | None = None) -> Written:
     """Write all that is asked for; what cannot be written is noted, and the rest goes on."""
     written = Written()
     try:
-        _write_outputs(films, outputs, written)
+        _write_outputs(films, outputs, written, progress or JobProgress(disable=True))
     except KeyboardInterrupt:
         written.interrupted = True
         there = ", ".join(map(str, written.paths)) or "nothing"
@@ -318,7 +351,7 @@ def write_outputs(films: Sequence[Film], outputs: Outputs) -> Written:
     return written
 
 
-def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) -> None:
+def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written, progress: JobProgress) -> None:
     several = len(films) > 1
     results = written.results
     results += [film.result for film in films]
@@ -337,6 +370,8 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) ->
                     logger.warning("%s held stills of an earlier run; they are in %s now", outputs.stills, aside)
             except OSError as error:
                 written.fail(f"{outputs.stills}: the stills of an earlier run cannot be set aside: {error}")
+        if outputs.stills is not None:
+            progress.show("stills", "writing the stills")
         for film in films:
             if outputs.needs_full_size and film.images is not None:
                 pages += _write_stills(film.result, film.images, outputs, written, names, several=several)
@@ -346,9 +381,10 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) ->
             with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
                 layers = {}
                 if outputs.ocr:
-                    texts = _read_texts(pages, outputs.ocr, Path(folder), written)
+                    texts = _read_texts(pages, outputs.ocr, Path(folder), written, progress)
                     layers = {image: text.layer for image, text in texts.items()}
                     results[:] = [_with_page_numbers(result, pages, texts) for result in results]
+                progress.show("pdf", "writing the PDF")
                 written.attempt(
                     outputs.pdf, partial(_write_pdf, pages=pages, results=results, layers=layers, folder=Path(folder))
                 )
@@ -367,11 +403,13 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) ->
     if outputs.timeline and outputs.folder is not None:
         from flipdetect.outputs.plots.timeline import draw_timeline
 
+        progress.show("timeline", "drawing the timeline")
         for result in results:
             name = f"timeline_{file_stem(result.video)}.png" if several else "timeline.png"
             own = {number: small for (video, number), small in thumbnails.items() if video == result.video}
             written.attempt(outputs.folder / name, partial(_write_drawing, draw=partial(draw_timeline, result, own)))
     if outputs.report is not None:
+        progress.show("report", "writing the report")
         written.attempt(outputs.report, lambda path: write_report(path, results, thumbnails))
     if outputs.preview is not None:
         for result, stream, _ in films:
@@ -380,7 +418,14 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written) ->
                 continue
             stem = f"{outputs.preview.stem}_{file_stem(result.video)}" if several else outputs.preview.stem
             frames = stream.resample(preview_rate(outputs.preview, result.duration_s), (HEIGHTS[".mp4"], 1))
-            written.attempt(outputs.preview.with_stem(stem), partial(write_preview, frames=frames, result=result))
+            shown = _shown(frames, f"preview {result.video}", progress)
+            written.attempt(outputs.preview.with_stem(stem), partial(write_preview, frames=shown, result=result))
+
+
+def _shown(frames: Iterable[tuple[float, Image]], part: str, progress: JobProgress) -> Iterator[tuple[float, Image]]:
+    for time_s, image in frames:
+        progress.show(part, "writing the preview", time_s * PREVIEW_S)
+        yield time_s, image
 
 
 def _write_stills(
@@ -411,13 +456,17 @@ def _write_stills(
     return pages
 
 
-def _read_texts(pages: Sequence[_PdfPage], languages: str, folder: Path, written: Written) -> dict[Path, PageText]:
+def _read_texts(
+    pages: Sequence[_PdfPage], languages: str, folder: Path, written: Written, progress: JobProgress
+) -> dict[Path, PageText]:
     """The text of each image that could be read."""
     found = {}
     with ThreadPoolExecutor(usable_cores()) as pool:
         started = {page.image: pool.submit(read_text, page.image, folder, languages) for page in pages}
         try:
-            for image, text in started.items():
+            progress.plan("text", len(started) * TEXT)
+            for place, (image, text) in enumerate(started.items()):
+                progress.show("text", f"reading the text, {place + 1} of {len(started)}", place * TEXT)
                 try:
                     found[image] = text.result()
                 except FlipdetectError as error:
