@@ -34,7 +34,7 @@ RULES: dict[str, set[str]] = {
     "evaluation": {"sources", "events", "stills", "data", "models", "metrics", "tasks", "outputs", "inference"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
     "pipeline": {"sources", "events", "stills", "inference", "outputs"},
-    "apps": {"pipeline", "sources", "inference"},
+    "apps": {"pipeline", "sources", "inference", "outputs"},
     "__main__": {"cli"},
     "cli": {
         "apps",
@@ -56,7 +56,7 @@ RULES: dict[str, set[str]] = {
 }
 FULLEST = 14
 """Modules that a folder may hold besides `__init__`."""
-PARALLEL = {"__init__", "__main__", "base", "evaluate", "fit", "parameters"}
+PARALLEL = {"__init__", "__main__", "base", "demo", "evaluate", "fit", "parameters"}
 """Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
 HEAVY = {
     "callbacks", "models", "tasks",

@@ -50,7 +50,7 @@ class CaptureSession:
         self._folder = folder
         self._meter = FrameMeter()
         self._capture = LiveCapture(settings.live(), settings.asked_threshold, parameters)
-        self._written = 0
+        self._latest: Path | None = None
         self.turns = 0
         self.pages: list[Path] = []
 
@@ -72,13 +72,20 @@ class CaptureSession:
             if event.kind == "turn":
                 self.turns += 1
             elif event.kind in ("capture", "replace"):
-                self._written += 1  # a name of its own, so that no reader shows the picture that was replaced
-                path = self._folder / f"{self._written:04d}.jpg"
-                path.write_bytes(encode_still(image))
-                if event.kind == "replace" and self.pages:
-                    self.pages.pop().unlink(missing_ok=True)
-                self.pages.append(path)
+                self._write(image, replace=event.kind == "replace")
         return Seen(frame, events)
+
+    def remove(self, position: int) -> None:
+        """Delete the picture at a position in `pages`."""
+        self.pages.pop(position).unlink(missing_ok=True)
+
+    def _write(self, image: NDArray[np.uint8], *, replace: bool) -> None:
+        before, number = self._latest, 1 if self._latest is None else int(self._latest.stem) + 1
+        self._latest = self._folder / f"{number:04d}.jpg"  # never a name again: no reader shows what was there before
+        self._latest.write_bytes(encode_still(image))
+        if replace and before in self.pages:
+            self.remove(self.pages.index(before))
+        self.pages.append(self._latest)
 
     def _measure(self, time_s: float, image: NDArray[np.uint8]) -> LiveFrame:
         spec = self._model.preprocess

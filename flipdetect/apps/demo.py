@@ -1,0 +1,512 @@
+"""The demo in the browser: a picture, a film, or the book under a camera."""
+
+from __future__ import annotations
+
+import html
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from flipdetect.errors import ConfigError, FlipdetectError, FrameError
+from flipdetect.inference.load import load_model
+from flipdetect.inference.model import Model
+from flipdetect.inference.occlusion import occlusion_map
+from flipdetect.inference.settings import settings_of
+from flipdetect.outputs.still_files import write_pdf
+from flipdetect.outputs.tables import clock
+from flipdetect.pipeline.capture_session import CaptureSession
+from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages, extract_pages
+from flipdetect.pipeline.jobs import Film, Outputs, write_outputs
+from flipdetect.records import FrameScore, VideoResult
+from flipdetect.sources.image import decode_frame
+from flipdetect.sources.streams import VideoStream
+from flipdetect.zoo import DEFAULT, NAMES
+
+EXAMPLES = Path(__file__).with_name("examples")
+MOST_BYTES = 2_000_000_000
+"""Of an uploaded file."""
+SCORING_SHARE = 0.85
+"""Of the time of a film; the rest is choosing and reading pages."""
+FRAME_S = 0.12
+"""Seconds between two frames of the camera."""
+MOST_CAMERAS = 8
+"""Cameras watched at a time; others wait."""
+TRACE_S = 12.0
+"""Seconds of probabilities that are drawn."""
+KEEP_S = 6 * 3600
+"""Seconds after which files are deleted, and a camera's pages if nobody looks at them."""
+SHOWN_SIDE = 1000
+"""Pixels of the longer side of a picture as it is shown."""
+HAND = 0.35
+"""Share of a cell that hands cover from which it is outlined."""
+
+HEAD = "<h1>flipdetect</h1><p>Page turns in photos and films of books, and a clean picture of each spread.</p>"
+HINTS = {
+    "turn": "Page turned. Wait until it lies still.",
+    "capture": "Captured. Turn the page.",
+    "replace": "Replaced by a better picture. Turn the page.",
+    "hands": "Take your hands off the pages.",
+    "blurred": "The picture is blurred. Hold still, or tap to focus.",
+    "lost": "The book is out of the picture.",
+}
+
+ORANGE, BLUE = (230, 120, 0), (60, 140, 255)
+
+logger = logging.getLogger(__name__)
+
+SYSTEM_FONTS = ("system-ui", "sans-serif")
+THEME = gr.themes.Default(primary_hue="orange", neutral_hue="stone", font=SYSTEM_FONTS, font_mono=("ui-monospace",))
+CSS = (Path(__file__).with_name("demo.css")).read_text(encoding="utf-8")
+
+
+@dataclass
+class Scan:
+    """A user's scan with the camera."""
+
+    session: CaptureSession
+    threshold: float
+    folder: Path
+    hint: str = "Put the book into the picture."
+    trace: deque[tuple[float, float]] = field(default_factory=deque)
+
+
+class _StoppedError(Exception):
+    """The user cancelled."""
+
+
+class Demo:
+    """What the handlers of all tabs share.
+
+    Args:
+        model: as for `load_model`.
+        threshold: that is set at first; None: the model's own.
+        root: folder for all temporary files.
+    """
+
+    def __init__(self, model: str | None, threshold: float | None, root: Path) -> None:
+        self.root = root
+        self.model_name = str(model or DEFAULT)
+        self.threshold = _load(self.model_name).threshold if threshold is None else threshold
+        self._running: dict[str, threading.Event] = {}
+
+    def picture(self, path: str | None, name: str, threshold: float) -> tuple[str, Any]:
+        """Verdict as HTML, and the picture with the evidence in it."""
+        if path is None:
+            return _card("<p>Choose a picture, or one of the examples.</p>"), gr.update(value=None, visible=False)
+        with _told():
+            model = _load(name)
+            image = decode_frame(Path(path), min_size=(SHOWN_SIDE, SHOWN_SIDE))
+            inputs = model.preprocess.load(Path(path))
+            probabilities, hands = model.predict_with_maps(inputs[np.newaxis])
+            evidence = occlusion_map(model, inputs)
+            probability = float(probabilities[0])
+            shape = image.shape[:2]
+            drawn = _draw_evidence(
+                image,
+                model.preprocess.unplace(evidence, *shape),
+                None if hands is None else model.preprocess.unplace(hands[0], *shape),
+            )
+        flip = probability >= threshold
+        word = "A page is being turned" if flip else "No page is being turned"
+        label = html.escape(model.classes.names[int(flip)])
+        text = f"<h3>{word}</h3><p>Label <b>{label}</b></p>{_bar(probability, threshold)}"
+        return _card(text), gr.update(value=drawn, visible=True)
+
+    def film(self, path: str | None, name: str, threshold: float, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Progress, and at the end what was found in a film, as `_film_view` has it."""
+        if path is None:
+            raise gr.Error("Choose a film first.", print_exception=False)
+        stop = self._running[str(request.session_hash)] = threading.Event()
+        folder = self._new_folder("film", request)
+        begun, share = time.monotonic(), 0.0
+
+        def on_share(value: float) -> None:
+            nonlocal share
+            share = value
+            if stop.is_set():
+                raise _StoppedError
+
+        with ThreadPoolExecutor(1) as pool:
+            job = pool.submit(_extract, Path(path), name, threshold, folder, on_share)
+            try:
+                while not job.done():
+                    yield _film_view(_progress(share, time.monotonic() - begun), running=True)
+                    wait([job], timeout=0.4)
+                result = job.result()
+            except _StoppedError:
+                yield _film_view(_card("<p>Cancelled.</p>"))
+            except (FlipdetectError, OSError) as error:
+                yield _film_view(_card(f"<h3>This film cannot be used</h3><p>{_without_folders(str(error))}</p>"))
+            else:
+                yield _film_view(_summary(result), _film_results(result, folder))
+            finally:
+                stop.set()  # also if the browser was closed
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop a user's film."""
+        if (stop := self._running.get(str(request.session_hash))) is not None:
+            stop.set()
+
+    def leave(self, request: gr.Request) -> None:
+        """A user has closed the page."""
+        self.stop(request)
+        self._running.pop(str(request.session_hash), None)
+        for kind in ("film", "live"):
+            shutil.rmtree(self._folder(kind, request), ignore_errors=True)
+
+    def frame(
+        self, image: NDArray[np.uint8] | None, scan: Scan | None, name: str, threshold: float, request: gr.Request
+    ) -> tuple[Any, ...]:
+        """Take in a frame of the camera; returns the scan, the state as HTML, gallery and buttons."""
+        if image is None:
+            return scan, gr.skip(), gr.skip(), gr.skip()
+        with _told():
+            if scan is None:
+                model = _load(name, fast=True)
+                settings = settings_of(model.path).at_threshold(threshold)
+                folder = self._new_folder("live", request)
+                scan = Scan(CaptureSession(model, settings, folder), threshold, folder)
+            seen = scan.session.push(time.monotonic(), image)
+        for event in seen.events:
+            scan.hint = HINTS[event.kind]
+        scan.trace.append((seen.frame.time_s, seen.frame.probability))
+        while scan.trace[0][0] < seen.frame.time_s - TRACE_S:
+            scan.trace.popleft()
+        if not any(event.kind in ("capture", "replace") for event in seen.events):
+            return scan, _live_state(scan), gr.skip(), gr.skip()
+        return scan, _live_state(scan), *_live_pages(scan)
+
+    def remove(self, scan: Scan | None, position: int | None) -> tuple[Any, ...]:
+        """Delete a captured page; returns what `_live_pages` does, and that none is selected."""
+        if scan is None or position is None or position >= len(scan.session.pages):
+            raise gr.Error("Select a page in the gallery first.", print_exception=False)
+        scan.session.remove(position)
+        return *_live_pages(scan), None
+
+    def pdf(self, scan: Scan | None) -> Any:
+        """Write the captured pages as a PDF; returns the button to download it."""
+        if scan is None or not scan.session.pages:
+            raise gr.Error("No page has been captured yet.", print_exception=False)
+        path = scan.folder / "book.pdf"
+        with _told():
+            write_pdf(path, scan.session.pages, title="book")
+        return gr.update(value=str(path), visible=True)
+
+    def _folder(self, kind: str, request: gr.Request) -> Path:
+        return self.root / f"{kind}-{request.session_hash}"
+
+    def _new_folder(self, kind: str, request: gr.Request) -> Path:
+        folder = self._folder(kind, request)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+
+class _told:  # noqa: N801 - reads as a word in `with`
+    """Shows the program's own errors to the user."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FlipdetectError | OSError):
+            raise gr.Error(_without_folders(str(error)), duration=None, print_exception=False) from error
+
+
+def _without_folders(text: str) -> str:
+    """A message without the server's folders."""
+    return html.escape(" ".join(Path(word).name if word.startswith("/") else word for word in text.split(" ")))
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, *, fast: bool = False) -> Model:
+    return load_model(name, fast=fast)
+
+
+def _extract(path: Path, name: str, threshold: float, folder: Path, on_share: Callable[[float], None]) -> VideoResult:
+    """Extract the pages of a film; `on_share` gets the share of its frames that were passed, and may raise."""
+    model = _load(name, fast=True)
+    stream = VideoStream(path)
+    stream.source = path.name
+    total = stream.expected_frames or 0
+
+    def on_scores(scores: Sequence[FrameScore]) -> None:
+        if scores and scores[-1].frame is not None and total:
+            on_share(min(1.0, (scores[-1].frame + 1) / total))
+
+    images = PageImages(stream, folder, full=True)
+    settings = ExtractSettings.of_model(model.path, threshold)
+    result = extract_pages(stream, model, settings, on_scores=on_scores, images=images)
+    on_share(1.0)
+    if not result.complete and not result.scores:
+        raise FrameError("; ".join(result.problems))
+    outputs = Outputs(folder, folder / "pages", folder / "book.pdf" if result.stills else None, timeline=True)
+    written = write_outputs([Film(result, stream, images)], outputs)
+    return replace(result, problems=(*result.problems, *written.failures))
+
+
+def _film_view(status: str, results: tuple[Any, ...] | None = None, *, running: bool = False) -> tuple[Any, ...]:
+    """Status, start button, cancel button; timeline, table, gallery and the two downloads, hidden without results."""
+    buttons = gr.update(visible=not running), gr.update(visible=running)
+    return status, *buttons, *(results or [gr.update(visible=False)] * 5)
+
+
+def _film_results(result: VideoResult, folder: Path) -> tuple[Any, ...]:
+    rows = [
+        [event.number, clock(event.start_s, 1), clock(event.end_s, 1), f"{event.peak_probability:.0%}", event.kind]
+        for event in result.events
+    ]
+    pages = [(str(path), path.stem.split("_")[-1]) for path in sorted((folder / "pages").glob("*.jpg"))]
+    pdf = folder / "book.pdf"
+    return (
+        gr.update(value=str(folder / "timeline.png"), visible=True),
+        gr.update(value=rows, visible=True),
+        gr.update(value=pages, visible=True),
+        gr.update(value=str(pdf) if pdf.is_file() else None, visible=pdf.is_file()),
+        gr.update(value=str(folder / "flips.csv"), visible=True),
+    )
+
+
+def _summary(result: VideoResult) -> str:
+    shown = sum(still.time_s is not None and still.same_as is None for still in result.stills)
+    text = f"<h3>{_count(len(result.events), 'turn')}, {_count(shown, 'page')}</h3>"
+    text += f"<p>in {clock(result.duration_s)} of film, {result.frames} frames scored</p>"
+    return _card(text + "".join(f"<p class='fd-note'>{_without_folders(each)}</p>" for each in result.problems))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _progress(share: float, seconds: float) -> str:
+    done = SCORING_SHARE * share
+    left = f"about {clock(seconds / done * (1 - done))} left" if done > 0.02 else "estimating the time left"
+    doing = "Scoring frames" if share < 1 else "Choosing and writing pages"
+    bar = f"<progress max='1' value='{done:.3f}' aria-label='{doing}'></progress>"
+    return _card(f"<p role='status'>{doing} · {done:.0%} · {left}</p>{bar}")
+
+
+def _card(text: str) -> str:
+    return f"<div class='fd-card'>{text}</div>"
+
+
+def _bar(probability: float, threshold: float) -> str:
+    """A probability as a bar, with the threshold as a mark in it."""
+    side = "over" if probability >= threshold else "under"
+    return (
+        f"<div class='fd-bar {side}' role='img' aria-label='Probability {probability:.0%}, threshold {threshold:.0%}'>"
+        f"<i style='width:{probability:.1%}'></i><b style='left:{threshold:.1%}'></b></div>"
+        f"<p class='fd-note'>Probability of a turn <b>{probability:.1%}</b> · threshold {threshold:.0%}</p>"
+    )
+
+
+def _live_state(scan: Scan) -> str:
+    now, probability = scan.trace[-1]
+    points = " ".join(f"{100 * (1 - (now - at) / TRACE_S):.1f},{30 * (1 - value):.1f}" for at, value in scan.trace)
+    level = 30 * (1 - scan.threshold)
+    turns, pages = scan.session.turns, len(scan.session.pages)
+    return _card(
+        f"<p class='fd-hint' role='status'>{scan.hint}</p>"
+        f"<div class='fd-counts'><span><b>{turns}</b> turns</span><span><b>{pages}</b> pages captured</span></div>"
+        f"<svg viewBox='0 -1 100 32' preserveAspectRatio='none' role='img' aria-label='Probability over time'>"
+        f"<line x1='0' x2='100' y1='{level:.1f}' y2='{level:.1f}'/><polyline points='{points}'/></svg>"
+        + _bar(probability, scan.threshold)
+    )
+
+
+def _live_pages(scan: Scan) -> tuple[Any, ...]:
+    """The gallery, and the button to download a PDF, which is out of date now."""
+    pages = [(str(path), str(number)) for number, path in enumerate(scan.session.pages, 1)]
+    return gr.update(value=pages), gr.update(visible=False)
+
+
+def _draw_evidence(
+    image: NDArray[np.uint8], evidence: NDArray[np.float32], hands: NDArray[np.float32] | None
+) -> NDArray[np.uint8]:
+    """A frame (H, W, 3) uint8 in grey, orange where it speaks for a flip, and hands outlined."""
+    size = (image.shape[1], image.shape[0])
+    heat = cv2.resize(np.maximum(evidence, 0) / max(float(evidence.max()), 1.0), size, interpolation=cv2.INTER_CUBIC)
+    heat = np.clip(heat, 0, 1)[..., np.newaxis] * 0.75
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) * (1 - heat)
+    drawn = np.asarray(grey + heat * np.array(ORANGE), np.uint8)
+    if hands is not None:
+        covered = np.asarray(cv2.resize(hands, size, interpolation=cv2.INTER_CUBIC) > HAND, np.uint8)
+        outlines, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(drawn, outlines, -1, BLUE, max(2, max(size) // 250))
+    return drawn
+
+
+def build(model: str | None, threshold: float | None, root: Path) -> gr.Blocks:
+    """The page.
+
+    Args:
+        model, threshold: set at first, as for `Demo`.
+        root: folder for all temporary files.
+
+    Raises:
+        ModelError: if the model cannot be loaded.
+    """
+    demo = Demo(model, threshold, root)
+    names = [*NAMES] if demo.model_name in NAMES else [demo.model_name, *NAMES]
+    with gr.Blocks(title="flipdetect", analytics_enabled=False, delete_cache=(600, KEEP_S)) as page:
+        gr.HTML(HEAD, padding=False)
+        with gr.Accordion("Model and threshold", open=False), gr.Row():
+            name = gr.Dropdown(names, value=demo.model_name, label="Model", elem_id="model")
+            limit = gr.Slider(
+                0.01, 0.99, demo.threshold, step=0.01, label="Threshold: a turn from this probability", elem_id="limit"
+            )
+            name.input(lambda chosen: _load(chosen).threshold, name, limit, show_progress="hidden")
+        with gr.Tabs():
+            with gr.Tab("Picture"):
+                _picture_tab(demo, name, limit)
+            with gr.Tab("Film"):
+                _film_tab(demo, name, limit)
+            with gr.Tab("Live"):
+                _live_tab(demo, name, limit)
+        page.unload(demo.leave)
+    return page
+
+
+def _picture_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
+    with gr.Row():
+        with gr.Column():
+            chosen = gr.Image(type="filepath", label="Picture", sources=["upload", "clipboard"], height=440)
+            chosen.preprocess = _path_of  # type: ignore[method-assign]  # `decode_frame` says what is wrong with a file
+            gr.Examples([[str(path)] for path in sorted(EXAMPLES.glob("*.jpg"))], chosen, label="Examples (rendered)")
+        with gr.Column():
+            verdict = gr.HTML(_card("<p>Choose a picture, or one of the examples.</p>"), padding=False)
+            seen = gr.Image(
+                label="Orange: speaks for a turn. Blue outline: hands",
+                visible=False,
+                height=440,
+                buttons=["fullscreen"],
+            )
+    inputs, outputs = [chosen, name, limit], [verdict, seen]
+    for event in (chosen.change, limit.release, name.change):
+        event(demo.picture, inputs, outputs, show_progress="minimal", concurrency_limit=2, api_visibility="private")
+
+
+def _film_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
+    with gr.Row():
+        with gr.Column():
+            chosen = gr.Video(label="Film", sources=["upload"], height=440)
+            gr.Examples([[str(path)] for path in EXAMPLES.glob("*.mp4")], chosen, label="Example (rendered)")
+        with gr.Column():
+            start = gr.Button("Find the pages", variant="primary")
+            cancel = gr.Button("Cancel", variant="stop", visible=False)
+            status = gr.HTML(_card("<p>Choose a film, or the example.</p>"), padding=False)
+            with gr.Row():
+                pdf = gr.DownloadButton("Pages as PDF", visible=False, variant="primary")
+                table = gr.DownloadButton("Table of turns (CSV)", visible=False)
+    timeline = gr.Image(label="Timeline", visible=False, buttons=["fullscreen", "download"])
+    pages = gr.Gallery(label="Pages", visible=False, columns=4, height="auto", object_fit="contain")
+    heads = ["Turn", "Begin", "End", "Probability", "Kind"]
+    turns = gr.Dataframe(headers=heads, label="Turns", visible=False, interactive=False)
+    start.click(
+        demo.film,
+        [chosen, name, limit],
+        [status, start, cancel, timeline, turns, pages, pdf, table],
+        show_progress="hidden",
+        concurrency_limit=1,
+        api_visibility="private",
+    )
+    cancel.click(demo.stop, queue=False, api_visibility="private")
+
+
+def _live_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
+    scan = gr.State(None, time_to_live=KEEP_S)
+    selected = gr.State(None)
+    wanted = {"video": {"facingMode": "environment", "width": {"ideal": 1920}, "height": {"ideal": 1080}}}
+    with gr.Row():
+        with gr.Column():
+            camera = gr.Image(
+                sources=["webcam"],
+                streaming=True,
+                label="Camera",
+                height=440,
+                elem_id="camera",
+                webcam_options=gr.WebcamOptions(mirror=False, constraints=wanted),
+            )
+        with gr.Column():
+            state = gr.HTML(
+                _card("<p>Open the camera, press Record, and turn the pages: each spread is captured by itself.</p>"),
+                padding=False,
+            )
+            with gr.Row():
+                write = gr.Button("Make the PDF", variant="primary")
+                pdf = gr.DownloadButton("Download the PDF", visible=False, variant="primary")
+                remove = gr.Button("Remove the selected page")
+                again = gr.Button("Start again")
+    pages = gr.Gallery(label="Pages", columns=4, height="auto", object_fit="contain", interactive=False)
+    shown = [pages, pdf]
+    camera.stream(
+        demo.frame,
+        [camera, scan, name, limit],
+        [scan, state, *shown],
+        stream_every=FRAME_S,
+        time_limit=KEEP_S,
+        concurrency_limit=MOST_CAMERAS,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    pages.select(_selected, None, selected, show_progress="hidden", api_visibility="private")
+    remove.click(demo.remove, [scan, selected], [*shown, selected], show_progress="hidden", api_visibility="private")
+    write.click(demo.pdf, scan, pdf, api_visibility="private")
+    start_again = lambda: (None, _card("<p>Ready for another book.</p>"), [], gr.update(visible=False))  # noqa: E731
+    again.click(start_again, None, [scan, state, *shown], show_progress="hidden", api_visibility="private")
+
+
+def _selected(event: gr.SelectData) -> Any:
+    return event.index
+
+
+def _path_of(payload: Any) -> str | None:
+    return None if payload is None else str(payload.path)
+
+
+def launch(model: str | None, threshold: float | None, host: str, port: int) -> None:
+    """Serve the demo until Ctrl-C or SIGTERM.
+
+    Raises:
+        ConfigError: if the address cannot be used.
+        ModelError: if the model cannot be loaded.
+    """
+    with tempfile.TemporaryDirectory(prefix="flipdetect-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        page = build(model, threshold, Path(folder))
+        page.queue(max_size=40)
+        try:
+            page.launch(
+                server_name=host,
+                server_port=port or None,
+                share=False,
+                max_file_size=MOST_BYTES,
+                show_error=True,
+                quiet=True,
+                prevent_thread_lock=True,
+                footer_links=[],
+                css=CSS,
+                theme=THEME,
+            )
+            logger.info("The demo is at %s; Ctrl-C ends it", page.local_url)
+            threading.Event().wait()
+        except OSError as error:
+            raise ConfigError(
+                f"the demo cannot listen on {host} port {port}: {error}; choose another --port"
+            ) from error
+        finally:
+            page.close(verbose=False)
