@@ -49,7 +49,7 @@ MOST_CAMERAS = 8
 TRACE_S = 12.0
 """Seconds of probabilities that are drawn."""
 KEEP_S = 6 * 3600
-"""Seconds after which files are deleted, and a camera's pages if nobody looks at them."""
+"""Seconds after which uploads and what was shown are deleted; all of a user's files are when the page is closed."""
 SHOWN_SIDE = 1000
 """Pixels of the longer side of a picture as it is shown."""
 HAND = 0.35
@@ -80,12 +80,11 @@ class Scan:
 
     session: CaptureSession
     threshold: float
-    folder: Path
     hint: str = "Put the book into the picture."
     trace: deque[tuple[float, float]] = field(default_factory=deque)
 
 
-class _StoppedError(Exception):
+class _CancelledError(Exception):
     """The user cancelled."""
 
 
@@ -102,7 +101,8 @@ class Demo:
         self.root = root
         self.model_name = str(model or DEFAULT)
         self.threshold = _load(self.model_name).threshold if threshold is None else threshold
-        self._running: dict[str, threading.Event] = {}
+        self._films: dict[str, threading.Event] = {}  # by session: set to stop
+        self._scans: dict[str, Scan] = {}  # by session; a `gr.State` is copied now and then
 
     def picture(self, path: str | None, name: str, threshold: float) -> tuple[str, Any]:
         """Verdict as HTML, and the picture with the evidence in it."""
@@ -131,7 +131,7 @@ class Demo:
         """Progress, and at the end what was found in a film, as `_film_view` has it."""
         if path is None:
             raise gr.Error("Choose a film first.", print_exception=False)
-        stop = self._running[str(request.session_hash)] = threading.Event()
+        stop = self._films[_user(request)] = threading.Event()
         folder = self._new_folder("film", request)
         begun, share = time.monotonic(), 0.0
 
@@ -139,7 +139,7 @@ class Demo:
             nonlocal share
             share = value
             if stop.is_set():
-                raise _StoppedError
+                raise _CancelledError
 
         with ThreadPoolExecutor(1) as pool:
             job = pool.submit(_extract, Path(path), name, threshold, folder, on_share)
@@ -148,7 +148,7 @@ class Demo:
                     yield _film_view(_progress(share, time.monotonic() - begun), running=True)
                     wait([job], timeout=0.4)
                 result = job.result()
-            except _StoppedError:
+            except _CancelledError:
                 yield _film_view(_card("<p>Cancelled.</p>"))
             except (FlipdetectError, OSError) as error:
                 yield _film_view(_card(f"<h3>This film cannot be used</h3><p>{_without_folders(str(error))}</p>"))
@@ -159,62 +159,77 @@ class Demo:
 
     def stop(self, request: gr.Request) -> None:
         """Stop a user's film."""
-        if (stop := self._running.get(str(request.session_hash))) is not None:
+        if (stop := self._films.get(_user(request))) is not None:
             stop.set()
 
     def leave(self, request: gr.Request) -> None:
         """A user has closed the page."""
         self.stop(request)
-        self._running.pop(str(request.session_hash), None)
+        self._films.pop(_user(request), None)
+        self._scans.pop(_user(request), None)
         for kind in ("film", "live"):
             shutil.rmtree(self._folder(kind, request), ignore_errors=True)
 
     def frame(
-        self, image: NDArray[np.uint8] | None, scan: Scan | None, name: str, threshold: float, request: gr.Request
+        self, image: NDArray[np.uint8] | None, name: str, threshold: float, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Take in a frame of the camera; returns the scan, the state as HTML, gallery and buttons."""
+        """Take in a frame of the camera; returns the state as HTML, gallery and PDF button."""
         if image is None:
-            return scan, gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
+        now = time.monotonic()
         with _told():
-            if scan is None:
-                model = _load(name, fast=True)
-                settings = settings_of(model.path).at_threshold(threshold)
-                folder = self._new_folder("live", request)
-                scan = Scan(CaptureSession(model, settings, folder), threshold, folder)
-            seen = scan.session.push(time.monotonic(), image)
+            scan = self._scans.get(_user(request)) or self._begin_scan(name, threshold, request)
+            seen = scan.session.push(now, image)
         for event in seen.events:
             scan.hint = HINTS[event.kind]
-        scan.trace.append((seen.frame.time_s, seen.frame.probability))
-        while scan.trace[0][0] < seen.frame.time_s - TRACE_S:
+        scan.trace.append((now, seen.frame.probability))
+        while scan.trace[0][0] < now - TRACE_S:
             scan.trace.popleft()
-        if not any(event.kind in ("capture", "replace") for event in seen.events):
-            return scan, _live_state(scan), gr.skip(), gr.skip()
-        return scan, _live_state(scan), *_live_pages(scan)
+        changed = any(event.kind in ("capture", "replace") for event in seen.events)
+        return _live_state(scan), *(_live_pages(scan) if changed else (gr.skip(), gr.skip()))
 
-    def remove(self, scan: Scan | None, position: int | None) -> tuple[Any, ...]:
+    def remove(self, position: int | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete a captured page; returns what `_live_pages` does, and that none is selected."""
+        scan = self._scans.get(_user(request))
         if scan is None or position is None or position >= len(scan.session.pages):
             raise gr.Error("Select a page in the gallery first.", print_exception=False)
         scan.session.remove(position)
         return *_live_pages(scan), None
 
-    def pdf(self, scan: Scan | None) -> Any:
+    def pdf(self, request: gr.Request) -> Any:
         """Write the captured pages as a PDF; returns the button to download it."""
+        scan = self._scans.get(_user(request))
         if scan is None or not scan.session.pages:
             raise gr.Error("No page has been captured yet.", print_exception=False)
-        path = scan.folder / "book.pdf"
+        path = self._folder("live", request) / "book.pdf"
         with _told():
             write_pdf(path, scan.session.pages, title="book")
         return gr.update(value=str(path), visible=True)
 
+    def start_again(self, request: gr.Request) -> tuple[Any, ...]:
+        """Forget a user's scan; the next frame begins another, with the model and threshold chosen then."""
+        self._scans.pop(_user(request), None)
+        return _card("<p>Ready for another book.</p>"), [], gr.update(visible=False)
+
+    def _begin_scan(self, name: str, threshold: float, request: gr.Request) -> Scan:
+        model = _load(name, fast=True)
+        settings = settings_of(model.path).at_threshold(threshold)
+        scan = Scan(CaptureSession(model, settings, self._new_folder("live", request)), threshold)
+        self._scans[_user(request)] = scan
+        return scan
+
     def _folder(self, kind: str, request: gr.Request) -> Path:
-        return self.root / f"{kind}-{request.session_hash}"
+        return self.root / f"{kind}-{_user(request)}"
 
     def _new_folder(self, kind: str, request: gr.Request) -> Path:
         folder = self._folder(kind, request)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
+
+
+def _user(request: gr.Request) -> str:
+    return str(request.session_hash)
 
 
 class _told:  # noqa: N801 - reads as a word in `with`
@@ -362,6 +377,7 @@ def build(model: str | None, threshold: float | None, root: Path) -> gr.Blocks:
     """
     demo = Demo(model, threshold, root)
     names = [*NAMES] if demo.model_name in NAMES else [demo.model_name, *NAMES]
+    page: gr.Blocks
     with gr.Blocks(title="flipdetect", analytics_enabled=False, delete_cache=(600, KEEP_S)) as page:
         gr.HTML(HEAD, padding=False)
         with gr.Accordion("Model and threshold", open=False), gr.Row():
@@ -428,7 +444,6 @@ def _film_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
 
 
 def _live_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
-    scan = gr.State(None, time_to_live=KEEP_S)
     selected = gr.State(None)
     wanted = {"video": {"facingMode": "environment", "width": {"ideal": 1920}, "height": {"ideal": 1080}}}
     with gr.Row():
@@ -455,8 +470,8 @@ def _live_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
     shown = [pages, pdf]
     camera.stream(
         demo.frame,
-        [camera, scan, name, limit],
-        [scan, state, *shown],
+        [camera, name, limit],
+        [state, *shown],
         stream_every=FRAME_S,
         time_limit=KEEP_S,
         concurrency_limit=MOST_CAMERAS,
@@ -464,10 +479,9 @@ def _live_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
         api_visibility="private",
     )
     pages.select(_selected, None, selected, show_progress="hidden", api_visibility="private")
-    remove.click(demo.remove, [scan, selected], [*shown, selected], show_progress="hidden", api_visibility="private")
-    write.click(demo.pdf, scan, pdf, api_visibility="private")
-    start_again = lambda: (None, _card("<p>Ready for another book.</p>"), [], gr.update(visible=False))  # noqa: E731
-    again.click(start_again, None, [scan, state, *shown], show_progress="hidden", api_visibility="private")
+    remove.click(demo.remove, selected, [*shown, selected], show_progress="hidden", api_visibility="private")
+    write.click(demo.pdf, None, pdf, api_visibility="private")
+    again.click(demo.start_again, None, [state, *shown], show_progress="hidden", api_visibility="private")
 
 
 def _selected(event: gr.SelectData) -> Any:

@@ -189,12 +189,12 @@ def read_event_settings(path: Path) -> EventSettings:
 
 
 def settings_of(model: Path) -> EventSettings:
-    """The settings next to a model's file (`best.ckpt`: `best.events.yaml`), or the defaults.
+    """The settings next to a model's file (`best.ckpt`, `best.int8.onnx`: `best.events.yaml`), or the defaults.
 
     Raises:
         ConfigError: if the file there cannot be used.
     """
-    path = model.with_suffix(SUFFIX)
+    path = model.with_name(model.name.removesuffix(model.suffix).removesuffix(".int8") + SUFFIX)
     return read_event_settings(path) if path.is_file() else EventSettings()
 
 

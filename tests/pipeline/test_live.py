@@ -56,3 +56,8 @@ def test_a_session_writes_the_picture_of_a_spread(tmp_path: Path) -> None:
     seen = session.push(1.3, np.zeros_like(image))
     assert 0 <= seen.frame.probability <= 1
     assert seen.frame.paper == 0
+
+
+def test_the_8_bit_model_has_the_settings_of_its_model() -> None:
+    assert settings_of(load_model("ensemble", fast=True).path) == settings_of(load_model("ensemble").path)
+    assert settings_of(load_model("ensemble").path) != EventSettings()
