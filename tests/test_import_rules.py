@@ -56,7 +56,7 @@ RULES: dict[str, set[str]] = {
 }
 FULLEST = 14
 """Modules that a folder may hold besides `__init__`."""
-PARALLEL = {"__init__", "__main__", "base", "demo", "evaluate", "fit", "parameters"}
+PARALLEL = {"__init__", "__main__", "base", "evaluate", "fit", "parameters"}
 """Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
 HEAVY = {
     "callbacks", "models", "tasks",

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -27,12 +27,14 @@ from flipdetect.inference.load import load_model
 from flipdetect.inference.model import Model
 from flipdetect.inference.occlusion import occlusion_map
 from flipdetect.inference.settings import settings_of
+from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.outputs.still_files import write_pdf
 from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.capture_session import CaptureSession
-from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages, extract_pages
-from flipdetect.pipeline.jobs import Film, Outputs, write_outputs
-from flipdetect.records import FrameScore, VideoResult
+from flipdetect.pipeline.extract_pages import ExtractSettings
+from flipdetect.pipeline.jobs import FilmJob, Outputs
+from flipdetect.progress import JobProgress
+from flipdetect.records import VideoResult
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.streams import VideoStream
 from flipdetect.zoo import DEFAULT, NAMES
@@ -40,8 +42,6 @@ from flipdetect.zoo import DEFAULT, NAMES
 EXAMPLES = Path(__file__).with_name("examples")
 MOST_BYTES = 2_000_000_000
 """Of an uploaded file."""
-SCORING_SHARE = 0.85
-"""Of the time of a film; the rest is choosing and reading pages."""
 FRAME_S = 0.12
 """Seconds between two frames of the camera."""
 MOST_CAMERAS = 8
@@ -101,7 +101,7 @@ class Demo:
         self.root = root
         self.model_name = str(model or DEFAULT)
         self.threshold = _load(self.model_name).threshold if threshold is None else threshold
-        self._films: dict[str, threading.Event] = {}  # by session: set to stop
+        self._films: dict[str, FilmProgress] = {}  # by session
         self._scans: dict[str, Scan] = {}  # by session; a `gr.State` is copied now and then
 
     def picture(self, path: str | None, name: str, threshold: float) -> tuple[str, Any]:
@@ -131,21 +131,13 @@ class Demo:
         """Progress, and at the end what was found in a film, as `_film_view` has it."""
         if path is None:
             raise gr.Error("Choose a film first.", print_exception=False)
-        stop = self._films[_user(request)] = threading.Event()
+        progress = self._films[_user(request)] = FilmProgress()
         folder = self._new_folder("film", request)
-        begun, share = time.monotonic(), 0.0
-
-        def on_share(value: float) -> None:
-            nonlocal share
-            share = value
-            if stop.is_set():
-                raise _CancelledError
-
         with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(_extract, Path(path), name, threshold, folder, on_share)
+            job = pool.submit(_extract, Path(path), name, threshold, folder, progress)
             try:
                 while not job.done():
-                    yield _film_view(_progress(share, time.monotonic() - begun), running=True)
+                    yield _film_view(progress.as_html(), running=True)
                     wait([job], timeout=0.4)
                 result = job.result()
             except _CancelledError:
@@ -155,12 +147,12 @@ class Demo:
             else:
                 yield _film_view(_summary(result), _film_results(result, folder))
             finally:
-                stop.set()  # also if the browser was closed
+                progress.cancelled.set()  # also if the browser was closed
 
     def stop(self, request: gr.Request) -> None:
         """Stop a user's film."""
-        if (stop := self._films.get(_user(request))) is not None:
-            stop.set()
+        if (progress := self._films.get(_user(request))) is not None:
+            progress.cancelled.set()
 
     def leave(self, request: gr.Request) -> None:
         """A user has closed the page."""
@@ -252,26 +244,48 @@ def _load(name: str, *, fast: bool = False) -> Model:
     return load_model(name, fast=fast)
 
 
-def _extract(path: Path, name: str, threshold: float, folder: Path, on_share: Callable[[float], None]) -> VideoResult:
-    """Extract the pages of a film; `on_share` gets the share of its frames that were passed, and may raise."""
+class FilmProgress(JobProgress):
+    """How far a film is, for the page; ends the job once the user has cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(disable=True)
+        self.cancelled = threading.Event()
+        self.words, self.share = "opening the film", 0.0
+        self._begun = time.monotonic()
+
+    def show(self, part: str, words: str, units: float = 0.0) -> None:
+        """See `JobProgress`; raises _CancelledError."""
+        if self.cancelled.is_set():
+            raise _CancelledError
+        super().show(part, words, units)
+        self.words, self.share = words, min(sum(self._done.values()) / (sum(self._planned.values()) or 1), 1.0)
+
+    def as_html(self) -> str:
+        """The phase, the share of the whole job that is done, and the time left until its end."""
+        seconds = time.monotonic() - self._begun
+        left = (
+            f"about {clock(seconds / self.share - seconds)} left" if self.share > 0.02 else "estimating the time left"
+        )
+        words = html.escape(self.words.capitalize())
+        bar = f"<progress max='1' value='{self.share:.3f}' aria-label='Progress'></progress>"
+        return _card(f"<p role='status'>{words} · {self.share:.0%} · {left}</p>{bar}")
+
+
+def _extract(path: Path, name: str, threshold: float, folder: Path, progress: FilmProgress) -> VideoResult:
+    """Extract the pages of a film; what could not be written is among the result's problems."""
     model = _load(name, fast=True)
     stream = VideoStream(path)
     stream.source = path.name
-    total = stream.expected_frames or 0
-
-    def on_scores(scores: Sequence[FrameScore]) -> None:
-        if scores and scores[-1].frame is not None and total:
-            on_share(min(1.0, (scores[-1].frame + 1) / total))
-
-    images = PageImages(stream, folder, full=True)
-    settings = ExtractSettings.of_model(model.path, threshold)
-    result = extract_pages(stream, model, settings, on_scores=on_scores, images=images)
-    on_share(1.0)
-    if not result.complete and not result.scores:
-        raise FrameError("; ".join(result.problems))
-    outputs = Outputs(folder, folder / "pages", folder / "book.pdf" if result.stills else None, timeline=True)
-    written = write_outputs([Film(result, stream, images)], outputs)
-    return replace(result, problems=(*result.problems, *written.failures))
+    outputs = Outputs(folder, folder / "pages", folder / "book.pdf", timeline=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        job = FilmJob(ExtractSettings.of_model(model.path, threshold), outputs, Path(scratch), progress=progress)
+        with PredictionWriter(folder / "predictions.csv") as writer:
+            job.run([stream], model, writer)
+        (result,) = job.results
+        if not result.scores:
+            raise FrameError("; ".join(result.problems) or f"{path.name} has no frame that could be scored")
+        failures = job.write().failures
+    return replace(result, problems=(*result.problems, *failures))
 
 
 def _film_view(status: str, results: tuple[Any, ...] | None = None, *, running: bool = False) -> tuple[Any, ...]:
@@ -305,14 +319,6 @@ def _summary(result: VideoResult) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _progress(share: float, seconds: float) -> str:
-    done = SCORING_SHARE * share
-    left = f"about {clock(seconds / done * (1 - done))} left" if done > 0.02 else "estimating the time left"
-    doing = "Scoring frames" if share < 1 else "Choosing and writing pages"
-    bar = f"<progress max='1' value='{done:.3f}' aria-label='{doing}'></progress>"
-    return _card(f"<p role='status'>{doing} · {done:.0%} · {left}</p>{bar}")
 
 
 def _card(text: str) -> str:

@@ -30,7 +30,7 @@ COMMANDS = {
     "render": "data_sets",
     "serve": "serve",
     "register": "register",
-    "demo": "demo",
+    "demo": "serve",
     "configs": "configs",
 }
 """Name of each command -> the module of this package that holds its function, in the order of `--help`."""

@@ -1,4 +1,4 @@
-"""`flipdetect serve`: pictures and films over HTTP."""
+"""`flipdetect serve`, pictures and films over HTTP, and `flipdetect demo`, the same in the browser."""
 
 from __future__ import annotations
 
@@ -102,6 +102,24 @@ def serve(
             pass  # uvicorn raises the signal again after an orderly end
         finally:
             store.close()
+
+
+def demo(
+    model: Model = None,
+    threshold: Threshold = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 7860,
+) -> None:
+    """Try it in the browser: a picture, a film, or the book under a camera.
+
+    Browsers open a camera on localhost and over HTTPS only.
+
+    Examples: flipdetect demo; flipdetect demo --model tiny_cnn --port 8080
+    """
+    require_extra("demo", "gradio", "matplotlib")
+    from flipdetect.apps.demo import launch
+
+    launch(model, threshold, host, port)
 
 
 def _listen(host: str, port: int) -> socket.socket:
