@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from flipdetect.atomic import alone
 from flipdetect.cli.messages import INTERRUPTED
@@ -225,6 +224,8 @@ def predict(
     tables = sys.stderr if is_stream else sys.stdout  # they must not mix with rows on standard output
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare, ExitStack() as locks:
         if sys.stderr.isatty():  # messages come above the bar
+            from tqdm.contrib.logging import logging_redirect_tqdm
+
             locks.enter_context(logging_redirect_tqdm([logging.getLogger("flipdetect")]))
         job = FilmJob(settings, outputs, Path(spare))
         if scores is not None:

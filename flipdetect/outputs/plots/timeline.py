@@ -104,7 +104,7 @@ def plot_timeline(result: VideoResult, thumbnails: Mapping[int, NDArray[np.uint8
     page = figure.add_axes((0, 0, 1, 1))
     page.set(xlim=(0, WIDTH), ylim=(0, total))
     page.set_axis_off()
-    _draw_header(page, total, result, problems, rows[-1].end - rows[0].start)
+    _draw_header(page, total, result, problems)
     top = total - HEADER - PROBLEM_LINE * len(problems)
     for row, height in zip(rows, heights, strict=True):
         bottom = (top - height + AXIS) / total
@@ -247,13 +247,13 @@ def _draw_chart(axes: Axes, row: _Row, result: VideoResult, curve: Curve) -> Non
         )
 
 
-def _draw_header(page: Axes, total: float, result: VideoResult, problems: Sequence[str], seconds: float) -> None:
+def _draw_header(page: Axes, total: float, result: VideoResult, problems: Sequence[str]) -> None:
     def count(number: int, noun: str) -> str:
         return f"{number} {noun}" + ("" if number == 1 else "s")
 
     flawed = sum(bool(still.flaw) for still in result.stills)
     repeated = sum(still.same_as is not None for still in result.stills)
-    facts = [clock(seconds, 0 if seconds >= 3600 else 1), count(len(result.events), "turn")]
+    facts = [clock(result.duration_s, 0 if result.duration_s >= 3600 else 1), count(result.turned, "turn")]
     facts += [count(len(result.stills), "spread")] if result.stills else []
     facts += [f"{flawed} flawed"] if flawed else []
     facts += [f"{repeated} seen before"] if repeated else []
