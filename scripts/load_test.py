@@ -7,6 +7,7 @@ python scripts/load_test.py broken [--count 2000]
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import random
 import re
@@ -78,7 +79,7 @@ def hammer(url: str, body: Path, clients: int, seconds: float) -> dict[str, floa
     """What autocannon says of one picture per request."""
     command = [
         "npx", "--yes", "autocannon", "--json", "-c", clients, "-d", seconds, "-t", 120, "-m", "POST", "-i", body,
-        "-H", f"content-type=multipart/form-data; boundary={BOUNDARY}", f"{url}/predict",
+        "-H", "content-type=application/json", f"{url}/predict",
     ]  # fmt: skip
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
@@ -91,9 +92,10 @@ def load(model: str, frames: Path, seconds: float, rounds: int) -> None:
     """Print throughput and latency at 1, 8 and 64 clients, the ratio to the engine alone, and memory."""
     files = sorted(frames.rglob("*.jpg"))[:64]
     rows, ratios, memory = [], [], []
-    with serving(model) as url, tempfile.TemporaryDirectory() as folder:
+    with serving(model, "--queue", "256") as url, tempfile.TemporaryDirectory() as folder:
         body = Path(folder) / "body"
-        body.write_bytes(form("pictures", files[0].name, files[0].read_bytes()))
+        picture = base64.b64encode(files[0].read_bytes()).decode()  # autocannon sends text only
+        body.write_text(json.dumps({"pictures": [picture]}))
         same = [files[0]] * 64
         hammer(url, body, SIDE_BY_SIDE, 3)
         total = 0.0

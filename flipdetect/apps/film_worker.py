@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from flipdetect.apps.job_store import DONE, FAILED, QUEUED, Job, JobStore
 from flipdetect.errors import DataError, FlipdetectError, FrameError
@@ -23,7 +21,7 @@ IDLE_S = 60.0
 """Seconds between two looks for jobs that are old enough to be deleted."""
 ABANDON_S = 10.0
 """Seconds that the thread gets to notice that it has to stop; after that it is cut off."""
-FLIPS, PDF, REPORT, STILLS = "flips.json", "book.pdf", "report.html", "stills"
+RESULTS, FLIPS, PDF, REPORT, STILLS = "results", "flips.json", "book.pdf", "report.html", "stills"
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +50,7 @@ class FilmWorker:
         self._news = threading.Event()
         self._closing = threading.Event()
         self._abandon = threading.Event()
-        self._progress: tuple[str, int, float] = ("", 0, 0.0)
+        self._progress = ("", 0.0)
         self._thread = threading.Thread(target=self._run, name="extract pages", daemon=True)
         self._thread.start()
 
@@ -61,10 +59,10 @@ class FilmWorker:
         """Whether jobs are run."""
         return self._thread.is_alive()
 
-    def progress(self, job_id: str) -> tuple[int, float]:
-        """Frames of a running job that were passed, and their share of all, 0 to 1."""
-        current, frames, share = self._progress
-        return (frames, share) if current == job_id else (0, 0.0)
+    def progress(self, job_id: str) -> float:
+        """Share of a running job's frames that were passed, 0 to 1; 0 if their number is unknown."""
+        current, share = self._progress
+        return share if current == job_id else 0.0
 
     def wake(self) -> None:
         """A job was queued."""
@@ -111,7 +109,7 @@ class FilmWorker:
     def _extract(self, job: Job) -> tuple[str, list[str]]:
         """Extract the pages; returns the state, and what is to be said."""
         folder, film = self._store.folder(job.id), self._store.film(job.id)
-        results, scratch = folder / "results", folder / "scratch"
+        results, scratch = folder / RESULTS, folder / "scratch"
         for left in (results, scratch):  # of an attempt that was cut off
             shutil.rmtree(left, ignore_errors=True)
         stream = VideoStream(film, Path(job.name).stem)
@@ -128,7 +126,7 @@ class FilmWorker:
             if time.monotonic() - start > self._most_s:
                 raise DataError(f"the film takes longer than {self._most_s:.0f} s; cut it into parts")
             frames = (scores[-1].frame or 0) + 1 if scores else 0
-            self._progress = (job.id, frames, min(1.0, frames / total) if total else 0.0)
+            self._progress = (job.id, min(1.0, frames / total) if total else 0.0)
 
         try:
             scratch.mkdir(parents=True)
@@ -142,15 +140,3 @@ class FilmWorker:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return (DONE if (results / FLIPS).is_file() else FAILED), written.failures
-
-
-def read_result(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """What flips.json says of a job's film, and the files of its results relative to `results/`.
-
-    Raises:
-        OSError: if the job was deleted meanwhile.
-    """
-    results = folder / "results"
-    document = json.loads((results / FLIPS).read_text(encoding="utf-8"))
-    files = sorted(path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file())
-    return document["videos"][0], files

@@ -23,26 +23,6 @@ class QueueFullError(FlipdetectError):
     """More is waiting than the service accepts; try again later."""
 
 
-class Place:
-    """Room in the queue for pictures of one request; see `PictureQueue.place`."""
-
-    def __init__(self, queue: PictureQueue) -> None:
-        self._queue = queue
-        self.pictures = 0
-
-    def take(self, pictures: int) -> None:
-        """Hold room for this many pictures in all.
-
-        Raises:
-            QueueFullError: if there is no room for them now.
-        """
-        more = pictures - self.pictures
-        if self._queue.held + more > self._queue.capacity:
-            raise QueueFullError(f"{self._queue.held} pictures are waiting, {self._queue.capacity} may; try again")
-        self._queue.held += more
-        self.pictures = pictures
-
-
 class PictureQueue:
     """Decodes and scores pictures for many callers at once.
 
@@ -76,18 +56,26 @@ class PictureQueue:
         return self._scorer.is_alive()
 
     @contextmanager
-    def place(self) -> Iterator[Place]:
-        """Room for one picture at first, given back at the end of the block.
+    def place(self) -> Iterator[Callable[[int], None]]:
+        """Room for one picture, given back at the end of the block; what it yields asks for room for so many in all.
 
         Raises:
-            QueueFullError: if there is none.
+            QueueFullError: here or there, if there is no room now.
         """
-        place = Place(self)
+        own = 0
+
+        def take(pictures: int) -> None:
+            nonlocal own
+            if self.held + pictures - own > self.capacity:
+                raise QueueFullError(f"{self.held} pictures are waiting, {self.capacity} may; try again")
+            self.held += pictures - own
+            own = pictures
+
         try:
-            place.take(1)
-            yield place
+            take(1)
+            yield take
         finally:
-            self.held -= place.pictures
+            self.held -= own
 
     def submit(self, source: bytes | BinaryIO) -> Future[float]:
         """The probability of a picture's positive class, later; or the FrameError of one that cannot be decoded.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -26,7 +27,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import flipdetect
-from flipdetect.apps.film_worker import FLIPS, PDF, REPORT, STILLS, FilmWorker, read_result
+from flipdetect.apps.film_worker import FLIPS, PDF, REPORT, RESULTS, STILLS, FilmWorker
 from flipdetect.apps.job_store import DONE, QUEUED, RUNNING, STATES, Job, JobStore
 from flipdetect.apps.picture_queue import PictureQueue, QueueFullError
 from flipdetect.errors import FrameError, printable
@@ -40,7 +41,7 @@ LOOPBACK = ("localhost", "127.0.0.1")
 METHODS = frozenset({"GET", "POST", "DELETE"})
 DESCRIPTION = "Detect page turns in photos and videos of books, and extract one clean image per spread."
 SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""Of files made from uploads: a page among them runs no script, and loads nothing."""
+"""Of the report, which is made from uploads: it runs no script, and loads nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,16 +63,16 @@ class Limits:
         grace_s: seconds that running work gets at the end of the service.
     """
 
-    request_mb: float = 32
-    film_mb: float = 2000
-    pictures: int = 64
-    queue: int = 128
-    jobs: int = 16
-    request_s: float = 60
-    upload_s: float = 3600
-    job_s: float = 4 * 3600
-    keep_s: float = 7 * 24 * 3600
-    grace_s: float = 20
+    request_mb: float
+    film_mb: float
+    pictures: int
+    queue: int
+    jobs: int
+    request_s: float
+    upload_s: float
+    job_s: float
+    keep_s: float
+    grace_s: float
 
 
 class Refusal(BaseModel):
@@ -111,19 +112,12 @@ class JobStatus(BaseModel):
     name: str
     state: str = Field(description=", ".join(STATES), pattern=f"^({'|'.join(STATES)})$")
     progress: float = Field(description="share of the film's frames that were passed, 0 to 1")
-    frames: int = Field(description="frames that were passed")
     created: datetime
     started: datetime | None
     finished: datetime | None
     notes: list[str] = Field(description="why it failed, or what could not be written")
     result: dict[str, Any] | None = Field(description="turns (events) and spreads, as in flips.json")
     files: dict[str, str | list[str]] = Field(description="links: flips, pdf, report, and a list of stills")
-
-
-class Health(BaseModel):
-    """Whether the service works."""
-
-    status: str
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -199,12 +193,12 @@ class Service:
         If none can be read, the status is 422, with the same body.
         """
         try:
-            with self._queue.place() as place:
+            with self._queue.place() as take:
                 async with asyncio.timeout(self.limits.request_s), _sources(request) as sources:
                     if not 1 <= len(sources) <= self.limits.pictures:
                         expected = f"give 1 to {self.limits.pictures} pictures, in the field 'pictures'"
                         raise HTTPException(422, f"{expected}; got {len(sources)}")
-                    place.take(len(sources))
+                    take(len(sources))
                     futures = [asyncio.wrap_future(self._queue.submit(source)) for _, source in sources]
                     found = await asyncio.gather(*futures, return_exceptions=True)
         except QueueFullError as error:
@@ -267,19 +261,21 @@ class Service:
     def file(self, job_id: str, path: str) -> FileResponse:
         """A file of the results of a job: a still, book.pdf, report.html, flips.json, flips.csv."""
         job = self._find(job_id)
-        folder = self._store.folder(job.id)
-        if job.state != DONE or path not in _result(job, folder)[1]:
+        results = self._store.folder(job.id) / RESULTS
+        if job.state != DONE or path not in _result(job, results)[1]:
             raise HTTPException(404, f"job {job.id} has no file of that name")
-        headers = {"Content-Security-Policy": SANDBOX, "X-Content-Type-Options": "nosniff"}
-        return FileResponse(folder / "results" / path, headers=headers)
+        headers = {"X-Content-Type-Options": "nosniff"}
+        if path == REPORT:  # browsers would not show the PDF with it
+            headers["Content-Security-Policy"] = SANDBOX
+        return FileResponse(results / path, headers=headers)
 
-    async def health(self) -> Health:
+    async def health(self) -> dict[str, str]:
         """Whether the threads that do the work live."""
         if not (self._queue.is_alive and self._worker.is_alive):
             raise HTTPException(503, "a thread has died; restart the service")
-        return Health(status="ok")
+        return {"status": "ok"}
 
-    async def ready(self) -> Health:
+    async def ready(self) -> dict[str, str]:
         """Whether more pictures are accepted now."""
         if self._is_closing or self._queue.held >= self._queue.capacity:
             raise HTTPException(503, "the queue is full, or the service ends")
@@ -299,28 +295,30 @@ class Service:
         return job
 
     def _status(self, job: Job) -> JobStatus:
-        frames, share = self._worker.progress(job.id) if job.state == RUNNING else (0, 0.0)
+        share = self._worker.progress(job.id) if job.state == RUNNING else 0.0
         result: dict[str, Any] | None = None
         links: dict[str, str | list[str]] = {}
         if job.state == DONE:
-            result, files = _result(job, self._store.folder(job.id))
-            frames, share = result["frames"], 1.0
+            result, files = _result(job, self._store.folder(job.id) / RESULTS)
+            share = 1.0
             base = f"/jobs/{job.id}/files"
-            links = {PurePosixPath(name).stem: f"{base}/{name}" for name in (FLIPS, PDF, REPORT) if name in files}
+            links = {Path(name).stem: f"{base}/{name}" for name in (FLIPS, PDF, REPORT) if name in files}
             links["stills"] = [f"{base}/{name}" for name in files if name.startswith(f"{STILLS}/")]
         created, started, finished = map(_time, (job.created_s, job.started_s, job.finished_s))
         assert created is not None
         return JobStatus(
-            id=job.id, name=job.name, state=job.state, progress=round(share, 4), frames=frames, created=created,
+            id=job.id, name=job.name, state=job.state, progress=round(share, 4), created=created,
             started=started, finished=finished, notes=job.notes.splitlines(), result=result, files=links,
         )  # fmt: skip
 
 
-def _result(job: Job, folder: Any) -> tuple[dict[str, Any], list[str]]:
+def _result(job: Job, results: Path) -> tuple[dict[str, Any], list[str]]:
+    """What flips.json says of a job's film, and the names of all files of its results."""
     try:
-        return read_result(folder)
+        document = json.loads((results / FLIPS).read_text(encoding="utf-8"))
     except OSError as error:
         raise HTTPException(404, f"the results of job {job.id} were deleted") from error
+    return document["videos"][0], sorted(p.relative_to(results).as_posix() for p in results.rglob("*") if p.is_file())
 
 
 def _time(seconds: float | None) -> datetime | None:
@@ -426,9 +424,8 @@ def create_app(service: Service, key: str | None, *, local: bool) -> FastAPI:
     app = FastAPI(title="flipdetect", version=flipdetect.__version__, lifespan=lifespan, description=DESCRIPTION)
     locks = [] if key is None else [Depends(ApiKey(key))]
     refusals = _problems(403) if key is None else _problems(401, 403)
-    open_routes: list[tuple[str, Callable[..., Any]]] = [("/health", service.health), ("/ready", service.ready)]
-    for path, handler in open_routes:
-        app.get(path, responses=_problems(503))(handler)
+    app.get("/health", responses=_problems(503))(service.health)
+    app.get("/ready", responses=_problems(503))(service.ready)
     app.get("/metrics", dependencies=locks, responses=refusals, response_class=Response)(service.show_metrics)
     app.post(
         "/predict",

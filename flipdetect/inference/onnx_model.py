@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ INPUT, LOGITS, HANDS = "frames", "logits", "hands"
 SIZE_LIMIT = 500_000_000
 """Bytes: over a hundred million parameters in float32, a hundred times what a frame classifier needs. Larger files are
 refused before they fill the memory."""
+
+# From 1.29 on, ONNX Runtime sends names and hashes of models to Microsoft, unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 REMEDY = "install it (pip install onnxruntime), or choose engine torch with a .ckpt or .safetensors file"
 

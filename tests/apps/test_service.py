@@ -60,7 +60,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def long_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that takes some seconds."""
-    many = pages(range(1, 7), rest_s=1.2)
+    many = pages(range(1, 11), rest_s=1.2)
     return write(tmp_path_factory.mktemp("films") / "long.mp4", many, rate=RATE)
 
 
@@ -148,7 +148,8 @@ def test_a_film_is_a_job(service: Served, book: Path) -> None:
         answer = service.get(link)
         assert answer.status_code == 200
         assert answer.content.startswith(start)
-        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in service.get(files["report"]).headers["Content-Security-Policy"]
     assert service.get(files["flips"]).json()["videos"] == [result]
     assert sorted(path.name for path in (service.folder / "jobs" / job).iterdir()) == ["results"]
     for wrong in ("none.jpg", "..%2F..%2F..%2Fjobs.sqlite", "%2Fetc%2Fpasswd"):
@@ -302,7 +303,7 @@ def test_accepted_films_survive_sigterm_and_kill(tmp_path: Path, book: Path, lon
         service.wait(jobs[0], "running")
         assert service.end() == 0
     with Served(folder) as service:
-        while not service.wait(jobs[0], "running")["frames"]:
+        while not service.wait(jobs[0], "running")["progress"]:
             pass
         assert service.end(signal.SIGKILL) == -signal.SIGKILL
     (folder / "temporary" / "upload").touch()

@@ -1,6 +1,7 @@
 """An exported model predicts without torch, and a file that is not one is refused."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -213,3 +214,11 @@ print(json.dumps([len(scores), sorted({name.split(".")[0] for name in sys.module
     assert scored == 3
     assert "onnxruntime" in modules
     assert not {"torch", "pytorch_lightning", "timm", "onnx", "matplotlib"} & set(modules)
+
+
+def test_the_engine_prepares_no_reports_about_its_user(tmp_path: Path) -> None:
+    code = "import flipdetect; flipdetect.load('tiny_cnn')"
+    silent = {"ORT_DISABLE_TELEMETRY", "CI", "XDG_CACHE_HOME"}
+    environment = {name: value for name, value in os.environ.items() if name not in silent} | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert (done.stderr, list(tmp_path.iterdir())) == ("", [])
