@@ -283,6 +283,7 @@ function card(spread, place) {
   const item = document.createElement("li");
   const image = document.createElement("img");
   image.alt = `Spread ${place + 1}`;
+  [image.width, image.height] = [spread.width, spread.height];
   setPicture(image, spread.blob);
   const heading = document.createElement("h2");
   heading.textContent = `Spread ${place + 1}`;

@@ -6,8 +6,8 @@ import facts from "../generated/models.json" with { type: "json" };
 import { prepare } from "./preprocess.js";
 import { unplace } from "./quality.js";
 
-/** Frames per second at which turns are found reliably, preparation included: slower models are passed over. */
-const LEAST_RATE = 12;
+/** Frames per second, preparation included, that suffice to find turns; slower models are passed over. */
+const LEAST_RATE = 8;
 const TRIALS = 3;
 const MOST_THREADS = 4;
 
@@ -17,7 +17,9 @@ export async function loadModel(name) {
     mjs: new URL("ort-wasm-simd-threaded.mjs", self.location.href).href,
     wasm: new URL("ort-wasm-simd-threaded.wasm", self.location.href).href,
   };
-  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
+  // Half of the cores: the camera, the picture on the screen and the measures need theirs.
+  const threads = Math.min(Math.ceil(navigator.hardwareConcurrency / 2), MOST_THREADS);
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? threads : 1;
   ort.env.logLevel = "error";
   const known = facts.models.filter((each) => !name || each.name === name);
   if (!known.length) throw new Error(`there is no model ${name}; there are ${facts.models.map((each) => each.name)}`);

@@ -46,7 +46,9 @@ function centre(picture, spec) {
   if (picture.width === spec.width && picture.height === spec.height) return picture;
   const data = new Uint8ClampedArray(4 * spec.width * spec.height);
   const padding = spec.mean.map((mean) => round(mean * 255));
-  for (let place = 0; place < data.length; place += 4) data.set(padding, place);
+  for (let place = 0; place < data.length; place += 4) {
+    for (let channel = 0; channel < 3; channel++) data[place + channel] = padding[channel];
+  }
   const [toX, fromX, columns] = overlap(picture.width, spec.width);
   const [toY, fromY, rows] = overlap(picture.height, spec.height);
   for (let row = 0; row < rows; row++) {
@@ -143,7 +145,7 @@ function shrink({ data, width: fromWidth, height: fromHeight }, width, height) {
     });
     // A clamped array rounds by itself, halves to even.
     for (let column = 0, to = 4 * row * width; column < width; column++, to += 4) {
-      result.set([sums[3 * column], sums[3 * column + 1], sums[3 * column + 2], 255], to);
+      for (let channel = 0; channel < 3; channel++) result[to + channel] = sums[3 * column + channel];
     }
   });
   return { data: result, width, height };

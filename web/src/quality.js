@@ -90,9 +90,11 @@ function mean(values, where) {
 }
 
 function greyOf({ data }) {
-  return Float32Array.from({ length: data.length / 4 }, (_, place) =>
-    Math.round(0.299 * data[4 * place] + 0.587 * data[4 * place + 1] + 0.114 * data[4 * place + 2]),
-  );
+  const grey = new Float32Array(data.length / 4);
+  for (let place = 0, at = 0; place < grey.length; place++, at += 4) {
+    grey[place] = Math.round(0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]);
+  }
+  return grey;
 }
 
 function gaussian(deviation, length) {
@@ -101,45 +103,66 @@ function gaussian(deviation, length) {
   return kernel.map((value) => value / sum);
 }
 
-/** Correlation with a kernel across and another one down; the picture is mirrored at its borders. */
-function filtered(values, width, height, across, down) {
-  const mirrored = (at, size) => (size === 1 ? 0 : at < 0 ? -at : at >= size ? 2 * size - 2 - at : at);
-  const pass = (from, length, stride, lines, lineStride, kernel) => {
-    const result = new Float32Array(from.length);
-    const reach = (kernel.length - 1) / 2;
-    for (let line = 0; line < lines; line++) {
-      const start = line * lineStride;
-      for (let at = 0; at < length; at++) {
-        const isInside = at >= reach && at < length - reach;
-        let sum = 0;
-        for (let tap = 0; tap < kernel.length; tap++) {
-          const place = at + tap - reach;
-          sum += kernel[tap] * from[start + stride * (isInside ? place : mirrored(place, length))];
-        }
-        result[start + stride * at] = sum;
-      }
-    }
-    return result;
-  };
-  return pass(pass(values, width, 1, height, width, across), height, width, width, 1, down);
+/** A place outside a line of `size` values is mirrored into it. */
+function mirrored(place, size) {
+  if (size === 1) return 0;
+  return place < 0 ? -place : place >= size ? 2 * size - 2 - place : place;
 }
 
+/** Values blurred by a kernel of odd length, across and down. */
 function blur(values, width, height, kernel) {
-  return filtered(values, width, height, kernel, kernel);
+  const reach = (kernel.length - 1) / 2;
+  const across = new Float32Array(values.length);
+  const line = new Float32Array(width + 2 * reach);
+  for (let row = 0; row < height; row++) {
+    for (let at = -reach; at < width + reach; at++) line[at + reach] = values[row * width + mirrored(at, width)];
+    for (let at = 0, to = row * width; at < width; at++, to++) {
+      let sum = 0;
+      for (let tap = 0; tap < kernel.length; tap++) sum += kernel[tap] * line[at + tap];
+      across[to] = sum;
+    }
+  }
+  const result = new Float32Array(values.length);
+  for (let row = 0; row < height; row++) {
+    const rows = Int32Array.from(kernel, (_, tap) => mirrored(row + tap - reach, height) * width);
+    for (let at = 0, to = row * width; at < width; at++, to++) {
+      let sum = 0;
+      for (let tap = 0; tap < kernel.length; tap++) sum += kernel[tap] * across[rows[tap] + at];
+      result[to] = sum;
+    }
+  }
+  return result;
+}
+
+function rounded(values) {
+  for (let place = 0; place < values.length; place++) values[place] = Math.round(values[place]);
+  return values;
 }
 
 /** Mean squared gradient (Sobel's). */
 function energy(grey, width, height) {
-  const [slope, smooth] = [[-0.5, 0, 0.5], [0.25, 0.5, 0.25]];
-  const across = filtered(grey, width, height, slope, smooth);
-  const down = filtered(grey, width, height, smooth, slope);
-  return across.reduce((sum, value, place) => sum + value * value + down[place] * down[place], 0) / grey.length;
+  let sum = 0;
+  for (let row = 0; row < height; row++) {
+    const above = mirrored(row - 1, height) * width;
+    const here = row * width;
+    const below = mirrored(row + 1, height) * width;
+    for (let at = 0; at < width; at++) {
+      const left = mirrored(at - 1, width);
+      const right = mirrored(at + 1, width);
+      const across =
+        grey[above + right] - grey[above + left] + 2 * (grey[here + right] - grey[here + left]) + grey[below + right] - grey[below + left];
+      const down =
+        grey[below + left] - grey[above + left] + 2 * (grey[below + at] - grey[above + at]) + grey[below + right] - grey[above + right];
+      sum += across * across + down * down;
+    }
+  }
+  return sum / 64 / grey.length;
 }
 
 function sharpness(full) {
   const { width, height } = full;
   const grey = greyOf(full);
-  const blurred = blur(grey, width, height, gaussian(coarse, 7)).map(Math.round);
+  const blurred = rounded(blur(grey, width, height, gaussian(coarse, 7)));
   return Math.max(energy(grey, width, height) / (energy(blurred, width, height) + least_energy) - 1, 0);
 }
 
@@ -174,12 +197,12 @@ function paperOf({ data, width, height }, hands) {
   const dark = Float32Array.from({ length: width * height }, (_, at) =>
     Math.min(data[4 * at], data[4 * at + 1], data[4 * at + 2]),
   );
-  const darkest = blur(dark, width, height, gaussian(1, 5)).map(Math.round);
+  const darkest = rounded(blur(dark, width, height, gaussian(1, 5)));
   const seen = darkest.filter((_, place) => !hands[place]);
   const threshold = otsu(seen.length ? seen : darkest);
   const bright = Uint8Array.from(darkest, (value, place) => (value > threshold && !hands[place] ? 1 : 0));
-  const filled = square(square(bright, width, height, closing, Math.max), width, height, closing, Math.min);
-  const whole = square(square(filled, width, height, opening, Math.min), width, height, opening, Math.max);
+  const filled = shrunken(grown(bright, width, height, closing), width, height, closing);
+  const whole = grown(shrunken(filled, width, height, opening), width, height, opening);
   return largePieces(whole, width, height);
 }
 
@@ -199,24 +222,28 @@ function otsu(values) {
   return threshold;
 }
 
-/** The highest or lowest value in a square around each pixel; what lies outside the picture does not count. */
-function square(values, width, height, side, choose) {
+/** Pixels with any of the mask in a square of that side around them. */
+function grown(mask, width, height, side) {
   const reach = (side - 1) / 2;
   const pass = (from, length, stride, lines, lineStride) => {
     const result = new Uint8Array(from.length);
     for (let line = 0; line < lines; line++) {
-      for (let at = 0; at < length; at++) {
-        const start = line * lineStride;
-        let value = from[start + stride * at];
-        for (let near = Math.max(at - reach, 0); near <= Math.min(at + reach, length - 1); near++) {
-          value = choose(value, from[start + stride * near]);
-        }
-        result[start + stride * at] = value;
+      const start = line * lineStride;
+      let last = -Infinity; // of the mask, so far
+      for (let at = 0; at < length + reach; at++) {
+        if (at < length && from[start + stride * at]) last = at;
+        if (at >= reach && at - last < side) result[start + stride * (at - reach)] = 1;
       }
     }
     return result;
   };
-  return pass(pass(values, width, 1, height, width), height, width, width, 1);
+  return pass(pass(mask, width, 1, height, width), height, width, width, 1);
+}
+
+/** Pixels with nothing but the mask in a square around them; what lies outside the picture does not count. */
+function shrunken(mask, width, height, side) {
+  const inverse = (values) => values.map((is) => 1 - is);
+  return inverse(grown(inverse(mask), width, height, side));
 }
 
 /** Connected pieces (of 8 neighbours) with at least `second_piece` of the largest one's area. */
