@@ -212,6 +212,8 @@ class FilmJob:
             elif stream is None:
                 logger.warning("%s: the film is not at %s, so its images cannot be read", video, path)
             source = str(path) if stream is None else stream.source
+            if stream is not None:
+                self._plan_outputs(stream)
             self._find(own, stream, video, source, corrections=corrections.get(video))
 
     def write(self) -> Written:
