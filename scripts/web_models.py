@@ -20,7 +20,7 @@ from flipdetect.inference.settings import settings_of
 from flipdetect.pipeline import capture_session
 from flipdetect.pipeline.live import CaptureParameters
 from flipdetect.stills import page_finder, quality
-from flipdetect.zoo import FOLDER, pretrained_path
+from flipdetect.zoo import FOLDER
 
 MODELS = {"ensemble": INT8_SUFFIX, "tiny_cnn": SUFFIX}
 """Model and which of its files, the best first: the page takes the first one that the phone runs fast enough."""
@@ -34,7 +34,7 @@ MEASURES = {
 
 def facts_of(name: str, path: Path) -> dict[str, Any]:
     """All that the page has to know of a model."""
-    model, settings = load_onnx(path, threads=1), settings_of(pretrained_path(name))
+    model, settings = load_onnx(path, threads=1), settings_of(path)
     return {
         "name": name,
         "file": path.name,

@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO
 
-from flipdetect.errors import FlipdetectError
+from flipdetect.errors import ConfigError
 
 DIST = Path(__file__).resolve().parents[2] / "web" / "dist"
 """Where `make web` puts the page, in a checkout."""
@@ -78,11 +78,22 @@ def page_server(host: str, port: int, folder: Path = DIST) -> ThreadingHTTPServe
     """A server of the page, ready for `serve_forever`; port 0 takes a free one.
 
     Raises:
-        FlipdetectError: if the page was not built, or the address is in use.
+        ConfigError: if the page was not built, or the address is in use.
     """
     if not (folder / "index.html").is_file():
-        raise FlipdetectError(f"there is no page in {folder}; build it in a checkout with node and npm: make web")
+        raise ConfigError(f"there is no page in {folder}; build it in a checkout with node and npm: make web")
     try:
         return ThreadingHTTPServer((host, port), partial(PageHandler, directory=str(folder)))
     except OSError as error:
-        raise FlipdetectError(f"{host}:{port} cannot be used: {error}; choose another port") from error
+        raise ConfigError(f"{host}:{port} cannot be used: {error.strerror}; choose another --port") from error
+
+
+def serve_page(host: str, port: int) -> None:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        ConfigError: as `page_server` does.
+    """
+    with page_server(host, port) as server:
+        logger.info("Listening on http://%s:%d; Ctrl-C ends it", *server.server_address[:2])
+        server.serve_forever()

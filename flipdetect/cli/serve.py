@@ -109,6 +109,9 @@ def demo(
     threshold: Threshold = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 7860,
+    page: Annotated[
+        bool, typer.Option("--page", help="Instead, the page that scans on the phone itself; make web builds it.")
+    ] = False,
 ) -> None:
     """Try it in the browser: a picture, a film, or the book under a camera.
 
@@ -116,10 +119,16 @@ def demo(
 
     Examples: flipdetect demo; flipdetect demo --model tiny_cnn --port 8080
     """
+    if page:
+        if model is not None or threshold is not None:
+            raise ConfigError("the page has models of its own; leave out --model and --threshold")
+        from flipdetect.apps.phone_page import serve_page
+
+        return serve_page(host, port)
     require_extra("demo", "gradio", "matplotlib")
     from flipdetect.apps.demo import launch
 
-    launch(model, threshold, host, port)
+    return launch(model, threshold, host, port)
 
 
 def _listen(host: str, port: int) -> socket.socket:

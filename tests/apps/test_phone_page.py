@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 import pikepdf
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from flipdetect.apps.phone_page import DIST, page_server
-from flipdetect.errors import FlipdetectError
+from flipdetect.errors import ConfigError
 from flipdetect.inference.load import load_model
 from flipdetect.sources.image import decode_frame
 from tests.frame_sets import page_frame
@@ -67,13 +68,22 @@ Frame = np.ndarray
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The page, built if the tools for it are there, from a server."""
-    if not (DIST / "index.html").is_file():
-        if shutil.which("node") is None or not (WEB / "node_modules").is_dir():
-            pytest.skip("the page is not built: make web")
+def node() -> Iterator[str]:
+    """Node.js, with the models and facts of the page in their place, for one process at a time."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("there is no Node.js: apt-get install nodejs npm")
+    with FileLock(WEB / "generated.lock"):
         subprocess.run([sys.executable, "scripts/web_models.py"], cwd=WEB.parent, check=True)
-        subprocess.run(["node", "build.js"], cwd=WEB, check=True)
+        yield program
+
+
+@pytest.fixture(scope="module")
+def address(node: str) -> Iterator[str]:
+    """The page, built anew, from a server."""
+    if not (WEB / "node_modules").is_dir():
+        pytest.skip("the packages of the page are not installed: make web")
+    subprocess.run([node, "build.js"], cwd=WEB, check=True)
     server = page_server("127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -144,6 +154,12 @@ def assert_no_violations(page: Any) -> None:
     assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in found] == []
 
 
+def test_the_sequences_of_the_detectors_and_of_live_capture_pass_in_javascript(node: str) -> None:
+    run = subprocess.run([node, "--test"], cwd=WEB, check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    assert "# fail 0" in run.stdout
+
+
 def test_the_server_sends_the_page_compressed_and_isolated(address: str) -> None:
     request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip"})
     with urllib.request.urlopen(request) as answer:
@@ -156,7 +172,7 @@ def test_the_server_sends_the_page_compressed_and_isolated(address: str) -> None
 
 
 def test_a_page_that_was_not_built_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(FlipdetectError, match="make web"):
+    with pytest.raises(ConfigError, match="make web"):
         page_server("127.0.0.1", 0, tmp_path)
 
 
@@ -188,7 +204,7 @@ def test_turns_of_a_real_book_are_counted(address: str, realdev: Path) -> None:
         page.click("#begin")
         page.wait_for_selector("#count:text('1')")
         before = page.evaluate("flipdetect.scan.turns")  # the resting level of the book is not known at once
-        page.wait_for_selector("title:text('The film is over')", state="attached")
+        page.wait_for_selector("title:text('The film is over')", state="attached", timeout=5 * PATIENCE_MS)
         assert page.evaluate("flipdetect.scan.turns") - before == 2
         assert page.inner_text("#count") == "3"
 
