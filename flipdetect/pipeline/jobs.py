@@ -155,7 +155,7 @@ class FilmJob:
         known = _by_video(writer.resumed)
         for stream in streams:
             if stream.video not in known:
-                self.progress.plan(f"read {stream.video}", (stream.expected_frames or 0) * FRAME)
+                self.progress.plan(f"read {stream.video}", (_expected_frames(stream) or 0) * FRAME)
             self._plan_outputs(stream)
         for stream in streams:
             if stream.video in known:
@@ -194,12 +194,16 @@ class FilmJob:
         lengths = {len(score.quality.fingerprint) for score in scores if score.quality is not None} - {0}
         if lengths - {GRID * GRID}:
             raise DataError(f"{fingerprints_path(table)} has fingerprints of another length; score the film again")
-        there = {stream.video: stream for stream in streams}
         known = _by_video(scores)
+        if len(streams) == len(known) == 1:  # whatever the film is called now
+            streams[0].video = next(iter(known))
+        there = {stream.video: stream for stream in streams}
         corrections = corrections_by_video(rows, list(known), edited) if rows is not None and edited else {}
         strange = sorted(set(there) - set(known))
         if strange:
-            raise DataError(f"{table} has no scores of {strange[0]}, only of {', '.join(sorted(known))}")
+            raise DataError(
+                f"{table} has no scores of {strange[0]}, only of {', '.join(sorted(known))}; give films of these names"
+            )
         for video, own in known.items():
             own = [score for score in own if part_s[0] <= (score.time_s or 0.0) <= part_s[1]]
             own.sort(key=lambda score: score.time_s or 0.0)
@@ -239,13 +243,8 @@ class FilmJob:
             self.progress.plan(f"preview {stream.video}", seconds * PREVIEW_S)
 
     def _score(self, stream: FrameStream, model: Model, writer: PredictionWriter) -> None:
-        try:
-            total = stream.expected_frames
-        except FrameError:
-            total = None  # it has gone since; the reason is reported when the film is read
         passed = 0
         part, words = f"read {stream.video}", f"reading {stream.video[-30:]}"
-        self.progress.plan(part, (total or 0) * FRAME)
         self.progress.show(part, words)
 
         def on_scores(scores: Sequence[FrameScore]) -> None:
@@ -291,6 +290,13 @@ class FilmJob:
         if film.images is not None:
             film.images.drop_reduced()
         self.films.append(film)
+
+
+def _expected_frames(stream: FrameStream) -> int | None:
+    try:
+        return stream.expected_frames
+    except FrameError:
+        return None  # it has gone since; the reason is reported when the film is read
 
 
 def readable_films(streams: Iterable[FrameStream]) -> list[FrameStream]:

@@ -175,6 +175,9 @@ def test_an_edited_table_makes_the_pages_again(
     with pikepdf.open("book.pdf") as document:
         assert len(document.pages) == 4
     assert Path("book.html").read_text("utf-8").count("data:image/jpeg") >= 4
+    shutil.copy(book, "renamed.mp4")
+    assert run("renamed.mp4", "--from", "edited.csv", "-o", "renamed") == 0
+    assert rows("renamed/flips.csv") == [{**row, "still": ""} for row in rows("out/flips.csv")]
     assert run("--from", "out/flips.csv", "--scores", "predictions.csv", "-o", "again") == 0
     assert rows("again/flips.csv") == [{**row, "still": ""} for row in rows("out/flips.csv")]
     assert run("--from", "out/flips.csv") == 2
