@@ -26,7 +26,7 @@ from flipdetect.outputs.still_files import StillStyle, file_stem, set_aside, sti
 from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
-from flipdetect.pipeline.page_numbers import Candidate, candidates, gaps, name_pages, page_numbers
+from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, name_pages, page_numbers
 from flipdetect.progress import JobProgress, progress_bar
 from flipdetect.records import FrameScore, VideoResult
 from flipdetect.sources.folder import name_below
@@ -491,7 +491,7 @@ def _with_page_numbers(result: VideoResult, pages: Sequence[_PdfPage], texts: Ma
             images.setdefault(page.spread, []).append(page.image)
     read = {
         spread: [  # one image of the spread, or one of each page
-            Candidate(found.value, (place + found.x) / len(own))
+            PrintedNumber(found.value, (place + found.x) / len(own))
             for place, image in enumerate(own)
             for found in (candidates(texts[image].scattered) if image in texts else ())
         ]

@@ -22,14 +22,14 @@ _NUMBER = re.compile(r"[\W_]*(\d{1,4})[\W_]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PrintedNumber:
     """A number in a picture that may be that of a page; `x` is its centre, as a share of the picture's width."""
 
     value: int
     x: float
 
 
-def candidates(words: Sequence[Word]) -> list[Candidate]:
+def candidates(words: Sequence[Word]) -> list[PrintedNumber]:
     """The numbers at the top and at the bottom of the left and the right half of a picture, from left to right."""
     found = []
     for half in (0, 1):
@@ -42,11 +42,11 @@ def candidates(words: Sequence[Word]) -> list[Candidate]:
             for word in (line[0], line[-1])[: len(line)]:
                 number = _NUMBER.fullmatch(word.text)
                 if number and int(number[1]) and word.confidence >= LEAST_CONFIDENCE:
-                    found.append(Candidate(int(number[1]), word.x))
+                    found.append(PrintedNumber(int(number[1]), word.x))
     return sorted(found, key=lambda candidate: candidate.x)
 
 
-def page_numbers(read: Sequence[Sequence[Candidate]]) -> list[tuple[int, ...]]:
+def page_numbers(read: Sequence[Sequence[PrintedNumber]]) -> list[tuple[int, ...]]:
     """The printed numbers of each spread, in ascending order; empty where none was read that others confirm.
 
     A pair of successive numbers on the two halves of a spread is certain. Another number counts if it fits two spreads

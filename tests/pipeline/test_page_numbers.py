@@ -3,14 +3,14 @@
 import pytest
 
 from flipdetect.outputs.ocr import Word
-from flipdetect.pipeline.page_numbers import Candidate, candidates, gaps, page_numbers
+from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, page_numbers
 
 TIMES = (1.0, 6.0, 11.0, 65.0, 80.0)
 
 
-def spread(*values: int) -> list[Candidate]:
+def spread(*values: int) -> list[PrintedNumber]:
     """Numbers at the outer corners of the two pages, or in the left one alone."""
-    return [Candidate(value, x) for value, x in zip(values, (0.1, 0.9), strict=False)]
+    return [PrintedNumber(value, x) for value, x in zip(values, (0.1, 0.9), strict=False)]
 
 
 def test_numbers_are_sought_at_the_top_and_bottom_of_each_page() -> None:
@@ -35,11 +35,11 @@ def test_numbers_are_sought_at_the_top_and_bottom_of_each_page() -> None:
         ([spread(34, 35), spread(87), spread(38, 39)], [(34, 35), (), (38, 39)]),
         ([spread(34, 35), [], spread(39, 12)], [(34, 35), (), (38, 39)]),
         ([spread(35, 34), spread(33, 32)], [(34, 35), (32, 33)]),  # a book that is read from right to left
-        ([spread(35, 36), spread(37, 38), [Candidate(40, 0.9)]], [(35, 36), (37, 38), (39, 40)]),
+        ([spread(35, 36), spread(37, 38), [PrintedNumber(40, 0.9)]], [(35, 36), (37, 38), (39, 40)]),
         ([spread(7), spread(8), spread(9), spread(55)], [(7,), (8,), (9,), ()]),
         ([spread(7), spread(70)], [(), ()]),
         ([spread(7), spread(90), spread(9), spread(31)], [(), (), (), ()]),  # two may fit by chance
-        ([[Candidate(27, 0.2), Candidate(28, 0.2)], spread(72), spread(5)], [(), (), ()]),  # numbered lines
+        ([[PrintedNumber(27, 0.2), PrintedNumber(28, 0.2)], spread(72), spread(5)], [(), (), ()]),  # numbered lines
         ([], []),
     ],
 )
