@@ -434,7 +434,7 @@ def _film_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
             with gr.Row():
                 pdf = gr.DownloadButton("Pages as PDF", visible=False, variant="primary")
                 table = gr.DownloadButton("Table of turns (CSV)", visible=False)
-    timeline = gr.Image(label="Timeline", visible=False, buttons=["fullscreen", "download"])
+    timeline = gr.Image(label="Timeline", show_label=False, visible=False, buttons=["fullscreen", "download"])
     pages = gr.Gallery(label="Pages", visible=False, columns=4, height="auto", object_fit="contain")
     heads = ["Turn", "Begin", "End", "Probability", "Kind"]
     turns = gr.Dataframe(headers=heads, label="Turns", visible=False, interactive=False)

@@ -1,10 +1,12 @@
 """The demo as people use it: the command, and headless Chromium with a camera that plays a recording."""
 
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +27,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium")
 EXAMPLES = Path(__file__).resolve().parents[2] / "flipdetect" / "apps" / "examples"
 TURNS = 4
-"""In the example film."""
+"""In the example film, by hand."""
 SLOWER = 4
 """The camera plays it so much slower, for busy machines."""
 PATIENCE_MS = 120_000
@@ -55,9 +57,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "flipdetect", "demo", "--model", "ensemble", "--port", str(port)]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**__import__("os").environ, "TMPDIR": str(temporary)}
-    )
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stderr is not None
         line = next((line for line in process.stderr if "The demo is at" in line), "")
