@@ -34,7 +34,7 @@ RULES: dict[str, set[str]] = {
     "evaluation": {"sources", "events", "stills", "data", "models", "metrics", "tasks", "outputs", "inference"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
     "pipeline": {"sources", "events", "stills", "inference", "outputs"},
-    "apps": {"pipeline", "sources", "inference", "outputs"},
+    "apps": {"pipeline", "sources", "inference", "outputs", "stills"},
     "__main__": {"cli"},
     "cli": {
         "apps",

@@ -37,6 +37,7 @@ from flipdetect.progress import JobProgress
 from flipdetect.records import VideoResult
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.streams import VideoStream
+from flipdetect.stills.repeats import kept
 from flipdetect.zoo import DEFAULT, NAMES
 
 EXAMPLES = Path(__file__).with_name("examples")
@@ -70,7 +71,7 @@ ORANGE, BLUE = (230, 120, 0), (60, 140, 255)
 logger = logging.getLogger(__name__)
 
 SYSTEM_FONTS = ("system-ui", "sans-serif")
-THEME = gr.themes.Default(primary_hue="orange", neutral_hue="stone", font=SYSTEM_FONTS, font_mono=("ui-monospace",))
+THEME = gr.themes.Default(primary_hue="orange", neutral_hue="stone", font=SYSTEM_FONTS, font_mono=SYSTEM_FONTS)
 CSS = (Path(__file__).with_name("demo.css")).read_text(encoding="utf-8")
 
 
@@ -299,7 +300,9 @@ def _film_results(result: VideoResult, folder: Path) -> tuple[Any, ...]:
         [event.number, clock(event.start_s, 1), clock(event.end_s, 1), f"{event.peak_probability:.0%}", event.kind]
         for event in result.events
     ]
-    pages = [(str(path), path.stem.split("_")[-1]) for path in sorted((folder / "pages").glob("*.jpg"))]
+    times = [still.time_s for still in kept(list(result.stills)) if still.time_s is not None]
+    files = sorted((folder / "pages").glob("*.jpg"))
+    pages = [(str(path), clock(time_s)) for path, time_s in zip(files, times, strict=False)]
     pdf = folder / "book.pdf"
     return (
         gr.update(value=str(folder / "timeline.png"), visible=True),
