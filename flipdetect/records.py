@@ -218,6 +218,30 @@ class Still:
     page_numbers: tuple[int, ...] = ()
 
 
+WHOLE_FRAME = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class BookPage:
+    """A page of a still.
+
+    Attributes:
+        side: "left" or "right" as one reads; `WHOLE_FRAME` where pages are in doubt.
+        outline: (x, y) in pixels of the still, around the page; empty for the whole frame.
+        confidence: how sure the outline is, 0 to 1.
+        in_view: share of the page that is inside the still, 0 to 1; None for the whole frame.
+        flaw: why the page is left out, or the whole frame is kept, for the user; empty if it is good.
+        file: as it is to be written in a table; None if it was not saved.
+    """
+
+    side: str
+    outline: tuple[tuple[float, float], ...]
+    confidence: float
+    in_view: float | None
+    flaw: str = ""
+    file: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class VideoResult:
     """What was found in one video, or in one folder's sequence of frames.
