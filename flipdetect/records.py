@@ -184,40 +184,6 @@ class FlipEvent:
         return self.end_s - self.start_s
 
 
-@dataclass(frozen=True, slots=True)
-class Still:
-    """The frame to keep of a spread: of the two pages that lie open between one turn and the next.
-
-    Attributes:
-        spread: from 1, in order of time.
-        video: the clip; empty if unknown.
-        start_s, end_s: seconds between which the spread is in view.
-        time_s: second of the chosen frame; None if there is none to choose.
-        frame: its number, None if it has none.
-        quality: 0 (useless) to 1 (sharp, still, well exposed, free of hands); None without a frame.
-        flaw: what is wrong with the best frame there is, for the user; empty if it is good.
-        same_as: the earlier spread that shows the same pages; None if this one shows others.
-        doubt: why this spread may be missing pages, or may be there twice, for the user; empty if it is sound.
-        measured: the chosen frame's measurements; None without a frame.
-        rotate: degrees clockwise by which a person turned its picture.
-        page_numbers: printed numbers of its pages, as far as they were read.
-    """
-
-    spread: int
-    video: str
-    start_s: float
-    end_s: float
-    time_s: float | None
-    frame: int | None
-    quality: float | None
-    flaw: str = ""
-    same_as: int | None = None
-    measured: FrameQuality | None = None
-    doubt: str = ""
-    rotate: int = 0
-    page_numbers: tuple[int, ...] = ()
-
-
 WHOLE_FRAME = "whole"
 
 
@@ -240,6 +206,42 @@ class BookPage:
     in_view: float | None
     flaw: str = ""
     file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """The frame to keep of a spread: of the two pages that lie open between one turn and the next.
+
+    Attributes:
+        spread: from 1, in order of time.
+        video: the clip; empty if unknown.
+        start_s, end_s: seconds between which the spread is in view.
+        time_s: second of the chosen frame; None if there is none to choose.
+        frame: its number, None if it has none.
+        quality: 0 (useless) to 1 (sharp, still, well exposed, free of hands); None without a frame.
+        flaw: what is wrong with the best frame there is, for the user; empty if it is good.
+        same_as: the earlier spread that shows the same pages; None if this one shows others.
+        doubt: why this spread may be missing pages, or may be there twice, for the user; empty if it is sound.
+        measured: the chosen frame's measurements; None without a frame.
+        rotate: degrees clockwise by which a person turned its picture.
+        page_numbers: printed numbers of its pages, as far as they were read.
+        pages: where its pages lie, in reading order; empty if they were not looked for.
+    """
+
+    spread: int
+    video: str
+    start_s: float
+    end_s: float
+    time_s: float | None
+    frame: int | None
+    quality: float | None
+    flaw: str = ""
+    same_as: int | None = None
+    measured: FrameQuality | None = None
+    doubt: str = ""
+    rotate: int = 0
+    page_numbers: tuple[int, ...] = ()
+    pages: tuple[BookPage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,7 @@ class VideoResult:
                     "measured": measured,
                     "rotate": still.rotate,
                     "page_numbers": list(still.page_numbers),
+                    "pages": [_rounded(page, _PAGE_FIELDS) for page in still.pages],
                 }
             )
         return {
@@ -314,6 +317,7 @@ class VideoResult:
         }
 
 
+_PAGE_FIELDS = ("side", "outline", "confidence", "in_view", "flaw", "file")
 _VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "model", "threshold", "complete")
 _EVENT_FIELDS = (
     "kind", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "mean_probability",

@@ -17,6 +17,8 @@ DEFAULT = ENSEMBLE
 
 FOLDER = Path(__file__).resolve().parent / "weights"
 SUFFIX = ".safetensors"
+PAGE_NETWORK = FOLDER / "page_outlines.onnx"
+"""The network that finds the pages in a still; no classifier (scripts/research/page_outlines.py)."""
 SIZE_LIMIT = 45_000_000
 """Bytes of all pretrained weights together: every wheel and clone contains them."""
 

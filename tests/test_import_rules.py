@@ -33,7 +33,8 @@ RULES: dict[str, set[str]] = {
     "export": {"sources", "data", "models", "tasks", "inference"},
     "evaluation": {"sources", "events", "stills", "data", "models", "metrics", "tasks", "outputs", "inference"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
-    "pipeline": {"sources", "events", "stills", "inference", "outputs"},
+    "pages": set(),
+    "pipeline": {"sources", "events", "stills", "inference", "outputs", "pages"},
     "apps": {"pipeline", "sources", "inference", "outputs", "stills"},
     "__main__": {"cli"},
     "cli": {

@@ -39,6 +39,14 @@ class StillFormat(StrEnum):
     WEBP = "webp"
 
 
+class PageMode(StrEnum):
+    """How pages are written."""
+
+    COLOUR = "colour"
+    GREY = "grey"
+    BW = "bw"
+
+
 def _time(text: str) -> float:
     from flipdetect.outputs.tables import read_clock
 
@@ -67,7 +75,16 @@ def predict(
         Path | None,
         typer.Option("--stills", metavar="FOLDER", help="The best image of each spread, full size."),
     ] = None,
-    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="These images as one document.")] = None,
+    pages: Annotated[
+        Path | None,
+        typer.Option("--pages", metavar="FOLDER", help="Left and right page of each spread apart, cropped and flat."),
+    ] = None,
+    page_mode: Annotated[
+        PageMode, typer.Option("--page-mode", help="Of --pages; bw is black and white.")
+    ] = PageMode.COLOUR,
+    pdf: Annotated[
+        Path | None, typer.Option("--pdf", metavar="FILE", help="These images, or the pages, as one document.")
+    ] = None,
     ocr: Annotated[
         str,
         typer.Option(
@@ -175,8 +192,9 @@ def predict(
         raise ConfigError(f"--end must be later than --start, got {part[1]:g} s and {part[0]:g} s")
     if preview is not None and preview.suffix.lower() not in (".mp4", ".gif"):
         raise ConfigError(f"a preview is written as .mp4 or .gif, got --preview {preview}")
-    if stills is not None and stills.is_file():
-        raise ConfigError(f"--stills {stills} is a file; give a folder")
+    for name, images in (("--stills", stills), ("--pages", pages)):
+        if images is not None and images.is_file():
+            raise ConfigError(f"{name} {images} is a file; give a folder")
     if timeline or report is not None:
         require_extra("plots", "jinja2", "matplotlib")
     if ocr and pdf is None:
@@ -205,7 +223,7 @@ def predict(
     if found is not None and not found.videos and not events:
         film_outputs = {
             "--stills": stills, "--pdf": pdf, "--report": report, "--preview": preview, "--timeline": timeline or None,
-            "--start": start, "--end": end,
+            "--pages": pages, "--start": start, "--end": end,
         }  # fmt: skip
         for name, value in film_outputs.items():
             if value is not None:
@@ -214,7 +232,7 @@ def predict(
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
     folder = Path() if is_stream else output.parent
     style = StillStyle(still_name, f".{still_format.value}", quality)
-    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr)
+    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr, pages, page_mode.value)
     naming = NamePattern(one_film=True) if one_film else None
     part_s = {"start_s": part[0], "end_s": part[1]}
     films = readable_films(video_streams(found.videos, rate_hz=rate, stride=stride, **part_s)) if found else []
@@ -231,7 +249,7 @@ def predict(
         if scores is not None:
             if found is not None:
                 films += folder_streams(found.frames, found.root, fps, naming, **part_s)
-            _lock(locks, folder / "flips.json", stills, pdf, report, preview)
+            _lock(locks, folder / "flips.json", stills, pages, pdf, report, preview)
             job.run_on_scores(scores, fps, films, part)
             raise typer.Exit(max(_finish_films(job, tables, strict=strict), int(unread)))
 
@@ -255,7 +273,7 @@ def predict(
             "--end": part[1],
         }
         flips = folder / "flips.json" if film_model is not None else None
-        _lock(locks, None if is_stream else output, flips, stills, pdf, report, preview)
+        _lock(locks, None if is_stream else output, flips, stills, pages, pdf, report, preview)
         writer = PredictionWriter(output, sys.stdout, resume=resume, run=run)
         frame_scores: list[FrameScore] = []
         interrupted = False

@@ -88,7 +88,7 @@ def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
         ModelError: if ONNX Runtime is not installed; or the file is absent, damaged, larger than `SIZE_LIMIT`, not
             written by this program, of another version, or refers to other files (external data).
     """
-    session = _open_session(path, usable_cores() if threads is None else threads)
+    session = open_session(path, usable_cores() if threads is None else threads)
     metadata = session.get_modelmeta().custom_metadata_map
     if CHECKPOINT_KEY not in metadata:
         raise ModelError(f"{path} is an ONNX file that flipdetect did not write; export a best.ckpt: flipdetect export")
@@ -135,7 +135,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open_session(path: Path, threads: int) -> Any:
+def open_session(path: Path, threads: int) -> Any:
+    """ONNX Runtime's session for a file that need not be trusted; raises ModelError as `load_onnx` does."""
     if threads < 1:
         raise ModelError(f"threads must be at least 1, got {threads}")
     if not path.is_file():

@@ -65,7 +65,7 @@ class StillStyle:
         for template in {self.name, StillStyle.name}:
             parts = _FIELD.split(template)  # text and fields in turn
             pattern = "".join(FIELDS[part] if place % 2 else re.escape(part) for place, part in enumerate(parts))
-            if re.fullmatch(rf"(?:.+_)?{pattern}\.(?:jpg|png|webp)", name):
+            if re.fullmatch(rf"(?:.+_)?{pattern}(?:_left|_right|_whole)?\.(?:jpg|png|webp)", name):
                 return True
         return False
 
@@ -139,14 +139,15 @@ def encode_still(image: NDArray[np.uint8], suffix: str = ".jpg", quality: int = 
     """A frame (H, W, 3) uint8 RGB as a picture file without metadata; a JPEG has colours at full resolution.
 
     Args:
-        image: the frame.
+        image: the frame; or a grey one, (H, W) uint8.
         suffix: one of `FORMATS`.
         quality: of JPEG and WebP, 1 to 100.
 
     Raises:
         ValueError: if `image` is no such array.
     """
-    check_picture(image)
+    if image.ndim != 2:
+        check_picture(image)
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(image))
     options = {"subsampling": 0, "optimize": True} if suffix == ".jpg" else {}

@@ -58,7 +58,10 @@ def find_pages(picture: Image, network: PageNetwork) -> list[FoundPage]:
 
 
 def cut_book(
-    stills: Sequence[Callable[[], Image]], network: PageNetwork, mode: str = "colour"
+    stills: Sequence[Callable[[], Image]],
+    network: PageNetwork,
+    mode: str = "colour",
+    on_still: Callable[[int], None] = lambda done: None,
 ) -> Iterator[list[tuple[BookPage, Image | None]]]:
     """The pages of a book's stills, in reading order.
 
@@ -68,13 +71,15 @@ def cut_book(
         stills: each gives a picture (H, W, 3) uint8 RGB.
         network: finds the pages.
         mode: one of `light.MODES`.
+        on_still: called with the number of stills read, twice as many as there are in the end.
 
     Yields:
         for each still its pages, each with its picture (H, W, 3), or (H, W), uint8; None for one that is left out.
     """
     found = []
     samples: list[Image] = []
-    for still in stills:
+    for place, still in enumerate(stills):
+        on_still(place)
         picture = still()
         found.append(find_pages(picture, network))
         for page in found[-1]:
@@ -84,7 +89,8 @@ def cut_book(
     sizes = np.array([page.flat.size() for pages in found for page in pages if page.flat is not None])
     aspect = float(np.median(sizes[:, 1] / sizes[:, 0])) if len(sizes) else 1.0
     width = round(float(np.median(sizes[:, 0]))) if len(sizes) else 0
-    for still, pages in zip(stills, found, strict=True):
+    for place, (still, pages) in enumerate(zip(stills, found, strict=True)):
+        on_still(len(stills) + place)
         picture = still()
         cut = [(one.page, _cut(one, picture, width, aspect, turned, mode)) for one in pages]
         if turned:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,6 +13,7 @@ from flipdetect.pages.surface import (
     DEPTH,
     FOCAL,
     HEIGHT,
+    LEFT,
     RIGHT,
     ROLL,
     SIDES,
@@ -33,10 +33,17 @@ STRIDE = 32
 FINE = 512
 """Pixels of the long side at which the maps are compared with the surface."""
 
+BLUNT = 1.5
+"""Pixels of `FINE` by which neighbouring points of the map are off together: its edges are smooth."""
+
+CLEAR = 0.91
+"""Least confidence of the pages from which no other start, and no other gutter, is tried."""
+
 LEAST_PAGE = 0.02
 """A page has at least this share of the picture."""
 LEAST_GUTTER = 0.06
-"""The gutter is at least as long as this share of the picture's long side."""
+LEAST_LIKELY, TRIES, NEAR = 0.35, 200, 0.015
+"""The gutter is at least as long as this share of the picture's long side, and its places lie this near to a line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,8 @@ class PageNetwork:
     """The network that finds pages and gutter in a picture.
 
     Args:
-        path: an ONNX file: input `image` (1, 3, h, w) float32 RGB of 0 to 255, output `maps` (1, 2, h / 2, w / 2).
+        session: of ONNX Runtime, for a file with the input `image` (N, 3, h, w) float32 RGB of 0 to 255, and
+            the output `maps` (N, 2, h / 4, w / 4).
     """
 
     def __init__(self, session: Any) -> None:
@@ -69,37 +77,37 @@ class PageNetwork:
         height, width = picture.shape[:2]
         factor = LONG_SIDE / max(height, width)
         size = [max(STRIDE, round(side * factor / STRIDE) * STRIDE) for side in (width, height)]
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        (maps,) = self._session.run(["maps"], {"image": small.transpose(2, 0, 1)[None].astype(np.float32)})
-        return np.asarray(maps[0])
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).transpose(2, 0, 1).astype(np.float32)
+        # The mean with what it says of the mirrored picture is better than either.
+        (maps,) = self._session.run(["maps"], {"image": np.stack([small, small[..., ::-1]])})
+        return np.asarray((maps[0] + maps[1][..., ::-1]) / 2)
 
 
 def find_spread(maps: Map, size: tuple[int, int]) -> SpreadOutline | None:
     """The pages in a picture of `size` (W, H), from the maps of a `PageNetwork`; None if there is no book."""
-    fine = tuple(round(side * FINE / max(size)) for side in size)
-    page, gutter = (cv2.resize(part, fine, interpolation=cv2.INTER_LINEAR) for part in maps)
-    inside = _largest(page > 0)
+    fine = (round(size[0] * FINE / max(size)), round(size[1] * FINE / max(size)))
+    page, gutter = (1 / (1 + np.exp(-cv2.resize(part, fine, interpolation=cv2.INTER_LINEAR))) for part in maps)
+    inside = _largest(page > 0.5)
     if inside.mean() < LEAST_PAGE:
         return None
-    line = _gutter_line(gutter)
-    if line is None:
-        line, sides = _edge_of(inside), (RIGHT,)
-    else:
-        sides = SIDES
-    best: tuple[float, SpreadSurface, tuple[str, ...]] | None = None
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    present = _sides_in_view(inside, line, sides)
-    for start in _starts(inside, line, fine):
-        surface, cost = start.fit(lambda one: _residuals(one, distance, line, present, gutter=len(sides) > 1))
-        if best is None or cost < best[0]:
-            best = cost, surface, present
-    assert best is not None
-    surface = best[1]
-    probability = 1 / (1 + np.exp(-page))
-    confidence, in_view = {}, {}
-    for side in present:
-        confidence[side], in_view[side] = _agreement(surface, side, probability, line, len(sides) > 1)
-    return SpreadOutline(surface.scaled(size), confidence, in_view)
+    found: list[tuple[float, SpreadOutline]] = []
+    clear = False
+    for line in _gutter_lines(gutter) or [None]:
+        sides = (RIGHT,) if line is None else _sides_in_view(inside, line)
+        start_line = _edge_of(inside) if line is None else line
+        for start in _starts(inside, start_line, fine):
+            surface = start.fit(lambda one: _residuals(one, distance, line, sides))  # noqa: B023 (called at once)
+            outline = _compared(surface, sides, page, line)
+            spine = surface.spine(24)
+            likely = _sampled(gutter, spine).sum() / max(1, _in_view(spine, fine).sum())
+            found.append((min(outline.confidence.values()) + likely, outline))
+            if clear := min(outline.confidence.values()) > CLEAR:
+                break
+        if clear:
+            break
+    best = max(found, key=lambda pair: pair[0])[1]
+    return SpreadOutline(best.surface.scaled(size), best.confidence, best.in_view)
 
 
 def _largest(mask: NDArray[np.bool_]) -> Image:
@@ -110,16 +118,31 @@ def _largest(mask: NDArray[np.bool_]) -> Image:
     return np.isin(pieces, 1 + np.flatnonzero(areas > 0.25 * areas.max())).astype(np.uint8)
 
 
-def _gutter_line(gutter: Map) -> Floats | None:
-    """(2, 2): a point of the gutter and its direction, downwards; None if there is no gutter."""
-    points = cv2.findNonZero((gutter > -0.5).astype(np.uint8))
-    if points is None:
-        return None
-    vx, vy, x, y = cv2.fitLine(points, cv2.DIST_HUBER, 0, 0.01, 0.01).ravel().tolist()
-    along = (points.reshape(-1, 2) - [x, y]) @ [vx, vy]
-    if np.ptp(along) < LEAST_GUTTER * max(gutter.shape):
-        return None
-    return np.array([[x, y], [vx, vy]]) * ([[1], [1]] if vy >= 0 else [[1], [-1]])
+def _gutter_lines(gutter: Map) -> list[Floats]:
+    """Up to two places of the gutter, the likeliest first: (2, 2) each, a point and the direction, downwards.
+
+    Of the lines through two places that may be gutter, it is the one with most of them near it (RANSAC).
+    """
+    rows, columns = np.nonzero(gutter > LEAST_LIKELY)
+    places = np.stack([columns, rows], axis=1).astype(np.float64)
+    long, rng, lines = max(gutter.shape), np.random.default_rng(0), list[Floats]()
+    while len(places) > 1 and len(lines) < 2:
+        chosen = places[rng.integers(len(places), size=400)]
+        likely = gutter[chosen[:, 1].astype(np.intp), chosen[:, 0].astype(np.intp)]
+        first, second = (places[rng.integers(len(places), size=TRIES)] for _ in range(2))
+        direction = second - first
+        direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
+        offset = chosen[None] - first[:, None]
+        apart = np.abs(offset[..., 0] * direction[:, None, 1] - offset[..., 1] * direction[:, None, 0])
+        best = int(np.argmax((apart < NEAR * long) @ likely))
+        away = np.abs(_across(places, np.stack([first[best], direction[best]])))
+        near = places[away < NEAR * long].astype(np.float32)
+        vx, vy, x, y = cv2.fitLine(near, cv2.DIST_HUBER, 0, 0.01, 0.01).ravel().tolist()
+        if np.ptp((near - [x, y]) @ [vx, vy]) < LEAST_GUTTER * long:
+            break
+        lines.append(np.array([[x, y], [vx, vy]]) * ([[1], [1]] if vy >= 0 else [[1], [-1]]))
+        places = places[away > 3 * NEAR * long]
+    return lines
 
 
 def _edge_of(inside: Image) -> Floats:
@@ -137,11 +160,9 @@ def _across(points: Floats, line: Floats) -> Floats:
     return np.asarray((points - line[0]) @ np.array([line[1][1], -line[1][0]]))
 
 
-def _sides_in_view(inside: Image, line: Floats, sides: tuple[str, ...]) -> tuple[str, ...]:
-    if len(sides) == 1:
-        return sides
+def _sides_in_view(inside: Image, line: Floats) -> tuple[str, ...]:
     across = _across(np.argwhere(inside)[:, ::-1].astype(np.float64), line)
-    areas = {"left": float((across < 0).sum()), "right": float((across > 0).sum())}
+    areas = {LEFT: float((across < 0).sum()), RIGHT: float((across > 0).sum())}
     return tuple(side for side in SIDES if areas[side] > 0.05 * max(areas.values()))
 
 
@@ -164,20 +185,15 @@ def _starts(inside: Image, line: Floats, size: tuple[int, int]) -> list[SpreadSu
     return surfaces
 
 
-def _residuals(
-    surface: SpreadSurface, distance: Map, line: Floats, sides: tuple[str, ...], *, gutter: bool
-) -> Floats:
+def _residuals(surface: SpreadSurface, distance: Map, line: Floats | None, sides: tuple[str, ...]) -> Floats:
     """Distances of the surface's edges from those of the mask, and of its spine from the gutter, out of view 0."""
     edges = np.concatenate([surface.edges(side, 24) for side in sides])
     spine = surface.spine(16)
-    if not gutter:
-        edges = np.concatenate([edges, spine])
-    off = _sampled(distance, edges)
-    if gutter:
-        apart = _across(spine, line) * _in_view(spine, surface.size)
-        off = np.concatenate([off, apart])
+    apart = _sampled(distance, spine) if line is None else _across(spine, line) * _in_view(spine, surface.size)
+    off = np.concatenate([_sampled(distance, edges), apart])
     # Far points pull less: a hand, or paper beside the book.
-    return np.asarray(off / np.sqrt(1 + np.abs(off) / 8))
+    off = off / np.sqrt(1 + np.abs(off) / 8) / BLUNT
+    return np.concatenate([off, *(surface.too_steep(side) for side in sides)])
 
 
 def _in_view(points: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -194,19 +210,20 @@ def _sampled(distance: Map, points: Floats) -> Floats:
     return np.asarray((upper * (1 - fy) + lower * fy) * _in_view(points, size))
 
 
-def _agreement(
-    surface: SpreadSurface, side: str, probability: Map, line: Floats, both: bool
-) -> tuple[float, float]:
-    """How well a page's outline and the network's map agree (soft IoU), and the share of it that is in view."""
-    height, width = probability.shape
-    outline = surface.outline(side)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
-    area = abs(float(cv2.contourArea(outline.astype(np.float32))))
+def _compared(surface: SpreadSurface, sides: tuple[str, ...], page: Map, line: Floats | None) -> SpreadOutline:
+    """A fitted surface, with what the network's map (h, w) says of each page: soft IoU, and the share in view."""
+    height, width = page.shape
     y, x = np.mgrid[0:height, 0:width]
-    seen = probability
-    if both:
-        across = _across(np.stack([x, y], axis=-1).astype(np.float64), line)
-        seen = probability * ((across > 0) if side == RIGHT else (across < 0))
-    union = float(np.maximum(seen, mask).sum())
-    return float((seen * mask).sum()) / max(union, 1.0), min(1.0, float(mask.sum()) / max(area, 1.0))
+    confidence, in_view = {}, {}
+    for side in sides:
+        outline = surface.outline(side)
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+        own = page
+        if line is not None:
+            across = _across(np.stack([x, y], axis=-1).astype(np.float64), line)
+            own = page * ((across > 0) if side == RIGHT else (across < 0))
+        confidence[side] = float((own * mask).sum() / max(np.maximum(own, mask).sum(), 1.0))
+        area = abs(float(cv2.contourArea(outline.astype(np.float32))))
+        in_view[side] = min(1.0, float(mask.sum()) / max(area, 1.0))
+    return SpreadOutline(surface, confidence, in_view)

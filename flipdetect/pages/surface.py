@@ -31,6 +31,9 @@ USUAL = np.array([0, 0, 0, 0, 0, 0, np.log(1.4), np.log(1.2), *[0] * 8], np.floa
 SPREAD = np.array([np.inf, 0.3, 0.3, np.inf, np.inf, np.inf, 0.12, 0.25, *[0.7, 0.3, 0.4, 0.2] * 2])
 """What is usual, and its standard deviation: radians, shares of the picture, logarithms of page widths, radians."""
 
+STEEP, STEEP_SPREAD = 0.7, 0.1
+"""Radians beyond which a page is hardly ever steep away from the gutter."""
+
 DAMPING, MOST_STEPS, ENOUGH = 1e-2, 40, 1e-4
 STEP = 1e-5
 
@@ -88,12 +91,17 @@ class SpreadSurface:
         """(steps, 2) pixels along the spine, downwards."""
         return self.project(RIGHT, np.zeros(steps), np.linspace(0, 1, steps))
 
+    def too_steep(self, side: str) -> Floats:
+        """(STEPS,) how much steeper a page is than pages lie, in standard deviations; 0 at the gutter."""
+        slope = np.abs(self.parameters[BENDS[side]] @ _BENDS)
+        return np.asarray(np.maximum(0, slope - STEEP) * (_ALONG > 0.1) / STEEP_SPREAD)
+
     def scaled(self, size: tuple[int, int]) -> SpreadSurface:
         """The same surface in the same picture at another size."""
         return SpreadSurface(self.parameters, size)
 
-    def fit(self, residuals: Callable[[SpreadSurface], Floats]) -> tuple[SpreadSurface, float]:
-        """The surface with the least sum of squared residuals, those from what is usual included; and the sum.
+    def fit(self, residuals: Callable[[SpreadSurface], Floats]) -> SpreadSurface:
+        """The surface with the least sum of squared residuals, those from what is usual included.
 
         Args:
             residuals: gives (N,) numbers for a surface, in units of their standard deviation.
@@ -117,7 +125,7 @@ class SpreadSurface:
                 damping *= 5
             if before - errors @ errors < ENOUGH * before:
                 break
-        return SpreadSurface(now, self.size), float(errors @ errors)
+        return SpreadSurface(now, self.size)
 
 
 def _integral(values: Floats) -> Floats:

@@ -27,8 +27,9 @@ from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
 from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, name_pages, page_numbers
+from flipdetect.pipeline.write_pages import PageFolder, write_pages
 from flipdetect.progress import JobProgress, progress_bar
-from flipdetect.records import FrameScore, VideoResult
+from flipdetect.records import FrameScore, Still, VideoResult
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import usable_cores
 from flipdetect.sources.streams import FPS, FrameStream, Image, VideoStream, frame_times
@@ -37,8 +38,9 @@ from flipdetect.stills.repeats import kept
 
 logger = logging.getLogger(__name__)
 
-FRAME, STILL, TEXT, DRAWING, PREVIEW_S = 1.0, 40.0, 400.0, 150.0, 10.0
-"""Work relative to that of a frame read: an image fetched, its text, a drawing or report, a second of preview."""
+FRAME, STILL, TEXT, PAGES, DRAWING, PREVIEW_S = 1.0, 40.0, 400.0, 30.0, 150.0, 10.0
+"""Work relative to that of a frame read: an image fetched, its text, half of cutting out its pages, a drawing or report,
+a second of preview."""
 STILL_EVERY_S = 5.0
 """Seconds for which a spread may be in view, before it is known how many there are."""
 
@@ -53,13 +55,15 @@ class Outputs:
     Attributes:
         folder: where flips.csv, flips.json and timelines go; None writes no tables and no timelines.
         stills: folder for one JPEG per spread; None for none.
-        pdf: a document of these images; None for none.
+        pdf: a document of these images, or of the pages where there are any; None for none.
         ocr: Tesseract's names of the languages whose text is put into the document, joined by `+`; empty for no text.
         report: an HTML file; None for none.
         preview: an annotated film, .mp4 or .gif; None for none.
         timeline: whether to draw timeline.png.
         style: how stills are named and encoded.
         edited: a flips.csv that a person has edited: it is not written over.
+        pages: folder for the flat pages of the stills; None for none.
+        page_mode: "colour", "grey" or "bw": how they are written.
     """
 
     folder: Path | None = None
@@ -71,16 +75,18 @@ class Outputs:
     style: StillStyle = field(default_factory=StillStyle)
     edited: Path | None = None
     ocr: str = ""
+    pages: Path | None = None
+    page_mode: str = "colour"
 
     @property
     def needs_images(self) -> bool:
         """Whether images of the stills are needed."""
-        return self.timeline or any(path is not None for path in (self.stills, self.pdf, self.report))
+        return self.timeline or any(path is not None for path in (self.stills, self.pdf, self.report, self.pages))
 
     @property
     def needs_full_size(self) -> bool:
         """Whether they are needed in full size."""
-        return self.stills is not None or self.pdf is not None
+        return any(path is not None for path in (self.stills, self.pdf, self.pages))
 
 
 @dataclass
@@ -371,20 +377,28 @@ def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written, pr
     pages: list[_PdfPage] = []
     names: dict[tuple[str, int], str] = {}
     try:
-        if outputs.stills is not None:
+        for aside_of in {outputs.stills, outputs.pages} - {None}:
+            assert aside_of is not None
             try:
-                aside = set_aside(outputs.stills, outputs.style)
+                aside = set_aside(aside_of, outputs.style)
                 if aside is not None:
-                    logger.warning("%s held stills of an earlier run; they are in %s now", outputs.stills, aside)
+                    logger.warning("%s held stills of an earlier run; they are in %s now", aside_of, aside)
             except OSError as error:
-                written.fail(f"{outputs.stills}: the stills of an earlier run cannot be set aside: {error}")
+                written.fail(f"{aside_of}: the stills of an earlier run cannot be set aside: {error}")
         if outputs.stills is not None:
             progress.show("stills", "writing the stills")
-        for film in films:
+        for place, film in enumerate(films):
             if outputs.needs_full_size and film.images is not None:
-                pages += _write_stills(film.result, film.images, outputs, written, names, several=several)
+                spreads = _write_stills(film.result, film.images, outputs, written, names, several=several)
+                if outputs.pages is not None:
+                    results[place], spreads = _write_pages(film, outputs, written, progress, several=several)
+                pages += spreads
         if outputs.stills is not None and names:
             written.paths.append(outputs.stills)
+        if outputs.pages is not None and any(
+            page.file for one in results for still in one.stills for page in still.pages
+        ):
+            written.paths.append(outputs.pages)
         if outputs.pdf is not None:
             with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
                 layers = {}
@@ -526,6 +540,38 @@ def _write_pdf(
     write_pdf(plain, images, title, labels, outline)
     if layers:
         add_text_layers(plain, [layers.get(image) for image in images], path)
+
+
+def _write_pages(
+    film: Film, outputs: Outputs, written: Written, progress: JobProgress, *, several: bool
+) -> tuple[VideoResult, list[_PdfPage]]:
+    """Write the pages of one film's stills; returns what is known of them, and the pages of the PDF."""
+    assert outputs.pages is not None
+    assert film.images is not None
+    video = film.result.video
+    chosen = [(still, film.images.full_size(still)) for still in kept(list(film.result.stills))]
+    stills = [(still, file) for still, file in chosen if file is not None]
+    target = PageFolder(
+        outputs.pages, outputs.folder or Path(), outputs.page_mode, outputs.style, video if several else ""
+    )
+    known: dict[int, Still] = {}
+    pages: list[_PdfPage] = []
+
+    def on_page(done: int) -> None:
+        progress.plan(f"pages {video}", 2 * len(stills) * PAGES)
+        progress.show(f"pages {video}", f"cutting out pages, {done} of {2 * len(stills)}", done * PAGES)
+
+    try:
+        for still, files in write_pages(stills, target, on_page):
+            known[still.spread] = still
+            pages += [_PdfPage(file, video, still.spread) for file in files]
+            for page in still.pages:
+                if page.flaw:
+                    logger.warning("%s, spread %d: %s", video, still.spread, page.flaw)
+    except (FlipdetectError, OSError) as error:
+        written.fail(f"{video}: its pages cannot be written: {error}")
+    now = tuple(known.get(still.spread, still) for still in film.result.stills)
+    return replace(film.result, stills=now), pages
 
 
 def _write_drawing(path: Path, draw: Callable[[], bytes]) -> None:

@@ -23,6 +23,7 @@ from flipdetect.outputs.predictions import read_predictions
 from flipdetect.sources.streams import FolderStream, VideoStream
 from tests.frame_sets import write_frame
 from tests.inference.looking import RATE, RednessModel, film, flat
+from tests.pages.made_up import KnownMaps, surface
 from tests.sources.films import write
 
 PAGES = (1, 2, 3, 4)
@@ -93,6 +94,33 @@ def test_stills_pdf_report_and_preview(book: Path, tmp_path: Path) -> None:
     assert Path("book.html").read_text("utf-8").count("data:image/jpeg") >= 4
     assert getattr(Image.open("book.gif"), "n_frames", 1) > 20
     assert [row["still"] for row in rows()] == [f"pages/{name}" for name in names[1:]]
+
+
+def test_pages_are_cut_out_and_become_the_pdf(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = surface((216, 384), depth=1.6)
+    monkeypatch.setattr("flipdetect.pipeline.write_pages.PageNetwork", lambda _: KnownMaps(known))
+    assert run(book, "--pages", "pages", "--page-mode", "grey", "--pdf", "book.pdf") == 0
+    names = sorted(path.name for path in (tmp_path / "pages").iterdir())
+    assert [name[:3] + name[-9:] for name in names[:2]] == ["001_left.jpg", "001right.jpg"]
+    assert len(names) == 8
+    assert len({Image.open(tmp_path / "pages" / name).size for name in names}) == 1
+    assert Image.open(tmp_path / "pages" / names[0]).mode == "L"
+    with pikepdf.open("book.pdf") as document:
+        assert len(document.pages) == 8
+    (video,) = json.loads(Path("flips.json").read_text())["videos"]
+    for spread in video["spreads"]:
+        assert [page["side"] for page in spread["pages"]] == ["left", "right"]
+        assert all((tmp_path / page["file"]).is_file() and page["confidence"] > 0.8 for page in spread["pages"])
+        assert not any(page["flaw"] for page in spread["pages"])
+
+
+def test_frames_without_a_book_are_kept_whole(book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = KnownMaps(None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flipdetect.pipeline.write_pages.PageNetwork", lambda _: known)
+        assert run(book, "--pages", "pages") == 0
+    assert len(list((tmp_path / "pages").glob("*_whole.jpg"))) == 4
+    assert "spread 1: no page was found: the whole frame is kept" in capsys.readouterr().err
 
 
 def test_a_page_seen_twice_is_kept_once(back: Path, tmp_path: Path) -> None:
@@ -290,7 +318,7 @@ def test_the_options_of_the_first_release_still_work(book: Path, tmp_path: Path)
     assert rows("again/flips.csv")[0]["start_s"] == rows()[0]["start_s"]
 
 
-@pytest.mark.parametrize("output", ["--output", "--pdf", "--report", "--preview", "--stills"])
+@pytest.mark.parametrize("output", ["--output", "--pdf", "--report", "--preview", "--stills", "--pages"])
 def test_a_place_that_cannot_be_written_to_is_refused_before_scoring(
     book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
 ) -> None:
