@@ -39,8 +39,8 @@ from flipdetect.stills.repeats import kept
 logger = logging.getLogger(__name__)
 
 FRAME, STILL, TEXT, PAGES, DRAWING, PREVIEW_S = 1.0, 40.0, 400.0, 30.0, 150.0, 10.0
-"""Work relative to that of a frame read: an image fetched, its text, half of cutting out its pages, a drawing or report,
-a second of preview."""
+"""Work relative to that of a frame read: an image fetched, its text, half of cutting out its pages, a drawing or
+report, a second of preview."""
 STILL_EVERY_S = 5.0
 """Seconds for which a spread may be in view, before it is known how many there are."""
 

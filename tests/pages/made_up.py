@@ -28,8 +28,8 @@ def picture(book: SpreadSurface, lines: int = 24) -> Image:
             for start in np.arange(0.12, 0.85, 0.018):
                 if rng.random() < 0.8:
                     ends = book.project(side, np.array([start, start + 0.011]), np.array([down, down]))
-                    cv2.line(image, *(tuple(np.round(end * 16).astype(int).tolist()) for end in ends), (30, 30, 30), max(2, book.size[0] // 250),
-                             cv2.LINE_AA, 4)  # fmt: skip
+                    first, last = (tuple(np.round(end * 16).astype(int).tolist()) for end in ends)
+                    cv2.line(image, first, last, (30, 30, 30), max(2, book.size[0] // 250), cv2.LINE_AA, 4)
     return image
 
 
