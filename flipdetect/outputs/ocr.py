@@ -151,6 +151,6 @@ def add_text_layers(plain: Path, layers: Sequence[Path | None], path: Path) -> N
         document = files.enter_context(pikepdf.open(plain))
         for page, layer in zip(document.pages, layers, strict=True):
             if layer is not None:
-                page.add_underlay(files.enter_context(pikepdf.open(layer)).pages[0])
+                page.add_underlay(files.enter_context(pikepdf.open(layer)).pages[0], None)
         with writing(path) as part:
             document.save(part, deterministic_id=True)
