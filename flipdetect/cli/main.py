@@ -29,6 +29,7 @@ COMMANDS = {
     "tune": "studies",
     "render": "data_sets",
     "serve": "serve",
+    "batch": "batch",
     "register": "register",
     "demo": "serve",
     "configs": "configs",

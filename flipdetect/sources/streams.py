@@ -10,12 +10,12 @@ import math
 import os
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -496,8 +496,11 @@ def folder_streams(
 
 
 def video_streams(paths: Sequence[Path], **settings: Any) -> list[VideoStream]:
-    """A stream per video file with these settings, named by its stem, or by its path where two stems are the same."""
-    stems = [path.stem for path in paths]
-    return [
-        VideoStream(path, path.stem if stems.count(path.stem) == 1 else path.as_posix(), **settings) for path in paths
-    ]
+    """A stream per video file with these settings, with the name of `video_names`."""
+    return [VideoStream(path, name, **settings) for path, name in zip(paths, video_names(paths), strict=True)]
+
+
+def video_names(paths: Sequence[PurePath]) -> list[str]:
+    """What films are called in tables: their stem, or their path where two stems are the same."""
+    stems = Counter(path.stem for path in paths)
+    return [path.stem if stems[path.stem] == 1 else path.as_posix() for path in paths]

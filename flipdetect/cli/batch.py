@@ -1,0 +1,71 @@
+"""`flipdetect batch`: score many frames and films with a pool of processes."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from flipdetect.cli.options import Device, DeviceName, Model, Threshold
+from flipdetect.errors import require_extra
+
+SHOWN = 10
+"""Problems that are listed at the end."""
+
+logger = logging.getLogger(__name__)
+
+
+class TableFormat(StrEnum):
+    """Kind of the files of rows."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+def batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS...",
+            help="Folders, videos, pictures or patterns; URLs such as s3://bucket/frames/; or tables (.csv, .parquet) "
+            "with a column `path`.",
+        ),
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Where the files of rows go.")
+    ] = "scores",
+    model: Model = None,
+    threshold: Threshold = None,
+    format: Annotated[TableFormat, typer.Option("--format", help="Of the rows.")] = TableFormat.PARQUET,  # noqa: A002
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes. Default: one per core, or GPU.")
+    ] = None,
+    device: Device = DeviceName.AUTO,
+) -> None:
+    """Score many frames and films with a pool of processes, on one machine or a Ray cluster (RAY_ADDRESS).
+
+    The rows are those of flipdetect predict. The same command goes on where it stopped.
+
+    Examples: flipdetect batch frames/ films/; flipdetect batch s3://bucket/frames.parquet -o s3://bucket/scores
+    """
+    require_extra("batch", "ray", "pyarrow", "fsspec")
+    from flipdetect.apps.batch import run_batch
+
+    found = run_batch(
+        inputs,
+        output,
+        model,
+        threshold=threshold,
+        device=device.value,
+        workers=workers,
+        suffix=f".{format.value}",
+    )
+    for problem in found.problems[:SHOWN]:
+        logger.error("%s", problem)
+    if found.problems:
+        more = len(found.problems) - SHOWN
+        logger.error("%sthe same command tries again what was not done", f"{more} more problems; " if more > 0 else "")
+    print(f"{output}: {found.rows} new rows, {found.unread} of them with an error")
+    raise typer.Exit(int(bool(found.problems)))
