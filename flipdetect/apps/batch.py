@@ -163,6 +163,7 @@ def run_batch(
 def _run(parts: Sequence[Part], settings: dict[str, Any], device: str, workers: int | None) -> BatchResult:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own processes write to their files
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # 30 are not enough on a busy machine
     import ray
     from ray.data import ActorPoolStrategy, DataContext
 

@@ -29,8 +29,8 @@ COMMANDS = {
     "tune": "studies",
     "render": "data_sets",
     "serve": "serve",
-    "batch": "batch",
-    "register": "register",
+    "batch": "scale",
+    "register": "scale",
     "demo": "serve",
     "configs": "configs",
 }
