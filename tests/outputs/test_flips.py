@@ -81,7 +81,7 @@ def test_golden_json(tmp_path: Path) -> None:
         "measured": {
             "sharpness": 120.5, "exposure": 0.97, "coverage": 0.1, "motion": 0.002, "fingerprint": "0000000000000003",
         },
-        "rotate": 0, "page_numbers": [],
+        "rotate": 0, "page_numbers": [], "pages": [],
     }  # fmt: skip
     assert video["spreads"][3]["file"] is None
 
