@@ -527,11 +527,17 @@ def _write_pdf(
     """The document of some images, with the layers of text of those that have one."""
     stills = {(result.video, still.spread): still for result in results for still in result.stills}
     labels, outline = [], []
+    images_of: dict[tuple[str, int], list[Path]] = {}
     for page in pages:
-        still = stills[page.video, page.spread]
+        images_of.setdefault((page.video, page.spread), []).append(page.image)
+    for page in pages:
+        still, own = stills[page.video, page.spread], images_of[page.video, page.spread]
         film = f"{page.video}, " if len(results) > 1 else ""
-        numbers = "–".join(map(str, still.page_numbers))
-        what = name_pages(still.page_numbers) if numbers else f"spread {page.spread}"
+        shown = still.page_numbers
+        if len(shown) == len(own):  # an image of each page
+            shown = (shown[own.index(page.image)],)
+        numbers = "–".join(map(str, shown))
+        what = name_pages(shown) if numbers else f"spread {page.spread}"
         labels.append(film + (numbers or (what if layers else str(page.spread))))
         outline.append(f"{film}{what} at {clock(still.time_s or 0.0, 1)}")
     title = ", ".join(Path(result.source).stem for result in results[:3])
