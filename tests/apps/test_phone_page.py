@@ -49,10 +49,12 @@ STEPPED_CAMERA = """
                 const bitmap = await createImageBitmap(await (await fetch(`film/${place}`)).blob());
                 [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
                 const seen = flipdetect.scan.frames;
-                while (flipdetect.scan.frames === seen) {
-                    canvas.getContext("2d").drawImage(bitmap, 0, 0);
-                    stream.getVideoTracks()[0].requestFrame();
-                    await new Promise((resolve) => setTimeout(resolve, 50));
+                for (let wait = 0; flipdetect.scan.frames === seen; wait++) {
+                    if (wait %% 100 === 0) {  // again, if the page did not look yet when it was shown
+                        canvas.getContext("2d").drawImage(bitmap, 0, 0);
+                        stream.getVideoTracks()[0].requestFrame();
+                    }
+                    await new Promise((resolve) => setTimeout(resolve, 10));
                 }
             }
             document.title = "The film is over";

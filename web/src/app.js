@@ -113,6 +113,7 @@ async function begin(spread = null) {
   const place = spreads.indexOf(spread) + 1;
   tell("turn", spread ? `Open spread ${place}, then press Take picture.` : "Scanning. Hold still.");
   keepAwake();
+  navigator.storage?.persist?.();
   watch(video);
 }
 

@@ -27,7 +27,9 @@ export async function loadModel(name) {
   for (const each of known) {
     const model = new Model(each, await createSession(each.file));
     const milliseconds = await model.time();
-    if (!best || milliseconds < best.milliseconds) best = { model, milliseconds };
+    const [kept, dropped] = !best || milliseconds < best.milliseconds ? [{ model, milliseconds }, best] : [best, { model }];
+    await dropped?.model.session.release();
+    best = kept;
     if (milliseconds <= 1000 / LEAST_RATE) break;
   }
   return { ...best, threads: ort.env.wasm.numThreads };
