@@ -32,6 +32,7 @@ from flipdetect.outputs.plots.canvas import INK, SERIES_COLOURS, clean, new_figu
 from flipdetect.outputs.plots.curves import plot_matrices
 from flipdetect.outputs.plots.frames import plot_flip_strip
 from flipdetect.records import ClassNames
+from flipdetect.zoo import DEFAULT
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS, IMAGES = REPOSITORY / "docs" / "results", REPOSITORY / "docs" / "images"
@@ -49,11 +50,11 @@ UNSEEN_SEED = 1000
 
 
 def flip_strip() -> Figure:
-    """Ten frames of a rendered turn, as JPEGs, with the probability that the TinyCNN gives each."""
+    """Ten frames of a rendered turn, as JPEGs, with the probability that the default model gives each."""
     from flipdetect.inference.load import load_model
     from flipdetect.synth import SynthConfig, encode_frame, render_clip
 
-    model = load_model("tiny_cnn")
+    model = load_model(DEFAULT)
     frames = render_clip(SynthConfig(seed=UNSEEN_SEED), 16, np.linspace(0.1, 0.9, 10).tolist())
     scores = model.probabilities(np.stack([model.preprocess.load(encode_frame(frame)) for frame in frames]))
     truths = [model.classes.target(frame.truth.label) for frame in frames]
@@ -65,7 +66,7 @@ def timeline(path: Path) -> None:
     render = ("--index", "1", "--seconds", "40", "--turns", "8", "--fps", "10", "--height", "384")
     with tempfile.TemporaryDirectory() as folder:
         _python("-m", "flipdetect.synth", "--recording", f"{folder}/film", *render)
-        frames = ("--folder-path", f"{folder}/film/frames", "--events", "--fps", "10", "--model", "tiny_cnn")
+        frames = ("--folder-path", f"{folder}/film/frames", "--events", "--fps", "10")
         _python(str(REPOSITORY / "inference.py"), *frames, "--output", f"{folder}/predictions.csv")
         with replacing(path) as part:
             part.write_bytes((Path(folder) / "timeline.png").read_bytes())

@@ -112,7 +112,7 @@ def add_content_changes(
     """The turns of a film, with those that were not seen: other pages lie there at a rest than at the rest before it.
 
     A turn is divided where there is a long rest with other pages inside it; one longer than `longest_turn_s` by shorter
-    rests as well.
+    rests as well. If the film ends with a turn in which other pages come to rest, the turn ends there.
 
     Args:
         turns: of the film, as the detector found them.
@@ -130,7 +130,11 @@ def add_content_changes(
     shortest_rest_s = (parameters or StillParameters()).shortest_rest_s
     found: list[FlipEvent] = []
     for turn in turns:
-        pieces = _changes(_around(turn, rests, longest_turn_s), frames, same)
+        around = _around(turn, rests, longest_turn_s)
+        pieces = _changes(around, frames, same)
+        if len(pieces) == 1 and around[-1].start_s < turn.end_s:
+            ended = replace(turn, end_s=pieces[0].end_s, end_frame=pieces[0].end_frame)
+            turn = ended if turn.peak_s <= ended.end_s else replace(pieces[0], kind=turn.kind)
         found += pieces if len(pieces) > 1 else [turn]
     bounds = [-math.inf, *(time for turn in found for time in (turn.start_s, turn.end_s)), math.inf]
     added: list[FlipEvent] = []

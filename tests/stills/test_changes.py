@@ -119,6 +119,15 @@ def test_a_long_turn_is_divided_by_rests_inside_it() -> None:
     assert stills[1].doubt == "pages may be missing before it: something lay still during the turn"
 
 
+def test_a_turn_that_never_ends_hides_no_page_at_the_end() -> None:
+    frames = film((1, 2.0), (0, 0.5), (2, 2.5))
+    turn = FlipEvent(1, 2.0, 2.2, 4.9, 20, 22, 49, mean_probability=0.8, peak_probability=0.95)
+    (found,) = add_content_changes([turn], frames, longest_turn_s=2.0)
+    assert (found.start_s, found.peak_probability) == (2.0, 0.95)
+    assert found.end_s <= 2.5
+    assert len(choose_stills(frames, [found])) == 2
+
+
 def test_noise_of_a_dark_film_is_taken_into_account() -> None:
     rng = np.random.default_rng(0)
     frames = [frame(place / 10, fingerprint=printed(1, 0.04, int(rng.integers(1 << 30)))) for place in range(60)]
