@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +35,7 @@ class Format(StrEnum):
     ONNX = "onnx"
     FLOAT16 = "onnx-float16"
     INT8 = "onnx-int8"
+    PORTABLE = "onnx-portable"
 
 
 def export(
@@ -79,6 +82,9 @@ def export(
     The file is kept only if its probabilities are those of the model: they may differ by 0.0001 (onnx), 0.01
     (onnx-float16), or 0.05 on average (onnx-int8).
     """
+    if format is Format.PORTABLE:
+        _export_portable(model, output)
+        return
     if format is Format.INT8:
         if data is None:
             raise typer.BadParameter("onnx-int8 needs frames to calibrate on: give --data FOLDER", param_hint="--data")
@@ -103,14 +109,20 @@ def export(
         print(f"largest difference between maps of hands: {difference.hands:.2g}")
 
 
-def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None) -> None:
-    import numpy as np
+def _export_portable(model: str, output: Path) -> None:
+    from flipdetect.export.portable import export_portable
+    from flipdetect.inference.onnx_model import load_onnx
 
-    from flipdetect.errors import DataError
-    from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.export.quantize import quantize_checked
+    with _exported(model) as source:
+        export_portable(load_onnx(source, 1), output)
+    print(f"{output}: {output.stat().st_size:,} bytes")
+
+
+@contextmanager
+def _exported(model: str) -> Iterator[Path]:
+    """The model as an ONNX file; one that was not exported yet is, to a temporary file."""
     from flipdetect.inference.load import resolve_model
-    from flipdetect.inference.onnx_model import SUFFIX, load_onnx
+    from flipdetect.inference.onnx_model import SUFFIX
     from flipdetect.zoo import PRETRAINED
 
     source = resolve_model(model)
@@ -123,6 +135,18 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
             from flipdetect.inference.torch_model import load_torch_model
 
             source = export_onnx(load_torch_model(source, "cpu"), Path(folder) / f"{source.stem}{SUFFIX}")
+        yield source
+
+
+def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None) -> None:
+    import numpy as np
+
+    from flipdetect.errors import DataError
+    from flipdetect.export.onnx_files import sample_frames
+    from flipdetect.export.quantize import quantize_checked
+    from flipdetect.inference.onnx_model import load_onnx
+
+    with _exported(model) as source:
         frames = sample_frames(data, load_onnx(source, 1).preprocess, CALIBRATED + CHECKED_INT8)
         if len(frames) < 2 * CHECKED_INT8:
             raise DataError(
