@@ -57,7 +57,7 @@ STEPPED_CAMERA = """
                     await new Promise((resolve) => setTimeout(resolve, 10));
                 }
             }
-            document.title = "The film is over";
+            document.documentElement.dataset.film = "over";
         };
         show();
         return stream;
@@ -206,7 +206,7 @@ def test_turns_of_a_real_book_are_counted(address: str, realdev: Path) -> None:
         page.click("#begin")
         page.wait_for_selector("#count:text('1')")
         before = page.evaluate("flipdetect.scan.turns")  # the resting level of the book is not known at once
-        page.wait_for_selector("title:text('The film is over')", state="attached", timeout=5 * PATIENCE_MS)
+        page.wait_for_selector("html[data-film=over]", state="attached", timeout=5 * PATIENCE_MS)
         assert page.evaluate("flipdetect.scan.turns") - before == 2
         assert page.inner_text("#count") == "3"
 
