@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flipdetect.pages.flatten import FlatPage, flat_page
 from flipdetect.pages.light import even_light, in_mode
 from flipdetect.pages.order import ASKED, is_upside_down
-from flipdetect.pages.outline import PageNetwork, find_spread
+from flipdetect.pages.outline import PageNetwork, find_spread, refine
 from flipdetect.pages.surface import LEFT, RIGHT, SIDES
 from flipdetect.records import WHOLE_FRAME, BookPage
 
@@ -37,6 +37,8 @@ class FoundPage:
 def find_pages(picture: Image, network: PageNetwork) -> list[FoundPage]:
     """The pages of a still (H, W, 3) uint8 RGB, from left to right; the whole frame where that is doubtful."""
     found = find_spread(network.maps(picture), (picture.shape[1], picture.shape[0]))
+    if found is not None:
+        found = refine(found, picture)
     pages, doubts = [], []
     for side in SIDES if found is not None else ():
         if found is None or side not in found.confidence:

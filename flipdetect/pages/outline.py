@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -36,8 +36,15 @@ FINE = 512
 BLUNT = 1.5
 """Pixels of `FINE` by which neighbouring points of the map are off together: its edges are smooth."""
 
+LIKE_A_PAGE = 0.5
+"""What has less confidence has not the shape of a page: there is no book."""
+
 CLEAR = 0.91
 """Least confidence of the pages from which no other start, and no other gutter, is tried."""
+
+DETAIL, REACH, SEARCHED, LEAST_EDGE = 1024, 0.012, 40, 4.0
+"""Pixels of the long side at which outlines are refined, how far from them edges are searched (a share of it), at how
+many points of each edge of a page, and levels of brightness per pixel of an edge."""
 
 LEAST_PAGE = 0.02
 """A page has at least this share of the picture."""
@@ -93,7 +100,8 @@ def find_spread(maps: Map, size: tuple[int, int]) -> SpreadOutline | None:
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     found: list[tuple[float, SpreadOutline]] = []
     clear = False
-    for line in _gutter_lines(gutter) or [None]:
+    lines: list[Floats | None] = [*_gutter_lines(gutter)]
+    for line in lines or [None]:
         sides = (RIGHT,) if line is None else _sides_in_view(inside, line)
         start_line = _edge_of(inside) if line is None else line
         for start in _starts(inside, start_line, fine):
@@ -101,13 +109,51 @@ def find_spread(maps: Map, size: tuple[int, int]) -> SpreadOutline | None:
             outline = _compared(surface, sides, page, line)
             spine = surface.spine(24)
             likely = _sampled(gutter, spine).sum() / max(1, _in_view(spine, fine).sum())
+            # Where nothing speaks for a gutter, pages may be parted in the wrong place.
+            trust = 1.0 if line is None else min(1.0, 0.75 + 0.4 * float(likely))
+            outline = replace(outline, confidence={side: trust * one for side, one in outline.confidence.items()})
             found.append((min(outline.confidence.values()) + likely, outline))
             if clear := min(outline.confidence.values()) > CLEAR:
                 break
         if clear:
             break
     best = max(found, key=lambda pair: pair[0])[1]
+    if max(best.confidence.values()) < LIKE_A_PAGE:
+        return None
     return SpreadOutline(best.surface.scaled(size), best.confidence, best.in_view)
+
+
+def refine(outline: SpreadOutline, picture: Image) -> SpreadOutline:
+    """An outline moved to the edges that a picture (H, W, 3) uint8 shows close to it, in finer steps than the maps'."""
+    factor = min(1.0, DETAIL / max(picture.shape[:2]))
+    size = (round(picture.shape[1] * factor), round(picture.shape[0] * factor))
+    image = cv2.GaussianBlur(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (0, 0), 1.0).astype(np.float32)
+    begin, sides = outline.surface.scaled(size), tuple(outline.confidence)
+    points = np.concatenate([begin.edges(side, SEARCHED).reshape(3, SEARCHED, 2) for side in sides])
+    along = np.gradient(points, axis=1)
+    normals = np.stack([-along[..., 1], along[..., 0]], axis=-1) / np.linalg.norm(along, axis=-1, keepdims=True)
+    reach = max(4, round(REACH * max(size)))
+    offsets = np.arange(-reach, reach + 1)
+    places = (points[:, :, None] + normals[:, :, None] * offsets[:, None]).astype(np.float32)
+    x, y = np.moveaxis(places.reshape(-1, len(offsets), 2), -1, 0)
+    profile = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    edge = np.abs(np.gradient(profile, axis=1)).max(axis=2) * np.exp(-2 * (offsets / reach) ** 2)
+    off = offsets[edge.argmax(axis=1)].astype(np.float64).reshape(points.shape[:2])
+    seen = _in_view(points, size)
+    usual = np.median(
+        np.lib.stride_tricks.sliding_window_view(np.pad(off, ((0, 0), (4, 4)), "edge"), 9, axis=1), axis=-1
+    )
+    clear = seen & (edge.max(axis=1).reshape(off.shape) > LEAST_EDGE) & (np.abs(off - usual) < 3)
+    off, weight, spine = np.where(clear, off, 0.0), np.where(clear, 1.0, 0.15) * seen, begin.spine(16)
+
+    def residuals(surface: SpreadSurface) -> Floats:
+        now = np.concatenate([surface.edges(side, SEARCHED).reshape(3, SEARCHED, 2) for side in sides])
+        apart = ((now - points) * normals).sum(axis=-1) - off
+        apart = apart / np.sqrt(1 + np.abs(apart) / 3) * weight / 2
+        steep = (surface.too_steep(side) for side in sides)
+        return np.concatenate([apart.ravel(), (surface.spine(16) - spine).ravel() / 3, *steep])
+
+    return replace(outline, surface=begin.fit(residuals).scaled(outline.surface.size))
 
 
 def _largest(mask: NDArray[np.bool_]) -> Image:

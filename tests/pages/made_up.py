@@ -36,7 +36,7 @@ def picture(book: SpreadSurface, lines: int = 24) -> Image:
 class KnownMaps:
     """Takes the place of the network."""
 
-    def __init__(self, book: SpreadSurface | None, sure: float = 8.0) -> None:
+    def __init__(self, book: SpreadSurface | None, sure: float = 12.0) -> None:
         self.book, self.sure = book, sure
 
     def maps(self, picture: Image) -> NDArray[np.float32]:
@@ -46,6 +46,6 @@ class KnownMaps:
             for side in SIDES:
                 cv2.fillPoly(drawn[0], [np.round(self.book.outline(side)).astype(np.int32)], 1)
             ends = (tuple(np.round(end).astype(int).tolist()) for end in self.book.spine(2))
-            cv2.line(drawn[1], *ends, 1, max(2, width // 80))
+            cv2.line(drawn[1], *ends, 1, max(2, width // 40))
         small = [cv2.resize(part.astype(np.float32), (64, 48), interpolation=cv2.INTER_AREA) for part in drawn]
         return (np.stack(small) - 0.5) * self.sure

@@ -8,7 +8,7 @@ from flipdetect.records import WHOLE_FRAME
 from tests.pages.made_up import Image, KnownMaps, picture, surface
 
 
-def cut(books: list[Any], mode: str = "colour", sure: float = 8.0) -> list[Any]:
+def cut(books: list[Any], mode: str = "colour", sure: float = 12.0) -> list[Any]:
     """The pages of a film in which each picture shows one of `books`."""
     pictures = [np.full((480, 640, 3), 60, np.uint8) if book is None else picture(book) for book in books]
     known = {id(image): book for image, book in zip(pictures, books, strict=True)}
@@ -33,7 +33,7 @@ def test_pages_of_a_book_have_one_size_and_are_not_enlarged() -> None:
 
 
 def test_a_doubtful_outline_keeps_the_whole_frame() -> None:
-    ((page, image),) = cut([surface()], sure=2.0)[0]
+    ((page, image),) = cut([surface()], sure=4.0)[0]
     assert page.side == WHOLE_FRAME
     assert "doubtful" in page.flaw
     assert image.shape == (480, 640, 3)

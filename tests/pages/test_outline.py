@@ -7,11 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from flipdetect.inference.onnx_model import open_session
-from flipdetect.pages.outline import PageNetwork, find_spread
+from flipdetect.pages.outline import PageNetwork, find_spread, refine
 from flipdetect.zoo import PAGE_NETWORK
 from tests.pages.made_up import KnownMaps, picture, surface
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "realdev"
 MARKS = json.loads((Path(__file__).parent / "real_outlines.json").read_text())
 """Outlines of pages in real stills and frames, marked by hand: pixels, cut off at the frame."""
 
@@ -50,14 +49,14 @@ def test_a_picture_without_a_book_has_no_pages() -> None:
 
 
 @pytest.mark.realdev
-@pytest.mark.skipif(not REAL.is_dir(), reason="the folder of real frames is absent")
-def test_pages_of_real_stills_are_found() -> None:
+def test_pages_of_real_stills_are_found(realdev: Path) -> None:
     network = PageNetwork(open_session(PAGE_NETWORK, 1))
     shares = []
     for name, marks in list(MARKS.items())[::4]:
-        image = cv2.cvtColor(cv2.imread(str(REAL / name)), cv2.COLOR_BGR2RGB)
+        image = np.asarray(cv2.cvtColor(cv2.imread(str(realdev / name)), cv2.COLOR_BGR2RGB), np.uint8)
         size = (image.shape[1], image.shape[0])
-        found = find_spread(network.maps(np.asarray(image, np.uint8)), size)
+        found = find_spread(network.maps(image), size)
+        found = None if found is None else refine(found, image)
         for side, outline in marks.items():
             if (truth := filled(outline, size)).mean() < 0.1:
                 continue
