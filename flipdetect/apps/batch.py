@@ -175,7 +175,7 @@ def _run(parts: Sequence[Part], settings: dict[str, Any], device: str, workers: 
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **own),
         progress_bar(total=sum(part.size for part in parts), desc="scoring", unit="file") as bar,
     ):
-        found = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        found = ray.cluster_resources()
         cores, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
         if device == "auto":
             device = "cuda" if gpus and settings["model"].suffix != SUFFIX else "cpu"
@@ -187,7 +187,7 @@ def _run(parts: Sequence[Part], settings: dict[str, Any], device: str, workers: 
         DataContext.get_current().enable_progress_bars = False
         rows = [vars(part) for part in parts]
         scored = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map(
-            PartScorer,  # type: ignore[arg-type]
+            PartScorer,
             fn_constructor_kwargs={**settings, "device": device, "threads": threads},
             compute=ActorPoolStrategy(size=min(workers, len(rows))),
             num_cpus=threads,
