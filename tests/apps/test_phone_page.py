@@ -184,7 +184,7 @@ def test_probabilities_are_those_of_python(address: str, realdev: Path) -> None:
     frames = [decode_frame(path) for path in paths[:: len(paths) // 5]][:5]
     with browser() as chromium:
         # The roundings of two runtimes differ, and 8-bit layers make more of them.
-        for name, error in (("ensemble", 0.02), ("tiny_cnn", 0.002)):
+        for name, error in (("ensemble", 0.05), ("tiny_cnn", 0.001)):
             model, page = load_model(name, threads=1, fast=True), open_page(chromium, address, name)
             found = [score(page, frame)["probability"] for frame in frames]
             assert found == pytest.approx(model.predict(frames, batch_size=1).tolist(), abs=error)
