@@ -21,6 +21,7 @@ from flipdetect.zoo import (
     ENSEMBLE,
     FOLDER,
     NAMES,
+    PAGE_NETWORK,
     PRETRAINED,
     SIZE_LIMIT,
     find_model,
@@ -65,6 +66,7 @@ def test_shipped_weights_are_small_enough_and_nothing_else_lies_there() -> None:
     suffixes = (".safetensors", ".onnx", ".events.yaml", ".md")
     expected = {f"{name}{suffix}" for name in PRETRAINED for suffix in suffixes} | {"efficientnet_lite0.int8.onnx"}
     expected |= {f"{ENSEMBLE}{suffix}" for suffix in (".onnx", ".int8.onnx", ".events.yaml", ".md")}
+    expected |= {PAGE_NETWORK.name, PAGE_NETWORK.with_suffix(".md").name}
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= SIZE_LIMIT
     assert {path.name for path in FOLDER.iterdir()} == expected
 
