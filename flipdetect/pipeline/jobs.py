@@ -139,6 +139,8 @@ class FilmJob:
         outputs: what to write.
         folder: an empty folder for temporary files.
         films: those handled so far, in order.
+        several: whether there are more films than one, so that names of files tell them apart; after an interruption,
+            too, when one was handled.
     """
 
     settings: ExtractSettings
@@ -146,6 +148,7 @@ class FilmJob:
     folder: Path
     films: list[Film] = field(default_factory=list)
     progress: JobProgress = field(default_factory=JobProgress)
+    several: bool = False
 
     @property
     def results(self) -> list[VideoResult]:
@@ -159,6 +162,7 @@ class FilmJob:
             KeyboardInterrupt: on Ctrl-C; the film that was interrupted has a result of what was scored until then.
         """
         known = _by_video(writer.resumed)
+        self.several = len(streams) > 1
         for stream in streams:
             if stream.video not in known:
                 self.progress.plan(f"read {stream.video}", (_expected_frames(stream) or 0) * FRAME)
@@ -229,7 +233,7 @@ class FilmJob:
     def write(self) -> Written:
         """Write the outputs of all films that were handled."""
         try:
-            return write_outputs(self.films, self.outputs, self.progress)
+            return write_outputs(self.films, self.outputs, self.progress, several=self.several)
         finally:
             self.progress.close()
 
@@ -353,11 +357,17 @@ class _PdfPage(NamedTuple):
     spread: int
 
 
-def write_outputs(films: Sequence[Film], outputs: Outputs, progress: JobProgress | None = None) -> Written:
-    """Write all that is asked for; what cannot be written is noted, and the rest goes on."""
+def write_outputs(
+    films: Sequence[Film], outputs: Outputs, progress: JobProgress | None = None, *, several: bool = False
+) -> Written:
+    """Write all that is asked for; what cannot be written is noted, and the rest goes on.
+
+    Names of files tell films apart if there are `several`, or more than one here.
+    """
     written = Written()
     try:
-        _write_outputs(films, outputs, written, progress or JobProgress(disable=True))
+        several = several or len(films) > 1
+        _write_outputs(films, outputs, written, progress or JobProgress(disable=True), several=several)
     except KeyboardInterrupt:
         written.interrupted = True
         there = ", ".join(map(str, written.paths)) or "nothing"
@@ -365,8 +375,9 @@ def write_outputs(films: Sequence[Film], outputs: Outputs, progress: JobProgress
     return written
 
 
-def _write_outputs(films: Sequence[Film], outputs: Outputs, written: Written, progress: JobProgress) -> None:
-    several = len(films) > 1
+def _write_outputs(
+    films: Sequence[Film], outputs: Outputs, written: Written, progress: JobProgress, *, several: bool
+) -> None:
     results = written.results
     results += [film.result for film in films]
     for result, _, images in films:

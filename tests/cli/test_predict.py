@@ -463,6 +463,16 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return run_in_part
 
 
+def test_names_are_those_of_several_films_when_one_was_handled(
+    book: Path, back: Path, interrupt: Callable[..., None]
+) -> None:
+    outputs = ("--stills", "pages", "--preview", "preview.mp4", "--batch-size", 16)
+    interrupt(book, back, *outputs, video="back", batches=0)
+    assert run(book, back, *outputs, "--resume") == 0
+    assert sorted(path.name for path in Path().glob("preview*")) == ["preview_back.mp4", "preview_book.mp4"]
+    assert all(path.name.startswith(("back_", "book_")) for path in Path("pages").rglob("*.jpg"))
+
+
 def test_an_interrupted_run_writes_what_it_found_and_skips_finished_films(
     book: Path, back: Path, tmp_path: Path, interrupt: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
