@@ -64,6 +64,10 @@ def prepare(
     if any("=" not in pair for pair in labels or ()):
         raise typer.BadParameter("--label takes a pair such as 0=closed", param_hint="--label")
     classes_of = dict(pair.split("=", 1) for pair in labels or ())
+    if classes_of and not name_pattern:
+        raise typer.BadParameter("--label needs --name-pattern with the group label: what it captures has a class")
+    if strange := set(classes_of.values()) - {positive, negative}:
+        raise typer.BadParameter(f"--label gives the class {min(strange)!r}; the classes are {positive} and {negative}")
     index = prepare_data(
         source,
         target,
@@ -218,6 +222,9 @@ def render(
     """
     if not (output or recording or sheet or recording_sheet):
         raise typer.BadParameter("nothing to render; give --output FOLDER, --recording FOLDER or --sheet FILE.png")
+    for path in (sheet, recording_sheet):
+        if path is not None and path.suffix.lower() != ".png":
+            raise typer.BadParameter(f"a contact sheet is written as .png, got {path}")
     from flipdetect.synth import RecordingConfig, SynthConfig, render_dataset, render_recording
     from flipdetect.synth.writers import contact_sheet, write_sheet
     from flipdetect.synth.writers import recording_sheet as sheet_of_recording

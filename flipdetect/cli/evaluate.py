@@ -68,7 +68,9 @@ def evaluate(
     ] = None,
     validation: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Choose thresholds here. With --split: the val split of --data."),
+        typer.Option(
+            metavar="FOLDER", exists=True, help="Choose thresholds here. With --split: the val split of --data."
+        ),
     ] = None,
     validation_split_file: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Only the val split of --validation, by this file.")
@@ -123,6 +125,8 @@ def evaluate(
         raise typer.BadParameter("--costs chooses thresholds on a validation split; give --split or --validation")
     if ensemble and len(model or ()) < 2:
         raise typer.BadParameter("--ensemble averages several models; name at least two with --model")
+    if chart and not robustness:
+        raise typer.BadParameter("--chart draws --robustness: add it")
     if robustness and (ensemble or predictions):
         raise typer.BadParameter("--robustness measures single models; leave --ensemble and --predictions out")
     from flipdetect.atomic import write_json

@@ -82,6 +82,8 @@ def export(
     The file is kept only if its probabilities are those of the model: they may differ by 0.0001 (onnx), 0.01
     (onnx-float16), or 0.05 on average (onnx-int8).
     """
+    if output.suffix.lower() != ".onnx":
+        raise typer.BadParameter(f"the file's name has to end in .onnx, got {output}", param_hint="--output")
     if format is Format.PORTABLE:
         _export_portable(model, output)
         return

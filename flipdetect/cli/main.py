@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 import flipdetect
 from flipdetect.atomic import explained
@@ -64,11 +66,24 @@ def _flipdetect(
     """Detect page turns in photos and videos of books, and extract one clean image per spread."""
 
 
+class _Command(TyperCommand):
+    """A command that refuses what is no number: it passes every comparison with a limit."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for param in self.params:
+            value = ctx.params.get(param.name)
+            if isinstance(value, float) and math.isnan(value):
+                raise typer.BadParameter("nan is no number", ctx=ctx, param=param)
+        return super().invoke(ctx)
+
+
 for _name, _module in COMMANDS.items():
     _function = getattr(import_module(f"flipdetect.cli.{_module}"), _name.replace("-", "_"))
     _settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     _title = " ".join(str(_function.__doc__).split("\n\n", 1)[0].split())  # whole; by default it is cut off
-    app.command(_name, short_help=_title, context_settings=_settings if _name in PASSED_ON else None)(_function)
+    app.command(_name, cls=_Command, short_help=_title, context_settings=_settings if _name in PASSED_ON else None)(
+        _function
+    )
 
 
 def main(args: Sequence[str] | None = None) -> int:

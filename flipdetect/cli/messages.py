@@ -77,4 +77,6 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = printable(record.getMessage(), keep="\n")
+        if record.levelno >= logging.ERROR:  # of libraries, too, which draw where in a file an error is
+            text = " ".join(text.split())
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"

@@ -44,7 +44,7 @@ def compare(
     split_file: Annotated[
         Path | None, typer.Option(metavar="CSV", help="The split. Default: made as the first configuration says.")
     ] = None,
-    max_megabytes: Annotated[float | None, typer.Option(help="Largest file to recommend.")] = None,
+    max_megabytes: Annotated[float | None, typer.Option(min=0, help="Largest file to recommend.")] = None,
     margin: Annotated[float, typer.Option(help="F1 that a smaller model may lack.")] = 0.02,
     resamples: Annotated[int, typer.Option(min=2, help="Bootstrap draws of videos for 95% CIs.")] = 2000,
     seed: Seed = 0,
@@ -226,7 +226,9 @@ def tune(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: runs/tune/<study>.")
     ] = None,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Start no trial after so long.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Start no trial after so long.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Search for better hyperparameters with Optuna, by validation; the test split is not evaluated.
@@ -247,9 +249,11 @@ def tune(
     resolved = resolve_config(arguments)
     name = study or Path(config[0]).stem
     sweep = Sweep(name, resolved, load_space(space_file, resolved), metric, output or Path("runs/tune") / name)
-    sweep.folder.mkdir(parents=True, exist_ok=True)
+    if storage is None:
+        sweep.folder.mkdir(parents=True, exist_ok=True)
     address = storage or str(sweep.folder / "tune.db")
     found = open_study(sweep, address if "://" in address else f"sqlite:///{address}", seed)
+    sweep.folder.mkdir(parents=True, exist_ok=True)
     interrupted, allow = False, _allow_options(override)
     try:
         with redirect_stdout(sys.stderr):

@@ -150,10 +150,13 @@ def read_turns(path: Path) -> tuple[TurnTimes, ...]:
         DataError: if the file cannot be read, lacks a time, or has turns of several videos.
     """
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = list(csv.DictReader(file))
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or []
     except (OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    if missing := [name for name in TIMES if name not in columns]:
+        raise DataError(f"{path} has no column {missing[0]}; its first line must name {', '.join(TIMES)}")
     if len({row.get("video") for row in rows}) > 1:
         raise DataError(f"{path} has turns of several videos; give one file per video")
     turns = []

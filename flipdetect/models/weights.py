@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import pickle
+import pickle  # for the name of an error; nothing is unpickled  # nosec B403
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -165,7 +165,8 @@ def load_without_code(path: Path) -> Any:
         ) from error
     # On bytes that are no weights the restricted unpickler may raise anything.
     except Exception as error:
-        raise ModelError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+        why = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{path} is no checkpoint, or is damaged ({why}); give a .ckpt or .onnx file") from error
 
 
 def _some(names: Any) -> str:
