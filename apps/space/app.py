@@ -3,4 +3,4 @@
 from flipdetect.apps.demo import launch
 
 if __name__ == "__main__":
-    launch(model=None, threshold=None, host="0.0.0.0", port=7860)
+    launch(model=None, threshold=None, host="0.0.0.0", port=7860)  # a container that others reach  # nosec B104

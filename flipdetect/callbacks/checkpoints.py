@@ -105,7 +105,7 @@ def git_hash() -> str | None:
 
     def git(*arguments: str) -> str:
         folder = Path(__file__).resolve().parent
-        return subprocess.run(
+        return subprocess.run(  # the git of whoever works in the checkout  # nosec B607
             ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30, check=True
         ).stdout.strip()
 
