@@ -93,6 +93,11 @@ _file_slot: Any = FrameRecord.__dict__["path"]
 FrameRecord.path = _PathAsText()  # type: ignore[assignment, misc]
 
 
+DECIMALS = 6
+"""Of what is measured of a frame, as tables keep it. It is rounded when it is measured, so that a table that is read
+again gives the same turns and stills."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameQuality:
     """How good a picture of the pages a frame is, measured at reduced size; see `flipdetect.stills.quality.FrameMeter`.

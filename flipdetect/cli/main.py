@@ -92,7 +92,15 @@ def main(args: Sequence[str] | None = None) -> int:
     stop_on_signals()
     words = list(sys.argv[1:] if args is None else args)
     try:
-        status = app(args=words, prog_name="flipdetect", standalone_mode=False)
+        try:
+            status = app(args=words, prog_name="flipdetect", standalone_mode=False)
+        except Exception as error:
+            cause: BaseException | None = error
+            while cause is not None:  # an import that Ctrl-C ends may say that the module is broken
+                if isinstance(cause, KeyboardInterrupt):
+                    return INTERRUPTED
+                cause = cause.__cause__ or cause.__context__
+            raise
     except typer.TyperException as error:
         return _usage_error(error, words)
     except FlipdetectError as error:

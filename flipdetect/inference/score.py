@@ -19,7 +19,7 @@ import numpy as np
 from flipdetect.errors import ConfigError, FrameError
 from flipdetect.events.score_history import log_odds
 from flipdetect.inference.model import Inputs, Maps, Model, resize_frame
-from flipdetect.records import FrameScore
+from flipdetect.records import DECIMALS, FrameScore
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import usable_cores
 from flipdetect.sources.naming import unlabelled_video
@@ -125,9 +125,8 @@ class _Scorer:
                 found.append(held.score)
             elif not held.reported and held.frame.error:
                 frame = held.frame
-                found.append(
-                    FrameScore(frame.path, self.video, frame.frame, error=frame.error, time_s=frame.time_s)
-                )  # fmt: skip
+                time_s = round(frame.time_s, DECIMALS)
+                found.append(FrameScore(frame.path, self.video, frame.frame, error=frame.error, time_s=time_s))
             held.reported = True
         return found
 
@@ -149,7 +148,9 @@ class _Scorer:
             inputs = np.stack([spec.normalise(held.resized) for held in part if held.resized is not None])
             probabilities, hands = self.model.predict_with_maps(inputs)
             for place, held in enumerate(part):
-                self._record(held, float(probabilities[place]), None if hands is None else hands[place])
+                self._record(
+                    held, round(float(probabilities[place]), DECIMALS), None if hands is None else hands[place]
+                )
 
     def _record(self, held: _Held, probability: float, hands: Maps | None) -> None:
         frame, quality = held.frame, None
@@ -160,8 +161,9 @@ class _Scorer:
         label = self.model.classes.names[int(probability >= self.threshold)]
         held.odds = float(log_odds([probability])[0])
         held.score = FrameScore(
-            frame.path, self.video, frame.frame, probability, label, time_s=frame.time_s, quality=quality
-        )
+            frame.path, self.video, frame.frame, probability, label,
+            time_s=round(frame.time_s, DECIMALS), quality=quality,
+        )  # fmt: skip
         held.frame, held.resized = replace(frame, image=None), None
 
 
@@ -231,7 +233,7 @@ class Predictor:
             if isinstance(frame, FrameError):
                 scores.append(FrameScore(name_below(path, root), video, number, error=str(frame)))
             else:
-                probability = next(found)
+                probability = round(next(found), DECIMALS)
                 label = self.model.classes.names[int(probability >= self.threshold)]
                 scores.append(FrameScore(name_below(path, root), video, number, probability, label))
         return scores

@@ -18,7 +18,7 @@ from typing import IO, Self, TextIO
 
 from flipdetect.atomic import explaining, replacing
 from flipdetect.errors import DataError
-from flipdetect.records import FrameQuality, FrameScore
+from flipdetect.records import DECIMALS, FrameQuality, FrameScore
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 VERSION = 2
@@ -194,15 +194,14 @@ def prediction_cells(score: FrameScore) -> tuple[str, ...]:
     """A score as cells of a row, in the order of `COLUMNS`."""
 
     def decimals(value: float | None) -> str:
-        return "" if value is None else f"{value:.6f}"
+        return "" if value is None else f"{value:.{DECIMALS}f}"
 
     quality = score.quality
     return (
         formula_safe(score.path), formula_safe(score.video),
         "" if score.frame is None else str(score.frame), decimals(score.time_s),
         decimals(score.probability), formula_safe(score.label or ""), formula_safe(score.error),
-        # Sharpness has no upper end, and blurred frames may differ by little.
-        f"{quality.sharpness:.6g}" if quality else "",
+        f"{quality.sharpness:.{DECIMALS}g}" if quality else "",
         *(decimals(getattr(quality, name, None)) for name in COLUMNS[8:]),
     )  # fmt: skip
 

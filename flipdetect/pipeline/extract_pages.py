@@ -68,6 +68,11 @@ class ExtractSettings:
             raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
         return cls(threshold, found, batch_size, path.stem)
 
+    def settled(self, model: Model) -> ExtractSettings:
+        """With the threshold and the name of a model, where there are none."""
+        threshold = model.threshold if self.threshold is None else self.threshold
+        return replace(self, threshold=threshold, model_name=self.model_name or model.path.stem)
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during `extract_pages`; `result` holds what was found until then."""
@@ -102,15 +107,15 @@ def extract_pages(
         DataError: if frames of an iterable are not in order of time.
         ConfigError: if a setting is impossible.
     """
-    settings = settings or ExtractSettings.of_model(model.path)
-    threshold = model.threshold if settings.threshold is None else settings.threshold
-    settings = replace(settings, threshold=threshold, model_name=settings.model_name or model.path.stem)
+    settings = (settings or ExtractSettings.of_model(model.path)).settled(model)
+    assert settings.threshold is not None
     scores: list[FrameScore] = []
     problems: tuple[str, ...] = ()
     complete = True
     batches = score_video(
-        stream, model, threshold, video=stream.video, refine=stream.refine, batch_size=settings.batch_size or BATCH
-    )
+        stream, model, settings.threshold, video=stream.video, refine=stream.refine,
+        batch_size=settings.batch_size or BATCH,
+    )  # fmt: skip
     try:
         for batch in batches:
             scores += batch

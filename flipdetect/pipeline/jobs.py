@@ -163,6 +163,7 @@ class FilmJob:
         """
         known = _by_video(writer.resumed)
         self.several = len(streams) > 1
+        self.settings = self.settings.settled(model)  # also of films that are not scored again
         for stream in streams:
             if stream.video not in known:
                 self.progress.plan(f"read {stream.video}", (_expected_frames(stream) or 0) * FRAME)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flipdetect.records import FrameQuality
+from flipdetect.records import DECIMALS, FrameQuality
 from flipdetect.stills.fingerprint import GRID, encode_print
 from flipdetect.stills.page_finder import PAGES_SIDE, Mask, PageFinder, scaled
 
@@ -111,11 +111,13 @@ class FrameMeter:
         coarse = _slopes(np.asarray(cv2.GaussianBlur(grey, (0, 0), COARSE), np.uint8))
         # With everything covered there is nothing to measure but the hand; `coverage` says so.
         seen = free if free.any() else pages
+        motion = self._motion(small, seen)
         return FrameQuality(
-            sharpness=_sharpness(grey, coarse, seen),
-            exposure=_exposure(small, seen),
-            coverage=None if hands is None else float(covered[pages].mean()),
-            motion=self._motion(small, seen),
+            # It has no upper end, and blurred frames may differ by little: digits, rather than decimals.
+            sharpness=float(f"{_sharpness(grey, coarse, seen):.{DECIMALS}g}"),
+            exposure=round(_exposure(small, seen), DECIMALS),
+            coverage=None if hands is None else round(float(covered[pages].mean()), DECIMALS),
+            motion=None if motion is None else round(motion, DECIMALS),
             fingerprint=_fingerprint(grey, coarse, free),
         )
 

@@ -17,9 +17,10 @@ from PIL import Image
 from flipdetect.atomic import alone
 from flipdetect.cli.main import main
 from flipdetect.cli.predict import inference
-from flipdetect.errors import FrameError
+from flipdetect.errors import FrameError, ModelError
 from flipdetect.inference.settings import EventSettings
 from flipdetect.outputs.predictions import read_predictions
+from flipdetect.pipeline import extract_pages
 from flipdetect.sources.streams import FolderStream, VideoStream
 from tests.frame_sets import write_frame
 from tests.inference.looking import RATE, RednessModel, film, flat
@@ -154,6 +155,17 @@ def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest
     assert [row["kind"] for row in before] == ["turn"] * len(before)
     assert run("--scores", "predictions.csv", "--stills", "pages") == 0
     assert len(list(Path("pages").iterdir())) == 4
+
+
+def test_a_table_that_is_read_again_holds_what_was_measured(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or else ties and thresholds would decide otherwise, and other stills be chosen."""
+    found = []
+    find = extract_pages.find_pages
+    monkeypatch.setattr(
+        extract_pages, "find_pages", lambda scores, *a, **b: found.append(scores) or find(scores, *a, **b)
+    )
+    assert run(book) == 0
+    assert read_predictions(Path("predictions.csv")) == found[0]
 
 
 def edit(change: Callable[[list[dict[str, str]]], object], path: str = "flips.csv", **dialect: str) -> None:
@@ -445,8 +457,6 @@ def test_what_ends_programs_ends_a_run_as_ctrl_c_does(
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs a command that is interrupted when the model has seen some batches of a film."""
-    from flipdetect.pipeline import extract_pages
-
     score = extract_pages.score_video
 
     def run_in_part(*args: object, video: str, batches: int = 3) -> None:
@@ -463,11 +473,30 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return run_in_part
 
 
+def test_an_interruption_is_none_of_a_broken_package(
+    book: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What compiled modules make of Ctrl-C while they are imported."""
+
+    def load(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            try:
+                raise ImportError("initialization failed") from error
+            except ImportError as broken:
+                raise ModelError("ONNX Runtime cannot be imported; install it") from broken
+
+    monkeypatch.setattr("flipdetect.inference.load.load_model", load)
+    assert run(book) == 130
+    assert "install" not in capsys.readouterr().err
+
+
 def test_names_are_those_of_several_films_when_one_was_handled(
     book: Path, back: Path, interrupt: Callable[..., None]
 ) -> None:
     outputs = ("--stills", "pages", "--preview", "preview.mp4", "--batch-size", 16)
-    interrupt(book, back, *outputs, video="back", batches=0)
+    interrupt(book, back, *outputs, video="book")
     assert run(book, back, *outputs, "--resume") == 0
     assert sorted(path.name for path in Path().glob("preview*")) == ["preview_back.mp4", "preview_book.mp4"]
     assert all(path.name.startswith(("back_", "book_")) for path in Path("pages").rglob("*.jpg"))
@@ -486,6 +515,7 @@ def test_an_interrupted_run_writes_what_it_found_and_skips_finished_films(
     assert run(*command, "--resume") == 0
     assert "book.mp4: scored before" in capsys.readouterr().err
     assert rows() == rows("whole/flips.csv")
+    assert json.loads(Path("flips.json").read_text()) == json.loads(Path("whole/flips.json").read_text())
     assert Path("predictions.csv").read_bytes() == Path("whole/predictions.csv").read_bytes()
     assert Path("predictions.fingerprints").read_bytes() == Path("whole/predictions.fingerprints").read_bytes()
     assert not list(tmp_path.glob("*.part*"))
