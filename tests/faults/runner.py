@@ -103,7 +103,8 @@ def _reports(reader: int) -> Iterator[tuple[int, str, str]]:
 
 def _work(fault: Fault, seed: int, numbers: Sequence[int], folder: Path, writer: int) -> None:
     os.setsid()
-    log = (folder / "native.txt").open("w")
+    log = (folder / "native.txt").open("a")
+    log.truncate(0)
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     faulthandler.enable(log)
@@ -113,7 +114,10 @@ def _work(fault: Fault, seed: int, numbers: Sequence[int], folder: Path, writer:
         with tempfile.TemporaryDirectory(dir=folder, prefix="try-", ignore_cleanup_errors=True) as place:
             used = resource.getrusage(resource.RUSAGE_SELF)
             resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 4 * CPU_S, -1))
+            said = (folder / "native.txt").stat().st_size
             outcome, words = _try(fault, Random(f"{seed} {fault.name} {number}"), number, Path(place))
+            if outcome == "lost":
+                words += f" | {(folder / 'native.txt').read_bytes()[said:][-1500:].decode(errors='replace')}"
         if turn >= fault.warm:
             os.write(writer, json.dumps([number, outcome, words]).encode() + b"\n")
     os._exit(0)
