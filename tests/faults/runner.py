@@ -134,7 +134,7 @@ def _try(fault: Fault, rng: Random, number: int, place: Path) -> tuple[str, str]
         where = [f"{Path(at.filename).name}:{at.lineno}" for at in traceback.extract_tb(error.__traceback__)[-4:]]
         outcome, words = "lost", f"{type(error).__name__}: {error} ({' > '.join(where)})"[:600]
     peak, cpu = (_kilobytes("VmHWM") - memory) // 1000, time.process_time() - cpu
-    end = time.monotonic() + 20
+    end = time.monotonic() + 5
     while (after := _held()) != before and time.monotonic() < end:
         gc.collect()
         time.sleep(0.05)
