@@ -30,7 +30,7 @@ CHANGE = 1.0
 """Difference in log-odds of two coarse frames from which the frames between them are scored, too."""
 FILM_BATCH = 8
 """Frames of a film scored at a time."""
-HELD_BYTES = 1_000_000
+HELD_BYTES = 2_000_000
 """A larger frame between coarse ones is reduced to the model's input at once, as it may never be scored."""
 BATCH = 16
 """Frames scored at a time where a model uses all cores: smaller batches give PyTorch too little to share."""

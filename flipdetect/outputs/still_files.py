@@ -146,7 +146,7 @@ def encode_still(image: NDArray[np.uint8], suffix: str = ".jpg", quality: int = 
     Raises:
         ValueError: if `image` is no such array.
     """
-    if image.ndim != 2:
+    if image.ndim != 2 or image.dtype != np.uint8 or not image.size:
         check_picture(image)
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(image))

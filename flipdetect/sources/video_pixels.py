@@ -142,6 +142,7 @@ class Converter:
         if self._min_size is not None:
             scale = max(self._min_size[0] / height, self._min_size[1] / width)
             if scale < 1:
+                scale = 1 / math.floor(1 / scale) if scale <= 0.5 else scale  # averages of whole blocks of pixels
                 height = max(self._min_size[0], math.floor(height * scale + 0.5))
                 width = max(self._min_size[1], math.floor(width * scale + 0.5))
         return (width, height) if self._orientation.swap else (height, width)

@@ -109,9 +109,9 @@ def test_a_still_keeps_its_pixels_and_nothing_else_is_in_the_file() -> None:
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((4, 4), "u1"), np.zeros((4, 4, 4), "u1"), np.zeros((4, 4, 3), "f4"), np.zeros((0, 4, 3), "u1")],
+    [np.zeros((4, 4), "f4"), np.zeros((4, 4, 4), "u1"), np.zeros((4, 4, 3), "f4"), np.zeros((0, 4, 3), "u1")],
 )
-def test_a_still_is_a_colour_picture(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+def test_a_still_is_a_colour_or_grey_picture(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
     with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8"):
         encode_still(image)
 
