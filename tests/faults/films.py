@@ -137,7 +137,7 @@ def headless(rng: Random, number: int, place: Path) -> str:
 def joined(rng: Random, number: int, place: Path) -> str:
     """Films of different sizes, one after the other in a file: every frame is there, with its own pixels."""
     data = original(".ts", "libx264")
-    size = (rng.randrange(32, 200, 2), rng.randrange(32, 200, 2))
+    size = (rng.randrange(48, 208, 16), rng.randrange(64, 208, 16))  # its bars stay clear
     other = write(place / "other.ts", [numbered(n, size) for n in range(12)], options=OPTIONS["libx264"])
     times, pictures = watched(place / "film.ts", data + other.read_bytes())
     numbers = [number_of(picture) for picture in pictures]

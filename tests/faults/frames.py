@@ -107,7 +107,7 @@ def flip_bits(rng: Random, number: int, place: Path) -> str:
 def zero_hole(rng: Random, number: int, place: Path) -> str:
     kind = list(KINDS)[number % len(KINDS)]
     data, right = original(kind, LARGE)
-    start, size = rng.randrange(len(data)), rng.choice((512, 4096, 65536))
+    start, size = rng.randrange(len(data) - 512), rng.choice((512, 4096, 65536))
     hole = data[:start] + bytes(min(size, len(data) - start)) + data[start + size :]
     return looked_at(place / kind, hole, None if kind in UNDETECTED else right)
 
