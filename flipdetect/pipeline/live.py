@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import ClassVar, Literal, NamedTuple
 
@@ -31,7 +32,8 @@ class CaptureParameters(PlainParameters):
         still_s: seconds that pages must lie still, without hands, before they are captured.
         patience_s: the same if hands stay on them: where a thumb holds the book open, they always do.
         settled_s: seconds of rest before a better frame replaces the captured one; by then a turn would be known.
-        gap_s: seconds without a frame after which the pages count as moved.
+        gap_s: seconds without a frame after which the pages count as moved; where a slow device sends fewer frames,
+            twice the usual time between them.
         most_motion: change of brightness between two frames, 0 to 1, up to which the picture is still in any case.
         usual_motion: the same relative to the median of the last `window_s`: a phone in a hand is never still.
         window_s: seconds of the past that medians are taken of.
@@ -147,7 +149,7 @@ class LiveCapture:
             kinds.append("turn")
         lost = frame.paper is not None and frame.paper < self._least_paper()
         resting = self._is_still(frame) and not lost
-        if not resting or frame.time_s - self._last_s > self._parameters.gap_s:
+        if not resting or frame.time_s - self._last_s > max(self._parameters.gap_s, 2 * self._interval_s()):
             self._resting_since = math.inf
         self._last_s = frame.time_s
         if resting:
@@ -208,6 +210,11 @@ class LiveCapture:
             and frame.probability <= max(self._threshold, probability)
             and frame.motion <= max(self._parameters.most_motion, self._parameters.usual_motion * motion)
         )
+
+    def _interval_s(self) -> float:
+        """Median seconds between the recent frames, up to the one before this."""
+        times = [each.time_s for each in self._recent][:-1]
+        return median(after - before for before, after in pairwise(times)) if len(times) > 1 else 0.0
 
     def _hands_away(self, frame: LiveFrame) -> bool:
         usual = median(each.hands for each in self._earlier) if self._earlier else 0.0

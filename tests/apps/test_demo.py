@@ -28,8 +28,6 @@ CHROMIUM = shutil.which("chromium")
 EXAMPLES = Path(__file__).resolve().parents[2] / "flipdetect" / "apps" / "examples"
 TURNS = 4
 """In the example film, by hand."""
-SLOWER = 4
-"""The camera plays it so much slower, for busy machines."""
 PATIENCE_MS = 120_000
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -43,7 +41,7 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, frame in enumerate(reader):
             height, width = frame.image.shape[:2]
             if number == 0:
-                file.write(f"YUV4MPEG2 W{width} H{height} F{8 // SLOWER}:1 Ip A1:1 C420jpeg\n".encode())
+                file.write(f"YUV4MPEG2 W{width} H{height} F8:1 Ip A1:1 C420jpeg\n".encode())
             planes = av.VideoFrame.from_ndarray(frame.image, "rgb24").reformat(format="yuv420p").to_ndarray()
             file.write(b"FRAME\n" + planes.tobytes())
     return path

@@ -122,7 +122,7 @@ def test_case_10_a_foreign_checkpoint_is_refused_and_leaves_no_run(
     torch.save({"state_dict": {}}, "weights.ckpt")
     shutil.copy(RUN / "last.ckpt", "whole.ckpt")
     for override, words in (
-        (["--ckpt_path=cut.ckpt"], "cut.ckpt cannot be read"),
+        (["--ckpt_path=cut.ckpt"], "cut.ckpt is no checkpoint, or is damaged"),
         (["--ckpt_path=weights.safetensors"], "start from them with --model.weights weights.safetensors"),
         (["--ckpt_path=weights.ckpt"], "holds no training to resume"),
         (["--ckpt_path=whole.ckpt", "--model.width=8"], "created with a different model"),

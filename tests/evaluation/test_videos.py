@@ -104,7 +104,7 @@ def test_turns_are_matched_within_the_tolerance(files: tuple[Path, Path]) -> Non
     ("text", "said"),
     [
         ("video,start_s,peak_s,end_s\na,1,1,1\nb,2,2,2\n", "several videos"),
-        ("start_s,peak_s\n1,1\n", "line 2"),
+        ("start_s,peak_s\n1,1\n", "no column end_s"),
         ("start_s,peak_s,end_s\n1,x,2\n", "line 2"),
     ],
 )

@@ -40,7 +40,7 @@ export class LiveCapture {
     }
     const isLost = frame.paper !== null && frame.paper < this.#leastPaper();
     const isResting = this.#isStill(frame) && !isLost;
-    if (!isResting || frame.time - this.#last > this.parameters.gap_s) this.#restingSince = Infinity;
+    if (!isResting || frame.time - this.#last > Math.max(this.parameters.gap_s, 2 * this.#interval())) this.#restingSince = Infinity;
     this.#last = frame.time;
     if (isResting) {
       this.#restingSince = Math.min(this.#restingSince, frame.time);
@@ -49,6 +49,12 @@ export class LiveCapture {
     }
     kinds.push(...this.#warn(frame, isLost ? "lost" : isResting ? this.#fault(frame) : null));
     return kinds.map((kind) => ({ time: frame.time, kind, spread: this.#spread }));
+  }
+
+  /** Median seconds between the recent frames, up to the one before this. */
+  #interval() {
+    const times = this.#recent.map((each) => each.time).slice(0, -1);
+    return times.length > 1 ? median(times.slice(1).map((time, place) => time - times[place])) : 0;
   }
 
   #nextSpread(end) {
