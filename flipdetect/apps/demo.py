@@ -32,7 +32,8 @@ from flipdetect.outputs.still_files import write_pdf
 from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.capture_session import CaptureSession
 from flipdetect.pipeline.extract_pages import ExtractSettings
-from flipdetect.pipeline.jobs import FilmJob, Outputs
+from flipdetect.pipeline.jobs import FilmJob
+from flipdetect.pipeline.write_outputs import Outputs
 from flipdetect.progress import JobProgress
 from flipdetect.records import VideoResult
 from flipdetect.sources.image import decode_frame

@@ -13,7 +13,7 @@ from flipdetect.apps.job_store import DONE, FAILED, QUEUED, Job, JobStore
 from flipdetect.errors import DataError, FlipdetectError, FrameError
 from flipdetect.inference.model import Model
 from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages, extract_pages
-from flipdetect.pipeline.jobs import Film, Outputs, write_outputs
+from flipdetect.pipeline.write_outputs import Film, Outputs, write_outputs
 from flipdetect.records import FrameScore
 from flipdetect.sources.streams import VideoStream
 

@@ -212,7 +212,8 @@ def predict(
     from flipdetect.outputs.predictions import PredictionWriter
     from flipdetect.outputs.still_files import StillStyle
     from flipdetect.pipeline.extract_pages import ExtractSettings
-    from flipdetect.pipeline.jobs import FilmJob, Outputs, readable_films, score_frames
+    from flipdetect.pipeline.jobs import FilmJob, readable_films, score_frames
+    from flipdetect.pipeline.write_outputs import Outputs
     from flipdetect.sources.folder import find_inputs
     from flipdetect.sources.naming import NamePattern
     from flipdetect.sources.streams import folder_streams, video_streams

@@ -16,7 +16,7 @@ from flipdetect.inference.score import score_video
 from flipdetect.inference.settings import settings_of
 from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages
 from flipdetect.pipeline.extract_pages import extract_pages as extract
-from flipdetect.pipeline.jobs import Film, Outputs, write_outputs
+from flipdetect.pipeline.write_outputs import Film, Outputs, write_outputs
 from flipdetect.records import FlipEvent, VideoResult
 from flipdetect.sources.streams import FPS, RATE_HZ, FrameStream, open_stream
 

@@ -352,7 +352,7 @@ def test_one_product_that_fails_does_not_lose_the_rest(
     def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr("flipdetect.pipeline.jobs.write_pdf", fail)
+    monkeypatch.setattr("flipdetect.pipeline.write_outputs.write_pdf", fail)
     assert run(book, "--pdf", "book.pdf", "--report", "book.html") == 1
     assert "error: " in capsys.readouterr().err
     assert Path("book.html").is_file()
@@ -443,7 +443,7 @@ def test_what_ends_programs_ends_a_run_as_ctrl_c_does(
     book: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     """Situations F4 and F5: while outputs are written; what is complete by then is named."""
-    monkeypatch.setattr("flipdetect.pipeline.jobs.write_pdf", lambda *_, **__: os.kill(os.getpid(), number))
+    monkeypatch.setattr("flipdetect.pipeline.write_outputs.write_pdf", lambda *_, **__: os.kill(os.getpid(), number))
     # A test run in the background, or under nohup, ignores some of them.
     before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     try:
