@@ -303,7 +303,8 @@ def _film_results(result: VideoResult, folder: Path) -> tuple[Any, ...]:
     ]
     times = [still.time_s for still in kept(list(result.stills)) if still.time_s is not None]
     files = sorted((folder / "pages").glob("*.jpg"))
-    pages = [(str(path), clock(time_s)) for path, time_s in zip(files, times, strict=False)]
+    captions = map(clock, times) if len(files) == len(times) else [""] * len(files)  # one could not be written
+    pages = [(str(path), caption) for path, caption in zip(files, captions, strict=True)]
     pdf = folder / "book.pdf"
     return (
         gr.update(value=str(folder / "timeline.png"), visible=True),
@@ -318,7 +319,11 @@ def _summary(result: VideoResult) -> str:
     shown = sum(still.time_s is not None and still.same_as is None for still in result.stills)
     text = f"<h3>{_count(len(result.events), 'turn')}, {_count(shown, 'page')}</h3>"
     text += f"<p>in {clock(result.duration_s)} of film, {result.frames} frames scored</p>"
-    return _card(text + "".join(f"<p class='fd-note'>{_without_folders(each)}</p>" for each in result.problems))
+    doubts = [
+        f"Spread {still.spread} at {clock(still.time_s or 0)}: {still.doubt}" for still in result.stills if still.doubt
+    ]
+    notes = [*doubts, *result.problems]
+    return _card(text + "".join(f"<p class='fd-note'>{_without_folders(each)}</p>" for each in notes))
 
 
 def _count(number: int, noun: str) -> str:
