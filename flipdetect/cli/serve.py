@@ -15,14 +15,18 @@ from flipdetect.atomic import alone
 from flipdetect.cli.options import Device, DeviceName, Engine, EngineName, Model, Threshold
 from flipdetect.errors import ConfigError, require_extra
 
+LOCALHOST = "127.0.0.1"
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")]
+
 logger = logging.getLogger(__name__)
 
 
 def serve(
     model: Model = None,
     threshold: Threshold = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8000,
+    host: Host = LOCALHOST,
+    port: Port = 8000,
     jobs: Annotated[
         Path, typer.Option("--jobs", metavar="FOLDER", help="Where films, their results and temporary files are kept.")
     ] = Path("flipdetect-jobs"),
@@ -107,8 +111,8 @@ def serve(
 def demo(
     model: Model = None,
     threshold: Threshold = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 7860,
+    host: Host = LOCALHOST,
+    port: Port = 7860,
     page: Annotated[
         bool, typer.Option("--page", help="Instead, the page that scans on the phone itself; make web builds it.")
     ] = False,
