@@ -56,7 +56,6 @@ class FrameRecord:
 
     Attributes:
         path: the file. A new object each time; `file` is quicker as a key.
-        label: name of its class.
         video: the clip it belongs to, unique in the data set; no video may stand on two sides of a split.
         frame: its number within the video (a count of frames, not a time), None if the name has none.
         source: the book and desk (or the person) filmed; several videos may share one. None if unknown.
@@ -122,14 +121,7 @@ class FrameScore:
     """What a model says of one frame; a frame that could not be read has a reason instead of a probability.
 
     Attributes:
-        path: the file, as it is to be written in a table.
-        video: the clip it belongs to.
-        frame: its number within the video, None if unknown.
-        probability: of the positive class, 0 to 1; None if the frame could not be scored.
-        label: the predicted class, None if the frame could not be scored.
         error: why there is no probability; empty if there is one.
-        time_s: second of the video at which it is shown; None if unknown.
-        quality: how good a picture of the pages it is; None if that was not measured.
     """
 
     path: str
@@ -160,13 +152,8 @@ class FlipEvent:
 
     Attributes:
         number: from 1, in order of time.
-        start_s: second of the first frame of the turn.
-        peak_s: second of the frame that shows it most clearly; of several that do, the one nearest the middle.
-        end_s: second of the last frame of the turn.
         start_frame, peak_frame, end_frame: numbers of these frames, None if frames had none.
         mean_probability: mean over the frames from start to end that could be scored, 0 to 1.
-        peak_probability: highest probability among them, 0 to 1.
-        video: the clip; empty if unknown.
         kind: `TURN`, as seen by the model; `CONTENT`: other pages lie there, though no turn was seen; `TAKEN_BACK`:
             seen, but the same pages lie there again.
     """
@@ -219,7 +206,6 @@ class Still:
 
     Attributes:
         spread: from 1, in order of time.
-        video: the clip; empty if unknown.
         start_s, end_s: seconds between which the spread is in view.
         time_s: second of the chosen frame; None if there is none to choose.
         frame: its number, None if it has none.
@@ -255,12 +241,9 @@ class VideoResult:
 
     Attributes:
         video: its name, as in the tables.
-        source: the file or folder it was read from.
         duration_s: seconds of the film; up to the last frame that was looked at, if its source does not say.
         frames: how many frames were scored or failed.
-        events: the turns, in order of time.
         stills: one per spread, in order of time; empty if none were looked for.
-        model: name of the model.
         threshold: probability from which a frame counts as a flip.
         problems: what went wrong, for the user: lost parts, unreadable frames.
         complete: whether it was read to its end.

@@ -27,11 +27,8 @@ class EpochScores:
     """Scores of one run over a split.
 
     Attributes:
-        stage: "val" or "test".
         indices: (N,) int64, positions in the data set's records.
         probabilities: (N,) float64, calibrated.
-        targets: (N,) int64, 0 or 1.
-        threshold: the decision threshold, for calibrated probabilities.
     """
 
     stage: str

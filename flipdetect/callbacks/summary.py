@@ -37,9 +37,6 @@ class TrainingSummary(ScoreCallback):
     Warnings are logged where the model is no better than predicting every frame positive, ranks frames worse than
     chance, has a threshold of 0 or 1, was tested on a handful of videos, or where an epoch has so few steps that
     fine-tuning a pretrained model is the better start.
-
-    Attributes:
-        text: a sentence; empty until the run has ended.
     """
 
     def __init__(self) -> None:
@@ -76,10 +73,8 @@ def summarise(scores: EpochScores, videos: Sequence[str], *, split: str, positiv
     """A sentence about the F1 of a split, and warnings about it.
 
     Args:
-        scores: of all N frames of the split.
         videos: (N,) the video of each frame.
         split: "Test" or "Validation"; threshold and checkpoint were chosen on the latter.
-        positive: name of the positive class.
     """
     found = bootstrap_ci(scores.probabilities, scores.targets, videos, scores.threshold, metrics=("f1", "auroc"))
     f1, auroc = found["f1"], found["auroc"].value

@@ -45,13 +45,10 @@ def split_records(
     """Divide records into train, val and test, whole groups at a time.
 
     Args:
-        records: the labelled frames.
-        classes: names of the two classes; each split gets both.
         val_fraction: share of the frames for validation, above 0.
         test_fraction: share of the frames for the test; 0 for no test split.
         group_by: the unit that stays together; "auto": the source if every frame has one and there are enough of them
             to give each split both classes, else the video.
-        seed: another seed, another split.
         use_supplied_test: use the data set's own test folder as the test split, whether or not it shares videos with
             the rest (see `audit_split`), and divide the rest; `test_fraction` has no effect then.
 
@@ -95,12 +92,7 @@ def kfold_records(
     """Splits for cross-validation: each record is a test record of exactly one of them.
 
     Args:
-        records: the labelled frames.
-        folds: number of splits, at least 2.
-        classes: names of the two classes; train, val and test of each split get both.
         val_fraction: share of a split's remaining frames for validation.
-        group_by: the unit that stays together.
-        seed: another seed, other folds.
 
     Raises:
         ConfigError: if `folds` or `val_fraction` is impossible.
@@ -126,10 +118,8 @@ def leave_one_out_records(
     """Splits that leave out one source each, by the source's name, in natural order.
 
     Args:
-        records: the labelled frames.
         classes: names of the two classes; train, val and test of each split get both, so each source needs both.
         val_fraction: share of the other sources' frames for validation, whole sources at a time.
-        seed: another seed, other validation splits.
 
     Raises:
         ConfigError: if `val_fraction` is impossible.
@@ -248,13 +238,7 @@ def can_assign(groups: Groups, splits: int) -> bool:
 
 
 def assign_groups(groups: Groups, shares: Sequence[Fraction], seed: int) -> dict[str, int] | None:
-    """Index into `shares` for each group's name; None if not every split can have both classes.
-
-    Args:
-        groups: to be assigned.
-        shares: of the frames, for each split; they add up to 1.
-        seed: determines the result together with the groups.
-    """
+    """Index into `shares` for each group's name; None if not every split can have both classes."""
     if not can_assign(groups, len(shares)):
         return None
     # Shares become whole numbers when multiplied by this, and so does everything that follows.

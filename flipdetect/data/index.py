@@ -37,7 +37,6 @@ class FrameIndex:
 
     Attributes:
         records: in natural order of their files, or in the manifest's order.
-        problems: files, folders and rows that could not be used.
         root: the folder that paths are relative to when they are written to a file.
         unnamed: videos of frames whose names do not contain a video: each of these frames counts as a video.
     """
@@ -113,8 +112,6 @@ def index_frames(
     """Find and describe all labelled frames of a data set. The time taken is linear in the number of files.
 
     Args:
-        root: the data set's folder.
-        classes: names of the two classes, which are also the names of the class folders.
         pattern: how to read file names; None for `VideoID_FrameNumber`.
         manifest: CSV file that describes the set; None: `labels.csv` in `root` if it is there.
         check: read each file's header, and leave out files that are no images.

@@ -76,9 +76,7 @@ def read_masks(
     """Decode the masks that records name, as `decode_frames` decodes frames; unusable ones are left out with a warning.
 
     Args:
-        records: frames, with or without a mask.
         root: the folder that paths of masks are relative to; a path that leads out of it is not followed.
-        spec: of the frames.
         cache: as for `decode_frames`.
     """
     folder = os.path.abspath(root)  # noqa: PTH100 - text, here and below: there may be very many

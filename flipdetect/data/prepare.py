@@ -53,15 +53,7 @@ def prepare_data(
     """Build a data set in MonReader's layout, `[training|testing/]flip|notflip/VideoID_FrameNumber.jpg`.
 
     Args:
-        source: a zip or tar archive, a folder of frames, or a folder of videos in class folders.
-        target: the folder to make.
-        classes: names of the two classes, which are the names of the class folders too.
         pattern: how to read the names of frame files; None for `VideoID_FrameNumber`.
-        rate: frames per second to take from videos.
-        overwrite: replace a target that is not empty.
-
-    Returns:
-        the new data set's index; its problems are also in `problems.csv` in the target.
 
     Raises:
         ConfigError: if the source is nothing of the kind, the target is in use, or the rate is impossible.
@@ -156,9 +148,7 @@ def write_clips(
     Damaged videos give the frames that can be read, and are reported.
 
     Args:
-        clips: the videos.
         root: the folder that the videos' paths are written relative to.
-        target: the folder to write to.
         rate: frames per second to keep, at most all there are.
 
     Returns:
@@ -199,7 +189,6 @@ def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
     written if the layout alone would lose something.
 
     Args:
-        index: the frames.
         target: an existing, empty folder.
         movable: whether the files may be moved.
     """

@@ -35,9 +35,7 @@ class Split:
     """Records divided into training, validation and test.
 
     Attributes:
-        records: all records, in the order they were given.
         assigned: "train", "val" or "test" for each record.
-        classes: names of the two classes.
         group_by: the unit that was kept together; None if the split was not made by grouping here.
         notes: what a reader of the split should know.
     """
@@ -108,10 +106,7 @@ def read_split(path: Path, records: Sequence[FrameRecord], root: Path, classes: 
     set does not have are ignored; both are logged and kept as `Split.notes`.
 
     Args:
-        path: the split file.
-        records: the data set's records.
         root: the folder that the file's paths are relative to.
-        classes: names of the two classes.
 
     Raises:
         DataError: if the file cannot be read, or train, val, or a test split that it names lacks a class.

@@ -45,11 +45,9 @@ class Footprint:
     """Costs of a model, for one frame at a time on the CPU.
 
     Attributes:
-        parameters: number of learnt parameters.
         file_bytes: of the exported file, or, without one, of all tensors.
         memory_bytes: estimated: all tensors, and input and output of the layer where they are largest.
         latency_ms, latency_p95_ms: median and 95th percentile of scoring a preprocessed frame.
-        engine: what it was timed with.
     """
 
     parameters: int
@@ -65,9 +63,6 @@ class Candidate:
     """A model to compare.
 
     Attributes:
-        name: of the model.
-        evaluation: of the frames that all models scored.
-        footprint: its costs.
         training_seconds: of the fit; None if unknown.
     """
 
@@ -87,12 +82,7 @@ class Comparison:
     """Models compared on the same frames.
 
     Attributes:
-        models: in the order they were given.
-        ci: of each one's metrics.
-        best: name of the one with the highest F1.
-        differences: of the others' metrics from the best one's.
         recommended: the model to take; None if none is small enough.
-        why: a sentence.
     """
 
     models: tuple[Candidate, ...]
@@ -180,10 +170,8 @@ def compare(
     lower bound of the paired difference. If no difference is significant, the best one is recommended.
 
     Args:
-        models: at least one, of different names, that scored the same frames.
         max_megabytes: the largest file to recommend; None for any.
         margin: F1 that a smaller model may lack and still be recommended.
-        resamples: bootstrap draws of videos.
 
     Raises:
         DataError: if two models did not score the same frames.
@@ -280,16 +268,7 @@ def measure_footprint(
 def evaluate_candidate(
     name: str, path: Path, shared: SharedSplit, device: str, folder: Path, export: Callable[[TorchModel, Path], Path]
 ) -> Candidate:
-    """Evaluate a trained model on the test split, and measure it; a model file is measured once.
-
-    Args:
-        name: of the model.
-        path: of its checkpoint, next to which the training's metrics lie.
-        shared: the split.
-        device: that scores the frames.
-        folder: for what was measured, and exported models.
-        export: writes a model as ONNX, and returns the path; a model that it refuses is timed with PyTorch.
-    """
+    """Evaluate a trained model on the test split, and measure it; a model file is measured once."""
     evaluation = evaluate_folder(
         load_torch_model(path, device), shared.root, split="test", split_file=shared.path, manifest=shared.manifest
     )
@@ -308,12 +287,7 @@ def evaluate_candidate(
 
 
 def largest_layer(model: nn.Module, frame: Tensor) -> int:
-    """Bytes of input and output of the layer where they are largest.
-
-    Args:
-        model: in evaluation mode.
-        frame: (1, C, H, W) float32.
-    """
+    """Bytes of input and output of the layer where they are largest."""
     most = 0
 
     def measure(_: nn.Module, inputs: Any, output: Any) -> None:

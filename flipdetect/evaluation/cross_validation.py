@@ -50,12 +50,6 @@ class Plan:
     """What a cross-validation consists of.
 
     Attributes:
-        name: of the model.
-        root: folder of the data set.
-        classes: names of the two classes.
-        folds: their names in order: "fold 1" and so on, or the source that is left out.
-        group_by: what is kept together.
-        split_seed: of the folds.
         configuration: fingerprint of what is trained.
         frames: fingerprint of the frames, their labels and their folds.
     """
@@ -75,12 +69,8 @@ class CrossValidation:
     """Results of the finished folds.
 
     Attributes:
-        plan: the plan.
-        folds: results of the finished folds, as in `fold_00.json`.
-        missing: names of the folds that are not finished.
         mean, deviation: over folds, by metric; the standard deviation of one fold is NaN.
         pooled: metrics of all scored frames, with 95% CIs over videos.
-        frames: how many were scored.
     """
 
     plan: Plan
@@ -140,12 +130,9 @@ def make_splits(
     """What is kept together, and the split of each fold by its name.
 
     Args:
-        index: the labelled frames.
-        classes: names of the two classes.
         folds: how many; None leaves one source out at a time.
         group_by: what is kept together; None takes the source if every frame has one, else the video.
         val_fraction: share of a fold's remaining frames for validation: epoch, threshold and temperature.
-        seed: of the folds.
 
     Raises:
         ConfigError, DataError: if such folds are not possible.
@@ -163,11 +150,6 @@ def write_plan(
     folder: Path, training: Training, index: FrameIndex, group_by: GroupBy, splits: dict[str, Split], split_seed: int
 ) -> Plan:
     """Write the plan and its splits, unless they are there.
-
-    Args:
-        folder: of the cross-validation.
-        training: what is trained.
-        index, group_by, splits, split_seed: as `make_splits` takes and returns them.
 
     Raises:
         ConfigError: if the folder holds another plan.
@@ -217,12 +199,7 @@ def run_folds(
     """Train and score folds that are not finished and that no other process trains; yields each finished one.
 
     Args:
-        folder: of the cross-validation.
-        plan: of `write_plan`.
-        training: what is trained.
         chosen: numbers of the folds, from 0.
-        train: `flipdetect.cli.train.main`.
-        device: that scores the folds.
 
     Raises:
         ModelError: if a training fails.
@@ -273,10 +250,6 @@ def gather(folder: Path, resamples: int = RESAMPLES) -> CrossValidation:
     """Combine the finished folds; writes the scores of all their frames to `predictions.csv`.
 
     Each frame was scored by the model that has not seen it; its `label` is at that model's threshold.
-
-    Args:
-        folder: of the cross-validation.
-        resamples: draws of videos for the 95% CIs.
 
     Raises:
         DataError: if no fold is finished, or a file cannot be read.

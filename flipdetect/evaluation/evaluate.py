@@ -65,12 +65,7 @@ class Evaluation:
     """A model's scores on a labelled data set.
 
     Attributes:
-        scored: the frames that could be read.
-        failed: scores of the others, with the reason.
         metrics: `f1` and others at the threshold, `f1_at_0.5`, `auroc`, `average_precision`, `best_f1_oracle`.
-        threshold: a frame is predicted positive from this probability on.
-        index: the data set.
-        classes: names of the two classes.
     """
 
     scored: tuple[ScoredRecord, ...]
@@ -151,9 +146,6 @@ def select_frames(
 
     Args:
         root: a data set as `index_frames` reads it.
-        classes: names of the two classes.
-        naming: how file names are read.
-        manifest: CSV file that describes the data set instead.
         split: "train", "val" or "test"; None for all frames.
         split_file: a training run's `splits.csv`; required with `split`.
 
@@ -189,9 +181,7 @@ def evaluate_folder(
     """Score the labelled frames of a folder.
 
     Args:
-        model: a trained model, run by any engine; its class names select folders or labels.
         root, manifest, split, split_file: as in `select_frames`.
-        threshold: replaces the model's own.
 
     Raises:
         DataError: if no frame can be used.
@@ -213,10 +203,7 @@ def evaluate_scores(
     """Compare scores with labels.
 
     Args:
-        index: the labelled data set.
         scores: one per record, in the same order.
-        threshold: that the scores' labels were decided at.
-        classes: names of the two classes.
 
     Raises:
         DataError: if no frame has a probability.
@@ -232,9 +219,6 @@ def evaluate_scores(
 
 def ensemble(evaluations: Sequence[Evaluation]) -> Evaluation:
     """The evaluation of an ensemble: the mean of the models' logits, at the mean of their thresholds' logits.
-
-    Args:
-        evaluations: at least one, all on the same frames.
 
     Raises:
         DataError: if the models have different classes or scored different frames.
@@ -289,8 +273,6 @@ def read_evaluation(path: Path, threshold: float, classes: ClassNames | None = N
 
     Args:
         path: predictions.csv with a column `truth`, of one model and data set.
-        threshold: a frame is predicted positive from this probability on.
-        classes: names of the two classes in the column `truth`.
 
     Raises:
         DataError: if the file cannot be read, has no truth, or has rows of several models or data sets.

@@ -43,10 +43,6 @@ def explain(bundle: TorchModel, paths: list[Path]) -> list[Explanation]:
 
     If the model averages over a frame and its mirror image, the frame alone is explained.
 
-    Args:
-        bundle: the trained model.
-        paths: of frames that can be read.
-
     Raises:
         MissingExtraError: if the library is not installed.
         ModelError: if the model has no feature map to look at.

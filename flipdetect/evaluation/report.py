@@ -102,17 +102,10 @@ def write_report(
 
     Args:
         folder: made if need be; files of an earlier report are replaced.
-        model_name, set_name: for the title.
         evaluation: the scored frames. Where files are missing (saved predictions), there are no pictures of frames.
         model: for Grad-CAM and facts; None for an ensemble or saved predictions.
         clips: decisions about whole videos; None: at the threshold for frames.
-        robustness: metrics on corrupted frames, if they were measured.
         columns: of the manifest, by which the data set is sliced too.
-        mistakes: how many of the most confident mistakes are shown.
-        explain: whether there are Grad-CAM pictures, if the library is installed.
-
-    Returns:
-        The page.
 
     Raises:
         OSError: if a file cannot be written.
@@ -264,7 +257,6 @@ class FramePicture:
 
     Attributes:
         kind: "mistake", or "true positive" and so on.
-        pair: the frame and its score.
         images: addresses (data:) of the frame, and of what raises its logit.
     """
 

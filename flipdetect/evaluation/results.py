@@ -47,7 +47,6 @@ class Selection:
     """Which labelled frames models are evaluated on, and on which their thresholds are chosen.
 
     Attributes:
-        manifest: CSV file that describes the data set.
         split: "train", "val" or "test" of the model's training; None for all frames.
         split_file: of that split; None: the one next to the model.
         validation: folder for choosing thresholds; None: the val split of the data set, if `split` is given.
@@ -81,10 +80,8 @@ class Result:
 
     Attributes:
         model, data_set: names, as they were given.
-        evaluation: the scored frames.
         facts: calibration and so on, see `decision_facts`.
         ci: 95% CIs of metrics by name; empty if there are none.
-        clips, robustness: None if they were not asked for.
         base: the first model on this data set, if it is another one.
         differences: metrics minus those of `base`, paired by video.
     """
@@ -125,10 +122,6 @@ def evaluate_models(
     """Evaluate models on a data set; returns name, data set and evaluation of each, and of their ensemble.
 
     Args:
-        models: by name.
-        folder: the data set.
-        selection: its frames.
-        threshold: replaces those of the models.
         costs: of errors: thresholds with the lowest cost on the validation frames, if there are any.
         with_ensemble: whether the mean of the models' logits is evaluated, too.
 
@@ -162,11 +155,8 @@ def measure(
     are not compared with it, with a warning.
 
     Args:
-        evaluations: as `evaluate_models` returns them.
         models: by name; an evaluation of another name is of all of them together.
-        selection: as the models were evaluated.
         resamples: bootstrap draws of videos; 0: no CIs and no differences.
-        costs: of errors.
         clips: whether decisions about whole videos are evaluated; the threshold is from the validation frames, if any.
         corruptions: under which single models are evaluated, too.
     """
@@ -193,13 +183,7 @@ def measure(
 
 
 def result_tables(results: Sequence[Result], slices: Sequence[Sequence[str]] = (), *, per_video: bool = False) -> str:
-    """All results as text: the details of each, and tables with a line for each.
-
-    Args:
-        results: at least one.
-        slices: keys of `slice_metrics`; several are combined.
-        per_video: whether there is a line per video.
-    """
+    """All results as text: the details of each, and tables with a line for each."""
     parts = []
     for each in results:
         if per_video:

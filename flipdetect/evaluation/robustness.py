@@ -156,7 +156,6 @@ class Condition:
     """A model's metrics on frames with one corruption.
 
     Attributes:
-        name: of the corruption; the first condition is `clean`.
         metrics: those of an evaluation, with `called_positive`, the share of frames predicted positive.
         changes: F1 and AUROC minus those on clean frames: a loss is negative.
     """
@@ -168,14 +167,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Robustness:
-    """A model under several conditions on one data set.
-
-    Attributes:
-        conditions: clean frames first.
-        frames: number of scored frames.
-        failed: reasons why files could not be read.
-        threshold: of F1.
-    """
+    """A model under several conditions on one data set."""
 
     conditions: tuple[Condition, ...]
     frames: int
@@ -210,10 +202,7 @@ def measure_robustness(
     """Evaluate a model on clean frames and under each corruption.
 
     Args:
-        model: a trained model, run by any engine.
-        index: the labelled frames.
         corruptions: functions on frames by name, such as `BASIC` and `FULL`.
-        threshold: replaces the model's own.
 
     Raises:
         DataError: if no frame can be read.

@@ -66,9 +66,7 @@ class Slice:
     """Frames that share a value of each key, with their metrics.
 
     Attributes:
-        values: one text per key.
         metrics: the names of `HEADINGS`; NaN for metrics that need both classes in a slice of one class.
-        members: the frames.
     """
 
     values: tuple[str, ...]
@@ -88,7 +86,6 @@ def slice_metrics(evaluation: Evaluation, keys: Sequence[str]) -> list[Slice]:
     """Metrics of each slice, in the order of the keys' values.
 
     Args:
-        evaluation: the scored frames; its threshold is used.
         keys: at least one; several are combined.
 
     Raises:
@@ -148,7 +145,6 @@ def slice_keys(evaluation: Evaluation, columns: Sequence[str] = ()) -> list[str]
     """Keys that cut a data set into at least two parts and say more than the label.
 
     Args:
-        evaluation: the scored frames.
         columns: of the manifest, tried after `source`, `kind`, the bins of `BINS` and what was measured.
     """
     found = []

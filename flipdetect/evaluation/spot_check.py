@@ -42,10 +42,7 @@ def choose_frames(
     """Frames drawn at random without replacement, the positive class first.
 
     Args:
-        records: in any order.
         count: of frames; all, if there are fewer.
-        classes: names of the two classes.
-        seed: of the draw.
         natural: draw from all frames. Else half of them are of each class, as far as there are enough.
     """
     in_order = sorted(records, key=lambda record: str(record.path))
@@ -66,14 +63,7 @@ def spot_check(
     """Score random labelled frames; returns a table.
 
     Args:
-        name: of the model, for the title of the picture.
-        model: run by any engine.
-        folder: the data set.
-        count: of frames.
         selection: further arguments of `select_frames`.
-        threshold: replaces the model's own.
-        seed, natural: as in `choose_frames`.
-        picture: image file of the frames.
     """
     index = select_frames(folder, model.classes, model.naming, **selection)
     frames = choose_frames(index.records, count, model.classes, seed=seed, natural=natural)
@@ -120,7 +110,6 @@ def worst_mistakes(
     """Wrongly classified frames, the most confident errors first: half missed positives, half false positives.
 
     Args:
-        evaluation: the scored frames.
         count: frames to return at most; where one kind has too few, the other fills up.
         per_video: frames of one video, at most; more of them follow only if the others do not fill `count`.
     """
@@ -163,10 +152,6 @@ def examples(evaluation: Evaluation, count: int = PER_KIND) -> list[tuple[str, S
     """Frames of each kind of decision: the most confident errors, and correct ones with typical probabilities.
 
     No two are of one video, as far as there are enough.
-
-    Args:
-        evaluation: the scored frames.
-        count: of each kind, at most.
     """
     positive = evaluation.classes.positive
     kinds: dict[str, list[ScoredRecord]] = {

@@ -122,11 +122,6 @@ def with_loggers(config: Config, save_dir: Path, name: str) -> Config:
 def run_training(training: Training, study: Path, train: Train) -> Path:
     """Train, unless that is done; returns the folder of the run, which holds `best.ckpt` and `metrics.json`.
 
-    Args:
-        training: what to train.
-        study: folder of the study.
-        train: `flipdetect.cli.train.main`.
-
     Raises:
         ModelError: if the training fails.
         KeyboardInterrupt: if it is interrupted.
@@ -198,8 +193,6 @@ class SharedSplit:
     """A labelled data set and the split that all models are compared on.
 
     Attributes:
-        root: folder of the data set.
-        path: the split file.
         manifest: CSV that describes the data set; None for its folders.
 
     Raises:
@@ -224,10 +217,6 @@ class SharedSplit:
 
 def shared_split(data: FrameDataModule, folder: Path) -> SharedSplit:
     """The split that a data module would train with, as a file; the same one each time.
-
-    Args:
-        data: as configured.
-        folder: where the file is written; its name follows from the frames and the settings.
 
     Raises:
         DataError: if the frames cannot be split, or the split has no test frames.

@@ -54,11 +54,7 @@ class Sweep:
     """What is varied, and by which metric trials are compared.
 
     Attributes:
-        name: of the study in the database.
-        config: complete, as `train.py --print_config` shows it.
-        space: by dotted name.
         metric: logged by validation; a trial counts by its best epoch.
-        folder: trials lie in `trial_0000` and so on below it.
     """
 
     name: str
@@ -95,10 +91,6 @@ class Sweep:
 
 def load_space(path: Path, config: Config) -> Space:
     """Read a search space: dotted names mapped to a kind and its limits.
-
-    Args:
-        path: YAML file; `configs/tune/tiny_cnn.yaml` explains its format.
-        config: the complete configuration whose values are varied.
 
     Raises:
         ConfigError: if the file cannot be read, a name is not in the configuration, or a range is invalid.
@@ -145,9 +137,7 @@ def open_study(sweep: Sweep, storage: str, seed: int) -> optuna.Study:
     """Open the study in a database, or create it.
 
     Args:
-        sweep: what the study is about.
         storage: URL of a database, such as `sqlite:///tune.db`.
-        seed: of the sampler.
 
     Raises:
         ConfigError: if the database cannot be opened, or holds a study of that name about something else.
@@ -183,9 +173,6 @@ def run_trials(study: optuna.Study, sweep: Sweep, fit: Fit, trials: int, timeout
     """Train until the study has a number of trials; a trial that fails is recorded, and the study continues.
 
     Args:
-        study: of `open_study`.
-        sweep: what it is about.
-        fit: trains.
         trials: of the study in total, those of earlier calls included.
         timeout_s: seconds after which no trial is started.
 
@@ -272,11 +259,6 @@ def write_results(study: optuna.Study, sweep: Sweep) -> str:
 
 def write_best(study: optuna.Study, sweep: Sweep, configs: Sequence[str]) -> Path:
     """Write the best trial's configuration as a complete one; returns its path.
-
-    Args:
-        study: the study.
-        sweep: what it is about.
-        configs: what was swept, for the file's first line.
 
     Raises:
         ModelError: if no trial is complete.

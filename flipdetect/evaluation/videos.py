@@ -38,7 +38,6 @@ class ClipEvaluation:
     Attributes:
         threshold: a clip is positive if its highest frame probability is at least this.
         origin: "validation" if the threshold was chosen there, "frames" if it is the model's threshold for frames.
-        frames: the evaluation of the frames.
         metrics: of clips, by name, as those of frames.
         matrix: (2, 2) int64 counts, see `confusion_matrix`.
     """
@@ -126,13 +125,7 @@ class TurnTimes(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoTurns:
-    """How well the turns of a video were found, or of all videos together (`POOLED`).
-
-    Attributes:
-        name: of the video.
-        metrics: with intervals compared.
-        strict: with starts and ends compared.
-    """
+    """How well the turns of a video were found, or of all videos together (`POOLED`)."""
 
     name: str
     metrics: EventMetrics
@@ -170,10 +163,6 @@ def read_turns(path: Path) -> tuple[TurnTimes, ...]:
 
 def evaluate_turns(pairs: Sequence[tuple[Path, Path]], tolerance_s: float = TOLERANCE_S) -> list[VideoTurns]:
     """Metrics of each video, and of all together.
-
-    Args:
-        pairs: file of the found turns and file of the true ones, of each video.
-        tolerance_s: seconds that a matched pair may be apart.
 
     Raises:
         DataError: if a file cannot be used.

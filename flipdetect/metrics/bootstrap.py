@@ -49,7 +49,6 @@ class Estimate:
     Attributes:
         value: on these frames; NaN if undefined (AUROC of one class).
         low, high: bounds of the CI; NaN if fewer than two videos count for the metric.
-        videos: number of videos.
     """
 
     value: float
@@ -99,11 +98,8 @@ def bootstrap_ci(
     """Metrics of one model with their 95% CIs.
 
     Args:
-        probabilities, targets, threshold: as in `frame_metrics`.
         videos: (N,) the video of each frame, by name or number.
-        metrics: some of `METRICS`.
         resamples: draws, 2 or more.
-        seed: of the draws.
 
     Raises:
         ValueError: as `frame_metrics`, or if a metric is unknown or `resamples` below 2.
@@ -129,8 +125,6 @@ def bootstrap_difference(
 
     Args:
         first, second: (N,) probabilities of the two models, 0 to 1.
-        targets, videos, metrics, resamples, seed: as in `bootstrap_ci`.
-        thresholds: of the first and of the second model.
 
     Raises:
         ValueError: as `bootstrap_ci`.
@@ -165,9 +159,7 @@ class _RankedFrames:
     """Frames sorted by falling probability.
 
     Attributes:
-        targets: (N,) float64, 0 or 1.
         video: (N,) int64 index of each frame's video.
-        videos: number of videos.
         ends: last position of each run of equal probabilities.
         counts: for "threshold" and `AT_HALF`, (videos, 4) true and false positives, false and true negatives.
     """

@@ -62,7 +62,6 @@ def reliability(
 
     Args:
         probabilities, targets: N at least 1.
-        bins: how many at most.
         binning: "width": equally wide bins from 0 to 1; "mass": bins with equally many frames, which shows where the
             frames are and does not rest on near-empty bins. Equal probabilities share a bin.
 
@@ -115,7 +114,6 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
     Args:
         logits: (N,) of the positive class; beyond ±`LOGIT_LIMIT` they are taken for that.
-        targets: of both classes.
 
     Returns:
         Within `TEMPERATURES`; `NO_TEMPERATURE` if the logits do not rank positive frames above negative ones.

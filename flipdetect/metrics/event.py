@@ -30,7 +30,6 @@ class EventMetrics:
 
     Attributes:
         matched: found events that have a true partner.
-        found, true: numbers of events.
         count_errors: found less true, by recording.
         start_errors_s, end_errors_s: found less true, of each pair.
         delays_s: from the true end to the report, of each pair; empty if reports have no times.
@@ -95,11 +94,6 @@ def match_events(
 ) -> list[tuple[int, int]]:
     """Match events one to one: as many pairs as possible, and among these choices the one with the nearest ends.
 
-    Args:
-        found, true: in order of time.
-        tolerance_s: seconds that a pair may be apart, 0 or more.
-        criterion: what is compared, one of `CRITERIA`.
-
     Returns:
         Indices into `found` and `true` of each pair, in order of `found`.
 
@@ -136,9 +130,6 @@ def event_metrics(
     """The metrics of one recording.
 
     Args:
-        found, true: in order of time.
-        tolerance_s: seconds that a pair may be apart.
-        criterion: what is compared, one of `CRITERIA`.
         reported_s: second at which each found event was reported, if the detector was live.
 
     Raises:

@@ -97,10 +97,6 @@ class FrameMetrics(Metric):
 def check_monitor(monitor: str, mode: str) -> None:
     """Refuse a `mode` that would keep the worst checkpoint.
 
-    Args:
-        monitor: name of a logged value, such as `val_f1`; names that this module does not know pass.
-        mode: `min` or `max`.
-
     Raises:
         ConfigError: if `mode` is neither, or contradicts `monitor`.
     """

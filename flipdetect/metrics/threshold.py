@@ -33,10 +33,6 @@ class ThresholdChoice:
 class ThresholdCosts:
     """Costs of errors; only their ratio matters for the threshold.
 
-    Attributes:
-        missed_flip: of a positive frame that is not called so.
-        false_alarm: of a negative frame that is called positive.
-
     Raises:
         ConfigError: if a cost is negative or infinite, or both are 0.
     """

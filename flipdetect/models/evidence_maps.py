@@ -82,9 +82,6 @@ def pool_evidence(maps: Tensor) -> Tensor:
     maximum (Pinheiro and Collobert, 2015, arXiv:1411.6228): an edge covers few positions. Both are relative to
     `PRIOR_SHARE`, so that they start near 0.
 
-    Args:
-        maps: (B, C, H, W) logits.
-
     Returns:
         (B, 2C): log-mean-exp of the C maps, then their mean probability.
     """

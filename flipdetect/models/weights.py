@@ -56,10 +56,6 @@ def weights_path(weights: str, model: nn.Module) -> Path | None:
 def start_from(model: nn.Module, weights: str) -> None:
     """Load the initial weights that the configuration names, other than ImageNet's.
 
-    Args:
-        model: has a `backbone` and a `head`; changed in place.
-        weights: as in `weights_path`.
-
     Raises:
         ModelError: if the weights cannot be loaded, or do not fit.
     """
@@ -92,10 +88,6 @@ def load_weights_file(model: nn.Module, path: str | Path) -> None:
 
     Names are matched as they are, without the prefix of a wrapper (`model.`, `module.`), or as the names of a
     bare backbone; the variant with the most matches is used. A tensor of another shape is skipped.
-
-    Args:
-        model: has a `backbone` and a `head`; changed in place.
-        path: .safetensors, or .ckpt, .pt, .pth with a state dict, bare or under `state_dict` or `model`.
 
     Raises:
         ModelError: if there is no such file, it cannot be read safely, or no tensor of the backbone fits.

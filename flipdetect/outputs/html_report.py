@@ -41,10 +41,7 @@ def write_report(
     file stays at some 10 MB.
 
     Args:
-        path: the file.
-        results: one per video, with scores for the timeline.
         pictures: of the spreads, of any size; a missing one is left blank.
-        title: heading of the page.
 
     Raises:
         ConfigError: if Jinja2 is not installed.

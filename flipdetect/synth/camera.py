@@ -62,11 +62,8 @@ def look_at(eye: Floats, target: Floats, roll: float, focal: float, size: tuple[
     """A camera at `eye` whose picture's centre shows `target`.
 
     Args:
-        eye: (3,) world position.
-        target: (3,) world position.
         roll: radians by which the phone is turned about its viewing axis.
         focal: focal length in pixels.
-        size: (width, height) of the picture in pixels.
     """
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, np.array([np.sin(roll), np.cos(roll), 0.0]))
@@ -105,10 +102,7 @@ class Capture:
     """The filming of a clip or a recording.
 
     Attributes:
-        camera: the view without shake.
         shake: (4, 4) float64 rows of amplitude in pixels (x, y), turn in radians, and frequency in Hz.
-        moves: of the phone.
-        shutter: exposure in seconds.
         exposure: factor on the source's.
         drift: (amplitude, Hz, phase) of the logarithm of a factor that comes and goes.
         refocus: (second, blur, seconds) of each search for focus: its middle, the standard deviation of the

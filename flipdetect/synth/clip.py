@@ -33,21 +33,16 @@ class Clip:
 
     Attributes:
         index: of the clip in the data set; its noise is drawn by it.
-        source: index of its source.
         label: "flip" or "notflip".
         video: "label/0001", unique in the data set.
         sheet: number of the sheet that lies on top, and is turned (before all others) in a flip.
         to_left: direction of the (real or imagined) turn.
-        turn: when and how.
-        style: how the sheet bends.
         rest: progress of the sheet on top if it does not move.
         below: progress of the sheets that lie on the left and on the right below those that move.
         grip_y: where along the free edge the hand holds it.
         hands: in the order in which they are drawn.
-        capture: the filming.
         pushes: movements of the book over the desk.
         clutter: what lies on the page towards which the turn goes.
-        duration: in seconds.
     """
 
     index: int

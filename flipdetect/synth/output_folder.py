@@ -42,15 +42,7 @@ Truth = TypeVar("Truth", bound=FrameTruth)
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What a rendering did.
-
-    Attributes:
-        root: its folder.
-        frames: in the folder.
-        rendered: frames rendered now.
-        kept: frames found complete from an interrupted run.
-        seconds: wall-clock time.
-    """
+    """What a rendering did."""
 
     root: Path
     frames: int
@@ -67,11 +59,8 @@ class RenderedFolder:
     """A folder that this package writes.
 
     Attributes:
-        root: where it is.
         config: settings of what is rendered, as JSON holds them.
         complete: name of the marker file, written last.
-        tables: names of the tables in the same folder.
-        folders: names of the folders with frames.
     """
 
     root: Path
@@ -138,12 +127,9 @@ class RenderedFolder:
         """Render what is missing, write the tables, and last the marker; frames of no truth are removed.
 
         Args:
-            items: what is rendered; `render` is called for each.
             at_once: items that one process renders one after the other.
             render: writes the frames of an item that are missing, and returns the truth of each; picklable.
-            tables_of: from all truths to the text of each table, and the counts that the marker notes.
             workers: processes; 1 renders in this one.
-            progress: whether to show a bar on standard error.
 
         Raises:
             DataError: as `prepare` does.
@@ -229,8 +215,6 @@ def run_jobs(task: Task[Result], jobs: Sequence[Sequence[int]], workers: int, ba
     """Results of all items in order.
 
     Args:
-        task: done for each item; it must be picklable if there are several workers.
-        jobs: items that one process does one after the other.
         workers: processes; 1 works in this one.
         bar: advanced by the results of each item, or of each job if there are several processes.
     """

@@ -47,8 +47,6 @@ class TurnEvent:
         direction: "left" (forward) or "right" (back).
         completed: whether the sheet came to lie on the other side.
         spread_before, spread_after: numbers of the spreads.
-        sheets: turned at once.
-        behaviour: one of `turn.BEHAVIOURS`.
     """
 
     number: int

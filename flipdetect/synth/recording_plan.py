@@ -50,7 +50,6 @@ class Stretch:
     """A stretch of a recording in which one thing happens.
 
     Attributes:
-        kind: one of TURN, FALSE_START, PAUSE, VISIT, NUDGE.
         start, end: in seconds.
         spread: number of the spread that lies there when it begins.
         to_left: direction of the turn, or of what is given up.

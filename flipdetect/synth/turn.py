@@ -25,10 +25,8 @@ class Turn:
     """One turn, real or imagined.
 
     Attributes:
-        behaviour: one of `BEHAVIOURS`.
         knots: (seconds, share of the turn done) in order of time, from rest to rest.
         pace: how evenly it runs from knot to knot: 0 even, 1 slow at both ends.
-        sheets: turned at once.
         spread: share of the turn by which each of them is behind the one before it, at most.
         slips: whether the hand loses the sheet before its last movement.
     """
@@ -80,9 +78,6 @@ def shape_turn(rng: np.random.Generator, behaviour: str, start: float, quickness
     """A turn of a given behaviour.
 
     Args:
-        rng: of the turn.
-        behaviour: one of `BEHAVIOURS`.
-        start: in seconds.
         quickness: factor on the speed of a turn that is neither fast nor slow by its behaviour.
     """
     pace, length = rng.uniform(0.0, 0.7), rng.uniform(0.65, 1.3) / quickness

@@ -52,12 +52,6 @@ def render_dataset(
     Frames left by an interrupted run of the same version and settings are kept. An older rendering is replaced.
     The bytes written do not depend on the number of workers.
 
-    Args:
-        root: folder of the data set; made if missing.
-        config: what to render.
-        workers: processes; None for one per CPU.
-        progress: whether to show a bar on standard error.
-
     Raises:
         ConfigError: if `workers` is below 1.
         DataError: if `root` is a file or holds files that were not rendered by this module.

@@ -61,12 +61,9 @@ class FullAudit:
 
     Attributes:
         quick: findings of the split's table.
-        findings: the worst kind first, and of each kind the most similar first.
-        single_frame_videos: videos of one frame, sorted.
         balance_of_sources: frames of each class (negative, positive) by source and split; empty if no source is known.
         unread: reason for each frame that could not be decoded.
         flat: number of frames that show nothing to compare, such as black ones.
-        videos: number of videos in each split.
     """
 
     quick: AuditReport
@@ -135,9 +132,7 @@ def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | 
     """Audit a split by its table and by its pictures.
 
     Args:
-        split: the split of each record.
         cache_dir: where thumbnails are kept between runs; None keeps nothing.
-        workers: decoding threads; default: one per core.
     """
     records = split.records
     thumbnails = read_thumbnails([record.path for record in records], cache_dir, workers)

@@ -79,9 +79,7 @@ class FrameThumbnails:
     """Frames at a size at which thousands of them can be compared.
 
     Attributes:
-        paths: the files.
         grey: (N, SIDE, SIDE) uint8; black where a file could not be decoded.
-        failures: reason by position, for files that could not be decoded.
     """
 
     paths: tuple[Path, ...]
@@ -110,9 +108,7 @@ def read_thumbnails(
     """Decode all files at thumbnail size, in threads, with a progress bar.
 
     Args:
-        paths: the frame files.
         cache_dir: the cache folder of training, in which thumbnails have a folder of their own; None keeps nothing.
-        workers: decoding threads; default: one per core.
     """
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as temporary:
         cache = ChunkCache((cache_dir or Path(temporary)) / "thumbnails")

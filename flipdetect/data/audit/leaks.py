@@ -25,14 +25,7 @@ CONSEQUENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What two splits have in common.
-
-    Attributes:
-        first, second: names of the splits, in the order train, val, test.
-        names: ids of what is in both, sorted.
-        frames: number of frames of the second split that this concerns.
-        of_frames: number of frames of the second split.
-    """
+    """What two splits have in common."""
 
     first: str
     second: str
@@ -48,11 +41,8 @@ class AuditReport:
     Attributes:
         videos: videos in two splits, for each pair of splits that shares any.
         sources: sources in two splits, likewise.
-        files: files in two splits, likewise.
         neighbours: test frames at most one frame number away from a training frame of the same video.
         balance: for each split that has frames, the number of frames of each class (negative, positive).
-        class_names: (negative, positive).
-        notes: those of the split.
     """
 
     videos: tuple[Shared, ...]

@@ -47,7 +47,6 @@ def plot_confusion(matrix: ArrayLike, classes: ClassNames | None = None) -> Figu
 
     Args:
         matrix: (2, 2) counts: rows are the true class, columns the predicted one, negative first.
-        classes: names of the two classes.
     """
     return plot_matrices([matrix], [""], classes)
 
@@ -58,7 +57,6 @@ def plot_matrices(matrices: Sequence[ArrayLike], titles: Sequence[str], classes:
     Args:
         matrices: as for `plot_confusion`.
         titles: one above each; no room is left for empty ones.
-        classes: names of the two classes.
     """
     width, height = 4.2, 3.9
     total = height + (0.4 if any(titles) else 0.0)
@@ -94,8 +92,6 @@ def plot_pr_curve(probabilities: ArrayLike, targets: ArrayLike, threshold: float
 
     Args:
         probabilities: (N,) of the positive class.
-        targets: (N,) 0 or 1.
-        threshold: the decision threshold, marked on the curve.
     """
     figure, axes = _chart()
     for f1 in ISO_F1:
@@ -126,9 +122,6 @@ def plot_roc_curve(probabilities: ArrayLike, targets: ArrayLike, threshold: floa
 
     Args:
         probabilities: (N,) of the positive class.
-        targets: (N,) 0 or 1.
-        threshold: the decision threshold, marked on the curve.
-        auroc: the area, for the title.
     """
     figure, axes = _chart()
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
@@ -156,9 +149,6 @@ def plot_score_histogram(
 
     Args:
         probabilities: (N,) of the positive class, 0 to 1.
-        targets: (N,) 0 or 1.
-        threshold: the decision threshold, drawn as a line.
-        classes: names of the two classes.
     """
     scores, truths = np.asarray(probabilities, np.float64), np.asarray(targets)
     names = classes or ClassNames()
@@ -191,7 +181,6 @@ def plot_threshold_curve(thresholds: ArrayLike, metrics: Mapping[str, ArrayLike]
     Args:
         thresholds: (K,) ascending.
         metrics: by name, (K,) each; NaN where one is not defined. The first is drawn strongest.
-        threshold: the one in use, drawn as a line.
     """
     figure, axes = _chart()
     x = np.asarray(thresholds, np.float64)
@@ -244,10 +233,7 @@ def plot_robustness(names: Sequence[str], f1: ArrayLike, auroc: ArrayLike, title
     Each bar carries its value and, but for the first, its change against clean frames.
 
     Args:
-        names: of N conditions, clean frames first.
         f1: (N,) F1 at the stored threshold, 0 to 1; NaN leaves a row empty.
-        auroc: (N,) 0 to 1.
-        title: which model, on which set.
 
     Raises:
         ValueError: if there is no condition, or not one value of each per condition.

@@ -49,9 +49,6 @@ class Spot:
 
     Attributes:
         picture: (H, W, 3) uint8 RGB.
-        name: of its file, folders before it.
-        truth, predicted: names of classes.
-        probability: of the positive class, 0 to 1.
     """
 
     picture: Picture
@@ -68,8 +65,6 @@ class PicturePair:
     Attributes:
         pictures: (H, W, 3) uint8 RGB each.
         captions: lines above either frame, the same number for all pairs.
-        title: what they have in common.
-        colour: of the title and the border.
     """
 
     pictures: tuple[Picture, Picture]
@@ -93,7 +88,6 @@ def plot_batch(images: Sequence[Picture] | Picture, titles: Sequence[str]) -> Fi
 
     Args:
         images: N frames (H, W, 3) uint8 RGB, or one array (N, H, W, 3).
-        titles: N short texts.
 
     Raises:
         ValueError: if there is not one title per image.
@@ -113,10 +107,6 @@ def plot_mistakes(
 
     Args:
         images: N frames (H, W, 3) uint8 RGB, or one array (N, H, W, 3).
-        names: N file names.
-        truths: (N,) 0 or 1.
-        probabilities: (N,) of the positive class.
-        classes: names of the two classes.
 
     Raises:
         ValueError: if the four do not have one length.
@@ -135,12 +125,7 @@ def plot_mistakes(
 
 
 def plot_spots(spots: Sequence[Spot], title: str) -> Figure:
-    """Frames with a green border where truth and prediction agree, red where they do not.
-
-    Args:
-        spots: in the order in which they are shown.
-        title: above all of them.
-    """
+    """Frames with a green border where truth and prediction agree, red where they do not."""
     tiles = []
     for spot in spots:
         correct = spot.truth == spot.predicted
@@ -158,12 +143,7 @@ def plot_spots(spots: Sequence[Spot], title: str) -> Figure:
 
 
 def plot_pairs(pairs: Sequence[PicturePair], title: str) -> Figure:
-    """A sheet of pairs, row by row in their order.
-
-    Args:
-        pairs: what to show.
-        title: above all of them.
-    """
+    """A sheet of pairs, row by row in their order."""
     tiles = [
         _Tile(
             pair.pictures, [[(line, INK) for line in caption] for caption in pair.captions],
@@ -237,10 +217,6 @@ def plot_flip_strip(
 
     Args:
         images: N frames (H, W, 3) uint8 RGB of one shape, or one array (N, H, W, 3).
-        probabilities: (N,) of the positive class, 0 to 1.
-        threshold: a dashed line; a frame is predicted positive from there up.
-        truths: (N,) 0 or 1, drawn as a band between frames and bars; None leaves the band out.
-        classes: names of the two classes.
 
     Raises:
         ValueError: if there is no image, or not one probability (and truth) per image.

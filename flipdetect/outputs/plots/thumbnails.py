@@ -124,11 +124,6 @@ def spread(
 ) -> tuple[list[int], list[float]]:
     """Which of several pictures are shown side by side, and where: as near to their places as there is room.
 
-    Args:
-        places: (N,) where each would have its centre, ascending.
-        widths: (N,) of the pictures.
-        left, right: the room.
-
     Returns:
         Positions of those shown, all if they fit, else an even choice; and their centres.
     """

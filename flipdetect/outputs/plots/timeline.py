@@ -131,11 +131,6 @@ def probability_curve(result: VideoResult) -> Curve:
 def decimated(times: NDArray[np.float64], values: NDArray[np.float64], most: int) -> Curve:
     """At most about `most` points of a curve: of each stretch of time its first, lowest and highest value, and a gap.
 
-    Args:
-        times: (N,) seconds, ascending.
-        values: (N,), NaN where there is none.
-        most: points to keep.
-
     Returns:
         Times and values that were there before, (M,) each; all of them if N is no more than `most`.
     """

@@ -40,9 +40,6 @@ class HandTrack:
     """One hand's part in a clip; positions are world points that the hand's anchor visits.
 
     Attributes:
-        plan: one of `PLANS`.
-        pose: one of `shape.POSES`.
-        left: whether it is a left hand.
         elbow: (x, y) from which the arm comes.
         wrist: radians by which the hand turns against the arm.
         home: (3,) where it stays before and after, or rests all the time.
@@ -114,8 +111,6 @@ class HandTrack:
         """World point (3,) of the hand's anchor at `time` seconds.
 
         Args:
-            time: in seconds.
-            turn: the (real or imagined) turn.
             grip: (3,) the point of the sheet (or of an imagined one) that a following hand holds.
         """
         home, away = np.array(self.home), np.array(self.away)
@@ -147,10 +142,8 @@ def sample_hands(
     """The hands of a clip: none, one that holds the book, one that acts, or both.
 
     Args:
-        rng: the clip's.
         page_height: in page widths.
         page_z: height of the pages above the desk.
-        to_left: whether the (real or imagined) turn goes from right to left.
 
     Returns:
         The hands, and the seconds for which one waits at the sheet before the turn.

@@ -75,7 +75,6 @@ class HandMesh:
         vertices: (V, 3) in hand space.
         bones: (B, 4, 4) at rest.
         weights: (V, B) of the skinning.
-        faces: (F, 3) triangles.
         uv: (F, 3, 2) texture coordinates, 0 to 1.
         thumb: (F,) whether a triangle belongs to the thumb's two outer bones.
         body: (V,) whether a vertex belongs to hand or fingers, not to arm or dress.
@@ -95,7 +94,6 @@ def sample_person(rng: np.random.Generator, own: np.random.Generator) -> Person:
 
     Args:
         rng: of the source, from which book and light are drawn as well.
-        own: of the person alone.
     """
     tone, shift = int(rng.integers(len(SKIN_TONES))), rng.normal(0, 5, 3)
     sleeve = 0.6 * rng.uniform(15, 215) + 0.4 * rng.uniform(15, 215, 3)

@@ -50,7 +50,6 @@ class HandPicture:
         alpha: (h, w) float32 coverage, 0 to 1.
         thumb: (h, w) float32 coverage of the thumb alone, 0 to 1.
         world: (4, 3) from a pixel (x, y, 1) of the picture to a homogeneous world point.
-        anchor: (3,) of the hand at that instant.
     """
 
     colours: Picture
@@ -65,8 +64,6 @@ class PlacedHand:
     """A picture of a hand, moved on to where the hand is a little later.
 
     Attributes:
-        track: its part in the clip.
-        picture: of the hand.
         world: (4, 3) from a pixel (x, y, 1) of the picture to a homogeneous world point.
         rise: of the anchor above the desk, in page widths.
     """

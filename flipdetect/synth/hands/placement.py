@@ -30,8 +30,6 @@ class PosedHand:
     """A hand's mesh in the world.
 
     Attributes:
-        track: its part in the clip.
-        mesh: of the person.
         vertices: (V, 3) world points.
         faces: (F, 3) triangles, counter-clockwise as seen from outside.
         anchor: (3,) world point that it touches or hovers over.
@@ -62,12 +60,7 @@ def pose_hand(
     """A hand at `time` seconds.
 
     Args:
-        track: its part in the clip.
-        mesh: of the person.
         poses: what the track's poses look like in this clip.
-        size: length of the hand in page widths.
-        time: in seconds.
-        turn: the (real or imagined) turn.
         grip: (3,) the point of the sheet (or of an imagined one) that a following hand holds.
     """
     anchor = track.anchor(time, turn, grip)

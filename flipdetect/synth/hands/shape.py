@@ -65,7 +65,6 @@ class Rig:
         faces: (F, 3) triangles, counter-clockwise as seen from outside.
         uv: (F, 3, 2) texture coordinates, 0 to 1.
         parents: (B,) index of each bone's parent, -1 for none.
-        bones: their names.
     """
 
     vertices: Floats
@@ -166,13 +165,7 @@ def sample_pose(rng: np.random.Generator, name: str) -> Pose:
 
 
 def bone_transforms(rest: Floats, pose: Pose, forearm: Floats) -> Floats:
-    """(B, 4, 4) from each bone's place at rest to its place in the pose, the wrist standing still.
-
-    Args:
-        rest: (B, 4, 4) bones at rest.
-        pose: of the hand.
-        forearm: (3, 3) rotation of the forearm against the hand.
-    """
+    """(B, 4, 4) from each bone's place at rest to its place in the pose, the wrist standing still."""
     rig = load_rig()
     now = rest.copy()
     for bone in (0, 1):

@@ -27,12 +27,6 @@ class Stage:
     """What the samples of one frame share.
 
     Attributes:
-        config: of the data set.
-        clip: its scenario.
-        source: of the clip.
-        assets: of the source.
-        under: the sheets that lie on the left and on the right below those on top, with their pictures.
-        block: the rest of the book.
         hands: pictures of the hands, in the pose of the first sample.
         shadow: (H, W) light left, kept for a few samples.
     """
@@ -73,8 +67,6 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
     """The scene at `time` seconds, (H, W, 3) float32 linear, its pixels moved by `jitter`.
 
     Args:
-        stage: the frame's.
-        time: in seconds.
         jitter: (x, y) in pixels, within half a pixel.
         index: of the sample, counted from 0 without gaps.
     """

@@ -83,9 +83,7 @@ def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light
 
     Args:
         canvas: (H, W, 3) float32.
-        camera: the view.
         pages: at most five, from the leftmost to the rightmost; they must not cross one another.
-        light: over the desk.
         height: of the page, in page widths.
     """
     points = [sheet.points() for sheet, _ in pages]

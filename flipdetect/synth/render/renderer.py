@@ -37,8 +37,6 @@ class RenderedFrame:
 
     Attributes:
         image: (H, W, 3) uint8 RGB, before JPEG.
-        quality: of the JPEG file that the phone writes.
-        truth: about the frame.
     """
 
     image: NDArray[np.uint8]
@@ -62,7 +60,6 @@ def render_frame(config: SynthConfig, clip_index: int, frame_index: int) -> Rend
     """One frame of the data set, the same whether others were rendered before it or not.
 
     Args:
-        config: of the data set.
         clip_index: 0 to config.clips - 1; even clips are flips.
         frame_index: 0 to config.frames_per_clip - 1.
 
@@ -80,7 +77,6 @@ def render_clip(config: SynthConfig, clip_index: int, times: Sequence[float] | N
     Frames of a flip clip are labelled by what they show, so its first and last are "notflip".
 
     Args:
-        config: of the data set.
         clip_index: 0 to config.clips - 1; even clips are flips.
         times: shares of the clip's duration, 0 to 1; twelve evenly spaced ones if None.
 

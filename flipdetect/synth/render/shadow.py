@@ -32,12 +32,7 @@ def light_left(
     """Share of light left (H, W) float32 on desk and pages.
 
     Args:
-        view: the camera.
-        light: over the desk.
         plane: height of the pages, in page widths; shadows are drawn as if all fell there.
-        size: (W, H) of the frame.
-        moving: the sheet on top.
-        hands: all of them.
     """
     small = view.warped(np.diag([1 / SHRINK, 1 / SHRINK, 1.0]))
     shape = (size[1] // SHRINK, size[0] // SHRINK)

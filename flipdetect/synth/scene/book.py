@@ -37,11 +37,8 @@ class Book:
     """A book's form; lengths in page widths.
 
     Attributes:
-        height: of a page.
-        right, left: how the open pages lie.
         spine_z: height of the gutter above the desk.
         overhang: of the cover beyond the pages.
-        cover: (3,) linear colour of the cover.
         slant: how far the block's edges lean outwards at the desk.
         gutter: light lost in the gutter, 0 to 1.
     """

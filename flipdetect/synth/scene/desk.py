@@ -175,9 +175,6 @@ class Clutter:
         kind: one of `KINDS`.
         centre: (x, y) on the page as a reader sees it, as shares of its width and height from the left top.
         size: (wide, tall) in page widths.
-        turn: in degrees.
-        colour: (3,) display colour.
-        seed: of what is printed on it.
     """
 
     kind: str

@@ -24,15 +24,11 @@ class PageStyle:
     """The design of one book, shared by its pages.
 
     Attributes:
-        paper: (3,) display colour of the paper.
-        ink: (3,) display colour of the print.
         weight: how black the letters are, 0 to 1: thin strokes of a light typeface melt to grey.
         uneven: how much that differs from page to page, 0 to 1.
         margin: blank border, as a share of the page width.
-        columns: of text.
         line: distance of text lines, as a share of the page width.
         picture_share: chance that a block is a picture or table.
-        colour_pictures: whether pictures are in colour.
         show_through: how much of the other side shows, 0 to 1.
     """
 
