@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -86,10 +86,17 @@ class JobProgress:
 
     Args:
         disable: show nothing.
+        on_show: called before each change; ends the job by raising what is no error of files, such as on cancelling.
+
+    Attributes:
+        words: the phase, as it is shown; empty before the first.
+        share: how much of the whole job is done, 0 to 1; never goes back, though a plan may grow.
     """
 
-    def __init__(self, *, disable: bool = False) -> None:
+    def __init__(self, *, disable: bool = False, on_show: Callable[[], None] = lambda: None) -> None:
+        self.words, self.share = "", 0.0
         self._disable = disable
+        self._on_show = on_show
         self._bar: Any = None
         self._planned: dict[str, float] = {}
         self._done: dict[str, float] = {}
@@ -101,6 +108,7 @@ class JobProgress:
 
     def show(self, part: str, words: str, units: float = 0.0) -> None:
         """Show that this much of a part is done; the part shown before is complete if it is another."""
+        self._on_show()
         if self._bar is None:
             drawn = "|{bar}|" if sys.stderr.isatty() else ""
             form = "{desc}: {percentage:3.0f}%" + drawn + " {elapsed} so far, {remaining} left"
@@ -114,8 +122,10 @@ class JobProgress:
         self._done[part] = units
         self._planned[part] = max(units, self._planned.get(part, 0.0))
         self._bar.total = sum(self._planned.values()) or 1
+        done = sum(self._done.values())
+        self.words, self.share = words, max(self.share, done / self._bar.total)
         self._bar.set_description_str(printable(words), refresh=False)
-        self._bar.update(sum(self._done.values()) - self._bar.n)
+        self._bar.update(done - self._bar.n)
         if is_new and not self._disable and time() - self._bar.start_t >= self._bar.delay:
             self._bar.refresh()
 

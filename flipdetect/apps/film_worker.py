@@ -6,15 +6,15 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from flipdetect.apps.job_store import DONE, FAILED, QUEUED, Job, JobStore
-from flipdetect.errors import DataError, FlipdetectError, FrameError
+from flipdetect.errors import FlipdetectError
 from flipdetect.inference.model import Model
-from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages, extract_pages
-from flipdetect.pipeline.write_outputs import Film, Outputs, write_outputs
-from flipdetect.records import FrameScore
+from flipdetect.pipeline.extract_pages import ExtractSettings
+from flipdetect.pipeline.jobs import extract_film
+from flipdetect.pipeline.write_outputs import Outputs
+from flipdetect.progress import JobProgress
 from flipdetect.sources.streams import VideoStream
 
 IDLE_S = 60.0
@@ -27,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 class _StoppedError(Exception):
-    """The job was cancelled, or the service ends."""
+    """The job was cancelled, takes too long, or the service ends; the state that it has now, and why."""
+
+    def __init__(self, state: str, *notes: str) -> None:
+        self.state, self.notes = state, notes
 
 
 class FilmWorker:
@@ -50,7 +53,7 @@ class FilmWorker:
         self._news = threading.Event()
         self._closing = threading.Event()
         self._abandon = threading.Event()
-        self._progress = ("", 0.0)
+        self._progress: tuple[str, JobProgress] = ("", JobProgress())
         self._thread = threading.Thread(target=self._run, name="extract pages", daemon=True)
         self._thread.start()
 
@@ -59,10 +62,10 @@ class FilmWorker:
         """Whether jobs are run."""
         return self._thread.is_alive()
 
-    def progress(self, job_id: str) -> float:
-        """Share of a running job's frames that were passed, 0 to 1; 0 if their number is unknown."""
-        current, share = self._progress
-        return share if current == job_id else 0.0
+    def progress(self, job_id: str) -> tuple[float, str]:
+        """Share of a running job that is done, 0 to 1, and its phase."""
+        current, progress = self._progress
+        return (progress.share, progress.words) if current == job_id else (0.0, "")
 
     def wake(self) -> None:
         """A job was queued."""
@@ -86,16 +89,21 @@ class FilmWorker:
 
     def _handle(self, job: Job) -> None:
         logger.info("job %s: started", job.id)
+        results = self._store.folder(job.id) / RESULTS
+        shutil.rmtree(results, ignore_errors=True)  # of an attempt that was cut off
         try:
-            state, notes = self._extract(job)
-        except _StoppedError:
-            state, notes = QUEUED, []
+            notes = self._extract(job, results)
+            state = DONE if (results / FLIPS).is_file() else FAILED
+        except _StoppedError as stopped:
+            state, notes = stopped.state, stopped.notes
         except FlipdetectError as error:
-            state, notes = FAILED, [str(error)]
+            state, notes = FAILED, (str(error),)
         except Exception as error:  # one film must not end the service; a cancelled one has lost its folder
             if self._store.get(job.id) is not None:
                 logger.exception("job %s", job.id)
-            state, notes = FAILED, [f"this film could not be handled ({type(error).__name__})"]
+            state, notes = FAILED, (f"this film could not be handled ({type(error).__name__})",)
+        if state != DONE:
+            shutil.rmtree(results, ignore_errors=True)
         if self._store.get(job.id) is None:
             self._store.delete(job.id)  # what was written meanwhile
             state = "cancelled"
@@ -106,37 +114,19 @@ class FilmWorker:
             self._store.finish(job.id, state, "\n".join(hidden))
         logger.info("job %s: %s", job.id, state)
 
-    def _extract(self, job: Job) -> tuple[str, list[str]]:
-        """Extract the pages; returns the state, and what is to be said."""
-        folder, film = self._store.folder(job.id), self._store.film(job.id)
-        results, scratch = folder / RESULTS, folder / "scratch"
-        for left in (results, scratch):  # of an attempt that was cut off
-            shutil.rmtree(left, ignore_errors=True)
-        stream = VideoStream(film, Path(job.name).stem)
+    def _extract(self, job: Job, results: Path) -> tuple[str, ...]:
+        """Extract the pages into a folder; returns what could not be read or written."""
+        stream = VideoStream(self._store.film(job.id), Path(job.name).stem)
         stream.source = job.name
-        try:
-            total = stream.expected_frames
-        except FrameError:
-            total = None  # the reason comes when the film is read
-        start = time.monotonic()
+        end = time.monotonic() + self._most_s
 
-        def check(scores: Sequence[FrameScore]) -> None:
+        def check() -> None:
             if self._abandon.is_set() or self._store.get(job.id) is None:
-                raise _StoppedError
-            if time.monotonic() - start > self._most_s:
-                raise DataError(f"the film takes longer than {self._most_s:.0f} s; cut it into parts")
-            frames = (scores[-1].frame or 0) + 1 if scores else 0
-            self._progress = (job.id, min(1.0, frames / total) if total else 0.0)
+                raise _StoppedError(QUEUED)
+            if time.monotonic() > end:
+                raise _StoppedError(FAILED, f"the film takes longer than {self._most_s:.0f} s; cut it into parts")
 
-        try:
-            scratch.mkdir(parents=True)
-            images = PageImages(stream, scratch, full=True)
-            result = extract_pages(stream, self._model, self._settings, on_scores=check, images=images)
-            if not result.frames:
-                return FAILED, list(result.problems) or ["the film has no frames"]
-            check(result.scores)
-            outputs = Outputs(results, results / STILLS, results / PDF, results / REPORT)
-            written = write_outputs([Film(result, stream, images)], outputs)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return (DONE if (results / FLIPS).is_file() else FAILED), written.failures
+        progress = JobProgress(disable=True, on_show=check)
+        self._progress = (job.id, progress)
+        outputs = Outputs(results, results / STILLS, results / PDF, results / REPORT)
+        return extract_film(stream, self._model, self._settings, outputs, progress).problems

@@ -111,11 +111,12 @@ class JobStatus(BaseModel):
     id: str
     name: str
     state: str = Field(description=", ".join(STATES), pattern=f"^({'|'.join(STATES)})$")
-    progress: float = Field(description="share of the film's frames that were passed, 0 to 1")
+    progress: float = Field(description="share of the whole job that is done, 0 to 1")
+    phase: str = Field(description="what a running job does, such as reading the film; empty otherwise")
     created: datetime
     started: datetime | None
     finished: datetime | None
-    notes: list[str] = Field(description="why it failed, or what could not be written")
+    notes: list[str] = Field(description="why it failed, or what could not be read or written")
     result: dict[str, Any] | None = Field(description="turns (events) and spreads, as in flips.json")
     files: dict[str, str | list[str]] = Field(description="links: flips, pdf, report, and a list of stills")
 
@@ -295,7 +296,7 @@ class Service:
         return job
 
     def _status(self, job: Job) -> JobStatus:
-        share = self._worker.progress(job.id) if job.state == RUNNING else 0.0
+        share, phase = self._worker.progress(job.id) if job.state == RUNNING else (0.0, "")
         result: dict[str, Any] | None = None
         links: dict[str, str | list[str]] = {}
         if job.state == DONE:
@@ -307,7 +308,7 @@ class Service:
         created, started, finished = map(_time, (job.created_s, job.started_s, job.finished_s))
         assert created is not None
         return JobStatus(
-            id=job.id, name=job.name, state=job.state, progress=round(share, 4), created=created,
+            id=job.id, name=job.name, state=job.state, progress=round(share, 4), phase=phase, created=created,
             started=started, finished=finished, notes=job.notes.splitlines(), result=result, files=links,
         )  # fmt: skip
 

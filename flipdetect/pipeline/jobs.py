@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flipdetect.errors import DataError, FrameError
@@ -213,6 +214,33 @@ class FilmJob:
         if film.images is not None:
             film.images.drop_reduced()
         self.films.append(film)
+
+
+def extract_film(
+    stream: FrameStream, model: Model, settings: ExtractSettings, outputs: Outputs, progress: JobProgress
+) -> VideoResult:
+    """The whole job of one film; predictions.csv goes to the outputs' folder, too.
+
+    Returns:
+        What was found; what could not be written is among its problems.
+
+    Raises:
+        FrameError: if no frame could be scored; says why.
+        ValueError: if the outputs have no folder.
+    """
+    if outputs.folder is None:
+        raise ValueError("the outputs need a folder")
+    outputs.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=outputs.folder) as spare:
+        job = FilmJob(settings, outputs, Path(spare), progress=progress)
+        with PredictionWriter(outputs.folder / "predictions.csv") as writer:
+            job.run([stream], model, writer)
+        (found,) = job.results
+        if not found.scores:
+            raise FrameError("; ".join(found.problems) or f"{stream.source} has no frame that could be scored")
+        written = job.write()
+    (result,) = written.results
+    return replace(result, problems=(*result.problems, *written.failures))
 
 
 def _expected_frames(stream: FrameStream) -> int | None:

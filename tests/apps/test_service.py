@@ -303,12 +303,13 @@ def test_accepted_films_survive_sigterm_and_kill(tmp_path: Path, book: Path, lon
         service.wait(jobs[0], "running")
         assert service.end() == 0
     with Served(folder) as service:
-        while not service.wait(jobs[0], "running")["progress"]:
+        while not (status := service.wait(jobs[0], "running"))["progress"]:
             pass
+        assert status["phase"] == "reading long"
         assert service.end(signal.SIGKILL) == -signal.SIGKILL
     (folder / "temporary" / "upload").touch()
     (folder / "jobs" / "half").mkdir()
-    assert (folder / "jobs" / jobs[0] / "scratch").is_dir()
+    assert (folder / "jobs" / jobs[0] / "results").is_dir()
     with Served(folder) as service:
         for job in jobs:
             assert service.wait(job, "done")["result"]["complete"]
