@@ -12,11 +12,12 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 
 from PIL import Image
 
-from flipdetect.atomic import write_csv
+from flipdetect.atomic import alone, write_csv
 from flipdetect.data.archive import is_archive, unpack_archive
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.errors import ConfigError, DataError, FrameError
@@ -28,6 +29,8 @@ from flipdetect.sources.naming import NamePattern
 from flipdetect.sources.video import open_video
 
 PROBLEMS_NAME = "problems.csv"
+PART, OLD = ".part", "old"
+"""Of folders of unfinished work, and in it what was in the target's place."""
 DEFAULT_RATE = 10.0
 _COLUMNS = ("path", "label", "video", "frame", "source", "original")
 _SIDE_FOLDERS = {None: "", "train": "training", "test": "testing"}
@@ -73,37 +76,39 @@ def prepare_data(
         raise ConfigError(f"the target {target} and the source {source} overlap; choose a target elsewhere")
     if target.exists() and not target.is_dir():
         raise ConfigError(f"the target {target} is a file; choose a folder")
-    if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise ConfigError(f"the target {target} is not empty; choose another, or replace it with --overwrite")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
-    try:
-        built = work / "set"
-        built.mkdir()
-        problems: list[Problem] = []
-        raw = source
-        if not source.is_dir():
-            raw = work / "unpacked"
-            suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES | {".csv"}
-            problems += unpack_archive(source, raw, suffixes=suffixes)
-        problems += _build(raw, built, classes, pattern, rate, movable=raw is not source)
-        problems += _relative(index_frames(built, classes=classes).problems, built)
-        if problems:
-            write_csv(built / PROBLEMS_NAME, ("path", "reason"), ((p.path.as_posix(), p.reason) for p in problems))
-        # What was in the target's place is deleted only after the new data set is there.
-        old = work / "old"
-        if target.exists():
-            target.rename(old)
+    with alone(target):
+        _clean_up(target)  # after a process that was killed
+        if target.is_dir() and any(target.iterdir()) and not overwrite:
+            raise ConfigError(f"the target {target} is not empty; choose another, or replace it with --overwrite")
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=PART))
         try:
+            built = work / "set"
+            built.mkdir()
+            problems: list[Problem] = []
+            raw = source
+            if not source.is_dir():
+                raw = work / "unpacked"
+                suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES | {".csv"}
+                problems += unpack_archive(source, raw, suffixes=suffixes)
+            problems += _build(raw, built, classes, pattern, rate, movable=raw is not source)
+            problems += _relative(index_frames(built, classes=classes).problems, built)
+            if problems:
+                write_csv(built / PROBLEMS_NAME, ("path", "reason"), ((p.path.as_posix(), p.reason) for p in problems))
+            if target.exists():
+                target.rename(work / OLD)
             built.rename(target)
-        except BaseException:
-            if old.exists():
-                old.rename(target)
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        finally:
+            _clean_up(target)
     index = index_frames(target, classes=classes, check=False)
     return replace(index, problems=tuple(problems))
+
+
+def _clean_up(target: Path) -> None:
+    """Delete unfinished work; what was in the target's place goes back there, unless the new data set is there."""
+    for work in target.parent.glob(f".{escape(target.name)}.*{PART}"):
+        if (work / OLD).is_dir() and not target.exists():
+            (work / OLD).rename(target)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _build(

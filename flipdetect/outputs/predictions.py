@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import logging
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,8 @@ from typing import IO, Self, TextIO
 from flipdetect.atomic import explaining, replacing
 from flipdetect.errors import DataError
 from flipdetect.records import DECIMALS, FrameQuality, FrameScore
+
+logger = logging.getLogger(__name__)
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 VERSION = 2
@@ -46,7 +48,7 @@ class PredictionWriter:
 
     Rows go to a file named like the output plus `.part`, which is flushed after every call and renamed when the `with`
     block ends normally. If it ends in an exception, Ctrl-C included, the part file keeps all rows written so far, and
-    an earlier output stays as it was.
+    an earlier output stays as it was. Rows never meet the fingerprints of another run, whenever the process is killed.
 
     Attributes:
         part_path: the file that rows are written to until the end; None if they go to a stream.
@@ -90,18 +92,24 @@ class PredictionWriter:
             self._file = self._stream
             self._write_rows([COLUMNS])
             return self
-        with explaining(self.output or self.part_path):
-            return self._begin(self.part_path)
+        assert self.output is not None
+        with explaining(self.output):
+            return self._begin(self.part_path, self.output)
 
-    def _begin(self, part_path: Path) -> Self:
+    def _begin(self, part_path: Path, output: Path) -> Self:
         part_path.parent.mkdir(parents=True, exist_ok=True)
         prints = fingerprints_path(part_path)
-        if self._resume and part_path.exists():
+        if _end_was_cut_off(output):
+            prints.replace(fingerprints_path(output))
+        is_there = part_path.exists()
+        if is_there and self._resume and not prints.exists():
+            logger.warning("%s has no %s, so it is unknown how it was created: starting again", part_path, prints.name)
+        if is_there and self._resume and prints.exists():
             before = _read_header(prints).get("run")
             if not isinstance(before, dict):
                 raise DataError(
-                    f"cannot resume {part_path}: {prints.name} is missing or damaged, so it is unknown how it was "
-                    "created; leave out --resume to start again"
+                    f"cannot resume {part_path}: {prints.name} is damaged, so it is unknown how it was created; leave "
+                    "out --resume to start again"
                 )
             changed = [name for name in {**before, **self._run} if before.get(name) != self._run.get(name)]
             if changed:
@@ -113,6 +121,9 @@ class PredictionWriter:
             # A film is what has times; the last one may be unfinished.
             last = found[-1].video if found and found[-1].time_s is not None else None
             self.resumed = tuple(score for score in found if last is None or score.video != last)
+        else:
+            prints.unlink(missing_ok=True)
+            part_path.unlink(missing_ok=True)
         with replacing(part_path) as part, replacing(prints) as prints_part:
             self._file, self._prints = _open(part, "w"), prints_part.open("wb")
             self._prints.write(json.dumps({"format": FINGERPRINTS, "version": 1, "run": self._run}).encode() + b"\n")
@@ -158,13 +169,13 @@ class PredictionWriter:
     def _end(self, part_path: Path, output: Path, *, complete: bool) -> None:
         self._close()
         if complete:
-            part = fingerprints_path(part_path)
+            prints = fingerprints_path(output)
+            prints.unlink(missing_ok=True)  # those of the earlier rows
+            part_path.replace(output)
             if self._has_prints:
-                os.replace(part, fingerprints_path(output))  # noqa: PTH105 - the name that says what it promises
+                fingerprints_path(part_path).replace(prints)  # after a kill before it, see `_end_was_cut_off`
             else:
-                part.unlink()
-                fingerprints_path(output).unlink(missing_ok=True)
-            os.replace(part_path, output)  # noqa: PTH105
+                fingerprints_path(part_path).unlink()
 
     def _close(self) -> None:
         for file in (self._file, self._prints):
@@ -188,6 +199,14 @@ def fingerprints_path(table: Path) -> Path:
     """Where the fingerprints of a predictions.csv are: predictions.fingerprints next to it."""
     part = PART_SUFFIX if table.name.endswith(PART_SUFFIX) else ""
     return table.with_name(Path(table.name.removesuffix(PART_SUFFIX)).stem + ".fingerprints" + part)
+
+
+def _end_was_cut_off(table: Path) -> bool:
+    """Whether a process was killed after renaming this table, before it could rename the fingerprints of its rows."""
+    prints = fingerprints_path(table)
+    unfinished = table.with_name(table.name + PART_SUFFIX)
+    parts = fingerprints_path(unfinished)
+    return parts != prints and table.exists() and parts.exists() and not prints.exists() and not unfinished.exists()
 
 
 def prediction_cells(score: FrameScore) -> tuple[str, ...]:
@@ -241,6 +260,8 @@ def read_prediction_table(path: Path) -> tuple[list[FrameScore], dict[str, list[
                 raise DataError(f"{path}, line 1: there is no column {missing[0]!r}, only {','.join(columns)[:200]!r}")
             further: dict[str, list[str]] = {name: [] for name in columns if name not in COLUMNS}
             beside = fingerprints_path(path)
+            if _end_was_cut_off(path):
+                beside = beside.with_name(beside.name + PART_SUFFIX)
             lines = beside.read_bytes().splitlines()[1:] if _read_header(beside) else []
             prints = (base64.b85decode(line).hex() for line in lines)
             for row in reader:

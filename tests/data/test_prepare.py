@@ -15,6 +15,7 @@ from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
 from tests.frame_sets import make_eye_set, make_monreader_set
+from tests.killing import killed_before
 
 
 def jpeg(level=0):
@@ -242,6 +243,23 @@ class TestTheTarget:
         assert len(copied) == 3
         assert files(tmp_path / "out") == ["old.txt"]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+    def test_a_kill_loses_neither_the_old_data_set_nor_the_new_one(self, tmp_path, monkeypatch):
+        make_monreader_set(tmp_path / "in", videos=1)
+        for number in range(20):
+            place = tmp_path / str(number)
+            (place / "out").mkdir(parents=True)
+            (place / "out" / "old.txt").touch()
+            with killed_before(number, monkeypatch) as killed:
+                prepare_data(tmp_path / "in", place / "out", overwrite=True)
+            with pytest.raises(ConfigError, match="--overwrite"):  # nor is what was there taken for nothing
+                prepare_data(tmp_path / "in", place / "out")
+            assert [path.name for path in place.iterdir()] == ["out"]
+            found = files(place / "out")
+            assert found == ["old.txt"] or len(found) > 1
+            if not killed:
+                break
+        assert 2 < number < 19
 
     def test_overlapping_places_are_refused(self, tmp_path):
         make_monreader_set(tmp_path / "in", videos=1)

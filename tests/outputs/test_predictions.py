@@ -7,6 +7,7 @@ import csv
 import io
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from flipdetect.outputs.predictions import (
     read_predictions,
 )
 from flipdetect.records import FrameQuality, FrameScore
+from tests.killing import killed_before
 
 SCORES = [
     FrameScore(
@@ -216,7 +218,63 @@ def test_a_run_is_resumed_only_as_it_was_created(tmp_path: Path) -> None:
     before = (tmp_path / "out.csv.part").read_bytes()
     with pytest.raises(DataError, match=r"created with a different model; .*leave out --resume"):
         PredictionWriter(output, resume=True, run={"model": "b"}).__enter__()
-    (tmp_path / "out.fingerprints.part").unlink()
-    with pytest.raises(DataError, match=r"out\.fingerprints\.part is missing"):
+    (tmp_path / "out.fingerprints.part").write_text("{")
+    with pytest.raises(DataError, match=r"out\.fingerprints\.part is damaged"):
         PredictionWriter(output, resume=True, run={"model": "a"}).__enter__()
     assert (tmp_path / "out.csv.part").read_bytes() == before
+    (tmp_path / "out.fingerprints.part").unlink()
+    with PredictionWriter(output, resume=True, run={"model": "a"}) as writer:
+        assert writer.resumed == ()
+
+
+def films(fingerprint: str) -> list[FrameScore]:
+    """Two films of two frames, all of one fingerprint, which the column sharpness says, too."""
+    quality = FrameQuality(float(fingerprint), 1.0, None, None, fingerprint)
+    return [
+        FrameScore(f"{video}.mp4", video, n, 0.5, "flip", time_s=n / 10, quality=quality)
+        for video in "ab"
+        for n in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("model", ["", "a", "b"], ids=["nothing before", "rows of another model", "rows of the model"])
+def test_a_kill_between_two_files_mixes_no_rows_and_fingerprints(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = films("11"), films("22")
+
+    def check(rows: Iterable[FrameScore], *, may_lack: bool) -> None:
+        for row in rows:
+            assert row.quality is not None
+            shown = "11" if row.quality.sharpness == 11 else "22"
+            assert row.quality.fingerprint in ({shown, ""} if may_lack else {shown})
+
+    for number in range(20):
+        output = tmp_path / str(number) / "out.csv"
+        if model:
+            write(output, old)
+            with contextlib.suppress(KeyboardInterrupt), PredictionWriter(output, run={"model": model}) as writer:
+                writer.write(old)
+                raise KeyboardInterrupt
+        with killed_before(number, monkeypatch) as killed, PredictionWriter(output, run={"model": "b"}) as writer:
+            writer.write(new)
+        if output.exists():
+            there = read_predictions(output)
+            check(there, may_lack=there[0].quality is not None and there[0].quality.sharpness == 11)
+        try:
+            writer = PredictionWriter(output, resume=True, run={"model": "b"}).__enter__()
+        except DataError as error:
+            if model != "a" or "created with a different model" not in str(error):
+                raise
+            writer = PredictionWriter(output, run={"model": "b"}).__enter__()
+        assert len(writer.resumed) in (0, 2)
+        check(writer.resumed, may_lack=False)
+        assert model == "b" or all(row.quality and row.quality.sharpness == 22 for row in writer.resumed)
+        writer.write(new[len(writer.resumed) :])
+        writer.__exit__(None, None, None)
+        assert {row.quality.fingerprint for row in read_predictions(output)[2:] if row.quality} == {"22"}
+        left = [path.name for path in output.parent.iterdir() if not path.name.startswith(".")]
+        assert sorted(left) == ["out.csv", "out.fingerprints"]
+        if not killed:
+            break
+    assert 5 < number < 19
