@@ -16,6 +16,8 @@ CHECKPOINT_KEY = "flipdetect"
 """Under this key a checkpoint holds what prediction needs besides weights."""
 CHECKPOINT_VERSION = 2
 """Raised when the meaning of what is stored under the key changes."""
+KIND_KEY, DETECTION = "kind", "detection"
+"""What is stored says `kind: detection` if the model is a detector; classifiers, which are older, say nothing."""
 NO_TEMPERATURE = 1.0
 """Of models that were not calibrated, and of those made before any were: their logits are taken as they are."""
 

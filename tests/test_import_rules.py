@@ -63,11 +63,12 @@ HEAVY = {
     "callbacks", "models", "tasks",
     "cli.lightning_cli",
     "data.datamodule", "data.dataset", "data.features", "data.loading",
+    "data.boxes.box_datamodule", "data.boxes.box_dataset",
     "evaluation.compare", "evaluation.cross_validation", "evaluation.explain",
     "evaluation.study", "evaluation.tuning",
     "export.onnx",
-    "inference.torch_model",
-    "metrics.frame",
+    "inference.torch_model", "inference.torch_detector",
+    "metrics.frame", "metrics.mean_ap",
 }  # fmt: skip
 """Rooms and modules that import torch; no other does."""
 

@@ -88,12 +88,12 @@ class Provenance(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what inference needs to the checkpoint."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        decision = {n: float(b) for n, b in pl_module.named_buffers(recurse=False) if n in ("threshold", "temperature")}
         checkpoint[CHECKPOINT_KEY] = {
             "version": CHECKPOINT_VERSION,
             "task": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
             "arguments": json.loads(json.dumps(dict(pl_module.hparams), default=str)),  # plain types only
-            "threshold": float(pl_module.get_buffer("threshold")),
-            "temperature": float(pl_module.get_buffer("temperature")),
+            **decision,
             "config": self.config,
             **data.describe(),
             **self._origin,

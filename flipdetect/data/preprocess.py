@@ -153,6 +153,37 @@ class PreprocessSpec:
             spans.append(slice(first, max(first + 1, round((offset + length) * cells / room))))
         return maps[spans[0], spans[1]]
 
+    def placement(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """Where `resize` puts a frame of a size: factor along x and y, then offset along x and y.
+
+        A point (x, y) of the frame, in pixels from its upper left corner, is at (x * factor_x + offset_x,
+        y * factor_y + offset_y) in the input.
+        """
+        if self.fit == "stretch":
+            return self.width / width, self.height / height, 0.0, 0.0
+        ratios = (self.height / height, self.width / width)
+        ratio = min(ratios) if self.fit == "letterbox" else max(ratios)
+        factors, offsets = [], []
+        for size, room in ((width, self.width), (height, self.height)):
+            scaled = max(1, round(size * ratio))
+            to, start, _ = _overlap(scaled, room)
+            factors.append(scaled / size)
+            offsets.append(float(to - start))
+        return factors[0], factors[1], offsets[0], offsets[1]
+
+    def place_boxes(self, boxes: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.float32]:
+        """Boxes (N, 4) as (x0, y0, x1, y1) in pixels of a frame of a size -> in pixels of the input, not clipped."""
+        factor_x, factor_y, offset_x, offset_y = self.placement(height, width)
+        factor, offset = np.array([factor_x, factor_y] * 2), np.array([offset_x, offset_y] * 2)
+        return np.asarray(boxes.reshape(-1, 4) * factor + offset, np.float32)
+
+    def unplace_boxes(self, boxes: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.float32]:
+        """The inverse of `place_boxes`, clipped to the frame."""
+        factor_x, factor_y, offset_x, offset_y = self.placement(height, width)
+        factor, offset = np.array([factor_x, factor_y] * 2), np.array([offset_x, offset_y] * 2)
+        found = (boxes.reshape(-1, 4) - offset) / factor
+        return np.asarray(np.clip(found, 0, [width, height, width, height]), np.float32)
+
     @property
     def padding(self) -> npt.NDArray[np.uint8]:
         """The mean colour, (channels,) uint8: about zero after normalisation, so that padding carries no signal."""

@@ -98,7 +98,9 @@ def write_split(split: Split, path: Path, root: Path) -> None:
     write_csv(path, COLUMNS, rows)
 
 
-def read_split(path: Path, records: Sequence[FrameRecord], root: Path, classes: ClassNames) -> Split:
+def read_split(
+    path: Path, records: Sequence[FrameRecord], root: Path, classes: ClassNames, *, both_classes: bool = True
+) -> Split:
     """Apply a split file to the records of a data set.
 
     Only the columns `path` and `split` are required. A file made by hand may put a video, or even a file, into two
@@ -107,6 +109,7 @@ def read_split(path: Path, records: Sequence[FrameRecord], root: Path, classes: 
 
     Args:
         root: the folder that the file's paths are relative to.
+        both_classes: whether train, val, and a test split that the file names need frames of both.
 
     Raises:
         DataError: if the file cannot be read, or train, val, or a test split that it names lacks a class.
@@ -144,7 +147,8 @@ def read_split(path: Path, records: Sequence[FrameRecord], root: Path, classes: 
             f"{f' (for instance {missing[0]})' if missing else ''}; paths must be relative to that folder"
         )
     split = Split(tuple(chosen), tuple(assigned), classes, None, tuple(notes))
-    check_classes(split, SPLITS if "test" in assigned else ("train", "val"))
+    if both_classes:
+        check_classes(split, SPLITS if "test" in assigned else ("train", "val"))
     return split
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from flipdetect.models.weights import load_without_code, read_facts, read_tensor
 from flipdetect.records import ClassNames
 from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, stored_temperature
 from flipdetect.sources.naming import NamePattern
-from flipdetect.tasks import FrameClassifier
+from flipdetect.tasks import FrameClassifier, Trainable
 from flipdetect.zoo import SUFFIX
+
+Task = TypeVar("Task", bound=Trainable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +70,11 @@ def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
         ModelError: if the file is absent, damaged, no model of this program, or of another version; or if the
             device is not to be had.
     """
-    place = _device(device)
+    place = torch_device(device)
     facts, tensors = read_model(path)
-    if facts.get("version") != CHECKPOINT_VERSION:
-        raise ModelError(
-            f"{path} has checkpoint version {facts.get('version')}, this program reads {CHECKPOINT_VERSION}; "
-            "use the flipdetect release that wrote it"
-        )
+    check_version(facts, path)
     try:
-        task = _task_class(facts["task"])(**{**facts["arguments"], "weights": "none"})
+        task = task_class(facts["task"], FrameClassifier)(**{**facts["arguments"], "weights": "none"})
         task.load_state_dict(tensors)
         if any(torch.isnan(tensor).any() for tensor in tensors.values()):
             raise ModelError("some of its weights are no numbers (NaN): its training diverged; use another checkpoint")
@@ -119,16 +117,32 @@ def read_model(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
     return facts, content["state_dict"]
 
 
-def _task_class(name: str) -> type[FrameClassifier]:
-    """The class a checkpoint names, among those already imported: a file must not decide what is imported."""
+def check_version(facts: Mapping[str, Any], path: Path) -> None:
+    """Raise a `ModelError` if a model's file is of a version that this program does not read."""
+    if facts.get("version") != CHECKPOINT_VERSION:
+        raise ModelError(
+            f"{path} has checkpoint version {facts.get('version')}, this program reads {CHECKPOINT_VERSION}; "
+            "use the flipdetect release that wrote it"
+        )
+
+
+def task_class(name: str, kind: type[Task]) -> type[Task]:
+    """The class a checkpoint names, among those already imported: a file must not decide what is imported.
+
+    Raises:
+        ModelError: if it is not known, or of another kind.
+    """
     module, _, attribute = str(name).rpartition(".")
     found = getattr(sys.modules.get(module), attribute, None)
-    if not (isinstance(found, type) and issubclass(found, FrameClassifier)):
-        raise ModelError(f"it names the task class {name!r}, which is not known; import the module that defines it")
-    return found
+    if isinstance(found, type) and issubclass(found, kind):
+        return found
+    if isinstance(found, type) and issubclass(found, Trainable):
+        raise ModelError(f"{found.__name__} is no {kind.__name__}")
+    raise ModelError(f"it names the task class {name!r}, which is not known; import the module that defines it")
 
 
-def _device(name: str) -> torch.device:
+def torch_device(name: str) -> torch.device:
+    """The device that "auto" (a GPU if there is one), "cpu" or "cuda" means; a `ModelError` if it is not to be had."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel
+from flipdetect.models.box_model import BoxModel
 from flipdetect.models.weights import load_without_code
 
 HUB_FILE = "model.safetensors"
@@ -146,7 +147,7 @@ def _download(name: str, repository: str, filename: str, revision: str | None) -
         ) from error
 
 
-def check_statistics(model: FrameModel, preprocess: Any) -> None:
+def check_statistics(model: FrameModel | BoxModel, preprocess: Any) -> None:
     """Log a warning if ImageNet weights get frames normalised otherwise than in pretraining (`PreprocessSpec`)."""
     if model.trained_statistics is None or preprocess is None:
         return

@@ -73,7 +73,7 @@ class TimmBackbone(FrameModel):
         backbone_args: dict[str, Any] | None = None,
         refine_maps: bool = False,
     ) -> None:
-        body = _create(name, check_in_channels(in_channels), weights, backbone_args or {})
+        body = create_body(name, check_in_channels(in_channels), weights, backbone_args or {})
         trained = (body.pretrained_cfg["mean"], body.pretrained_cfg["std"]) if weights == IMAGENET else None
         num_features = getattr(body, "head_hidden_size", None) or body.num_features
         # VGG's two 4096-wide layers before the classifier are 90% of its parameters: only its convolutions are used.
@@ -81,10 +81,10 @@ class TimmBackbone(FrameModel):
             num_features = body.num_features
             pool, flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten(start_dim=1)
             body = nn.Sequential(OrderedDict(features=body.features, pool=pool, flatten=flatten))
-        levels = {} if evidence == "none" else _levels(body, name)
+        levels = {} if evidence == "none" else pyramid_levels(body, name)
         if evidence == "maps":  # layers after the last feature map are not used
             body.prune_intermediate_layers(list(levels), prune_norm=True, prune_head=True)
-        ends = [stage[-1] for stage in _stages(body)]
+        ends = [stage[-1] for stage in body_stages(body)]
         outputs = [body.get_submodule(body.feature_info[level]["module"]) for level in levels] if ends != [body] else []
         super().__init__(
             body,
@@ -106,7 +106,7 @@ class TimmBackbone(FrameModel):
 
     def backbone_stages(self) -> list[Stage]:
         """The stem, timm's blocks or layers, and the layers between them and the pooling."""
-        return _stages(self.backbone)
+        return body_stages(self.backbone)
 
     def pool_features(self, features: Tensor) -> Tensor:
         """Shapes as in the base class."""
@@ -190,7 +190,8 @@ class ResNet18(TimmBackbone):
         super().__init__("resnet18", in_channels, weights, dropout, evidence, backbone_args={"global_pool": POOLING})
 
 
-def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, Any]) -> Any:
+def create_body(name: str, in_channels: int, weights: str, backbone_args: dict[str, Any]) -> Any:
+    """A timm model without its classifier; raises a `ModelError` if it cannot be built."""
     # For timm "hf-hub:owner/model" is a network address and "local-dir:" a folder: neither is meant here.
     if ":" in name or not timm.is_model(name):
         family = name.split(":")[-1].split("_")[0].rstrip("0123456789")
@@ -216,7 +217,7 @@ def _create(name: str, in_channels: int, weights: str, backbone_args: dict[str, 
     return body
 
 
-def _levels(body: Any, name: str) -> dict[int, int]:
+def pyramid_levels(body: Any, name: str) -> dict[int, int]:
     """Number in timm's `feature_info` and channels of the feature maps to be fused, from fine to coarse."""
     known = getattr(body, "feature_info", None) if hasattr(body, "forward_intermediates") else None
     last = {level["reduction"]: (number, level["num_chs"]) for number, level in enumerate(known or [])}
@@ -228,7 +229,7 @@ def _levels(body: Any, name: str) -> dict[int, int]:
     return dict(last[stride] for stride in STRIDES if stride in last)
 
 
-def _stages(body: nn.Module) -> list[Stage]:
+def body_stages(body: nn.Module) -> list[Stage]:
     """The stages of a timm model up to its pooling, or of VGG's convolutions; a single one where they are unknown."""
     stages: list[list[nn.Module]] = [[]]
     if type(body) is nn.Sequential:  # VGG: a stage ends with its pooling

@@ -125,8 +125,8 @@ def check_frame(frame: Any, name: str = "a frame") -> None:
         raise FrameError(f"{name} has no pixels, its shape is {frame.shape}; leave it out")
 
 
-def probe_frame(path: Path) -> None:
-    """Read only the header of an image file, which distinguishes pictures from other files.
+def probe_frame(path: Path) -> tuple[int, int]:
+    """Read only the header of an image file, which distinguishes pictures from other files; (height, width), upright.
 
     A file that passes may still be damaged further on, which `decode_frame` finds.
 
@@ -139,8 +139,11 @@ def probe_frame(path: Path) -> None:
     except OSError as error:
         _fail_to_read(path, error)
     with file, damage_is_an_error_of(name), _open(file, size, name) as image:
+        width, height = image.size
+        sideways = image.format in ("JPEG", "MPO") and _orientation(image) in _SIDEWAYS
         image.draft(None, (1, 1))
         _check_pixels(image, name)
+    return (width, height) if sideways else (height, width)
 
 
 def file_size(path: Path, kind: str) -> int:

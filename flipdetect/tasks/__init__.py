@@ -8,13 +8,22 @@ from flipdetect.tasks.classifiers import (
     TimmClassifier,
     TinyCNNClassifier,
 )
+from flipdetect.tasks.detection import DetectionOutput, ObjectDetector
+from flipdetect.tasks.detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
+from flipdetect.tasks.trainable import Trainable
 
 __all__ = [
+    "DetectionOutput",
     "EfficientNetLite0Classifier",
+    "FCOSLiteDetector",
     "FrameClassifier",
     "MobileNetV2Classifier",
+    "ObjectDetector",
     "ResNet18Classifier",
+    "SSDLiteDetector",
     "StepOutput",
     "TimmClassifier",
     "TinyCNNClassifier",
+    "TorchvisionDetector",
+    "Trainable",
 ]

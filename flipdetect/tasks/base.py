@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import logging
-import math
-from pathlib import Path
 from typing import Any, TypedDict, cast
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim import AdamW
 
-from flipdetect.errors import ConfigError, TrainingError
 from flipdetect.metrics.frame import FrameMetrics
 from flipdetect.models.base import FrameModel
 from flipdetect.models.imagenet import check_statistics
@@ -23,15 +17,8 @@ from flipdetect.models.weights import NO_WEIGHTS
 from flipdetect.parameters import check_range
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs, starting_decision
-from flipdetect.tasks.optimization import (
-    fused_optimiser,
-    map_loss,
-    parameter_groups,
-    rank_loss,
-    resolve_channels_last,
-    twin_margins,
-    warmup_cosine,
-)
+from flipdetect.tasks.optimization import map_loss, rank_loss, twin_margins
+from flipdetect.tasks.trainable import Trainable
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +40,7 @@ class StepOutput(TypedDict):
     index: Tensor
 
 
-class FrameClassifier(pl.LightningModule):
+class FrameClassifier(Trainable):
     """Base of the interchangeable classifiers: one logit per frame, trained with binary cross-entropy.
 
     A subclass sets `self.model`. The decision threshold is chosen on validation at the end of every epoch (best F1, or
@@ -111,20 +98,13 @@ class FrameClassifier(pl.LightningModule):
         temperature: bool = False,
         threshold_costs: dict[str, float] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(lr, backbone_lr, weight_decay, warmup_epochs, final_lr_ratio, channels_last)
         self.save_hyperparameters()
         for name in self.hparams:
             check_range(f"model.{name}", self.hparams[name])
         self.in_channels = in_channels
-        self.lr = lr
-        self.backbone_lr = lr if backbone_lr is None else backbone_lr
-        self.weight_decay = weight_decay
-        self.warmup_epochs = warmup_epochs
-        self.final_lr_ratio = final_lr_ratio
         self.positive_weight = positive_weight
         self.label_smoothing = label_smoothing
-        self._channels_last = channels_last
-        self.channels_last = resolve_channels_last(channels_last, self.device)
         self.threshold_min_videos = threshold_min_videos
         self.map_weight = map_weight
         self.rank_weight = rank_weight
@@ -144,11 +124,6 @@ class FrameClassifier(pl.LightningModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
-    def backbone(self) -> nn.Module:
-        """The part that may be pretrained and frozen; Lightning's finetuning callbacks look for it here."""
-        return self.model.backbone
-
-    @property
     def decision(self) -> Decision:
         """The current threshold and temperature."""
         return Decision(self.threshold.item(), self.temperature.item())
@@ -160,24 +135,19 @@ class FrameClassifier(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take the threshold of the initial weights, and set the memory format before the optimiser is created."""
         self.model.mirrored = self._mirrored
-        device = self.device if self._trainer is None else self.trainer.strategy.root_device
-        self.channels_last = resolve_channels_last(self._channels_last, device)
-        if self.channels_last:
-            self.model.to(memory_format=torch.channels_last)
+        self.set_memory_format(stage)
         if not self._set_up:  # later, a threshold may have been chosen or restored
             self._set_up = True
             self._start = starting_decision(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
             if self._start is not None:
                 self._set_decision(self._start)
         if stage == "fit" and self._trainer is not None:
-            order = "channels last" if self.channels_last else "channels first"
-            logger.info("Training on %s in %s, %s.", device.type, self.trainer.precision, order)
             datamodule = getattr(self.trainer, "datamodule", None)
             check_statistics(self.model, getattr(datamodule, "preprocess", None))
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""
-        return cast(Tensor, self.model(self._in_format(images))).float()
+        return cast(Tensor, self.model(self.in_format(images))).float()
 
     def forward_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, C, H, W) float32 -> logits (B,) and maps (B, 3, Hm, Wm) as logits, both float32.
@@ -185,10 +155,7 @@ class FrameClassifier(pl.LightningModule):
         Raises:
             ModelError: if the model has no maps.
         """
-        return self.model.forward_maps(self._in_format(images))
-
-    def _in_format(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+        return self.model.forward_maps(self.in_format(images))
 
     def batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
         """Logits (B,) of a batch of `Sample`s."""
@@ -234,29 +201,8 @@ class FrameClassifier(pl.LightningModule):
             loss = loss + self.rank_weight * of_twins
         # A GPU would wait for each answer: it is asked as often as it is logged from.
         if self.device.type == "cpu" or batch_idx % (getattr(self.trainer, "log_every_n_steps", 0) or 1) == 0:
-            self._check_finite(loss, batch, "the training loss")
+            self.check_finite(loss, batch, "the training loss")
         return loss
-
-    def _check_finite(self, values: Tensor, batch: dict[str, Tensor], what: str) -> None:
-        """Stop before anything that is not finite is learnt, saved or reported; the batch is saved next to the run.
-
-        Raises:
-            TrainingError: if a value is not finite.
-        """
-        if bool(torch.isfinite(values).all()):
-            return
-        checkpoint: Any = self.trainer.checkpoint_callback
-        folder = getattr(checkpoint, "dirpath", None)
-        saved = ""
-        if folder is not None:
-            path = Path(folder, f"not_finite_batch_{self.global_rank}.pt")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({name: value for name, value in batch.items() if isinstance(value, Tensor)}, path)
-            saved = f" The batch is saved in {path}."
-        raise TrainingError(
-            f"{what} is not finite in epoch {self.current_epoch}, step {self.global_step}: training stops.{saved} "
-            f"Lower model.lr (now {self.lr:g}), set trainer.gradient_clip_val: 1.0, or use trainer.precision: 32-true"
-        )
 
     def _learns_maps(self, batch: dict[str, Tensor]) -> bool:
         """Whether the maps of a batch are used; logs once if the model has none to learn them with."""
@@ -300,7 +246,7 @@ class FrameClassifier(pl.LightningModule):
         # As in inference, in full precision: the threshold must be chosen on the probabilities it is used for.
         with torch.autocast(self.device.type, enabled=False):
             logits = self.batch_logits(batch)
-        self._check_finite(logits, batch, f"the output on {'validation' if stage == 'val' else 'test'} frames")
+        self.check_finite(logits, batch, f"the output on {'validation' if stage == 'val' else 'test'} frames")
         loss, probability = self.loss(logits, targets), logits.sigmoid()
         metrics.update(probability, targets.long())
         self.log(f"{stage}_loss", loss, on_epoch=True, sync_dist=True, batch_size=len(logits))
@@ -337,32 +283,3 @@ class FrameClassifier(pl.LightningModule):
         self.log(f"{stage}_threshold", decision.threshold, sync_dist=True)
         if self._fits_temperature:
             self.log(f"{stage}_temperature", decision.temperature, sync_dist=True)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Have a resumed run use the rates and the weight decay of its configuration, not those that were saved."""
-        for optimizer in checkpoint.get("optimizer_states", []):
-            for group in optimizer["param_groups"]:
-                peak = self.backbone_lr if group["name"].startswith("backbone") else self.lr
-                if peak != group["initial_lr"]:
-                    group["lr"] *= peak / group["initial_lr"]
-                    group["initial_lr"] = peak
-                group["weight_decay"] = 0.0 if "no decay" in group["name"] else self.weight_decay
-            for schedule in checkpoint.get("lr_schedulers", []):
-                schedule["base_lrs"] = [group["initial_lr"] for group in optimizer["param_groups"]]
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch.
-
-        Raises:
-            ConfigError: if the training has no end.
-        """
-        groups = parameter_groups(
-            self, self.backbone, lr=self.lr, backbone_lr=self.backbone_lr, weight_decay=self.weight_decay
-        )
-        optimizer = AdamW(groups, lr=self.lr, fused=fused_optimiser(self.device, self.trainer.precision) or None)
-        steps = self.trainer.estimated_stepping_batches
-        if not math.isfinite(steps):
-            raise ConfigError("the cosine schedule needs an end: set trainer.max_epochs or trainer.max_steps")
-        warmup = round(self.warmup_epochs * steps / max(1, self.trainer.max_epochs or 1))
-        schedule = warmup_cosine(optimizer, warmup=warmup, steps=int(steps), final_ratio=self.final_lr_ratio)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

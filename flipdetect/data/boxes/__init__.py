@@ -1,0 +1,1 @@
+"""Pictures with boxes, for object detection: formats, splits, augmented batches."""

@@ -1,0 +1,182 @@
+"""From a folder to pictures with checked boxes, and a report of what could not be used."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from flipdetect.data.boxes.annotations import Annotation, Annotations, PictureBoxes
+from flipdetect.data.boxes.coco import read_coco
+from flipdetect.data.boxes.rendered_boxes import read_rendered
+from flipdetect.data.boxes.voc import OTHER_PICTURE, read_voc
+from flipdetect.data.boxes.yolo import read_yolo
+from flipdetect.data.index import FrameIndex
+from flipdetect.errors import ConfigError, DataError, FrameError
+from flipdetect.records import ClassNames, FrameRecord
+from flipdetect.sources.folder import Problem, name_below, natural_key
+from flipdetect.sources.image import probe_frame
+from flipdetect.sources.naming import NamePattern, parse_name, video_id
+
+Format = Literal["auto", "rendered", "voc", "coco", "yolo"]
+READERS: dict[str, Callable[[Path], Annotations]] = {
+    "rendered": read_rendered, "voc": read_voc, "coco": read_coco, "yolo": read_yolo,
+}  # fmt: skip
+EMPTY = ClassNames("without boxes", "with boxes")
+"""Labels of the records of pictures, by which splits and their audit count them."""
+BEYOND = 1.0
+"""Pixels that a box may reach beyond the picture, by rounding or by counting from 1; it is clipped."""
+PROBE_THREADS = 8
+NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class BoxIndex:
+    """The usable pictures of a data set and their boxes.
+
+    Attributes:
+        frames: the pictures, labelled by whether they have boxes (`EMPTY`); and what could not be used.
+        boxes: by the picture's file, `FrameRecord.file`.
+        classes: names, by label.
+    """
+
+    frames: FrameIndex
+    boxes: dict[str, PictureBoxes]
+    classes: tuple[str, ...]
+
+    def counts(self, records: Sequence[FrameRecord]) -> dict[str, int]:
+        """Number of boxes by class in some of the pictures."""
+        found = Counter(int(label) for record in records for label in self.boxes[record.file].labels)
+        return {name: found[label] for label, name in enumerate(self.classes)}
+
+    def summary(self) -> str:
+        """Pictures, boxes by class, and what was left out by reason, in a few lines."""
+        records, root = self.frames.records, self.frames.root
+        counts = self.counts(records)
+        names = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        lines = [f"{root}: {len(records):,} pictures with {sum(counts.values()):,} boxes ({names})"]
+        if problems := self.frames.problems:
+            kinds = Counter(problem.reason.partition(":")[0] for problem in problems)
+            lines.append("  left out: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common()))
+            lines += [f"    {name_below(p.path, root)}: {p.reason}" for p in problems[:NAMES_SHOWN]]
+        return "\n".join(lines)
+
+
+def index_boxes(
+    root: Path, form: Format = "auto", classes: Sequence[str] = (), pattern: NamePattern | None = None
+) -> BoxIndex:
+    """Read the annotations of a data set, and check every box and the header of every picture.
+
+    Left out and listed are boxes that reach beyond the picture, are inverted, without area, no numbers, or of a class
+    that is not among `classes`; annotations of another picture or none; and pictures that cannot be read.
+
+    Args:
+        root: the data set's folder.
+        form: how boxes are annotated; "auto": by the files that are there.
+        classes: names of the classes; empty: those of the annotations, in their own order, else sorted.
+        pattern: how video and source are read from file names; None for `VideoID_FrameNumber`.
+
+    Raises:
+        ConfigError: if the format is unknown.
+        DataError: if there is no folder, no annotation, or no picture that can be used.
+    """
+    if form not in get_args(Format):
+        raise ConfigError(f"data.format must be one of {', '.join(get_args(Format))}, got {form!r}")
+    if not root.is_dir():
+        raise DataError(f"data.root is no folder: {root}. Give the folder of your pictures with --data.root")
+    found = READERS[guess_format(root) if form == "auto" else form](root)
+    names = tuple(classes) or found.classes or _names_in(found)
+    problems = list(found.problems)
+    records: list[FrameRecord] = []
+    boxes: dict[str, PictureBoxes] = {}
+    pictures = sorted(found.pictures, key=lambda each: natural_key(str(each.path)))
+    with ThreadPoolExecutor(PROBE_THREADS) as pool:
+        for annotation, checked in zip(pictures, pool.map(lambda each: _checked(each, names), pictures), strict=True):
+            picture, wrong = checked
+            problems += [Problem(annotation.path, reason) for reason in wrong]
+            if picture is not None:
+                record = _record(annotation, root, pattern, has_boxes=bool(len(picture.labels)))
+                records.append(record)
+                boxes[record.file] = picture
+    if not boxes or not any(len(picture.labels) for picture in boxes.values()):
+        reasons = "; ".join(f"{name_below(p.path, root)}: {p.reason}" for p in problems[:NAMES_SHOWN])
+        raise DataError(f"no usable box in {root} ({len(problems):,} problems: {reasons or 'no annotations'})")
+    return BoxIndex(FrameIndex(tuple(records), tuple(problems), root), boxes, names)
+
+
+def guess_format(root: Path) -> str:
+    """The format of the annotations below a folder, by their files.
+
+    Raises:
+        DataError: if there are none.
+    """
+    for form, reader in READERS.items():
+        if form == "rendered" or any(root.rglob({"voc": "*.xml", "coco": "*.json", "yolo": "*.txt"}[form])):
+            try:
+                if reader(root).pictures:
+                    return form
+            except DataError:
+                continue
+    raise DataError(
+        f"no annotations were found below {root}: looked for a rendered set's labels.csv, Pascal VOC's XML files, "
+        "COCO's JSON, and YOLO's text files with a data.yaml; correct data.root, or set data.format to see the error"
+    )
+
+
+def _names_in(found: Annotations) -> tuple[str, ...]:
+    return tuple(sorted({box.name for picture in found.pictures for box in picture.boxes}, key=natural_key))
+
+
+def _checked(annotation: Annotation, names: Sequence[str]) -> tuple[PictureBoxes | None, list[str]]:
+    """The usable boxes of a picture, None if it cannot be used; and the reasons of what was left out."""
+    try:
+        height, width = probe_frame(annotation.path)
+    except FrameError as error:
+        return None, [f"unreadable picture: {str(error).removeprefix(f'{annotation.path}: ')}"]
+    if annotation.size is not None and annotation.size != (height, width):
+        stated = f"{annotation.size[1]}x{annotation.size[0]}"
+        return None, [f"{OTHER_PICTURE}: it is about one of {stated} pixels, this has {width}x{height} when upright"]
+    scale = (width, height, width, height) if annotation.relative else (1, 1, 1, 1)
+    boxes, labels, wrong = [], [], []
+    for number, box in enumerate(annotation.boxes, 1):
+        x0, y0, x1, y1 = (corner * factor for corner, factor in zip(box.corners, scale, strict=True))
+        reason = _fault(x0, y0, x1, y1, width, height) if box.name in names else "box of unknown class"
+        if reason:
+            corners = " ".join(f"{corner:g}" for corner in (x0, y0, x1, y1))
+            wrong.append(f"{reason}: box {number}, {box.name}, {corners}, in {width}x{height} pixels")
+            continue
+        boxes.append((max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)))
+        labels.append(names.index(box.name))
+    return (
+        PictureBoxes(np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64), (height, width)),
+        wrong,
+    )
+
+
+def _fault(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> str:
+    """Why a box cannot be used; empty if it can."""
+    if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
+        return "box without numbers"
+    if x1 < x0 or y1 < y0:
+        return "inverted box"
+    if min(x0, y0) < -BEYOND or x1 > width + BEYOND or y1 > height + BEYOND:
+        return "box outside the picture"
+    if min(x1, width) - max(x0, 0) <= 0 or min(y1, height) - max(y0, 0) <= 0:
+        return "box without area"
+    return ""
+
+
+def _record(annotation: Annotation, root: Path, pattern: NamePattern | None, *, has_boxes: bool) -> FrameRecord:
+    path = annotation.path
+    parsed = parse_name(path.name, pattern)
+    folder = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else path.parent.name
+    video = annotation.video or video_id(parsed, path.name, "" if folder == "." else folder)
+    source = annotation.source or parsed.source
+    frame = parsed.frame if annotation.frame is None else annotation.frame
+    return FrameRecord(path, EMPTY.names[has_boxes], video, frame, source)

@@ -1,0 +1,85 @@
+"""A trained detector with all that prediction needs: preprocessing, class names and threshold come from its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.errors import FlipdetectError, ModelError
+from flipdetect.inference.detector import Detector, FoundBoxes
+from flipdetect.inference.torch_model import check_version, read_model, task_class, torch_device
+from flipdetect.runs import DETECTION, KIND_KEY
+from flipdetect.tasks import ObjectDetector
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchDetector(Detector):
+    """A trained detector, ready to predict with PyTorch.
+
+    Attributes:
+        task: in evaluation mode, on its device.
+    """
+
+    task: ObjectDetector = field(repr=False)
+
+    def find(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[FoundBoxes]:
+        """See `Detector.find`."""
+        inputs = np.stack([self.preprocess.normalise(self.preprocess.resize(each)) for each in pictures])
+        with torch.inference_mode():
+            found = self.task(torch.from_numpy(inputs).to(self.task.device))
+        return [
+            FoundBoxes(
+                self.preprocess.unplace_boxes(each["boxes"].cpu().numpy(), *picture.shape[:2]),
+                each["scores"].cpu().numpy(),
+                each["labels"].cpu().numpy(),
+            )
+            for each, picture in zip(found, pictures, strict=True)
+        ]
+
+
+def is_detector(facts: Mapping[str, Any]) -> bool:
+    """Whether what a model's file says of it (see `read_model`) is that of a detector."""
+    return facts.get(KIND_KEY) == DETECTION
+
+
+def load_detector(path: Path, device: str = "auto") -> TorchDetector:
+    """Load a trained detector without executing anything in its file.
+
+    Args:
+        path: a `.ckpt` file of `train.py`, or a `.safetensors` file of `flipdetect.models.weights.write_packed`.
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+
+    Raises:
+        ModelError: if the file is absent, damaged, no detector, or of another version; or if the device is not to be
+            had.
+    """
+    place = torch_device(device)
+    facts, tensors = read_model(path)
+    check_version(facts, path)
+    if not is_detector(facts):
+        raise ModelError(f"{path} is no detector, but a classifier ({facts.get('task')}); give a detector's best.ckpt")
+    try:
+        arguments = {**facts["arguments"], "weights": "none"}
+        task = task_class(facts["task"], ObjectDetector)(**arguments)
+        task.load_state_dict(tensors)
+        if any(torch.isnan(tensor).any() for tensor in tensors.values()):
+            raise ModelError("some of its weights are no numbers (NaN): its training diverged; use another checkpoint")
+        task.setup("predict")
+        return TorchDetector(
+            task=task.eval().to(place),
+            classes=tuple(facts["classes"]["names"]),
+            preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
+            threshold=float(facts["threshold"]),
+            path=path,
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path} is damaged or was changed: {error}") from error
+    except FlipdetectError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error

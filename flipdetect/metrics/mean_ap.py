@@ -1,0 +1,117 @@
+"""COCO's metrics of object detection (Lin et al., 2014, arXiv:1405.0312), computed by torchmetrics and pycocotools."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.detection import MeanAveragePrecision
+
+SUMMARY = {
+    "map": "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
+    "map_50": "Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ]",
+    "map_75": "Average Precision  (AP) @[ IoU=0.75      | area=   all | maxDets=100 ]",
+    "map_small": "Average Precision  (AP) @[ IoU=0.50:0.95 | area= small | maxDets=100 ]",
+    "map_medium": "Average Precision  (AP) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ]",
+    "map_large": "Average Precision  (AP) @[ IoU=0.50:0.95 | area= large | maxDets=100 ]",
+    "mar_1": "Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=  1 ]",
+    "mar_10": "Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets= 10 ]",
+    "mar_100": "Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
+    "mar_small": "Average Recall     (AR) @[ IoU=0.50:0.95 | area= small | maxDets=100 ]",
+    "mar_medium": "Average Recall     (AR) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ]",
+    "mar_large": "Average Recall     (AR) @[ IoU=0.50:0.95 | area= large | maxDets=100 ]",
+}
+"""The twelve metrics in COCO's order and words. Small boxes have less than 32², large ones more than 96² pixels."""
+PER_CLASS = {"map_per_class": "ap", "mar_100_per_class": "ar"}
+
+
+class BoxMetrics(MeanAveragePrecision):
+    """Collects the boxes of an epoch, then computes COCO's metrics at once; gathers those of all processes."""
+
+    def __init__(self) -> None:
+        super().__init__(box_format="xyxy", class_metrics=True, extended_summary=True)
+        self.warn_on_many_detections = False
+
+    def values(self, names: Sequence[str]) -> dict[str, float]:
+        """The twelve metrics, `ap_<class>` and `ar_<class>` of each class, and `threshold` (see `best_threshold`).
+
+        NaN where no true box is of that size or class.
+
+        Args:
+            names: of the classes, by label.
+        """
+        found: Mapping[str, Any] = self.compute()
+        values = {name: _number(found[name]) for name in SUMMARY}
+        labels = found["classes"].reshape(-1).tolist()
+        for key, short in PER_CLASS.items():
+            of_label = dict(zip(labels, found[key].reshape(-1).tolist(), strict=False))
+            values |= {f"{short}_{name}": _number(of_label.get(label, -1.0)) for label, name in enumerate(names)}
+        precision, scores = (found[name].numpy()[0, :, :, 0, -1] for name in ("precision", "scores"))
+        values["threshold"] = best_threshold(precision, scores)
+        return values
+
+
+def best_threshold(precision: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> float:
+    """The score with the best mean F1 over the classes, at an IoU of 0.5.
+
+    Args:
+        precision: (101, K) at the recalls 0, 0.01, ..., 1; -1 for a class without true boxes.
+        scores: (101, K), the lowest score with which each recall is reached; 0 where it is not.
+
+    Returns:
+        0.5 if nothing was found.
+    """
+    recall = np.linspace(0, 1, len(precision))
+    known = (precision > -1).all(axis=0)
+    tried = np.unique(scores[:, known].round(3))
+    tried = tried[tried > 0]
+    if not len(tried):
+        return 0.5
+    f1 = np.where(precision > 0, 2 * precision * recall[:, None] / np.maximum(precision + recall[:, None], 1e-9), 0)
+    # With a threshold, a class is at the last of its recalls whose score is not below it.
+    means = [
+        np.mean([f1[max(0, (scores[:, k] >= score).sum() - 1), k] for k in np.flatnonzero(known)]) for score in tried
+    ]
+    return float(tried[int(np.argmax(means))])
+
+
+def coco_table(values: Mapping[str, float], prefix: str = "") -> str:
+    """The twelve metrics as COCO's own program prints them, then average precision and recall of each class.
+
+    Args:
+        values: by name, as `BoxMetrics.values` gives them.
+        prefix: of the names, such as `test_`.
+    """
+    lines = [f" {words} = {_shown(values.get(prefix + name))}" for name, words in SUMMARY.items()]
+    start = f"{prefix}ap_"
+    for key in values:
+        if key.startswith(start):
+            name = key.removeprefix(start)
+            lines.append(f" {name}: AP {_shown(values[key])}, AR {_shown(values.get(f'{prefix}ar_{name}'))}")
+    return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    return "   -" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _number(value: Tensor | float) -> float:
+    number = float(value)
+    return math.nan if number < 0 else number
+
+
+def to_picture(boxes: Tensor, placement: Tensor, size: Tensor) -> Tensor:
+    """Boxes in pixels of the model's input -> in pixels of the picture, clipped to it.
+
+    Args:
+        boxes: (N, 4).
+        placement: (4,) factor and offset along x and y: input = picture * factor + offset.
+        size: (2,) height and width of the picture.
+    """
+    factor, offset = placement[:2].repeat(2), placement[2:].repeat(2)
+    limits = size.flip(0).repeat(2).to(boxes.dtype)
+    return torch.minimum(((boxes - offset) / factor).clamp(min=0), limits)
