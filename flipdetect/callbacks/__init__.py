@@ -1,5 +1,6 @@
 """Lightning callbacks and loggers of flipdetect, for `trainer.callbacks` and `trainer.logger` in YAML."""
 
+from flipdetect.callbacks.box_pictures import BoxPictures, DetectionSummary, WorstPictures
 from flipdetect.callbacks.checkpoints import (
     AtomicCheckpointIO,
     EpochSeed,
@@ -20,7 +21,9 @@ __all__ = [
     "AugmentedBatch",
     "AveragedWeights",
     "BackboneFreezing",
+    "BoxPictures",
     "CachedFeatures",
+    "DetectionSummary",
     "EpochSeed",
     "EvaluationCurves",
     "EvidenceMaps",
@@ -34,4 +37,5 @@ __all__ = [
     "RunReport",
     "TrainingSummary",
     "WorstMistakes",
+    "WorstPictures",
 ]

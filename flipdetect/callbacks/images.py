@@ -38,7 +38,7 @@ class AugmentedBatch(Callback):
         if trainer.global_step > 0 or not trainer.is_global_zero or "image" not in batch:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        images = [_rgb(data, image) for image in batch["image"][: self.frames]]
+        images = [rgb_of(data, image) for image in batch["image"][: self.frames]]
         titles = [data.classes.names[int(target)] for target in batch["target"][: self.frames]]
         add_picture(trainer, "train/augmented_batch", figure_to_array(plot_batch(images, titles)))
 
@@ -79,7 +79,7 @@ class EvidenceMaps(Callback):
         for image, target, truth, maps in zip(
             batch["image"], batch["target"], batch["maps"].cpu().numpy(), predicted, strict=True
         ):
-            frame = _rgb(data, image)
+            frame = rgb_of(data, image)
             images.append(np.hstack([maps_over(frame, truth), maps_over(frame, maps)]))
             titles.append(f"{data.classes.names[int(target)]}: true, predicted")
         add_picture(trainer, "train/evidence_maps", figure_to_array(plot_batch(images, titles)))
@@ -127,7 +127,7 @@ class WorstMistakes(ScoreCallback):
             return
         names = [name_below(record.path, data.root) for record in dataset.records]
         probabilities, truths = scores.probabilities[worst], scores.targets[worst]
-        images = [_rgb(data, dataset[i]["image"]) for i in range(len(dataset))]
+        images = [rgb_of(data, dataset[i]["image"]) for i in range(len(dataset))]
         _show(trainer, scores.stage, "mistakes", plot_mistakes(images, names, truths, probabilities, data.classes))
         folder = run_folder(trainer)
         if scores.stage == "test" and folder is not None:
@@ -152,7 +152,7 @@ def _show(trainer: Trainer, stage: str, name: str, figure: Figure) -> None:
             Image.fromarray(picture).save(part, format="png")
 
 
-def _rgb(data: Any, image: torch.Tensor) -> npt.NDArray[np.uint8]:
+def rgb_of(data: Any, image: torch.Tensor) -> npt.NDArray[np.uint8]:
     """A preprocessed frame (C, H, W) float32 as an image (H, W, 3) uint8."""
     picture: npt.NDArray[np.uint8] = data.preprocess.to_uint8(image.cpu().numpy())
     return picture if picture.shape[2] == 3 else np.repeat(picture, 3, axis=2)

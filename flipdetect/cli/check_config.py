@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from flipdetect.cli.configs import DEFAULTS, config_folder, find_config
+from flipdetect.cli.configs import DEFAULTS, DETECTION_DEFAULTS, config_folder, find_config
 from flipdetect.errors import ConfigError, DataError, require_extra
 from flipdetect.parameters import check_range
 
@@ -28,6 +28,9 @@ SECTIONS = {
     "trainer": "pytorch_lightning.trainer.trainer.Trainer",
     "data": "flipdetect.data.datamodule.FrameDataModule",
 }
+BOX_DATA = "flipdetect.data.boxes.box_datamodule.BoxDataModule"
+DETECTOR = "Detector"
+"""What the names of detectors' classes end in, as those of classifiers end in Classifier: it tells the two apart."""
 KEYS = ("seed_everything", "trainer", "model", "data", "ckpt_path")
 OF_THE_PARSER = ("help", "print_config", "print_shtab")
 LISTS = ("trainer.callbacks", "trainer.logger", "data.augment")
@@ -68,7 +71,7 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> li
         MissingExtraError: if a class needs an extra that is not installed.
     """
     checked: list[str] = []
-    sources = [_read(config_folder() / DEFAULTS)]
+    sources: list[Settings] = []
     given = False
     for key, value, words in _options(args):
         if key in ("config", "c"):
@@ -84,15 +87,33 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> li
         given |= key in ("config", "c", "model", "model.class_path", *OF_THE_PARSER[:1])
     if not given:
         raise ConfigError("--config is missing: give a name (flipdetect configs lists them) or the path of a YAML file")
+    detection = _detects(sources)
+    sources.insert(0, _read(defaults_file(detection=detection)))
     merged: dict[str, Any] = {}
     for source in sources:
         _merge(merged, source.content)
-        _check_keys(source, str(_get(merged, "model.class_path")))
+        _check_keys(source, str(_get(merged, "model.class_path")), detection=detection)
     for source in sources:
         check_allowed(source.content, allowed_classes(args), source.label)
     _check_classes(sources)
     _check_paths(merged, data_option)
     return checked
+
+
+def is_detection(args: Sequence[str]) -> bool:
+    """Whether checked arguments of `train.py` train a detector: its data and defaults are others."""
+    options = [(key, value or "") for key, value, _ in _options(args)]
+    return _detects([_read(Path(v)) if k in ("config", "c") else _from_option(k, v) for k, v in options])
+
+
+def _detects(sources: Sequence[Settings]) -> bool:
+    names = [name for source in sources if (name := _get(source.content, "model.class_path"))]
+    return bool(names) and str(names[-1]).endswith(DETECTOR)
+
+
+def defaults_file(*, detection: bool) -> Path:
+    """The configuration that is loaded before all others."""
+    return config_folder() / (DETECTION_DEFAULTS if detection else DEFAULTS)
 
 
 def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Path | None = None) -> list[str]:
@@ -108,7 +129,10 @@ def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Pa
         if "=" not in pair:
             raise ConfigError(f"an override is written KEY=VALUE, such as trainer.max_epochs=5; got {pair!r}")
         arguments.append(f"--{pair.lstrip('-')}")
-    return check_arguments(arguments, "--data")
+    checked = check_arguments(arguments, "--data")
+    if is_detection(checked):
+        raise ConfigError("this command trains classifiers; train a detector with flipdetect train")
+    return checked
 
 
 def allowed_classes(args: Sequence[str]) -> tuple[str, ...]:
@@ -211,14 +235,15 @@ def _get(content: Any, key: str) -> Any:
     return content
 
 
-def _check_keys(source: Settings, model: str) -> None:
+def _check_keys(source: Settings, model: str, *, detection: bool) -> None:
     """Check names of settings, and plain values."""
+    sections = SECTIONS | ({"data": BOX_DATA} if detection else {})
     for key, value in source.content.items():
         if key.rstrip("+") not in KEYS:
             raise ConfigError(f"{source.label}: {_unknown(key, KEYS)}")
         _check_number(source.label, key, value)
-        if key in SECTIONS and isinstance(value, dict):
-            _check_section(source.label, key, value, SECTIONS[key])
+        if key in sections and isinstance(value, dict):
+            _check_section(source.label, key, value, sections[key])
     init_args = _get(source.content, "model.init_args")
     if isinstance(init_args, dict):
         _check_section(source.label, "model", init_args, model)
@@ -303,7 +328,8 @@ def _check_class(label: str, key: str, class_path: str, folder: str) -> None:
     if _find(class_path) is None and not any(re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
         known = sorted({name for text in _texts(folder) for name in re.findall(r"^class ([A-Z]\w+)", text, re.M)})
         if key == "model":
-            known = [name for name in known if name.endswith("Classifier") and name != "FrameClassifier"]
+            bases = ("FrameClassifier", "ObjectDetector")
+            known = [name for name in known if name.endswith(("Classifier", DETECTOR)) and name not in bases]
         close = get_close_matches(name, known, n=1)
         listed = f"did you mean {folder}.{close[0]}?" if close else f"{folder} has {', '.join(known[:20])}"
         raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
@@ -319,7 +345,7 @@ def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
         )
     weights = _get(config, "model.init_args.weights")
     files = {
-        "model.weights": None if weights in ("none", "imagenet", "flipdetect") else weights,
+        "model.weights": None if weights in ("none", "imagenet", "flipdetect", "coco") else weights,
         "data.split_file": _get(config, "data.split_file"),
         "data.manifest": _get(config, "data.manifest"),
         "ckpt_path": None if config.get("ckpt_path") == "last" else config.get("ckpt_path"),

@@ -14,8 +14,8 @@ from flipdetect.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-DEFAULTS = "defaults.yaml"
-"""Loaded before every other configuration."""
+DEFAULTS, DETECTION_DEFAULTS = "defaults.yaml", "detect.yaml"
+"""Loaded before every other configuration of a classifier, and of a detector."""
 
 
 def configs(

@@ -20,24 +20,33 @@ from tabulate import tabulate
 from flipdetect.atomic import explained
 from flipdetect.callbacks import (
     AtomicCheckpointIO,
+    DetectionSummary,
     EpochSeed,
     InterruptCheckpoint,
     Provenance,
     ResumedState,
     TrainingSummary,
 )
-from flipdetect.cli.check_config import allowed_classes, check_allowed, check_arguments, without_allowed
-from flipdetect.cli.configs import DEFAULTS, config_folder
+from flipdetect.cli.check_config import (
+    allowed_classes,
+    check_allowed,
+    check_arguments,
+    defaults_file,
+    is_detection,
+    without_allowed,
+)
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_libraries
+from flipdetect.data.boxes.box_datamodule import BoxDataModule
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, TrainingError
 from flipdetect.metrics.frame import check_monitor
+from flipdetect.metrics.mean_ap import coco_table
 from flipdetect.runs import ClaimedRun, run_to_resume, version_for, version_of
-from flipdetect.tasks import FrameClassifier
+from flipdetect.tasks import FrameClassifier, ObjectDetector
 from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test, resolve_precision, reuse_freed_memory
 
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
-
+SPLIT_PREFIXES = {"validation": "val_", "test": "test_"}
 
 RUN = "FLIPDETECT_RUN"
 """Environment variable that gives the processes which Lightning starts the run's folder."""
@@ -57,16 +66,18 @@ class TrainCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         self.allowed = allowed_classes(args)
+        self.detection = is_detection(args)
+        kind = "an object detector" if self.detection else "a frame classifier"
         super().__init__(
-            FrameClassifier,
-            FrameDataModule,
+            ObjectDetector if self.detection else FrameClassifier,
+            BoxDataModule if self.detection else FrameDataModule,
             subclass_mode_model=True,
             save_config_callback=None,  # Provenance writes it next to the checkpoint
             seed_everything_default=0,
             parser_class=TrainParser,
             parser_kwargs={
-                "default_config_files": [str(config_folder() / DEFAULTS)],
-                "description": "Train a frame classifier as a YAML file describes it, then test its best checkpoint. "
+                "default_config_files": [str(defaults_file(detection=self.detection))],
+                "description": f"Train {kind} as a YAML file describes it, then test its best checkpoint. "
                 "Example: python train.py --config configs/tiny_cnn.yaml --data.root my_frames/",
             },
             auto_configure_optimizers=False,
@@ -76,14 +87,17 @@ class TrainCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add resuming, and keep the model's channels equal to the data's."""
+        """Add resuming, and keep the model's channels or classes equal to the data's."""
         parser.add_argument(
             "--ckpt_path",
             type=str | None,
             default=None,
             help='checkpoint to resume from: a path, or "last" for the newest interrupted run of this name',
         )
-        parser.link_arguments("data.preprocess.channels", "model.init_args.in_channels")
+        if self.detection:
+            parser.link_arguments("data.class_names", "model.init_args.classes", apply_on="instantiate")
+        else:
+            parser.link_arguments("data.preprocess.channels", "model.init_args.in_channels")
 
     def before_instantiate_classes(self) -> None:
         """Refuse contradictions, and classes of other packages, also in files that the configuration names."""
@@ -136,7 +150,7 @@ class TrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Build the trainer with the callbacks that no run goes without."""
-        self.summary = TrainingSummary()
+        self.summary = DetectionSummary() if self.detection else TrainingSummary()
         own: list[Callback] = [
             Provenance(config=self.resolved), EpochSeed(), InterruptCheckpoint(), ResumedState(), self.summary,
         ]  # fmt: skip
@@ -195,7 +209,7 @@ def run(args: Sequence[str]) -> int:
     finally:
         cli.release(discard=discard)
     if cli.trainer.is_global_zero:
-        print(_table(results))
+        print(_detection_tables(results) if cli.detection else _table(results))
         print(cli.summary.text)
     return 0
 
@@ -225,6 +239,11 @@ def _table(results: dict[str, float]) -> str:
     rows = [[name, *(results.get(f"{split}_{name}") for split in ("val", "test"))] for name in HEADLINES]
     rows.append(["threshold", results.get("val_threshold"), results.get("test_threshold")])
     return tabulate(rows, headers=["", "validation", "test"], floatfmt=".4f")
+
+
+def _detection_tables(results: dict[str, float]) -> str:
+    splits = [(words, prefix) for words, prefix in SPLIT_PREFIXES.items() if f"{prefix}map" in results]
+    return "\n".join(f"{words}:\n{coco_table(results, prefix)}" for words, prefix in splits)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from torchmetrics.utilities import dim_zero_cat
 from flipdetect.errors import ConfigError
 from flipdetect.metrics.bootstrap import METRICS, frame_metrics
 
-HIGHER_IS_BETTER = {**dict.fromkeys(METRICS, True), "loss": False}
+HIGHER_IS_BETTER = {**dict.fromkeys((*METRICS, "map", "map_50", "map_75"), True), "loss": False}
 STAGE_PREFIXES = ("train_", "val_", "test_")
 
 

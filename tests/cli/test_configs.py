@@ -14,6 +14,8 @@ from flipdetect.errors import ConfigError
 
 FOLDER = config_folder()
 EXPERIMENTS = [name for name in config_names() if "/" not in name and name != "finetune_deeper"]
+COMPLETE = ("defaults", "detect")
+"""Loaded before all others, of classifiers and of detectors."""
 ALONE = {("model", "class_path"), ("trainer", "logger")}
 """What each file says, although it may equal the default: the model, and the name of the run."""
 
@@ -52,15 +54,17 @@ def test_a_configuration_resolves_to_what_it_says(name: str, capsys: pytest.Capt
     assert {"seed_everything", "trainer", "model", "data", "ckpt_path"} == {path[0] for path in whole}
 
 
-@pytest.mark.parametrize("name", [name for name in config_names() if name != "defaults" and "release" not in name])
+@pytest.mark.parametrize("name", [name for name in config_names() if name not in COMPLETE and "release" not in name])
 def test_a_configuration_says_only_what_differs(name: str) -> None:
-    defaults = dict(leaves(read("defaults")))
+    detects = str(read(name).get("model", {}).get("class_path")).endswith("Detector")
+    defaults = dict(leaves(read("detect" if detects else "defaults")))
     repeated = [path for path, value in leaves(read(name)) if path not in ALONE and defaults.get(path, ...) == value]
     assert not repeated
 
 
-def test_defaults_name_every_setting_of_the_data(capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(resolved(capsys, "defaults")["data"]) == set(read("defaults")["data"])
+@pytest.mark.parametrize("name", ["defaults", "detect"])
+def test_defaults_name_every_setting_of_the_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(resolved(capsys, name)["data"]) == set(read(name)["data"])
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ Train = Callable[..., int]
 CONFIGS = sorted(
     path.name
     for path in (REPOSITORY / "configs").glob("*.yaml")
-    # Fine-tuning needs pretrained weights and rendered frames, and has tests of its own.
-    if not path.name.startswith(("finetune", "defaults"))
+    # Fine-tuning needs pretrained weights and rendered frames; it and detection have tests of their own.
+    if not path.name.startswith(("finetune", "defaults", "detect"))
 )
 
 

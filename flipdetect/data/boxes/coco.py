@@ -74,7 +74,7 @@ def _add(found: Annotations, path: Path, content: dict[str, Any], finder: Pictur
             seen.add(picture)
             size = (entry.get("height"), entry.get("width"))
             known = all(isinstance(side, int) and side > 0 for side in size)
-            pictures[entry.get("id")] = Annotation(picture, size=size if known else None)  # type: ignore[arg-type]
+            pictures[entry.get("id")] = Annotation(picture, size=size if known else None)
     listed = {entry.get("id") for entry in content["images"] if isinstance(entry, dict)}
     for number, entry in enumerate(content["annotations"]):
         if not isinstance(entry, dict) or entry.get("image_id") not in listed:
