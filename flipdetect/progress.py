@@ -70,7 +70,6 @@ def progress_bar(iterable: Iterable[Any] | None = None, **settings: Any) -> tqdm
 
     Args:
         iterable: what is gone through, as for tqdm; None if it is moved by hand.
-        settings: of tqdm, such as `total`, `desc`, `unit`, `delay`, `leave`, `disable`.
     """
     if "desc" in settings:
         settings["desc"] = printable(settings["desc"] or "")
@@ -85,7 +84,6 @@ class JobProgress:
     Work is planned by part, in units of about the same time each; a plan may be changed when more is known.
 
     Args:
-        disable: show nothing.
         on_show: called before each change; ends the job by raising what is no error of files, such as on cancelling.
 
     Attributes:

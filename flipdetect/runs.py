@@ -32,9 +32,6 @@ _VERSION = re.compile(r"version_(\d+)$")
 def stored_temperature(facts: Mapping[str, Any]) -> float:
     """The temperature that the logits of a stored model are divided by.
 
-    Args:
-        facts: what stands under `CHECKPOINT_KEY`.
-
     Raises:
         ValueError: if it is not a finite number above 0.
     """
@@ -114,7 +111,6 @@ class ClaimedRun:
     """The folder of a run while this process trains in it: no other process gets it.
 
     Args:
-        folder: `<logs>/<name>`.
         ckpt_path: of the run to resume, whose folder is used again if it lies under `folder`.
         version: number or name of the run, if it is given; its folder may exist.
 

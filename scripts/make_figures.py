@@ -28,9 +28,17 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from tabulate import tabulate
 
 from flipdetect.atomic import replacing, write_text
-from flipdetect.outputs.plots.canvas import INK, SERIES_COLOURS, clean, new_figure, save_figure
+from flipdetect.outputs.plots.canvas import (
+    FAINT,
+    INK,
+    NEGATIVE_COLOUR,
+    POSITIVE_COLOUR,
+    SERIES_COLOURS,
+    clean,
+    new_figure,
+    save_figure,
+)
 from flipdetect.outputs.plots.curves import plot_matrices
-from flipdetect.outputs.plots.frames import plot_flip_strip
 from flipdetect.records import ClassNames
 from flipdetect.zoo import DEFAULT
 
@@ -57,8 +65,26 @@ def flip_strip() -> Figure:
     model = load_model(DEFAULT)
     frames = render_clip(SynthConfig(seed=UNSEEN_SEED), 16, np.linspace(0.1, 0.9, 10).tolist())
     scores = model.probabilities(np.stack([model.preprocess.load(encode_frame(frame)) for frame in frames]))
-    truths = [model.classes.target(frame.truth.label) for frame in frames]
-    return plot_flip_strip([frame.image for frame in frames], scores, model.threshold, truths, model.classes)
+    figure = new_figure(11.7, 3.7)
+    panels = figure.subplots(
+        2,
+        len(frames),
+        height_ratios=(1.87, 0.95),
+        gridspec_kw={"wspace": 0.09, "hspace": 0.2, "left": 0.03, "right": 0.99},
+    )
+    for frame, score, (above, below) in zip(frames, scores, panels.T, strict=True):
+        colour = POSITIVE_COLOUR if score >= model.threshold else NEGATIVE_COLOUR
+        above.imshow(frame.image)
+        above.set(xticks=[], yticks=[])
+        above.spines[:].set(color=colour, linewidth=2.5)
+        below.bar([0], [score], width=0.6, color=colour)
+        below.text(0, score + 0.04, f"{score:.2f}", ha="center", color=colour, weight="bold")
+        below.axhline(model.threshold, color=INK, linewidth=0.9, linestyle=(0, (5, 4)))
+        below.set(xlim=(-0.5, 0.5), ylim=(0, 1.28), xticks=[0], yticks=[])
+        below.set_xticklabels([frame.truth.label])
+        below.spines[["top", "right", "left"]].set_visible(False)
+        below.spines["bottom"].set_color(FAINT)
+    return figure
 
 
 def timeline(path: Path) -> None:

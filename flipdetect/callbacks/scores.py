@@ -131,20 +131,21 @@ class RunReport(ScoreCallback):
             return
         from flipdetect.evaluation.evaluate import evaluate_scores
         from flipdetect.evaluation.report import write_report
+        from flipdetect.evaluation.results import Selection, measure
         from flipdetect.inference.torch_model import load_torch_model
 
-        split, names = getattr(data.split, scores.stage), data.classes.names
+        split, classes = getattr(data.split, scores.stage), data.classes
         records = tuple(split[position] for position in scores.indices)
         scored = [
             FrameScore(
                 name_below(record.path, data.root), record.video, record.frame, float(p),
-                names[int(p >= scores.threshold)],
+                classes.names[int(p >= scores.threshold)],
             )
             for record, p in zip(records, scores.probabilities, strict=True)
         ]  # fmt: skip
-        evaluation = evaluate_scores(FrameIndex(records, (), data.root), scored, scores.threshold, data.classes)
-        page = write_report(
-            run / self.folder, f"{run.parent.name}, {run.name}", f"{Path(data.root).name}, {scores.stage} split",
-            evaluation, load_torch_model(Path(best), "cpu"), mistakes=self.mistakes, explain=self.explain,
-        )  # fmt: skip
+        evaluation = evaluate_scores(FrameIndex(records, (), data.root), scored, scores.threshold, classes)
+        names = f"{run.parent.name}, {run.name}", f"{Path(data.root).name}, {scores.stage} split"
+        (result,) = measure([(*names, evaluation)], {}, Selection())
+        model = load_torch_model(Path(best), "cpu")
+        page = write_report(run / self.folder, result, model, mistakes=self.mistakes, explain=self.explain)
         logger.info("The report is %s", page)

@@ -186,10 +186,10 @@ def render(
         Path | None, typer.Option(metavar="FOLDER", help="Write the frames and tables of a long recording.")
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Write a contact sheet of random frames of the clips.")
-    ] = None,
-    recording_sheet: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Write a contact sheet of frames spread over the recording.")
+        Path | None,
+        typer.Option(
+            metavar="PNG", help="Write a contact sheet of the clips; with --recording alone, of the recording."
+        ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Frames on a contact sheet.")] = 40,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per CPU.")] = None,
@@ -215,39 +215,38 @@ def render(
 ) -> None:
     """Render page turns of books that do not exist: labelled clips for training, or a long recording with known turns.
 
-    Give at least one of --output, --recording, --sheet and --recording-sheet. An interrupted rendering continues when
-    the same command is run again.
+    Give at least one of --output, --recording and --sheet. An interrupted rendering continues when the same command is
+    run again.
 
     Examples: flipdetect render --output data/embedded; flipdetect render --recording book --seconds 60 --turns 12
     """
-    if not (output or recording or sheet or recording_sheet):
+    if not (output or recording or sheet):
         raise typer.BadParameter("nothing to render; give --output FOLDER, --recording FOLDER or --sheet FILE.png")
-    for path in (sheet, recording_sheet):
-        if path is not None and path.suffix.lower() != ".png":
-            raise typer.BadParameter(f"a contact sheet is written as .png, got {path}")
-    from flipdetect.synth import RecordingConfig, SynthConfig, render_dataset, render_recording
-    from flipdetect.synth.writers import contact_sheet, write_sheet
-    from flipdetect.synth.writers import recording_sheet as sheet_of_recording
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise typer.BadParameter(f"a contact sheet is written as .png, got {sheet}")
+    from flipdetect.synth import RecordingConfig, SynthConfig, render_dataset, render_recording, sample_frames
 
+    clips = book = None
+    if output or not recording:
+        clips = SynthConfig(
+            seed=seed, sources=sources, clips_per_source=clips_per_source, frames_per_clip=frames_per_clip,
+            height=height, orientation=orientation, aspect=aspect, margin=margin, without=without,
+        )  # fmt: skip
+    if recording:
+        book = RecordingConfig(
+            seed=seed, index=index, seconds=seconds, turns=turns, height=height, orientation=orientation,
+            aspect=aspect, fps=fps, pace=pace, visits=visits,
+        )  # fmt: skip
     try:
-        if output or sheet:
-            clips = SynthConfig(
-                seed=seed, sources=sources, clips_per_source=clips_per_source, frames_per_clip=frames_per_clip,
-                height=height, orientation=orientation, aspect=aspect, margin=margin, without=without,
-            )  # fmt: skip
-            if sheet:
-                write_sheet(sheet, contact_sheet(clips, count))
-            if output:
-                print(render_dataset(output, clips, workers=workers))
-        if recording or recording_sheet:
-            book = RecordingConfig(
-                seed=seed, index=index, seconds=seconds, turns=turns, height=height, orientation=orientation,
-                aspect=aspect, fps=fps, pace=pace, visits=visits,
-            )  # fmt: skip
-            if recording_sheet:
-                write_sheet(recording_sheet, sheet_of_recording(book, count))
-            if recording:
-                print(render_recording(recording, book, workers=workers))
+        if sheet and (shown := clips or book):
+            from flipdetect.outputs.plots.canvas import save_figure
+            from flipdetect.outputs.plots.frames import plot_batch
+
+            save_figure(plot_batch(*sample_frames(shown, count)), sheet)
+        if output and clips:
+            print(render_dataset(output, clips, workers=workers))
+        if recording and book:
+            print(render_recording(recording, book, workers=workers))
     except KeyboardInterrupt:
         logger.info("interrupted; run the same command again to continue")
         raise

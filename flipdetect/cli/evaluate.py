@@ -52,7 +52,6 @@ def evaluate(
     threshold: Threshold = None,
     engine: Engine = EngineName.AUTO,
     device: Device = DeviceName.AUTO,
-    ensemble: Annotated[bool, typer.Option("--ensemble", help="Add a row: the mean of the models' logits.")] = False,
     per_video: Annotated[bool, typer.Option("--per-video", help="Also a line per video.")] = False,
     by: Annotated[
         list[str] | None,
@@ -87,7 +86,6 @@ def evaluate(
     robustness: Annotated[
         Corruptions | None, typer.Option(help="Also metrics on corrupted frames; full: more kinds and strengths.")
     ] = None,
-    chart: Annotated[Path | None, typer.Option(metavar="PNG", help="A bar chart of --robustness.")] = None,
     mistakes: Annotated[Path | None, typer.Option(metavar="PNG", help="The most confident mistakes.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Frames in --mistakes and in the report.")] = 24,
     spot_check: Annotated[
@@ -123,15 +121,12 @@ def evaluate(
         raise typer.BadParameter("--predictions needs --threshold")
     if costs and not (split or validation):
         raise typer.BadParameter("--costs chooses thresholds on a validation split; give --split or --validation")
-    if ensemble and len(model or ()) < 2:
-        raise typer.BadParameter("--ensemble averages several models; name at least two with --model")
-    if chart and not robustness:
-        raise typer.BadParameter("--chart draws --robustness: add it")
-    if robustness and (ensemble or predictions):
-        raise typer.BadParameter("--robustness measures single models; leave --ensemble and --predictions out")
+    if robustness and predictions:
+        raise typer.BadParameter("--robustness needs the frames; leave --predictions out")
     from flipdetect.atomic import write_json
     from flipdetect.evaluation import results as outcome
     from flipdetect.evaluation.evaluate import read_evaluation, write_predictions
+    from flipdetect.evaluation.report import write_reports
     from flipdetect.evaluation.robustness import BASIC, FULL
     from flipdetect.evaluation.spot_check import spot_check as check_frames
     from flipdetect.evaluation.videos import save_clip_threshold as save_threshold
@@ -157,9 +152,7 @@ def evaluate(
     else:
         evaluations = []
         for folder in data or []:
-            evaluations += outcome.evaluate_models(
-                models, folder, selection, threshold=threshold, costs=price, with_ensemble=ensemble
-            )
+            evaluations += outcome.evaluate_models(models, folder, selection, threshold=threshold, costs=price)
     results = outcome.measure(
         evaluations,
         models,
@@ -178,13 +171,11 @@ def evaluate(
         write_json(json, [each.as_dict(keys) | chosen for each in results])
     if mistakes:
         outcome.draw_mistakes(mistakes, results, count)
-    if chart and robustness:
-        outcome.draw_robustness(chart, results)
     if save_clip_threshold and results[0].clips:
         save_threshold(results[0].clips, save_clip_threshold)
     if report:
         columns = sorted({key for some in keys for key in some})
-        outcome.write_reports(report, results, models, split, columns=columns, mistakes=count)
+        write_reports(report, results, models, split, columns=columns, mistakes=count)
     return None
 
 

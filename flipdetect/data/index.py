@@ -133,7 +133,20 @@ def index_frames(
             findings.add_by_folders(folders, root)
     records, unnamed = findings.records, findings.unnamed
     if check:
-        records = _readable(records, findings.problems)
+
+        def probe(record: FrameRecord) -> Problem | None:
+            try:
+                probe_frame(record.path)
+            except FrameError as error:
+                return _problem(record.path, error)
+            return None
+
+        with ThreadPoolExecutor(PROBE_THREADS) as pool:
+            found = pool.map(probe, records)
+            bar = progress_bar(found, total=len(records), desc="checking frames", unit="file", delay=2, leave=False)
+            probed = list(zip(records, bar, strict=True))
+        findings.problems += [problem for _, problem in probed if problem is not None]
+        records = [record for record, problem in probed if problem is None]
     if not records:
         raise DataError(_nothing_usable(root, findings, manifest))
     if pattern is not None and pattern.one_film:
@@ -234,25 +247,6 @@ class _Findings:
 def _problem(path: Path, error: FrameError) -> Problem:
     """The error without the path at the start of its message, which a problem has apart."""
     return Problem(path, str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
-
-
-def _readable(records: list[FrameRecord], problems: list[Problem]) -> list[FrameRecord]:
-    """The records whose files are images by their header; the others become problems."""
-
-    def probe(record: FrameRecord) -> Problem | None:
-        try:
-            probe_frame(record.path)
-        except FrameError as error:
-            return _problem(record.path, error)
-        return None
-
-    with ThreadPoolExecutor(PROBE_THREADS) as pool:
-        found = pool.map(probe, records)
-        results = list(
-            progress_bar(found, total=len(records), desc="checking frames", unit="file", delay=2, leave=False)
-        )
-    problems += [problem for problem in results if problem is not None]
-    return [record for record, problem in zip(records, results, strict=True) if problem is None]
 
 
 def _blocks_of_one_film(records: list[FrameRecord]) -> list[FrameRecord]:

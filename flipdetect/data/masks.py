@@ -88,7 +88,12 @@ def read_masks(
     # A downloaded data set must not make the program read other files; links are not resolved.
     below = os.path.join(folder, "")  # noqa: PTH118
     found = {frame: mask for frame, mask in named.items() if mask.startswith(below) and os.path.isfile(mask)}  # noqa: PTH113
-    kept = decode_frames(list(found.values()), _kept_spec(spec), cache)
+    sides = (spec.height, spec.width)
+    shrink = next(shrink for shrink in KEPT_SHRINKS if min(sides) >= KEPT_MIN_SIDE * shrink)
+    height, width = (-(-side // shrink) for side in sides)
+    black, one = (0.0,) * CHANNELS, (1.0,) * CHANNELS  # what a letterbox adds is not covered
+    small = PreprocessSpec(height=height, width=width, channels=CHANNELS, fit=spec.fit, mean=black, std=one)
+    kept = decode_frames(list(found.values()), small, cache)
     unusable = [mask for frame, mask in named.items() if frame not in found]
     unusable += [kept.files[i] for i in sorted(kept.failures)]
     if unusable:
@@ -99,15 +104,6 @@ def read_masks(
             unusable[0],
         )
     return Masks(spec, kept, {frame: i for i, frame in enumerate(found) if i not in kept.failures})
-
-
-def _kept_spec(spec: PreprocessSpec) -> PreprocessSpec:
-    """The size at which masks are kept, fitted as the frames are; what a letterbox adds is black: not covered."""
-    sides = (spec.height, spec.width)
-    shrink = next(shrink for shrink in KEPT_SHRINKS if min(sides) >= KEPT_MIN_SIDE * shrink)
-    height, width = (-(-side // shrink) for side in sides)
-    black, one = (0.0,) * CHANNELS, (1.0,) * CHANNELS
-    return PreprocessSpec(height=height, width=width, channels=CHANNELS, fit=spec.fit, mean=black, std=one)
 
 
 def coarse_maps(mask: Mask) -> npt.NDArray[np.float32]:

@@ -18,9 +18,15 @@ from torch import Tensor, nn
 
 from flipdetect.atomic import write_csv, write_json, write_text
 from flipdetect.errors import ModelError
-from flipdetect.evaluation.evaluate import Evaluation, evaluate_folder, write_predictions
+from flipdetect.evaluation.evaluate import (
+    Evaluation,
+    difference,
+    estimates_as_dict,
+    evaluate_folder,
+    evaluation_ci,
+    write_predictions,
+)
 from flipdetect.evaluation.study import SharedSplit, run_metrics
-from flipdetect.evaluation.uncertainty import difference, estimates_as_dict, evaluation_ci
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel, load_torch_model

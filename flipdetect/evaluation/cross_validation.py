@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 from tabulate import tabulate
 
 from flipdetect.atomic import write_csv, write_json, write_text
@@ -276,22 +275,15 @@ def gather(folder: Path, resamples: int = RESAMPLES) -> CrossValidation:
         mean[name] = float(np.mean(values)) if values else math.nan
         deviation[name] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
     scored = [row for row in rows if row["probability"]]
-    pooled = _pooled(scored, plan.classes.positive, resamples)
-    return CrossValidation(plan, folds, missing, mean, deviation, pooled, len(scored))
-
-
-def _pooled(rows: Sequence[dict[str, str]], positive: str, resamples: int) -> dict[str, Estimate]:
-    """Metrics of decisions by the labels, which each fold's own threshold decided; the others by probabilities."""
-    targets = np.array([row["truth"] == positive for row in rows])
-    videos = [row["video"] for row in rows]
-
-    def estimates(values: NDArray[np.float64], metrics: Sequence[str]) -> dict[str, Estimate]:
-        return bootstrap_ci(values, targets, videos, 0.5, metrics=metrics, resamples=resamples)
-
-    called = np.array([row["label"] == positive for row in rows], dtype=np.float64)
-    probabilities = np.array([float(row["probability"]) for row in rows])
+    # Decisions are those of each fold's own threshold, which the labels tell; the other metrics need probabilities.
+    called = np.array([row["label"] == plan.classes.positive for row in scored], dtype=np.float64)
+    probabilities = np.array([float(row["probability"]) for row in scored])
+    targets = np.array([row["truth"] == plan.classes.positive for row in scored])
+    videos = [row["video"] for row in scored]
     others = [name for name in METRICS if name not in DECISIONS]
-    return estimates(called, DECISIONS) | estimates(probabilities, others)
+    pooled = bootstrap_ci(called, targets, videos, 0.5, metrics=DECISIONS, resamples=resamples)
+    pooled |= bootstrap_ci(probabilities, targets, videos, 0.5, metrics=others, resamples=resamples)
+    return CrossValidation(plan, folds, missing, mean, deviation, pooled, len(scored))
 
 
 def _split_path(folder: Path, fold: int) -> Path:

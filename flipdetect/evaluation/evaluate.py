@@ -1,11 +1,11 @@
-"""Evaluate trained models on labelled frames that they were not trained on. No torch."""
+"""Evaluate trained models on labelled frames that they were not trained on: scores, metrics, 95% CIs. No torch."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from flipdetect.data.splits import read_split
 from flipdetect.errors import DataError
 from flipdetect.inference.model import Model
 from flipdetect.inference.score import Predictor
-from flipdetect.metrics.bootstrap import frame_metrics
-from flipdetect.metrics.threshold import choose_threshold
+from flipdetect.metrics.bootstrap import METRICS, RESAMPLES, Estimate, bootstrap_ci, bootstrap_difference, frame_metrics
+from flipdetect.metrics.calibration import calibration_metrics, reliability
+from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold, cost_at, threshold_curve
 from flipdetect.outputs.predictions import COLUMNS, prediction_cells, read_prediction_table
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.runs import BEST, LAST
@@ -32,8 +33,6 @@ ORACLE = "best_f1_oracle"
 """F1 at the best threshold for the evaluated frames, chosen with their labels known: an upper bound, not a result."""
 FURTHER_COLUMNS = ("model", "set", "source", "truth")
 """Columns of predictions.csv that evaluation adds."""
-LOGIT_LIMIT = 30.0
-"""Larger logits of probabilities are rounding errors."""
 
 Results = Sequence[tuple[str, str, "Evaluation"]]
 """Name of the model, name of the data set, evaluation."""
@@ -217,36 +216,6 @@ def evaluate_scores(
     return Evaluation(scored, failed, metrics, threshold, index, classes)
 
 
-def ensemble(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The evaluation of an ensemble: the mean of the models' logits, at the mean of their thresholds' logits.
-
-    Raises:
-        DataError: if the models have different classes or scored different frames.
-    """
-    first = evaluations[0]
-    if any(each.classes != first.classes for each in evaluations):
-        raise DataError("models of different classes cannot be averaged; leave --ensemble out")
-    tables = [{pair.record.path: pair for pair in each.scored} for each in evaluations]
-    if any(table.keys() != tables[0].keys() for table in tables):
-        raise DataError("the models to average did not score the same frames; leave --ensemble out")
-    threshold = _mean_of_logits([each.threshold for each in evaluations])
-    scores = []
-    for record, score in first.all_frames():
-        if score.probability is not None:
-            p = _mean_of_logits([table[record.path].probability for table in tables])
-            score = replace(score, probability=p, label=first.classes.names[int(p >= threshold)])
-        scores.append(score)
-    return evaluate_scores(first.index, scores, threshold, first.classes)
-
-
-def _mean_of_logits(probabilities: Sequence[float]) -> float:
-    """The probability whose logit is the mean of the logits."""
-    values = np.asarray(probabilities, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        logits = np.log(values) - np.log1p(-values)
-    return float(1 / (1 + np.exp(-np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).mean())))
-
-
 def write_predictions(path: Path, results: Results) -> None:
     """Write predictions.csv with the further columns `FURTHER_COLUMNS` and those of the manifest, atomically.
 
@@ -313,3 +282,67 @@ def set_name(folder: Path, split: str | None) -> str:
     """A name for titles: that of the folder, and the split."""
     name = folder.resolve().name or str(folder)
     return f"{name}, {split} split" if split else name
+
+
+def evaluation_ci(
+    evaluation: Evaluation, *, metrics: Sequence[str] = METRICS, resamples: int = RESAMPLES
+) -> dict[str, Estimate]:
+    """Metrics of an evaluation with their 95% CIs, by name; see `bootstrap_ci`."""
+    p, targets, videos = evaluation.arrays()
+    return bootstrap_ci(p, targets, videos, evaluation.threshold, metrics=metrics, resamples=resamples)
+
+
+def difference(
+    first: Evaluation,
+    second: Evaluation,
+    *,
+    metrics: Sequence[str] = METRICS,
+    resamples: int = RESAMPLES,
+) -> dict[str, Estimate]:
+    """Metrics of the second minus those of the first, each at its own threshold; see `bootstrap_difference`.
+
+    Raises:
+        DataError: if the two have different classes or scored different frames.
+    """
+    if first.classes != second.classes:
+        raise DataError(f"two models have different classes: {first.classes.names} and {second.classes.names}")
+    others = {pair.record.path: pair.probability for pair in second.scored}
+    if len(others) != len(first.scored) or any(pair.record.path not in others for pair in first.scored):
+        raise DataError(
+            f"two models did not score the same frames ({len(first.scored)} and {len(others)}), so that they cannot be "
+            "compared video by video"
+        )
+    p, targets, videos = first.arrays()
+    other = np.array([others[pair.record.path] for pair in first.scored])
+    thresholds = (first.threshold, second.threshold)
+    return bootstrap_difference(p, other, targets, videos, thresholds, metrics=metrics, resamples=resamples)
+
+
+def decision_facts(evaluation: Evaluation, costs: ThresholdCosts | None = None) -> dict[str, Any]:
+    """Calibration, metrics over the threshold, and the cost of errors, as JSON types.
+
+    Returns:
+        `calibration` (see `calibration_metrics`), `reliability` by `width` and `mass`, `threshold_curve` (columns
+        `threshold`, `f1`, `precision`, `recall`) and `plateau` (see `ThresholdCurve`; both None without a positive
+        frame), and with costs `costs` and `cost_per_frame`.
+    """
+    p, targets = arrays(evaluation.scored, evaluation.classes)
+    found: dict[str, Any] = {
+        "calibration": calibration_metrics(p, targets),
+        "reliability": {how: reliability(p, targets, binning=how).as_dict() for how in ("width", "mass")},
+        "threshold_curve": None,
+        "plateau": None,
+    }
+    if targets.any():
+        curve = threshold_curve(p, targets)
+        names = {"threshold": "thresholds", "f1": "f1", "precision": "precision", "recall": "recall"}
+        found["threshold_curve"] = {name: getattr(curve, column).tolist() for name, column in names.items()}
+        found["plateau"] = list(curve.plateau)
+    if costs is not None:
+        found |= {"costs": asdict(costs), "cost_per_frame": cost_at(p, targets, evaluation.threshold, costs)}
+    return found
+
+
+def estimates_as_dict(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
+    """Value, bounds and number of videos of each, as JSON types."""
+    return {name: asdict(each) for name, each in estimates.items()}

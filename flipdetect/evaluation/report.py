@@ -10,32 +10,39 @@ import hashlib
 import io
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from PIL import Image
 
 from flipdetect.atomic import write_json, write_text
 from flipdetect.errors import MissingExtraError, ModelError
-from flipdetect.evaluation.evaluate import Evaluation, ScoredRecord, arrays, write_predictions
-from flipdetect.evaluation.robustness import Robustness
-from flipdetect.evaluation.slices import slice_keys, slice_metrics, slices_as_dicts, with_appearance
+from flipdetect.evaluation.evaluate import (
+    Evaluation,
+    ScoredRecord,
+    arrays,
+    evaluation_ci,
+    set_name,
+    short_model_name,
+    write_predictions,
+)
+from flipdetect.evaluation.results import Result
+from flipdetect.evaluation.slices import Slice, slice_keys, slice_metrics, slices_as_dicts, with_appearance
 from flipdetect.evaluation.spot_check import examples, worst_mistakes
-from flipdetect.evaluation.uncertainty import decision_facts, estimates_as_dict, evaluation_ci
-from flipdetect.evaluation.videos import ClipEvaluation, evaluate_clips
+from flipdetect.evaluation.videos import evaluate_clips
 from flipdetect.inference.model import Model
 from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
 from flipdetect.metrics.calibration import reliability
 from flipdetect.metrics.threshold import confusion_matrix, threshold_curve
+from flipdetect.outputs.html_report import embed_jpeg, page_template
 from flipdetect.outputs.plots.curves import (
     plot_pr_curve,
     plot_reliability,
@@ -85,71 +92,80 @@ class SliceRow:
     accuracy: float
 
 
+def write_reports(
+    folder: Path, results: Sequence[Result], models: Mapping[str, Model], split: str | None, *,
+    columns: Sequence[str] = (), mistakes: int = 24,
+) -> None:  # fmt: skip
+    """Write the report of each result, several in a folder each; see `write_report`."""
+    for each in results:
+        titled = replace(
+            each, model=short_model_name(each.model), data_set=set_name(Path(each.data_set), split)
+        )  # fmt: skip
+        name = re.sub(r"[^\w.]+", "-", f"{titled.model}-{titled.data_set}").strip("-.")
+        own = folder / name if len(results) > 1 else folder
+        page = write_report(own, titled, models.get(each.model), columns=columns, mistakes=mistakes)
+        logger.info("The report is %s", page)
+
+
 def write_report(
-    folder: Path,
-    model_name: str,
-    set_name: str,
-    evaluation: Evaluation,
-    model: Model | None = None,
-    *,
-    clips: ClipEvaluation | None = None,
-    robustness: Robustness | None = None,
-    columns: Sequence[str] = (),
-    mistakes: int = 24,
+    folder: Path, result: Result, model: Model | None = None, *, columns: Sequence[str] = (), mistakes: int = 24,
     explain: bool = True,
-) -> Path:
-    """Write `index.html`, `metrics.json` and `predictions.csv` into a folder.
+) -> Path:  # fmt: skip
+    """Write `index.html`, `metrics.json` and `predictions.csv` into a folder; returns the page.
 
     Args:
         folder: made if need be; files of an earlier report are replaced.
-        evaluation: the scored frames. Where files are missing (saved predictions), there are no pictures of frames.
-        model: for Grad-CAM and facts; None for an ensemble or saved predictions.
-        clips: decisions about whole videos; None: at the threshold for frames.
+        result: what was measured. Where files are missing (saved predictions), there are no pictures of frames; without
+            `clips`, videos are decided at the threshold for frames.
+        model: for Grad-CAM and facts; None for saved predictions.
         columns: of the manifest, by which the data set is sliced too.
+        mistakes: how many of the most confident ones are shown.
+        explain: whether there are Grad-CAM pictures, if the library is installed.
 
     Raises:
         OSError: if a file cannot be written.
     """
+    evaluation = result.evaluation
     has_files = all(pair.record.path.is_file() for pair in evaluation.scored[:1])
     evaluation = with_appearance(evaluation) if has_files else evaluation
-    clips = clips or evaluate_clips(evaluation)
-    ci = evaluation_ci(evaluation, metrics=list(TILES))
+    result = replace(
+        result,
+        evaluation=evaluation,
+        clips=result.clips or evaluate_clips(evaluation),
+        ci=result.ci or evaluation_ci(evaluation),
+    )
     p, targets, _ = evaluation.arrays()
-    keys = slice_keys(evaluation, columns)
-    slices = {key: slice_metrics(evaluation, [key]) for key in keys}
-    facts = decision_facts(evaluation)
+    slices = {key: slice_metrics(evaluation, [key]) for key in slice_keys(evaluation, columns)}
     share = float(targets.mean())
     confusion = confusion_matrix(p, targets, evaluation.threshold).tolist()
-    page = _environment().get_template(TEMPLATE).render(
-        title=f"{model_name} on {set_name}",
+    assert result.clips is not None
+    filters = {
+        "number": lambda value: "–" if math.isnan(value) else f"{value:.3f}",
+        "percent": lambda value: "–" if math.isnan(value) else f"{value:.0%}",
+        "bounds": lambda each: f"{each.low:.3f} – {each.high:.3f}" if each.is_bounded else "no CI",
+        "place": lambda share: f"{100 * min(max(share, 0.0), 1.0):.2f}%",
+    }
+    page = page_template("flipdetect.evaluation", [TEMPLATE], filters).render(
+        title=result.title,
         classes=evaluation.classes,
         evaluation=evaluation,
-        tiles=[(title, ci[name]) for name, title in TILES.items()],
-        calibration_error=facts["calibration"]["ece"],
+        tiles=[(title, result.ci[name]) for name, title in TILES.items()],
+        calibration_error=result.facts["calibration"]["ece"],
         always=2 * share / (1 + share),
-        matrices=[("Frames", confusion), ("Videos, by their highest frame", clips.matrix.tolist())],
-        clips=clips,
+        matrices=[("Frames", confusion), ("Videos, by their highest frame", result.clips.matrix.tolist())],
+        clips=result.clips,
         charts=list(_charts(evaluation)),
         slices=[(key, len(found), _rows(found, evaluation)) for key, found in slices.items()],
-        overall=ci["recall"],
-        robustness=robustness,
+        overall=result.ci["recall"],
+        robustness=result.robustness,
         mistakes=picture_mistakes(evaluation, mistakes) if has_files else [],
         evidence=picture_evidence(evaluation, model) if has_files and explain and model is not None else [],
-        facts=_provenance(set_name, evaluation, model_name, model),
+        facts=_provenance(result, model),
     )  # fmt: skip
-    write_predictions(folder / PREDICTIONS, [(model_name, set_name, evaluation)])
-    write_json(
-        folder / METRICS,
-        {
-            **evaluation.as_dict(model_name, set_name),
-            "confusion": confusion,
-            "ci": estimates_as_dict(ci),
-            **facts,
-            "clips": clips.as_dict(),
-            "slices": [row for key, found in slices.items() for row in slices_as_dicts(found, [key])],
-            "robustness": None if robustness is None else robustness.as_dict(),
-        },
-    )
+    write_predictions(folder / PREDICTIONS, [(result.model, result.data_set, evaluation)])
+    of_slices = [row for key, found in slices.items() for row in slices_as_dicts(found, [key])]
+    content = {"robustness": None, **result.as_dict(), "confusion": confusion, "slices": of_slices}
+    write_json(folder / METRICS, content)
     write_text(folder / PAGE, page)
     return folder / PAGE
 
@@ -173,45 +189,39 @@ def _charts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     yield "Calibration", _svg(plot_reliability(bins.low, bins.high, bins.confidence, bins.frequency, bins.count))
 
 
-def _rows(slices: Sequence[Any], evaluation: Evaluation) -> list[SliceRow]:
+def _rows(slices: Sequence[Slice], evaluation: Evaluation) -> list[SliceRow]:
     """The slices with CIs; of many only those with the lowest accuracy."""
     rows = []
     for each in slices:
-        correct = [pair.score.label == pair.record.label for pair in each.members]
-        of_class: dict[bool, list[ScoredRecord]] = {True: [], False: []}
-        for pair in each.members:
-            of_class[pair.record.label == evaluation.classes.positive].append(pair)
-        recall, alarms = (_share_called(of_class[kind], evaluation) for kind in (True, False))
-        rows.append(SliceRow(" ".join(each.values), each.metrics, recall, alarms, float(np.mean(correct))))
+        shares: dict[bool, Estimate | None] = {}
+        for positive in (True, False):
+            pairs = [p for p in each.members if (p.record.label == evaluation.classes.positive) == positive]
+            videos = [pair.record.video for pair in pairs]
+            p, _ = arrays(pairs, evaluation.classes)
+            # The share of frames that are predicted positive: a recall, as if all were positive.
+            shares[positive] = bootstrap_ci(
+                p, np.ones(len(p)), videos, evaluation.threshold, metrics=("recall",), resamples=SLICE_RESAMPLES
+            )["recall"] if pairs else None  # fmt: skip
+        accuracy = float(np.mean([pair.score.label == pair.record.label for pair in each.members]))
+        rows.append(SliceRow(" ".join(each.values), each.metrics, shares[True], shares[False], accuracy))
     return rows if len(rows) <= MOST_ROWS else sorted(rows, key=lambda row: row.accuracy)[:MOST_ROWS]
 
 
-def _share_called(pairs: Sequence[ScoredRecord], evaluation: Evaluation) -> Estimate | None:
-    """The share of frames of one class that are predicted positive, with its CI: a recall, as if all were positive."""
-    if not pairs:
-        return None
-    p, _ = arrays(pairs, evaluation.classes)
-    videos = [pair.record.video for pair in pairs]
-    return bootstrap_ci(
-        p, np.ones(len(p)), videos, evaluation.threshold, metrics=("recall",), resamples=SLICE_RESAMPLES
-    )["recall"]  # fmt: skip
-
-
-def _provenance(set_name: str, evaluation: Evaluation, model_name: str, model: Model | None) -> list[tuple[str, str]]:
+def _provenance(result: Result, model: Model | None) -> list[tuple[str, str]]:
     """What was evaluated on what, in order."""
-    digest = hashlib.sha256()
+    evaluation, digest = result.evaluation, hashlib.sha256()
     for record in sorted(evaluation.index.records, key=lambda each: each.path):
         name = name_below(record.path, evaluation.index.root)
         digest.update(f"{name}\0{record.label}\0{record.video}\n".encode("utf-8", "surrogateescape"))
     sources = len({record.source for record in evaluation.index.records} - {None})
     facts = [
-        ("Data set", f"{set_name} ({evaluation.index.root.as_posix()})"),
+        ("Data set", f"{result.data_set} ({evaluation.index.root.as_posix()})"),
         (
             "Frames",
             f"{len(evaluation.scored):,} of {evaluation.videos:,} videos" + f", {sources} sources" * bool(sources),
         ),
         ("Hash of names and labels", digest.hexdigest()[:HASH_DIGITS]),
-        ("Model", model_name),
+        ("Model", result.model),
         ("Threshold", f"{evaluation.threshold:.4f}"),
     ]
     if model is not None:
@@ -232,23 +242,6 @@ def _svg(figure: Figure) -> str:
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "flipdetect"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _environment() -> Any:
-    import jinja2
-
-    text = resources.files("flipdetect.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({TEMPLATE: text}), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(
-        number=lambda value: "–" if math.isnan(value) else f"{value:.3f}",
-        percent=lambda value: "–" if math.isnan(value) else f"{value:.0%}",
-        bounds=lambda each: f"{each.low:.3f} – {each.high:.3f}" if each.is_bounded else "no CI",
-        place=lambda share: f"{100 * min(max(share, 0.0), 1.0):.2f}%",
-    )
-    return environment
 
 
 @dataclass(frozen=True)
@@ -316,8 +309,5 @@ def _torch_model(model: Model) -> TorchModel | None:
 
 
 def _address(frame: npt.NDArray[np.uint8]) -> str:
-    image = Image.fromarray(frame)
-    image.thumbnail(SIZE, Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    address: str = embed_jpeg(frame, *SIZE, QUALITY)["address"]
+    return address

@@ -1,15 +1,13 @@
-"""Models evaluated on data sets: a result for each pair, and all of them as tables, JSON, images and reports."""
+"""Models evaluated on data sets: a result for each pair, and all of them as tables, JSON and images of mistakes."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from flipdetect.errors import DataError
@@ -18,22 +16,20 @@ from flipdetect.evaluation.evaluate import (
     SPLIT_FILE,
     Evaluation,
     arrays,
-    ensemble,
+    decision_facts,
+    difference,
+    estimates_as_dict,
     evaluate_folder,
-    set_name,
-    short_model_name,
+    evaluation_ci,
 )
-from flipdetect.evaluation.report import write_report
 from flipdetect.evaluation.robustness import Corruptions, Robustness, measure_robustness
 from flipdetect.evaluation.slices import slice_metrics, slice_table, slices_as_dicts
 from flipdetect.evaluation.spot_check import plot_worst_mistakes
-from flipdetect.evaluation.uncertainty import decision_facts, difference, estimates_as_dict, evaluation_ci
 from flipdetect.evaluation.videos import ClipEvaluation, clip_table, evaluate_clips
 from flipdetect.inference.model import Model
-from flipdetect.metrics.bootstrap import Estimate
+from flipdetect.metrics.bootstrap import RESAMPLES, Estimate
 from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold
 from flipdetect.outputs.plots.canvas import save_figure
-from flipdetect.outputs.plots.curves import plot_robustness
 
 HEADLINES = ("auroc", "average_precision", "f1", "f1_at_0.5")
 """Metrics that tables show with their 95% CI."""
@@ -101,7 +97,7 @@ class Result:
         """For tables about it."""
         return f"{self.model} on {self.data_set}"
 
-    def as_dict(self, slices: Sequence[Sequence[str]]) -> dict[str, Any]:
+    def as_dict(self, slices: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
         """All of it as JSON types, with metrics by the keys of each of `slices`."""
         named = {"model": self.model, "base": self.base, "set": self.data_set}
         found: dict[str, Any] = {
@@ -117,13 +113,12 @@ class Result:
 
 def evaluate_models(
     models: Mapping[str, Model], folder: Path, selection: Selection, *, threshold: float | None = None,
-    costs: ThresholdCosts | None = None, with_ensemble: bool = False,
+    costs: ThresholdCosts | None = None,
 ) -> list[tuple[str, str, Evaluation]]:  # fmt: skip
-    """Evaluate models on a data set; returns name, data set and evaluation of each, and of their ensemble.
+    """Evaluate models on a data set; returns name, data set and evaluation of each.
 
     Args:
         costs: of errors: thresholds with the lowest cost on the validation frames, if there are any.
-        with_ensemble: whether the mean of the models' logits is evaluated, too.
 
     Raises:
         DataError: if no frame can be used, or none of the validation frames is positive.
@@ -140,14 +135,13 @@ def evaluate_models(
         found[name] = evaluate_folder(model, folder, threshold=own, **selection.of(model))
         for score in found[name].failed:
             logger.warning("left out: %s", score.error)
-    if with_ensemble:
-        found[f"mean of {len(found)} models' logits"] = ensemble(list(found.values()))
     return [(name, str(folder), each) for name, each in found.items()]
 
 
 def measure(
     evaluations: Sequence[tuple[str, str, Evaluation]], models: Mapping[str, Model], selection: Selection, *,
-    resamples: int, costs: ThresholdCosts | None = None, clips: bool = False, corruptions: Corruptions | None = None,
+    resamples: int = RESAMPLES, costs: ThresholdCosts | None = None, clips: bool = False,
+    corruptions: Corruptions | None = None,
 ) -> list[Result]:  # fmt: skip
     """Measure what evaluations show.
 
@@ -155,10 +149,10 @@ def measure(
     are not compared with it, with a warning.
 
     Args:
-        models: by name; an evaluation of another name is of all of them together.
+        models: by name; an evaluation of another name is of saved predictions.
         resamples: bootstrap draws of videos; 0: no CIs and no differences.
         clips: whether decisions about whole videos are evaluated; the threshold is from the validation frames, if any.
-        corruptions: under which single models are evaluated, too.
+        corruptions: under which models are evaluated, too.
     """
     results: list[Result] = []
     firsts: dict[str, tuple[str, Evaluation]] = {}
@@ -166,9 +160,8 @@ def measure(
         ci = evaluation_ci(each, resamples=resamples) if resamples else {}
         result = Result(name, folder, each, decision_facts(each, costs), ci)
         if clips:
-            own = [models[name]] if name in models else list(models.values())
-            found = [scores for m in own if (scores := selection.evaluate_validation(m, Path(folder))) is not None]
-            result = replace(result, clips=evaluate_clips(each, ensemble(found) if found else None))
+            chosen_on = selection.evaluate_validation(models[name], Path(folder)) if name in models else None
+            result = replace(result, clips=evaluate_clips(each, chosen_on))
         if corruptions:
             robustness = measure_robustness(models[name], each.index, corruptions, each.threshold)
             result = replace(result, robustness=robustness)
@@ -202,7 +195,15 @@ def result_tables(results: Sequence[Result], slices: Sequence[Sequence[str]] = (
         rows.append([each.model, each.data_set, len(of.scored), of.videos, of.threshold, *shown])
     headers = ["model", "data set", "frames", "videos", "threshold", *METRICS]
     parts.append(tabulate(rows, headers=headers, floatfmt=".3f").replace(ORACLE, "best F1, oracle"))
-    parts.append(_decision_table(results))
+    decisions: list[list[object]] = []
+    for each in results:
+        low, high = each.facts["plateau"] or (float("nan"), float("nan"))
+        errors = [each.facts["calibration"][name] for name in ("ece", "ece_equal_mass", "brier")]
+        cost = [each.facts["cost_per_frame"]] if "costs" in each.facts else []
+        span = f"{low:.3f} to {high:.3f}"
+        decisions.append([each.model, each.data_set, each.evaluation.threshold, span, *errors, *cost])
+    headers = ["model", "data set", "threshold", "F1 within 0.01 of its best", "ECE", "ECE (equal mass)", "Brier"]
+    parts.append(tabulate(decisions, headers=[*headers, "cost per frame"][: len(decisions[0])], floatfmt=".3f"))
     rows = [
         [r.model, f"minus {r.base}", r.data_set, *(r.differences[name].text(signed=True) for name in HEADLINES)]
         for r in results if r.differences
@@ -212,54 +213,9 @@ def result_tables(results: Sequence[Result], slices: Sequence[Sequence[str]] = (
     return "\n\n".join(parts)
 
 
-def _decision_table(results: Sequence[Result]) -> str:
-    """Threshold, its range without loss of F1, calibration, and cost per frame if known."""
-    rows = []
-    for each in results:
-        low, high = each.facts["plateau"] or (float("nan"), float("nan"))
-        row = [each.model, each.data_set, each.evaluation.threshold, f"{low:.3f} to {high:.3f}"]
-        row += [each.facts["calibration"][name] for name in ("ece", "ece_equal_mass", "brier")]
-        rows.append([*row, each.facts["cost_per_frame"]] if "costs" in each.facts else row)
-    headers = ["model", "data set", "threshold", "F1 within 0.01 of its best", "ECE", "ECE (equal mass)", "Brier"]
-    return tabulate(rows, headers=[*headers, "cost per frame"][: len(rows[0])], floatfmt=".3f")
-
-
 def draw_mistakes(path: Path, results: Sequence[Result], count: int) -> None:
     """Draw the most confident mistakes of each result; several images are numbered."""
-    _draw_each(path, results, lambda each: plot_worst_mistakes(each.evaluation, count))
-
-
-def draw_robustness(path: Path, results: Sequence[Result]) -> None:
-    """Draw F1 and AUROC on corrupted frames of each result; several images are numbered."""
-
-    def bars(result: Result) -> Figure:
-        found = result.robustness
-        assert found is not None
-        f1, auroc = ([each.metrics[name] for each in found.conditions] for name in ("f1", "auroc"))
-        names = short_model_name(result.model), set_name(Path(result.data_set), None)
-        title = f"{names[0]} on {names[1]} ({found.frames} frames)"
-        return plot_robustness([each.name for each in found.conditions], f1, auroc, title)
-
-    _draw_each(path, results, bars)
-
-
-def _draw_each(path: Path, results: Sequence[Result], draw: Callable[[Result], Figure]) -> None:
     for number, each in enumerate(results, start=1):
         own = path if len(results) == 1 else path.with_stem(f"{path.stem}-{number}")
-        save_figure(draw(each), own)
+        save_figure(plot_worst_mistakes(each.evaluation, count), own)
         logger.info("The picture of %s is %s", each.title, own)
-
-
-def write_reports(
-    folder: Path, results: Sequence[Result], models: Mapping[str, Model], split: str | None, *,
-    columns: Sequence[str] = (), mistakes: int = 24,
-) -> None:  # fmt: skip
-    """Write the report of each result, several in a folder each; see `write_report`."""
-    for each in results:
-        model, data_set = short_model_name(each.model), set_name(Path(each.data_set), split)
-        own = folder / re.sub(r"[^\w.]+", "-", f"{model}-{data_set}").strip("-.") if len(results) > 1 else folder
-        page = write_report(
-            own, model, data_set, each.evaluation, models.get(each.model), clips=each.clips,
-            robustness=each.robustness, columns=columns, mistakes=mistakes,
-        )  # fmt: skip
-        logger.info("The report is %s", page)

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -54,6 +53,7 @@ BINS: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
 }
 """Edges and names of bins: bin i holds edges[i - 1] <= number < edges[i]."""
 NO_VALUE = "(none)"
+OWN_KEYS = ("source", "video", "label", "kind")
 MAX_TEXT_VALUES = 8
 """A column with more different numbers than this is cut into quartiles."""
 BRIGHTNESS, SHARPNESS = "measured_brightness", "measured_sharpness"
@@ -74,12 +74,8 @@ class Slice:
     members: tuple[ScoredRecord, ...]
 
 
-@dataclass(frozen=True)
-class _Key:
-    """Texts of a key's values in order, and for each frame the position of its own; None for no value."""
-
-    names: tuple[str, ...]
-    places: tuple[int | None, ...]
+Key = tuple[Sequence[str], Sequence[int | None]]
+"""Texts of a key's values in order, and for each frame the position of its own; None for no value."""
 
 
 def slice_metrics(evaluation: Evaluation, keys: Sequence[str]) -> list[Slice]:
@@ -97,11 +93,9 @@ def slice_metrics(evaluation: Evaluation, keys: Sequence[str]) -> list[Slice]:
     everywhere: list[tuple[tuple[int | None, ...], int]] = []
 
     def filled(places: Sequence[int | None]) -> tuple[int, ...]:
-        return tuple(
-            len(column.names) if place is None else place for place, column in zip(places, columns, strict=True)
-        )
+        return tuple(len(names) if place is None else place for place, (names, _) in zip(places, columns, strict=True))
 
-    for position, places in enumerate(zip(*(column.places for column in columns), strict=True)):
+    for position, places in enumerate(zip(*(own for _, own in columns), strict=True)):
         if None in places and not positives[position]:
             everywhere.append((places, position))
         else:
@@ -113,7 +107,7 @@ def slice_metrics(evaluation: Evaluation, keys: Sequence[str]) -> list[Slice]:
     found = []
     for group in sorted(members):
         values = tuple(
-            (*column.names, NO_VALUE)[place] for place, column in zip(group, columns, strict=True)
+            (*names, NO_VALUE)[place] for place, (names, _) in zip(group, columns, strict=True)
         )  # fmt: skip
         own = tuple(evaluation.scored[place] for place in members[group])
         found.append(Slice(values, _metrics(own, evaluation), own))
@@ -211,33 +205,27 @@ def _metrics(members: Sequence[ScoredRecord], evaluation: Evaluation) -> dict[st
 
 def _value(evaluation: Evaluation, record: FrameRecord, key: str) -> str | None:
     """The value of a key as text, None if there is none."""
-    own: dict[str, Callable[[], str | None]] = {
-        "source": lambda: record.source,
-        "video": lambda: record.video,
-        "label": lambda: record.label,
-        "kind": lambda: _first_folder(record.path, evaluation.index.root),
-    }
-    text = own[key]() if key in own else record.extra.get(key.lower(), "").strip()
+    if key == "kind":
+        text: str | None = None
+        if record.path.is_relative_to(evaluation.index.root):
+            text, *rest = record.path.relative_to(evaluation.index.root).parts
+            text = text if rest else None
+    else:
+        text = getattr(record, key) if key in OWN_KEYS else record.extra.get(key.lower(), "").strip()
     return None if not text or text.lower() == "nan" else text
 
 
-def _first_folder(path: Path, root: Path) -> str | None:
-    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
-    return parts[0] if len(parts) > 1 else None
-
-
-def _key(evaluation: Evaluation, key: str, positives: Sequence[bool]) -> _Key:
+def _key(evaluation: Evaluation, key: str, positives: Sequence[bool]) -> Key:
     records = [pair.record for pair in evaluation.scored]
     values = [_value(evaluation, record, key) for record in records]
-    own = ("source", "video", "label", "kind")
     if not any(value is not None for value in values):
         extra = sorted({name for record in records for name in record.extra})
         raise DataError(
-            f"no frame has a value of {key!r} to group by; this data set has {', '.join([*own, *extra])} (source and "
-            "further columns come from its manifest)"
+            f"no frame has a value of {key!r} to group by; this data set has {', '.join([*OWN_KEYS, *extra])} (source "
+            "and further columns come from its manifest)"
         )
     numbers: list[float | None] | None = None
-    if key not in own:
+    if key not in OWN_KEYS:
         with suppress(ValueError):
             numbers = [None if value is None else float(value) for value in values]
     if numbers is not None and key in BINS:
@@ -250,9 +238,9 @@ def _key(evaluation: Evaluation, key: str, positives: Sequence[bool]) -> _Key:
         return _binned(numbers, edges, (f"below {edges[0]:.4g}", *inner, f"{edges[-1]:.4g} and more"))
     names: list[str] = natsorted({value for value in values if value is not None})
     positions = {name: place for place, name in enumerate(names)}
-    return _Key(tuple(names), tuple(None if value is None else positions[value] for value in values))
+    return names, [None if value is None else positions[value] for value in values]
 
 
-def _binned(numbers: Sequence[float | None], edges: Sequence[float], names: Sequence[str]) -> _Key:
+def _binned(numbers: Sequence[float | None], edges: Sequence[float], names: Sequence[str]) -> Key:
     places = [None if n is None else int(np.searchsorted(edges, n, side="right")) for n in numbers]
-    return _Key(tuple(names), tuple(places))
+    return names, places

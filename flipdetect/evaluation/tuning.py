@@ -181,7 +181,13 @@ def run_trials(study: optuna.Study, sweep: Sweep, fit: Fit, trials: int, timeout
     """
 
     def objective(trial: optuna.Trial) -> float:
-        _draw(trial, sweep.space)
+        for name, span in sweep.space.items():
+            if isinstance(span, CategoricalDistribution):
+                trial.suggest_categorical(name, span.choices)
+            elif isinstance(span, IntDistribution):
+                trial.suggest_int(name, span.low, span.high, step=span.step)
+            elif isinstance(span, FloatDistribution):
+                trial.suggest_float(name, span.low, span.high, step=span.step, log=span.log)
         logger.info("Trial %d: %s", trial.number, ", ".join(f"{n}={value}" for n, value in trial.params.items()))
         started = time.monotonic()
         try:
@@ -209,16 +215,6 @@ def run_trials(study: optuna.Study, sweep: Sweep, fit: Fit, trials: int, timeout
     # One at a time, since other processes may work on the same study.
     while len(finished(study)) < trials and (deadline is None or time.monotonic() < deadline):
         study.optimize(objective, n_trials=1, catch=(Exception,), gc_after_trial=True)
-
-
-def _draw(trial: optuna.Trial, space: Space) -> None:
-    for name, range_ in space.items():
-        if isinstance(range_, CategoricalDistribution):
-            trial.suggest_categorical(name, range_.choices)
-        elif isinstance(range_, IntDistribution):
-            trial.suggest_int(name, range_.low, range_.high, step=range_.step)
-        elif isinstance(range_, FloatDistribution):
-            trial.suggest_float(name, range_.low, range_.high, step=range_.step, log=range_.log)
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:

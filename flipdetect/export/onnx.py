@@ -68,8 +68,6 @@ def export_onnx(model: TorchModel, path: Path, *, precision: Precision = "float3
     are those of ONNX's opset 18.
 
     Args:
-        model: on any device.
-        path: the file; its folder is created if needed.
         precision: of the stored weights. With "float16" the file is half as large; everything is computed in float32,
             because CPUs are not faster in float16.
 
@@ -108,7 +106,6 @@ def export_checked(
     """Export a model, and keep the file only if its probabilities equal the model's.
 
     Args:
-        model, path, precision: as in `export_onnx`.
         frames: to compare on, preprocessed, (N, C, H, W) float32, N at least 1.
 
     Raises:

@@ -43,7 +43,6 @@ def write_model(model: ModelProto, facts: Mapping[str, Any], path: Path) -> None
     Args:
         model: its format version, producer and metadata are replaced.
         facts: see `export_onnx`.
-        path: the file; its folder is created if needed.
 
     Raises:
         ModelError: if the file would exceed the size that `load_onnx` accepts.
@@ -124,7 +123,6 @@ class ModelDifference:
     """How much the outputs of two models differ.
 
     Attributes:
-        frames: number of frames compared.
         mean, largest: absolute difference of probability, 0 to 1.
         hands: largest absolute difference between maps of hands, 0 to 1; None without maps.
         flipped: frames whose class at the threshold changes.

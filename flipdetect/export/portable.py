@@ -111,7 +111,6 @@ def export_portable(model: OnnxModel, output: Path) -> Path:
 
     Args:
         model: a float32 or 8-bit file that `flipdetect export` wrote.
-        output: the file.
 
     Raises:
         ModelError: if packages are missing, or the model takes grey or cropped frames.

@@ -25,7 +25,7 @@ from flipdetect.inference.onnx_model import INPUT, load_onnx
 from flipdetect.runs import CHECKPOINT_KEY
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import ModelProto
 
 HEAVY = ("Conv", "Gemm", "MatMul")
 """Operators that do the work, if they have at least `LIGHT_WEIGHTS` weights."""
@@ -52,7 +52,6 @@ def quantize_checked(
         source: an `.onnx` file of `export_onnx`, in float32.
         calibration: frames (N, C, H, W) float32, preprocessed: a hundred or more, such as it was trained on.
         others: frames to compare on, of the same shape, N at least 1.
-        path: the file to write.
         reduce_range: use 7 bits for weights. x86 processors without VNNI add two products in 16 bits, which overflow
             with 8-bit weights. None: if this processor needs it; True for a file that runs on any.
 
@@ -110,7 +109,14 @@ def _quantised(model: ModelProto, frames: Inputs, reduced: bool) -> ModelProto:
 
     for place, node in enumerate(model.graph.node):  # nodes are excluded by name
         node.name = f"node_{place}"
-    integers = _integer_nodes(model.graph)
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+    before_heavy: set[str] = set()
+    integers: set[str] = set()  # the heavy nodes, and those whose output a heavy node depends on
+    for node in reversed(model.graph.node):  # nodes are in the order of computation
+        heavy = node.op_type in HEAVY and any(sizes.get(name, 0) >= LIGHT_WEIGHTS for name in node.input)
+        if heavy or before_heavy.intersection(node.output):
+            before_heavy.update(node.input)
+            integers.add(node.name)
     # Batch norms are folded already; without this entry ONNX Runtime asks for its own preprocessing.
     model.metadata_props.add(key="onnx.quant.pre_process", value="done")
     before = logging.root.level
@@ -148,16 +154,3 @@ class _CalibrationReader:
 
     def get_next(self) -> dict[str, Inputs] | None:
         return next(self._frames, None)
-
-
-def _integer_nodes(graph: GraphProto) -> set[str]:
-    """Names of the heavy nodes, and of the nodes whose output a heavy node depends on."""
-    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
-    before_heavy: set[str] = set()
-    found: set[str] = set()
-    for node in reversed(graph.node):  # nodes are in the order of computation
-        heavy = node.op_type in HEAVY and any(sizes.get(name, 0) >= LIGHT_WEIGHTS for name in node.input)
-        if heavy or before_heavy.intersection(node.output):
-            before_heavy.update(node.input)
-            found.add(node.name)
-    return found

@@ -33,7 +33,6 @@ def resolve_model(model: str | os.PathLike[str] | None, logs: Path = LOGS) -> Pa
 
     Args:
         model: a pretrained model's name, `last` for the newest run, a run's folder, or a file; None for the default.
-        logs: folder of the training runs.
 
     Raises:
         ModelError: if there is no such model or run.

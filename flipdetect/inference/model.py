@@ -31,11 +31,8 @@ class Model(ABC):
     """A trained model, ready to predict; see `TorchModel` (PyTorch) and `OnnxModel` (ONNX Runtime).
 
     Attributes:
-        classes: names of the classes.
-        preprocess: how a frame is prepared for the model.
         threshold: a frame with at least this probability belongs to the positive class.
         naming: pattern of file names that the model was trained with; None for the default.
-        path: the file it was loaded from.
         temperature: the logits are divided by this to become probabilities.
     """
 
@@ -94,7 +91,6 @@ class Model(ABC):
         Args:
             frames: one frame (H, W, 3) uint8 RGB, several of one size (N, H, W, 3), or an iterable of frames whose
                 sizes may differ, such as the frames of a video; at most one batch is held in memory.
-            batch_size: frames scored at a time.
 
         Returns:
             (N,) float64, 0 to 1; of length 1 for one frame.

@@ -19,7 +19,6 @@ def occlusion_map(model: Model, inputs: Inputs) -> npt.NDArray[np.float32]:
     A cover is twice as wide and high as a cell, so neighbours overlap.
 
     Args:
-        model: any.
         inputs: a preprocessed frame, (C, H, W) float32.
 
     Returns:

@@ -40,7 +40,6 @@ class OnnxModel(Model):
 
     Attributes:
         session: ONNX Runtime's `InferenceSession`; its graph already divides the logits by `temperature`.
-        name: of the model.
         has_maps: whether `predict_with_maps` returns maps of the hands.
         source: SHA-256 of the file that it was exported from, as `file_digest` computes it.
     """
@@ -81,7 +80,6 @@ def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
     """Load a model that `flipdetect export` wrote.
 
     Args:
-        path: the file.
         threads: number of threads that compute; None: one per core that this process may use.
 
     Raises:

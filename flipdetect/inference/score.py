@@ -55,13 +55,9 @@ def score_video(
     A frame without an image gets a score with its error.
 
     Args:
-        frames: in order of time.
-        model: to score with.
         threshold: a frame with at least this probability counts as a flip.
-        video: the film's name in the scores.
         refine: every so many frames one is scored at first; the frames between two are scored where their log-odds
             differ by `CHANGE`, or only one of them counts as a flip.
-        batch_size: frames scored at a time.
         measure: whether the quality of the coarse frames as images is measured, to choose stills.
 
     Raises:
@@ -172,9 +168,7 @@ class Predictor:
     """Scores frame files.
 
     Attributes:
-        model: the trained model.
         threshold: a frame with at least this probability belongs to the positive class.
-        batch_size: frames scored at a time; None: what suits the model.
         workers: threads that decode (and score, if the model is single-threaded); None: one per core.
     """
 
@@ -189,7 +183,6 @@ class Predictor:
         A file that cannot be read gets a score with an error and no probability. Read-ahead is bounded.
 
         Args:
-            paths: the files.
             root: scores name files and videos relative to this folder.
         """
         workers = self.workers or usable_cores()

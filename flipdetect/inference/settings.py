@@ -45,9 +45,6 @@ class EventSettings:
     """All that finding turns and choosing stills needs besides scores.
 
     Attributes:
-        detector: "hmm" or "hysteresis".
-        hmm, hysteresis: parameters of the two.
-        stills: what makes a good still.
         threshold: the frame threshold of the model that the parameters were learnt with; None if unknown.
         clip_threshold: a clip has a turn in it if its highest probability is at least this; None if unknown.
         shift: log-odds by which the threshold that was asked for is higher than that.

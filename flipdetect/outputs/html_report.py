@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,8 @@ def write_report(
         DataError: if the file cannot be written.
         ValueError: if a picture is no (H, W, 3) uint8 array.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise ConfigError("writing a report needs Jinja2; install it: pip install 'flipdetect[plots]'") from error
+    if find_spec("jinja2") is None:
+        raise ConfigError("writing a report needs Jinja2; install it: pip install 'flipdetect[plots]'")
     from flipdetect.outputs.plots.timeline import draw_timeline  # matplotlib takes its time
 
     count = sum(len(result.stills) for result in results)
@@ -59,7 +58,7 @@ def write_report(
     videos: list[dict[str, Any]] = []
     for number, result in enumerate(results, start=1):
         images = [(pictures or {}).get((result.video, still.spread)) for still in result.stills]
-        embedded = [None if image is None else _embed_jpeg(image, width, quality) for image in images]
+        embedded = [None if image is None else embed_jpeg(image, width, width * TALLEST, quality) for image in images]
         shapes = [picture["height"] / picture["width"] for picture in embedded if picture]
         before = {still.spread: image for still, image in zip(result.stills, embedded, strict=True)}
         videos.append({
@@ -77,26 +76,38 @@ def write_report(
             "problems": (() if result.complete else ("The video was not read to its end.",)) + result.problems,
             "tall": bool(shapes) and sum(shapes) / len(shapes) > TALL,
         })  # fmt: skip
-    folder = resources.files("flipdetect.outputs")
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({name: folder.joinpath(name).read_text(encoding="utf-8") for name in TEMPLATES}),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clock"] = clock
-    environment.filters["per_cent"] = lambda share: f"{share * 100:.0f}%"
-    text = environment.get_template(TEMPLATES[0]).render(title=title, videos=videos)
+    filters = {"clock": clock, "per_cent": lambda share: f"{share * 100:.0f}%"}
+    text = page_template("flipdetect.outputs", TEMPLATES, filters).render(title=title, videos=videos)
     # Bytes of a file name that are not UTF-8 are shown as question marks.
     with writing(path) as part:
         part.write_bytes(text.encode("utf-8", "replace"))
 
 
-def _embed_jpeg(image: NDArray[np.uint8], width: int, quality: int) -> dict[str, Any]:
+def page_template(package: str, names: Sequence[str], filters: Mapping[str, Callable[..., str]]) -> Any:
+    """The Jinja template `names[0]` of a package; the other files are those that it includes."""
+    import jinja2
+
+    folder = resources.files(package)
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({name: folder.joinpath(name).read_text(encoding="utf-8") for name in names}),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters)
+    return environment.get_template(names[0])
+
+
+def embed_jpeg(image: NDArray[np.uint8], width: float, height: float, quality: int) -> dict[str, Any]:
+    """A picture (H, W, 3) uint8 RGB within `width` by `height` pixels, as `address` (data:), `width` and `height`.
+
+    Raises:
+        ValueError: if it is no such array.
+    """
     check_picture(image)
     small = Image.fromarray(np.ascontiguousarray(image))
-    small.thumbnail((width, round(width * TALLEST)), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small.thumbnail((round(width), round(height)), Image.Resampling.LANCZOS, reducing_gap=3.0)
     file = io.BytesIO()
     small.save(file, format="JPEG", quality=quality, optimize=True)
     return _embedded("jpeg", file.getvalue())

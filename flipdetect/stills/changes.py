@@ -56,10 +56,6 @@ class Rest:
 def find_rests(frames: Sequence[FrameScore], parameters: StillParameters | None = None) -> tuple[list[Rest], float]:
     """The times of a film in which the content of the pages stays the same for `shortest_rest_s` at least.
 
-    Args:
-        frames: of one film, in order of time; those without measurements or time are ignored.
-        parameters: see `StillParameters`; None for the defaults.
-
     Returns:
         The rests in order, and the correlation of fingerprints from which two of them show the same pages: that of the
         parameters, times the film's median correlation of two frames in a row. Fingerprints of dark films are noisy.
@@ -115,9 +111,7 @@ def add_content_changes(
     rests as well. If the film ends with a turn in which other pages come to rest, the turn ends there.
 
     Args:
-        turns: of the film, as the detector found them.
         frames: of the film, in order of time; content is known of those that were measured.
-        parameters: see `StillParameters`; None for the defaults.
         longest_turn_s: seconds that a turn lasts at most, as far as is known.
 
     Returns:
@@ -225,11 +219,7 @@ def mark_doubts(
     """Stills that say in `doubt` why their spread may be there twice, or may be missing pages.
 
     Args:
-        stills: of one film, repeats marked.
         turns: numbered as the spreads are: turn n reveals spread n + 1.
-        frames: that were measured.
-        threshold: probability from which a frame counts as a flip.
-        parameters: see `StillParameters`.
         longest_turn_s: seconds that a turn lasts at most, as far as is known.
     """
     by_number = {still.spread: still for still in stills}

@@ -49,7 +49,6 @@ def encode_print(slopes: Floats, seen: Floats) -> str:
 
     Args:
         slopes: (GRID, GRID) mean slope of the logarithm of brightness in each cell, over what was seen of it.
-        seen: (GRID, GRID) share of each cell that was seen.
     """
     # Square roots spread faint print over as many levels as pictures have.
     levels = np.sqrt(np.clip(slopes / DENSEST, 0, 1)) * (LEVELS - 1)

@@ -112,10 +112,13 @@ class FrameMeter:
         # With everything covered there is nothing to measure but the hand; `coverage` says so.
         seen = free if free.any() else pages
         motion = self._motion(small, seen)
+        # Print and pictures may be black; the paper around them may not.
+        paper = cv2.dilate(small.max(axis=2), np.ones((PICTURE, PICTURE), np.uint8))
+        good = (paper > BLACK) & (small.min(axis=2) < BURNT)
         return FrameQuality(
             # It has no upper end, and blurred frames may differ by little: digits, rather than decimals.
             sharpness=float(f"{_sharpness(grey, coarse, seen):.{DECIMALS}g}"),
-            exposure=round(_exposure(small, seen), DECIMALS),
+            exposure=round(float(good[seen].mean()), DECIMALS),
             coverage=None if hands is None else round(float(covered[pages].mean()), DECIMALS),
             motion=None if motion is None else round(motion, DECIMALS),
             fingerprint=_fingerprint(grey, coarse, free),
@@ -171,13 +174,6 @@ def _sharpness(grey: Grey, blurred: Slopes, seen: Mask) -> float:
         printed = fine >= np.sort(fine)[-min(FEWEST_BLOCKS, len(fine))]
     ratios = (fine[printed] - noise) / (coarse[printed] + 1)
     return float(max(np.quantile(ratios, SHARPEST) - 1, 0))
-
-
-def _exposure(small: NDArray[np.uint8], seen: Mask) -> float:
-    # Print and pictures may be black; the paper around them may not.
-    paper = cv2.dilate(small.max(axis=2), np.ones((PICTURE, PICTURE), np.uint8))
-    good = (paper > BLACK) & (small.min(axis=2) < BURNT)
-    return float(good[seen].mean())
 
 
 def _fingerprint(grey: Grey, blurred: Slopes, free: Mask) -> str:

@@ -84,7 +84,6 @@ def find_repeats(
         stills: of one video, in order, as `choose_stills` returned them.
         fetch: gives the picture of a still, (H, W, 3) uint8 RGB; called for suspects alone, more than once for some
             in a long video, and from several threads.
-        parameters: see `StillParameters`; None for the defaults.
         doubted: numbers of spreads that are compared with the one before them in any case.
 
     Raises:

@@ -38,9 +38,6 @@ def choose_stills(
     Args:
         frames: of one video, in order of time; frames without `quality` are ignored, and a frame without a
             probability is chosen by its quality alone.
-        events: its turns, in order of time, on the same clock.
-        parameters: see `StillParameters`; None for the defaults.
-        video: the clip that stills will name.
         times_s: spread -> second of the frame to keep, whatever its quality: that of the measured frame next to it.
 
     Returns:

@@ -35,10 +35,7 @@ class MeasuredFrame:
     """A frame that has both a time and measurements.
 
     Attributes:
-        time_s: second at which it is shown.
-        frame: its number, None if it has none.
         odds: log-odds of a flip; NaN if it was not scored.
-        quality: its measurements.
         motion: the larger one of the changes from the frame before and to the frame after; 0 if neither is known.
     """
 
@@ -55,7 +52,6 @@ class Spread:
 
     Attributes:
         start_s, end_s: seconds between which it is in view.
-        frames: its frames in order of time.
         after_turn, before_turn: whether a turn comes before it, and after it; else the video begins, or ends.
     """
 
@@ -121,7 +117,6 @@ def split_spreads(frames: Sequence[FrameScore], events: Sequence[FlipEvent], gap
 
     Args:
         frames: of one video, in order of time; those that were not measured are left out.
-        events: its turns, in order of time.
         gap_s: seconds between two frames beyond which one says nothing about motion at the other.
 
     Raises:
@@ -197,12 +192,19 @@ def quality_scores(spread: Spread, video: VideoStatistics, parameters: StillPara
         low = max(float(np.quantile(odds[known], LOW_ODDS_SHARE)), parameters.low_odds)
         unlike_turn[known] = _score(odds[known] - low, parameters.odds)
     motion = np.array([frame.motion for frame in spread.frames]) / video.motion
+    # Lower close to a turn; the beginning and the end of the video are none.
+    times, margin = np.array([frame.time_s for frame in spread.frames]), np.ones(len(spread.frames))
+    if parameters.margin_s > 0:
+        since = times - spread.start_s if spread.after_turn else np.inf
+        until = spread.end_s - times if spread.before_turn else np.inf
+        share = np.clip(np.minimum(since, until) / parameters.margin_s, 0.0, 1.0)
+        margin = (parameters.margin_mark + (1 - parameters.margin_mark) * share) * margin
     return QualityScores(
         coverage=_score(np.nan_to_num(spread.values("coverage"), nan=0.0), parameters.coverage),
         exposure=_score(spread.values("exposure"), parameters.exposure),
         sharpness=sharp,
         rest=_score(motion, parameters.motion) * unlike_turn,
-        margin=_margin(spread, parameters),
+        margin=margin,
     )
 
 
@@ -210,14 +212,3 @@ def _score(values: Floats, ends: Range) -> Floats:
     """1 from the first of two ends on, 0 from the second on, a straight line in between."""
     good, useless = ends
     return np.asarray(np.clip((values - useless) / (good - useless), 0.0, 1.0))
-
-
-def _margin(spread: Spread, parameters: StillParameters) -> Floats:
-    """Lower close to a turn; the beginning and the end of the video are none."""
-    times = np.array([frame.time_s for frame in spread.frames])
-    if parameters.margin_s == 0:
-        return np.ones(len(times))
-    since = times - spread.start_s if spread.after_turn else np.inf
-    until = spread.end_s - times if spread.before_turn else np.inf
-    share = np.clip(np.minimum(since, until) / parameters.margin_s, 0.0, 1.0) * np.ones(len(times))
-    return np.asarray(parameters.margin_mark + (1 - parameters.margin_mark) * share)

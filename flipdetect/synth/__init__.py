@@ -17,7 +17,7 @@ from flipdetect.synth.recording import (
 from flipdetect.synth.render.renderer import RenderedFrame, encode_frame, frame_truth, render_clip, render_frame
 from flipdetect.synth.truth.frame_truth import FrameTruth
 from flipdetect.synth.truth.silhouette import Box
-from flipdetect.synth.writers import contact_sheet, is_current, recording_sheet, render_dataset, render_recording
+from flipdetect.synth.writers import is_current, render_dataset, render_recording, sample_frames
 
 __all__ = [
     "RENDER_VERSION",
@@ -29,17 +29,16 @@ __all__ = [
     "RenderedFrame",
     "SynthConfig",
     "TurnEvent",
-    "contact_sheet",
     "encode_frame",
     "frame_truth",
     "is_current",
     "recording_events",
     "recording_map",
-    "recording_sheet",
     "recording_truth",
     "render_clip",
     "render_dataset",
     "render_frame",
     "render_recording",
     "render_recording_frame",
+    "sample_frames",
 ]

@@ -86,8 +86,13 @@ def plan_stretches(config: RecordingConfig, rng: np.random.Generator) -> tuple[S
     stretches: list[Stretch] = []
     now, spread = 0.0, 0
     for pause, action in zip(pauses.tolist(), [*actions, None], strict=True):
-        stretches.append(_pause(rng, now, now + pause, spread))
+        chance, kind, start = rng.random(2), PAUSE, now
         now += pause
+        if now - start > LONG_PAUSE and chance[0] < NUDGING:
+            kind = NUDGE
+        elif now - start > LONG_PAUSE and chance[1] < VISITING:
+            kind = VISIT
+        stretches.append(Stretch(kind, start, now, spread, True, Turn("simple", ((start, 0.0), (now, 1.0)), 0.5)))
         if action is not None:
             turn = replace(action.turn, knots=tuple((at + now, share) for at, share in action.turn.knots))
             stretches.append(replace(action, start=now, end=now + action.end, spread=spread, turn=turn))
@@ -143,15 +148,6 @@ def _quickened(actions: list[Stretch], room: float) -> list[Stretch]:
     return faster
 
 
-def _pause(rng: np.random.Generator, start: float, end: float, spread: int) -> Stretch:
-    chance, kind = rng.random(2), PAUSE
-    if end - start > LONG_PAUSE and chance[0] < NUDGING:
-        kind = NUDGE
-    elif end - start > LONG_PAUSE and chance[1] < VISITING:
-        kind = VISIT
-    return Stretch(kind, start, end, spread, True, Turn("simple", ((start, 0.0), (end, 1.0)), 0.5))
-
-
 def hand_tracks(
     rng: np.random.Generator, book: Book, stretches: tuple[Stretch, ...]
 ) -> list[tuple[HandTrack, HandTrack]]:
@@ -164,8 +160,10 @@ def hand_tracks(
     resting = [_sent_home(rng, book, hand) for hand in resting]
     tracks = []
     for stretch in stretches:
-        actor, pair = _actor(rng, stretch), list(resting)
-        if actor is not None:
+        pair, near, usual = list(resting), int(stretch.to_left), rng.random() < USUAL_HAND
+        if stretch.kind != PAUSE:
+            grasps = stretch.kind in (TURN, FALSE_START)
+            actor = int(near == usual) if grasps else int(rng.random() < 0.6)  # 0: the left arm, 1: the right one
             hand = resting[actor]
             resting[actor] = _sent_home(rng, book, hand) if rng.random() < 0.5 else hand
             act = _turning if stretch.kind == TURN else _visiting
@@ -187,14 +185,6 @@ def _sent_home(rng: np.random.Generator, book: Book, hand: HandTrack) -> HandTra
         share = rng.uniform(0.1, 0.3)
         home = (hand.elbow[0] * (1 - share), hand.elbow[1] + share * (-0.2 - hand.elbow[1]), 0.2)
     return replace(hand, home=home, away=home)
-
-
-def _actor(rng: np.random.Generator, stretch: Stretch) -> int | None:
-    """Which arm acts: 0 the left one, 1 the right one, None if neither does."""
-    near, usual = int(stretch.to_left), rng.random() < USUAL_HAND
-    if stretch.kind in (TURN, FALSE_START):
-        return near if usual else 1 - near
-    return int(rng.random() < 0.6) if stretch.kind in (VISIT, NUDGE) else None
 
 
 def _turning(rng: np.random.Generator, rest: HandTrack, book: Book, stretch: Stretch) -> HandTrack:

@@ -1,4 +1,4 @@
-"""What is written: data sets of clips, recordings, and contact sheets of either."""
+"""What is written: data sets of clips, and recordings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.errors import DataError
 from flipdetect.synth.clip import CLASSES
 from flipdetect.synth.config import RecordingConfig, SynthConfig
 from flipdetect.synth.output_folder import RenderedFolder, RenderReport, map_path, worker_count
@@ -22,7 +20,7 @@ from flipdetect.synth.recording import (
     recording_truth,
     render_recording_frame,
 )
-from flipdetect.synth.render.renderer import RenderedFrame, encode_frame, frame_map, frame_truth, render_frame
+from flipdetect.synth.render.renderer import encode_frame, frame_map, frame_truth, render_frame
 from flipdetect.synth.truth.frame_truth import FrameTruth, csv_text, truth_table
 from flipdetect.synth.truth.maps import encode_map
 
@@ -30,9 +28,6 @@ LABELS, EVENTS, TRUTH = "labels.csv", "events.csv", "truth.csv"
 
 AT_ONCE = 25
 """Frames of a recording that one process renders one after the other: they share most of their pages."""
-
-FLIP_COLOUR, OTHER_COLOUR = (0, 190, 60), (210, 40, 40)
-CAPTION = 16
 
 
 def is_current(root: Path, config: SynthConfig) -> bool:
@@ -121,58 +116,23 @@ def _recording_tables(config: RecordingConfig, truths: list[RecordingTruth]) -> 
     return {EVENTS: turns, TRUTH: frames}, {CLASSES.positive: flips, "events": len(events)}
 
 
-def contact_sheet(config: SynthConfig, count: int, columns: int = 10) -> NDArray[np.uint8]:
-    """`count` random frames of a data set, half flips, as one (h, w, 3) uint8 RGB picture.
+def sample_frames(config: SynthConfig | RecordingConfig, count: int) -> tuple[list[NDArray[np.uint8]], list[str]]:
+    """Pictures (H, W, 3) uint8 RGB and titles for a contact sheet.
 
-    A green caption says "flip", a red one "notflip", followed by the displacement in page widths.
+    Of a data set: random frames, half flips, with their displacement in page widths. Of a recording: frames spread over
+    it, with their second and the number of the spread.
     """
+    frames, titles = [], []
+    if isinstance(config, RecordingConfig):
+        for time in np.linspace(0, config.seconds, count, endpoint=False).tolist():
+            spread = recording_truth(config, time).spread
+            frames.append(render_recording_frame(config, time).image)
+            titles.append(f"{time:.1f} s {'turning' if spread is None else f'spread {spread}'}")
+        return frames, titles
     rng = np.random.default_rng(config.seed)
-    tiles = []
     for place in range(count):
         clip = 2 * int(rng.integers(config.clips // 2)) + place % 2
         frame = render_frame(config, clip, int(rng.integers(config.frames_per_clip)))
-        tiles.append(_tile(frame, f"{frame.truth.video} {frame.truth.displacement:.2f}"))
-    return _joined(tiles, columns)
-
-
-def recording_sheet(config: RecordingConfig, count: int, columns: int = 12) -> NDArray[np.uint8]:
-    """`count` frames spread over a recording, in order, as one (h, w, 3) uint8 RGB picture.
-
-    A green caption says "flip", a red one "notflip", followed by the second and the number of the spread.
-    """
-    tiles = []
-    for time in np.linspace(0, config.seconds, count, endpoint=False).tolist():
-        spread = recording_truth(config, time).spread
-        text = f"{time:.1f} s {'turning' if spread is None else f'spread {spread}'}"
-        tiles.append(_tile(render_recording_frame(config, time), text))
-    return _joined(tiles, columns)
-
-
-def _tile(frame: RenderedFrame, text: str) -> NDArray[np.uint8]:
-    height, width = frame.image.shape[:2]
-    tile = np.zeros((height + CAPTION, width, 3), np.uint8)
-    tile[:height] = frame.image
-    tile[height:] = FLIP_COLOUR if frame.truth.label == CLASSES.positive else OTHER_COLOUR
-    cv2.putText(tile, text, (4, height + CAPTION - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
-    return tile
-
-
-def _joined(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
-    """Tiles in rows; those of another shape stand in the left top corner of their place."""
-    shape = np.max([tile.shape for tile in tiles], axis=0)
-    places = np.zeros((-(-len(tiles) // columns), columns, *shape), np.uint8)
-    for index, tile in enumerate(tiles):
-        places[divmod(index, columns)][: tile.shape[0], : tile.shape[1]] = tile
-    return places.swapaxes(1, 2).reshape(len(places) * shape[0], columns * shape[1], 3)
-
-
-def write_sheet(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write a contact sheet (h, w, 3) uint8 RGB as a PNG file.
-
-    Raises:
-        DataError: if it cannot be encoded.
-    """
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise DataError(f"{path} could not be encoded; choose fewer frames with --count")
-    path.write_bytes(data.tobytes())
+        frames.append(frame.image)
+        titles.append(f"{frame.truth.video} {frame.truth.displacement:.2f}")
+    return frames, titles

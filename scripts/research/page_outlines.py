@@ -33,7 +33,7 @@ from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.render.compose import _lay, draw_sample, set_stage
 from flipdetect.synth.scenario import CLIP_STREAM, _sample_clip
 from flipdetect.synth.scene.scene import sample_source
-from flipdetect.synth.truth.outlines import page_outlines
+from flipdetect.synth.truth.silhouette import page_outlines
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]

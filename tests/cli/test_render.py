@@ -4,8 +4,8 @@ import inspect
 from dataclasses import fields
 from pathlib import Path
 
-import cv2
 import pytest
+from PIL import Image
 
 from flipdetect.cli.data_sets import render
 from flipdetect.cli.main import main
@@ -19,13 +19,13 @@ def test_one_command_renders_a_set_and_a_contact_sheet(tmp_path: Path, capsys: p
     assert main(["render", *SMALL, *jobs]) == 0
     assert is_current(tmp_path / "set", SynthConfig(4, 1, 2, 1, 96))
     assert "2 frames, 2 rendered" in capsys.readouterr().out
-    assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] == 96 + 16
+    assert Image.open(tmp_path / "sheet.png").height > 200
 
 
 def test_one_command_renders_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--seconds=2", "--turns=0", "--fps=1", "--height=96", "--workers=1", "--count=2"]
     folder, sheet = tmp_path / "recording", tmp_path / "sheet.png"
-    assert main(["render", *options, "--recording", str(folder), "--recording-sheet", str(sheet)]) == 0
+    assert main(["render", *options, "--recording", str(folder), "--sheet", str(sheet)]) == 0
     assert "2 frames, 2 rendered" in capsys.readouterr().out
     assert sheet.stat().st_size > 1000
     assert (folder / "events.csv").read_text().count("\n") == 1

@@ -1,14 +1,12 @@
 """Metrics on labelled frames equal those computed by hand from the same scores."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flipdetect.errors import DataError
-from flipdetect.evaluation.evaluate import ensemble, evaluate_folder, read_evaluation, write_predictions
+from flipdetect.evaluation.evaluate import evaluate_folder, read_evaluation, write_predictions
 from flipdetect.inference.torch_model import load_torch_model
-from flipdetect.records import ClassNames
 from tests.evaluation.made_up import evaluation, record
 from tests.frame_sets import make_monreader_set
 
@@ -50,34 +48,6 @@ def test_columns_of_the_manifest_reach_the_records(trained: Path, tmp_path: Path
     assert [dict(pair.record.extra) for pair in result.scored] == [
         {"phase": "0.25", "note": "x"}, {"phase": "nan", "note": ""},
     ]  # fmt: skip
-
-
-PAIR = [record("a.jpg", "flip"), record("b.jpg", "notflip")]
-
-
-def test_a_committee_averages_logits_and_thresholds() -> None:
-    # The logits of 0.9 and 0.1 cancel; those of 0.8 and 0.5 meet at odds of 2.
-    both = ensemble([evaluation(PAIR, [0.9, 0.8], 0.8), evaluation(PAIR, [0.1, 0.5], 0.2)])
-    assert [pair.probability for pair in both.scored] == pytest.approx([0.5, 2 / 3])
-    assert both.threshold == pytest.approx(0.5)
-    assert both.metrics["auroc"] == 0.0
-    certain = ensemble([evaluation(PAIR, [1.0, 0.0]), evaluation(PAIR, [1.0, 0.0])])
-    assert certain.metrics["f1"] == 1.0
-
-
-def test_one_model_is_its_own_committee() -> None:
-    alone = evaluation(PAIR, [0.7, 0.2], 0.3)
-    same = ensemble([alone])
-    assert same.metrics == pytest.approx(alone.metrics)
-    assert [pair.score.label for pair in same.scored] == ["flip", "notflip"]
-
-
-def test_models_that_do_not_match_are_no_committee() -> None:
-    with pytest.raises(DataError, match="same frames"):
-        ensemble([evaluation(PAIR, [0.9, 0.8]), evaluation(PAIR[:1], [0.9])])
-    other = replace(evaluation(PAIR, [0.9, 0.8]), classes=ClassNames("closed", "open"))
-    with pytest.raises(DataError, match="different classes"):
-        ensemble([evaluation(PAIR, [0.9, 0.8]), other])
 
 
 def test_saved_predictions_are_evaluated_without_model_and_frames(tmp_path: Path) -> None:

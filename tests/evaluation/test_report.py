@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from flipdetect.evaluation.evaluate import evaluate_folder, read_evaluation
+from flipdetect.evaluation.evaluate import Evaluation, evaluate_folder, read_evaluation
 from flipdetect.evaluation.report import write_report
-from flipdetect.evaluation.robustness import BASIC, measure_robustness
+from flipdetect.evaluation.results import Result, Selection, measure
+from flipdetect.evaluation.robustness import BASIC
 from flipdetect.inference.load import load_model
 from tests.evaluation.made_up import evaluation, record
 
@@ -44,11 +45,16 @@ def read(page: Path) -> tuple[str, str]:
     return html, re.sub(r"\s+", " ", tags.text)
 
 
+def measured(evaluation: Evaluation) -> Result:
+    return measure([("m", "s", evaluation)], {}, Selection(), resamples=0)[0]
+
+
 def test_a_model_on_frames_has_all_parts(monreader_set: Path, tmp_path: Path) -> None:
     model = load_model("tiny_cnn")
     found = evaluate_folder(model, monreader_set)
-    robust = measure_robustness(model, found.index, {"mirrored": BASIC["mirrored"]})
-    page = write_report(tmp_path / "r", "<tiny>", "set & set", found, model, robustness=robust, explain=False)
+    corruptions = {"mirrored": BASIC["mirrored"]}
+    (result,) = measure([("<tiny>", "set & set", found)], {"<tiny>": model}, Selection(), corruptions=corruptions)
+    page = write_report(tmp_path / "r", result, model, explain=False)
     html, text = read(page)
     assert "<tiny> on set & set" in text
     for part in ("Metrics", "Confusion", "Curves", "Metrics by slice", "Corrupted frames", "Most confident mistakes"):
@@ -68,7 +74,7 @@ def test_a_model_on_frames_has_all_parts(monreader_set: Path, tmp_path: Path) ->
 def test_maps_and_heat_are_shown(trained: Path, monreader_set: Path, tmp_path: Path) -> None:
     pytest.importorskip("pytorch_grad_cam")
     model = load_model(trained, device="cpu")
-    _, text = read(write_report(tmp_path, "own", "set", evaluate_folder(model, monreader_set), model))
+    _, text = read(write_report(tmp_path, measured(evaluate_folder(model, monreader_set)), model))
     assert "Evidence" in text
     assert re.search(r"(True|False) (positive|negative)", text)
 
@@ -78,14 +84,14 @@ def test_saved_predictions_need_no_frames_and_many_slices_are_cut(tmp_path: Path
         record(f"{i}.jpg", ("flip", "notflip")[i % 2], f"book {i // 4}", lens="ab"[i % 4 < 2]) for i in range(80)
     ]
     found = evaluation(records, [0.9 - 0.8 * (i % 2) if i % 5 else 0.5 for i in range(80)])
-    _, text = read(write_report(tmp_path, "m", "s", found, columns=["lens"]))
+    _, text = read(write_report(tmp_path, measured(found), columns=["lens"]))
     assert "12 with the lowest accuracy of 20" in text
     assert "lens" in text
     assert "mistakes" not in text
 
 
 def test_one_class_has_no_curves(tmp_path: Path) -> None:
-    _, text = read(write_report(tmp_path, "m", "s", evaluation([record("a.jpg", "notflip")], [0.7])))
+    _, text = read(write_report(tmp_path, measured(evaluation([record("a.jpg", "notflip")], [0.7]))))
     assert "Metrics" in text
 
 

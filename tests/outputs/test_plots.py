@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +13,6 @@ from flipdetect.outputs.plots.curves import (
     plot_confusion,
     plot_pr_curve,
     plot_reliability,
-    plot_robustness,
     plot_roc_curve,
     plot_score_histogram,
     plot_threshold_curve,
@@ -25,7 +23,6 @@ from flipdetect.outputs.plots.frames import (
     PicturePair,
     Spot,
     plot_batch,
-    plot_flip_strip,
     plot_mistakes,
     plot_pairs,
     plot_spots,
@@ -35,7 +32,6 @@ from tests.outputs.made_up import made_up_picture
 
 SCORES = [0.9, 0.8, 0.6, 0.4, 0.3, 0.1]
 TARGETS = [1, 0, 1, 1, 0, 0]
-NAMES = ["clean", "rotated 180 degrees", "grey", "black"]
 EYES = ClassNames(negative="closed", positive="open")
 
 
@@ -120,44 +116,16 @@ def test_a_batch_may_have_frames_of_several_sizes() -> None:
     assert nothing_is_cut_off(figure)
 
 
-@pytest.mark.parametrize("truths", [None, TARGETS])
-@pytest.mark.parametrize("threshold", [0.02, 0.47, 0.99])
-def test_the_strip_shows_a_number_and_a_bar_under_each_frame(truths: list[int] | None, threshold: float) -> None:
-    figure = plot_flip_strip(frames(6), SCORES, threshold, truths, EYES)
-    shown = texts(figure)
-    assert [f"{score:.2f}" in shown for score in SCORES] == [True] * 6
-    assert "p(open)" in shown
-    assert shown.count("open") == (0 if truths is None else 3)
-    assert [patch.get_height() for patch in figure.axes[-1].patches] == SCORES
-    assert nothing_is_cut_off(figure)
-
-
-def test_bars_and_frames_of_positive_predictions_stand_out() -> None:
-    figure = plot_flip_strip(frames(3), [0.2, 0.5, 0.8], threshold=0.5)
-    low, at, high = (patch.get_facecolor() for patch in figure.axes[-1].patches)
-    assert low != at == high
-    widths = [axes.spines["top"].get_linewidth() for axes in figure.axes[:3]]
-    assert widths[0] < widths[1] == widths[2]
-
-
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="shorter"):
         plot_batch(frames(2), ["one"])
     with pytest.raises(ValueError, match="shorter"):
         plot_mistakes(frames(2), ["a", "b"], [0, 0], [0.9])
-    with pytest.raises(ValueError, match="2 images, 3 probabilities"):
-        plot_flip_strip(frames(2), [0.1, 0.2, 0.3], 0.5)
-    with pytest.raises(ValueError, match="0 images"):
-        plot_flip_strip([], [], 0.5)
-    with pytest.raises(ValueError, match="4 conditions"):
-        plot_robustness(NAMES, [0.1], [0.1], "t")
-    with pytest.raises(ValueError, match="0 conditions"):
-        plot_robustness([], [], [], "t")
 
 
 def test_threads_may_draw_at_once() -> None:
     def draw(_: int) -> bytes:
-        return figure_to_array(plot_flip_strip(frames(2), [0.1, 0.9], 0.5)).tobytes()
+        return figure_to_array(plot_pr_curve(SCORES, TARGETS, 0.5)).tobytes()
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(draw, range(8)))) == 1
@@ -202,11 +170,3 @@ def test_right_and_wrong_frames_have_frames_of_their_own() -> None:
     assert has_colour(both, WRONG)
     assert not has_colour(figure_to_array(plot_spots([right] * 11, "eleven")), WRONG)
     assert figure_to_array(plot_spots([], "none")).std() > 0
-
-
-def test_bars_of_robustness_have_values_changes_and_a_title() -> None:
-    figure = plot_robustness(NAMES, [0.8, 0.75, 0.9, 0.1], [0.9, 0.9, math.nan, 0.5], "tiny_cnn on my_set (12 frames)")
-    shown = texts(figure)
-    for text in (*NAMES, "tiny_cnn on my_set (12 frames)", "0.800", "0.750  -0.050", "0.900  +0.100", "not defined"):
-        assert text in shown
-    assert nothing_is_cut_off(figure)

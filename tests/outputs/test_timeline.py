@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flipdetect.outputs.plots.thumbnails import GAP, spread
-from flipdetect.outputs.plots.timeline import decimated, draw_timeline, plot_timeline, probability_curve
+from flipdetect.outputs.plots.timeline import draw_timeline, plot_timeline, probability_curve
 from flipdetect.outputs.tables import clock
 from flipdetect.records import FrameScore
 from tests.outputs.made_up import made_up_picture, made_up_result, made_up_scores
@@ -102,21 +102,6 @@ def test_pictures_stand_near_their_times_and_do_not_overlap() -> None:
     assert len(shown) == 9
     assert centres[0] >= 0.5
     assert centres[-1] <= 9.5
-
-
-def test_a_decimated_curve_keeps_peaks_and_gaps() -> None:
-    times = np.arange(50_000) / 10
-    values = np.full(50_000, 0.1)
-    values[[777, 40_001]] = [0.99, 0.98]
-    values[30_000:30_003] = np.nan
-    few_times, few = decimated(times, values, 1000)
-    assert len(few) <= 1010
-    assert {0.99, 0.98} <= set(few)
-    assert np.isnan(few).any()
-    assert few_times[0] == 0.0
-    assert few_times[-1] == times[-1]
-    assert (np.diff(few_times) > 0).all()
-    assert decimated(times[:10], values[:10], 1000)[0] is not None
 
 
 def test_scores_without_times_are_spread_over_the_video() -> None:

@@ -3,8 +3,7 @@ import numpy as np
 
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.scenario import sample_clip
-from flipdetect.synth.truth.outlines import page_outlines
-from flipdetect.synth.truth.silhouette import draw_outlines
+from flipdetect.synth.truth.silhouette import draw_outlines, page_outlines
 
 
 def test_outlines_fill_the_open_pages_and_meet_at_the_gutter() -> None:

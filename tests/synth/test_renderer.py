@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError
-from flipdetect.synth import SynthConfig, contact_sheet, render_clip, render_frame
+from flipdetect.synth import SynthConfig, render_clip, render_frame, sample_frames
 from flipdetect.synth.scenario import sample_clip
 
 CONFIG = SynthConfig(seed=5, sources=4, clips_per_source=4, frames_per_clip=2, height=160)
@@ -51,6 +51,7 @@ def test_times_outside_the_clip_are_refused() -> None:
         render_clip(CONFIG, 0, times=[0.5, 1.5])
 
 
-def test_a_contact_sheet_holds_all_frames() -> None:
-    sheet = contact_sheet(CONFIG, 5, columns=3)
-    assert sheet.shape == (2 * (160 + 16), 3 * 90, 3)
+def test_frames_of_a_contact_sheet_are_half_flips() -> None:
+    frames, titles = sample_frames(CONFIG, 5)
+    assert {frame.shape for frame in frames} == {(160, 90, 3)}
+    assert [title.split("/")[0] for title in titles] == ["flip", "notflip", "flip", "notflip", "flip"]

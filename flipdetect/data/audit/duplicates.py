@@ -11,7 +11,7 @@ has moved a little changes one place strongly, JPEG compression all places sligh
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,35 +185,21 @@ def _candidates(hashes: npt.NDArray[np.uint8], groups: npt.NDArray[np.int64]) ->
     count = len(hashes)
     bands = hashes.view(np.uint16).reshape(count, _BANDS)
     shuffled = np.random.default_rng(_SEED).permutation(count)
-    found = []
+    codes = [np.empty(0, np.int64)]  # smaller position times the number of frames, plus the larger one
     for band in progress_bar(range(_BANDS), desc="comparing hashes", unit="band", delay=2, leave=False):
         # Sorted by one band, frames that agree in it are adjacent; the permutation randomises their order.
         order = shuffled[np.argsort(bands[shuffled, band], kind="stable")]
-        found += list(_neighbours(bands[order, band], order, hashes, groups))
-    if not found:
-        return np.empty((0, 2), np.int64)
-    codes = np.unique(np.concatenate(found))
-    return np.stack(np.divmod(codes, count), axis=1)
-
-
-def _neighbours(
-    sorted_band: npt.NDArray[np.uint16],
-    order: Pairs,
-    hashes: npt.NDArray[np.uint8],
-    groups: npt.NDArray[np.int64],
-) -> Iterator[Pairs]:
-    """Codes `smaller * N + larger` of the pairs that one band brings together."""
-    count = len(order)
-    for distance in range(1, min(MOST_NEIGHBOURS, count - 1) + 1):
-        meet = np.flatnonzero(sorted_band[distance:] == sorted_band[:-distance])
-        if not len(meet):
-            return
-        first, second = order[meet], order[meet + distance]
-        other = groups[first] != groups[second]
-        first, second = first[other], second[other]
-        bits = _POPCOUNT[hashes[first] ^ hashes[second]].sum(axis=1, dtype=np.int64)
-        near = bits <= MOST_BITS
-        yield np.minimum(first, second)[near] * count + np.maximum(first, second)[near]
+        in_order = bands[order, band]
+        for distance in range(1, min(MOST_NEIGHBOURS, count - 1) + 1):
+            meet = np.flatnonzero(in_order[distance:] == in_order[:-distance])
+            if not len(meet):
+                break
+            first, second = order[meet], order[meet + distance]
+            other = groups[first] != groups[second]
+            first, second = first[other], second[other]
+            near = _POPCOUNT[hashes[first] ^ hashes[second]].sum(axis=1, dtype=np.int64) <= MOST_BITS
+            codes.append(np.minimum(first, second)[near] * count + np.maximum(first, second)[near])
+    return np.stack(np.divmod(np.unique(np.concatenate(codes)), count), axis=1)
 
 
 def _rough(grey: Grey, pairs: Pairs) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Charts of scores: precision and recall, ROC, threshold, probabilities, calibration, confusion, robustness."""
+"""Charts of scores: precision and recall, ROC, threshold, probabilities, calibration, confusion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from flipdetect.outputs.plots.canvas import (
     SERIES_COLOURS,
     clean,
     new_figure,
-    shorten,
 )
 from flipdetect.records import ClassNames
 
@@ -27,15 +26,9 @@ SIZE = (5.6, 4.6)
 """Inches of a chart."""
 BOX = (0.11, 0.12, 0.8, 0.79)
 BINS = 25
-SOFT, CLEAN_COLOUR = "#8A8A8A", "#7F7F7F"
+SOFT = "#8A8A8A"
 DASHED = (0, (5, 4))
 ISO_F1 = (0.2, 0.4, 0.6, 0.8, 0.9)
-# Inches of the bars of robustness.
-BARS_WIDTH = 9.2
-ROW, BAR = 0.3, 0.62
-TOP, BOTTOM = 0.86, 0.5
-LEFT, RIGHT, GAP = 1.75, 0.2, 0.35
-ROOM_FOR_TEXT = 0.32  # of the axis, for a value and its change
 _NOTE: dict[str, Any] = {
     "fontsize": 9.5, "linespacing": 1.45, "color": INK,
     "bbox": {"facecolor": "white", "edgecolor": POSITIVE_COLOUR, "boxstyle": "round,pad=0.5"}, "zorder": 6,
@@ -224,57 +217,6 @@ def plot_reliability(
     below.set(xlim=(0, 1), xlabel="probability", ylabel="frames")
     below.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
     clean(below)
-    return figure
-
-
-def plot_robustness(names: Sequence[str], f1: ArrayLike, auroc: ArrayLike, title: str) -> Figure:
-    """Two panels of horizontal bars, F1 and AUROC, a row per condition; a dashed line continues the first, clean one.
-
-    Each bar carries its value and, but for the first, its change against clean frames.
-
-    Args:
-        f1: (N,) F1 at the stored threshold, 0 to 1; NaN leaves a row empty.
-
-    Raises:
-        ValueError: if there is no condition, or not one value of each per condition.
-    """
-    values = [np.asarray(each, dtype=np.float64) for each in (f1, auroc)]
-    if not names or any(each.shape != (len(names),) for each in values):
-        raise ValueError(
-            f"one F1 and AUROC per condition is needed, got {len(names)} conditions, values of "
-            f"shapes {values[0].shape} and {values[1].shape}"
-        )
-    height = TOP + ROW * len(names) + BOTTOM
-    panel = (BARS_WIDTH - LEFT - RIGHT - GAP) / 2
-    figure = new_figure(BARS_WIDTH, height)
-    heading: dict[str, Any] = {"fontsize": 12, "color": INK, "va": "center", "parse_math": False}
-    figure.text(0.12 / BARS_WIDTH, 1 - 0.3 / height, shorten(title, 96), **heading)
-    rows = range(len(names))
-    for place, (series, name) in enumerate(
-        zip(values, ("F1 at the stored threshold", "AUROC (chance: 0.5)"), strict=True)
-    ):
-        left = LEFT + place * (panel + GAP)
-        axes = figure.add_axes((left / BARS_WIDTH, BOTTOM / height, panel / BARS_WIDTH, ROW * len(names) / height))
-        colours = [CLEAN_COLOUR, *[SERIES_COLOURS[place]] * (len(names) - 1)]
-        axes.barh(rows, np.nan_to_num(series), height=BAR, color=colours, zorder=2)
-        if np.isfinite(series[0]):
-            axes.axvline(series[0], color=INK, linewidth=0.9, linestyle=DASHED, zorder=3)
-        for row, value in zip(rows, series, strict=True):
-            text = "not defined" if np.isnan(value) else f"{value:.3f}"
-            if row and np.isfinite(value - series[0]):
-                text += f"  {value - series[0]:+.3f}"
-            # What does not fit into a short bar stands behind it.
-            fits = value >= ROOM_FOR_TEXT
-            start = 0.0 if fits or np.isnan(value) else value
-            axes.text(start + 0.015, row, text, fontsize=8.5, color="white" if fits else INK, va="center_baseline",
-                      zorder=4)  # fmt: skip
-        axes.set(xlim=(0.0, 1.0), ylim=(len(names) - 0.5, -0.5))
-        clean(axes)
-        axes.grid(visible=False, axis="y")
-        axes.tick_params(length=0, axis="y")
-        axes.spines["left"].set_color(FAINT)
-        axes.set_title(name, fontsize=10, color=INK, loc="left", pad=5)
-        axes.set_yticks(rows, names if place == 0 else [""] * len(names), fontsize=9)
     return figure
 
 

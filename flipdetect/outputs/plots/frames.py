@@ -1,4 +1,4 @@
-"""Pictures made of frames: contact sheets, a page turn as a strip, and what a model looks at laid over a frame."""
+"""Pictures made of frames: contact sheets, and what a model looks at laid over a frame."""
 
 from __future__ import annotations
 
@@ -28,15 +28,6 @@ GAP, INNER, MARGIN, TITLE = 0.2, 0.05, 0.15, 0.4
 WIDEST = 18.0
 FONT = 7.5
 CORRECT, WRONG = "#007A5A", "#C8321F"  # marked by a sign, too
-
-# Inches of a strip; the last two are shares of the frame's width, and of the bars' scale.
-FRAME_WIDTH = 1.05
-FRAME_GAP = 0.09
-STRIP_MARGIN, STRIP_LEFT = 0.14, 0.62
-TRUTH_BAND = 0.2
-BARS, BARS_GAP = 0.95, 0.1
-BAR_SHARE = 0.62
-TICK_CLEARANCE = 0.16
 
 OPACITY = 0.7
 HEAT_FLOOR = 0.15
@@ -183,104 +174,23 @@ def _sheet(tiles: Sequence[_Tile], title: str = "", *, empty: str) -> Figure:
         row, column = divmod(position, columns)
         left = MARGIN + column * (cell[0] + GAP)
         bottom = total[1] - MARGIN - (TITLE if title else 0.0) - (row + 1) * cell[1] - row * GAP
-        _draw(page, tile, left, bottom, width, height)
+        for number, (picture, caption) in enumerate(zip(tile.pictures, tile.captions, strict=True)):
+            start = left + number * (width + INNER)
+            extent = (start, start + width, bottom, bottom + height)
+            page.imshow(picture, extent=extent, aspect="auto", interpolation="antialiased")
+            edge, line = (tile.border or FAINT), (2.4 if tile.border else 0.8)
+            page.add_patch(Rectangle((start, bottom), width, height, facecolor="none", edgecolor=edge, linewidth=line))
+            for place, (words, colour) in enumerate(reversed(list(caption))):
+                _write(page, words, colour, start, bottom + height + LINE_HEIGHT * place, width)
+        if tile.title is not None:
+            above = bottom + height + LINE_HEIGHT * len(tile.captions[0])
+            _write(page, *tile.title, left, above, len(tile.pictures) * width)
     return figure
 
 
-def _draw(page: Axes, tile: _Tile, left: float, bottom: float, width: float, height: float) -> None:
-    def write(text: str, colour: str, x: float, line: int, room: float) -> None:
-        y = bottom + height + 0.05 + LINE_HEIGHT * line
-        page.text(
-            x, y, shorten(text, int(room / CHARACTER)), fontsize=FONT, color=colour, va="bottom", parse_math=False
-        )  # fmt: skip
-
-    for number, (picture, caption) in enumerate(zip(tile.pictures, tile.captions, strict=True)):
-        start = left + number * (width + INNER)
-        extent = (start, start + width, bottom, bottom + height)
-        page.imshow(picture, extent=extent, aspect="auto", interpolation="antialiased")
-        edge, line = (tile.border or FAINT), (2.4 if tile.border else 0.8)
-        page.add_patch(Rectangle((start, bottom), width, height, facecolor="none", edgecolor=edge, linewidth=line))
-        for place, (text, colour) in enumerate(reversed(list(caption))):
-            write(text, colour, start, place, width)
-    if tile.title is not None:
-        write(*tile.title, left, len(tile.captions[0]), len(tile.pictures) * width)
-
-
-def plot_flip_strip(
-    images: Sequence[Picture] | Picture,
-    probabilities: ArrayLike,
-    threshold: float,
-    truths: ArrayLike | None = None,
-    classes: ClassNames | None = None,
-) -> Figure:
-    """Frames from left to right in time; under each a bar and a number, coloured where positive is predicted.
-
-    Args:
-        images: N frames (H, W, 3) uint8 RGB of one shape, or one array (N, H, W, 3).
-
-    Raises:
-        ValueError: if there is no image, or not one probability (and truth) per image.
-    """
-    scores = np.asarray(probabilities, dtype=np.float64)
-    targets = None if truths is None else np.asarray(truths, dtype=np.int64)
-    if not len(images) or len(images) != len(scores) or (targets is not None and len(targets) != len(scores)):
-        raise ValueError(
-            f"a probability per image is needed, got {len(images)} images, {len(scores)} probabilities"
-            + ("" if targets is None else f" and {len(targets)} truths")
-        )
-    names = (classes or ClassNames()).names
-    frame_height = FRAME_WIDTH * images[0].shape[0] / images[0].shape[1]
-    band = 0.0 if targets is None else TRUTH_BAND
-    pitch = FRAME_WIDTH + FRAME_GAP
-    band_bottom = STRIP_MARGIN + BARS + BARS_GAP
-    width = STRIP_LEFT + len(scores) * pitch - FRAME_GAP + STRIP_MARGIN
-    height = band_bottom + band + frame_height + STRIP_MARGIN
-    figure = new_figure(width, height)
-
-    def place(left: float, bottom: float, wide: float, high: float) -> Axes:
-        return figure.add_axes((left / width, bottom / height, wide / width, high / height))
-
-    for position, (image, score) in enumerate(zip(images, scores, strict=True)):
-        left = STRIP_LEFT + position * pitch
-        axes = place(left, height - STRIP_MARGIN - frame_height, FRAME_WIDTH, frame_height)
-        axes.imshow(image, interpolation="antialiased", aspect="auto")
-        axes.set(xticks=[], yticks=[])
-        positive = bool(score >= threshold)
-        axes.spines[:].set(color=POSITIVE_COLOUR if positive else FAINT, linewidth=2.5 if positive else 0.8)
-        if targets is not None:
-            axes = place(left, band_bottom, FRAME_WIDTH, band)
-            axes.set_axis_off()
-            colour = POSITIVE_COLOUR if targets[position] else NEGATIVE_COLOUR
-            box = Rectangle((0, 0.12), 1, 0.7, transform=axes.transAxes, color=colour, alpha=0.18, linewidth=0)
-            axes.add_patch(box)
-            axes.text(0.5, 0.47, names[targets[position]], transform=axes.transAxes, fontsize=8, color=INK,
-                      ha="center", va="center_baseline")  # fmt: skip
-    if targets is not None:
-        figure.text((STRIP_LEFT - 0.08) / width, (band_bottom + band / 2) / height, "truth", fontsize=8, color=INK,
-                    ha="right", va="center_baseline")  # fmt: skip
-    bars = place(STRIP_LEFT, STRIP_MARGIN, width - STRIP_LEFT - STRIP_MARGIN, BARS)
-    _draw_bars(bars, scores, threshold, f"p({names[1]})")
-    return figure
-
-
-def _draw_bars(axes: Axes, scores: NDArray[np.float64], threshold: float, label: str) -> None:
-    pitch = FRAME_WIDTH + FRAME_GAP
-    centres = np.arange(len(scores)) * pitch + FRAME_WIDTH / 2
-    colours = [POSITIVE_COLOUR if score >= threshold else NEGATIVE_COLOUR for score in scores]
-    axes.bar(centres, scores, width=BAR_SHARE * FRAME_WIDTH, color=colours, zorder=3)
-    for centre, score, colour in zip(centres, scores, colours, strict=True):
-        axes.text(
-            centre, score + 0.035, f"{score:.2f}", ha="center", va="bottom", fontsize=9.5, color=colour,
-            weight="bold", zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-        )  # fmt: skip
-    axes.axhline(threshold, color=INK, linewidth=0.9, linestyle=(0, (5, 4)), zorder=4)
-    axes.set(xlim=(0, len(scores) * pitch - FRAME_GAP), ylim=(0, 1.28), xticks=[])
-    ends = [end for end in (0, 1) if abs(end - threshold) > TICK_CLEARANCE]
-    axes.set_yticks([threshold, *ends], [f"{threshold:.2f}", *map(str, ends)], fontsize=8.5)
-    axes.set_ylabel(label, fontsize=9, color=INK, y=0.4)
-    axes.tick_params(length=0, colors=INK)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
+def _write(page: Axes, text: str, colour: str, x: float, y: float, room: float) -> None:
+    text = shorten(text, int(room / CHARACTER))
+    page.text(x, y + 0.05, text, fontsize=FONT, color=colour, va="bottom", parse_math=False)
 
 
 def maps_over(frame: Picture, maps: NDArray[np.float32]) -> Picture:

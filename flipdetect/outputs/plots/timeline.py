@@ -42,7 +42,6 @@ DPI = 150
 MOST_ROWS = 30
 SPREADS_WITHOUT_PICTURES = 32  # in a row
 MARKER = 0.24  # inches of a number that stands for a picture
-POINTS = 2400  # of the curve in a row: more than it has pixels
 TICK_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 TICKS = 14
 CURVE_COLOUR = SERIES_COLOURS[0]
@@ -128,31 +127,6 @@ def probability_curve(result: VideoResult) -> Curve:
     return times[order], values[order]
 
 
-def decimated(times: NDArray[np.float64], values: NDArray[np.float64], most: int) -> Curve:
-    """At most about `most` points of a curve: of each stretch of time its first, lowest and highest value, and a gap.
-
-    Returns:
-        Times and values that were there before, (M,) each; all of them if N is no more than `most`.
-    """
-    if len(times) <= most:
-        return times, values
-    buckets = max(most // 4, 1)
-    share = (times - times[0]) / max(times[-1] - times[0], 1e-9)
-    ends = np.searchsorted(share, np.arange(1, buckets) / buckets)
-    keep: set[int] = {0, len(times) - 1}
-    for stretch in np.split(np.arange(len(times)), ends):
-        if stretch.size:
-            part = values[stretch]
-            missing = np.isnan(part)
-            keep.add(int(stretch[0]))
-            if not missing.all():
-                keep |= {int(stretch[np.nanargmin(part)]), int(stretch[np.nanargmax(part)])}
-            if missing.any():
-                keep.add(int(stretch[missing.argmax()]))
-    kept = np.array(sorted(keep))
-    return times[kept], values[kept]
-
-
 def _rows(result: VideoResult, times: NDArray[np.float64], capacity: int) -> list[_Row]:
     """The fewest rows of one length in which no row has more spreads than fit."""
     stills = [still for still in result.stills if still.time_s is not None]
@@ -218,7 +192,7 @@ def _draw_chart(axes: Axes, row: _Row, result: VideoResult, curve: Curve) -> Non
     # One point more on either side, so that the line runs to the edges.
     first = max(int(np.searchsorted(curve[0], row.start)) - 1, 0)
     end = int(np.searchsorted(curve[0], row.end, side="right")) + 1
-    times, values = decimated(curve[0][first:end], curve[1][first:end], POINTS)
+    times, values = curve[0][first:end], curve[1][first:end]
     axes.fill_between(times, values, 0.0, color=CURVE_COLOUR, alpha=0.1, linewidth=0, zorder=3)
     axes.plot(times, values, color=CURVE_COLOUR, linewidth=1.1, solid_joinstyle="round", zorder=4)
     # Values without a neighbour, which a line would not show.

@@ -13,7 +13,7 @@ from flipdetect.synth.hands.gestures import HandTrack
 from flipdetect.synth.hands.placement import PosedHand, in_picture
 from flipdetect.synth.hands.shape import Floats, Indices
 from flipdetect.synth.hands.skin import Texture, vertex_normals
-from flipdetect.synth.render.rasterizer import REMAP_COLUMNS, SUBPIXEL_BITS, Light, dim, fixed_point
+from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, Light, dim, fixed_point, gather
 
 CONTACT = 0.05
 """How far below a hand, in page widths, lies what it touches: its closest shadow falls there."""
@@ -87,7 +87,13 @@ def picture_hand(hand: PosedHand, texture: Texture, light: Light, view: Camera, 
     margin = MARGIN * max(size) * scale
     low = np.maximum(np.floor(pixels.min(axis=0)) - 2, -margin).astype(int)
     high = np.minimum(np.ceil(pixels.max(axis=0)) + 3, np.array(size) * scale + margin).astype(int)
-    plane = _plane(hand)
+    # The picture stands on the plane nearest to the hand that is not too steep: (4, 3) from (x, y, 1) to world points.
+    points = hand.vertices[:: max(1, len(hand.vertices) // 300)]
+    middle = points.mean(axis=0)
+    x, y, z = (points - middle).T
+    slopes, *_ = np.linalg.lstsq(np.stack([x, y], axis=1), z, rcond=None)
+    a, b = np.clip(slopes, -STEEPEST, STEEPEST)
+    plane = np.array([[1, 0, 0], [0, 1, 0], [a, b, middle[2] - a * middle[0] - b * middle[1]], [0, 0, 1.0]])
     to_frame = np.array(
         [[1 / scale, 0, (low[0] + 0.5) / scale - 0.5], [0, 1 / scale, (low[1] + 0.5) / scale - 0.5], [0, 0, 1]]
     )
@@ -105,26 +111,6 @@ def picture_hand(hand: PosedHand, texture: Texture, light: Light, view: Camera, 
     thumb = np.append(False, hand.mesh.thumb).astype(np.float32)[marks]
     thumb = np.asarray(cv2.GaussianBlur(thumb, (3, 3), 0.6), np.float32)
     return HandPicture(soft, np.ascontiguousarray(soft[..., 3]), thumb, world, hand.anchor)
-
-
-def _plane(hand: PosedHand) -> Floats:
-    """(4, 3) from (x, y, 1) to homogeneous world points of the plane nearest to the hand that is not too steep."""
-    points = hand.vertices[:: max(1, len(hand.vertices) // 300)]
-    middle = points.mean(axis=0)
-    x, y, z = (points - middle).T
-    slopes, *_ = np.linalg.lstsq(np.stack([x, y], axis=1), z, rcond=None)
-    a, b = np.clip(slopes, -STEEPEST, STEEPEST)
-    return np.array([[1, 0, 0], [0, 1, 0], [a, b, middle[2] - a * middle[0] - b * middle[1]], [0, 0, 1.0]])
-
-
-def _axes(world: Floats, shape: tuple[int, ...]) -> tuple[Floats, Floats, float]:
-    """World directions (3,) of the picture's rows and columns in its middle, and page widths per pixel."""
-    x, y = shape[1] / 2, shape[0] / 2
-    points = world @ np.array([[x, x + 1, x], [y, y, y + 1], [1, 1, 1]], np.float64)
-    points = points[:3] / points[3]
-    across, down = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
-    step = float(np.linalg.norm(across))
-    return across / step, down / np.linalg.norm(down), step
 
 
 def _rasterize(
@@ -182,10 +168,17 @@ def _lit(
     world: Floats,
 ) -> Picture:
     """Linear colours (N, 3) of the hand's surface in the pixels `where` under the scene's light."""
-    across, down, step = _axes(world, shape)
+    # World directions of the picture's rows and columns in its middle, and page widths per pixel.
+    x, y = shape[1] / 2, shape[0] / 2
+    points = world @ np.array([[x, x + 1, x], [y, y, y + 1], [1, 1, 1]], np.float64)
+    points = points[:3] / points[3]
+    across, down = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
+    step = float(np.linalg.norm(across))
+    across, down = across / step, down / np.linalg.norm(down)
     unit = hand.size / step
     normals = attributes[:, :3].copy()
-    albedo, gloss, height = _sample(texture, attributes[:, 4], attributes[:, 5])
+    u, v = attributes[:, 4:].T * texture.height.shape[0] - 0.5
+    albedo, gloss, height = gather([texture.albedo, texture.gloss, texture.height], u, v)
     if unit > WRINKLES_FROM:
         relief = np.zeros(shape, np.float32)
         relief.ravel()[where] = height
@@ -214,20 +207,6 @@ def _lit(
     shine = (0.5 * sharp**3 + 0.8 * sharp**12) * gloss * shade * np.float32(0.45 * (1 - light.ambient))
     edge = (1 - np.clip(normals[:, 2], 0, 1)) ** 3 * np.minimum(gloss, 0.2) * hollow * np.float32(0.5 * light.ambient)
     return np.asarray(colour + (shine + edge)[:, None], np.float32)
-
-
-def _sample(texture: Texture, u: Picture, v: Picture) -> tuple[Picture, Picture, Picture]:
-    """Colours (N, 3), gloss (N,) and height (N,) at texture coordinates."""
-    size = texture.height.shape[0]
-    total = -(-len(u) // REMAP_COLUMNS) * REMAP_COLUMNS
-    places = np.zeros((2, total), np.float32)
-    places[0, : len(u)], places[1, : len(v)] = u * size - 0.5, v * size - 0.5
-    x, y = places.reshape(2, -1, REMAP_COLUMNS)
-    albedo, gloss, height = (
-        np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
-        for part in (texture.albedo, texture.gloss, texture.height)
-    )
-    return albedo.reshape(-1, 3)[: len(u)], gloss.ravel()[: len(u)], height.ravel()[: len(u)]
 
 
 def _hollow(rise: Picture, unit: float) -> Picture:

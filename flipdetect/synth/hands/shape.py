@@ -102,15 +102,8 @@ class Pose:
         """A pose on the way to another, 0 here to 1 there."""
         if share <= 0 or other is self:
             return self
-        mix = [
-            (1 - share) * np.asarray(a) + share * np.asarray(b)
-            for a, b in zip(_parts(self), _parts(other), strict=True)
-        ]
-        return Pose(mix[0], mix[1], mix[2], float(mix[3]), float(mix[4]), float(mix[5]), mix[6])
-
-
-def _parts(pose: Pose) -> tuple[Floats | float, ...]:
-    return (pose.curls, pose.leans, pose.thumb, pose.pitch, pose.roll, pose.contact, pose.touch)
+        mix = {name: (1 - share) * value + share * getattr(other, name) for name, value in vars(self).items()}
+        return Pose(**mix)
 
 
 TOUCHES = {

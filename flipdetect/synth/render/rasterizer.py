@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -67,6 +68,18 @@ def fixed_point(pixels: Floats) -> NDArray[np.int32]:
 def dim(canvas: Picture, share: Picture) -> None:
     """Multiply the colours of a canvas (H, W, 3) by shares (H, W), in place."""
     cv2.multiply(canvas, cv2.merge([share, share, share]), dst=canvas)
+
+
+def gather(pictures: Sequence[Picture], x: Floats | Picture, y: Floats | Picture) -> list[Picture]:
+    """Values (N, C), or (N,), of pictures (h, w, C), or (h, w), at points x, y (N,) in pixels, between which to mix."""
+    places = np.zeros((2, -(-len(x) // REMAP_COLUMNS) * REMAP_COLUMNS), np.float32)
+    places[0, : len(x)], places[1, : len(y)] = x, y
+    columns, rows = places.reshape(2, -1, REMAP_COLUMNS)
+    found = []
+    for picture in pictures:
+        seen = cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        found.append(np.asarray(seen.reshape(-1, *picture.shape[2:])[: len(x)], np.float32))
+    return found
 
 
 def strips(pixels: Floats) -> Floats:
@@ -164,12 +177,7 @@ def _sample(atlas: Picture, u: Picture, v: Picture, back: NDArray[np.bool_]) -> 
     height, width = atlas.shape[0], atlas.shape[1] // 2
     x = np.where(back, width + (1 - u) * (width - 1), u * (width - 1))
     y = np.clip(v, 0, 1) * (height - 1)
-    total = -(-len(x) // REMAP_COLUMNS) * REMAP_COLUMNS
-    places = np.zeros((2, total), np.float32)
-    places[0, : len(x)], places[1, : len(y)] = x, y
-    grid = places.reshape(2, -1, REMAP_COLUMNS)
-    colours = cv2.remap(atlas, grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(colours.reshape(-1, 3)[: len(x)], np.float32)
+    return gather([atlas], x, y)[0]
 
 
 def _shading(sheet: Sheet, light: Light, along: Picture, across: Picture, back: NDArray[np.bool_]) -> Picture:

@@ -86,5 +86,5 @@ def _draw_sheets(config: SynthConfig, clip: Clip, time: float, sheet: Mask, edge
         outlines = fixed_point(strips(view.project(points)))
         for index in np.flatnonzero(rise > LIFTED).tolist():
             cv2.fillConvexPoly(sheet, outlines[index], 1, cv2.LINE_8, SUBPIXEL_BITS)
-        line = fixed_point(view.project(np.array([paper.edge_point(float(y)) for y in heights])))
+        line = fixed_point(view.project(paper.edge_points(heights)))
         cv2.polylines(edge, [line.reshape(-1, 1, 2)], False, 1, thick, cv2.LINE_8, SUBPIXEL_BITS)
