@@ -93,8 +93,8 @@ FrameRecord.path = _PathAsText()  # type: ignore[assignment, misc]
 
 
 DECIMALS = 6
-"""Of what is measured of a frame, as tables keep it. It is rounded when it is measured, so that a table that is read
-again gives the same turns and stills."""
+"""Of seconds and shares, in all files. What is measured of a frame is rounded when it is measured, so that a table that
+is read again gives the same turns and stills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,6 @@ class FrameScore:
     time_s: float | None = None
     quality: FrameQuality | None = None
 
-
-DECIMALS = 6
-"""Of seconds and shares, in all files."""
 
 StillPaths = Mapping[tuple[str, int], str]
 """(video, spread) -> the still's file, as it is to be written in a table."""

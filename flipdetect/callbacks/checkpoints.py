@@ -64,10 +64,14 @@ class Provenance(Callback):
 
     def __init__(self, config: str = "") -> None:
         self.config = config
+        packages = {}
+        for name in PACKAGES:
+            with suppress(PackageNotFoundError):
+                packages[name] = version(name)
         self._origin = {
             "git": git_hash(),
             "python": platform.python_version(),
-            "packages": package_versions(),
+            "packages": packages,
             "render_version": RENDER_VERSION,
         }
 
@@ -114,15 +118,6 @@ def git_hash() -> str | None:
         return git("rev-parse", "HEAD") + ("+dirty" if dirty else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that results depend on."""
-    versions = {}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
 
 
 class InterruptCheckpoint(Callback):

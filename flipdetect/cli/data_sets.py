@@ -20,7 +20,7 @@ from flipdetect.cli.options import (
     PositiveClass,
     Seed,
 )
-from flipdetect.records import ClassNames, FrameRecord
+from flipdetect.records import ClassNames
 
 if TYPE_CHECKING:
     from flipdetect.data.audit.audit import Duplicate, FullAudit
@@ -120,7 +120,7 @@ def audit(
     Without --split-file, audits the split that `flipdetect train` would draw with the same settings. Reads every frame
     once, scaled down. --output FOLDER writes audit.json, pairs.csv and pairs.png, a picture of the worst pairs.
     """
-    from flipdetect.data.audit.audit import audit_frames, audit_text, worst_pairs, write_audit_csv, write_audit_json
+    from flipdetect.data.audit.audit import audit_frames, audit_text, worst_pairs, write_audit
     from flipdetect.data.grouped_splits import split_records
     from flipdetect.data.index import index_frames
     from flipdetect.data.splits import read_split
@@ -145,8 +145,7 @@ def audit(
     found = audit_frames(split, cache_dir=None if no_cache else cache_dir, workers=workers)
     print(audit_text(found))
     if output is not None:
-        write_audit_json(found, output / "audit.json", index.root)
-        write_audit_csv(found, output / "pairs.csv", index.root)
+        write_audit(found, output, index.root)
         _write_picture(found, worst_pairs(found.findings, PAIRS_SHOWN), output / "pairs.png")
         logger.info("Written: audit.json, pairs.csv and pairs.png in %s", output)
     if strict and found.faults:
@@ -154,28 +153,22 @@ def audit(
 
 
 def _write_picture(found: FullAudit, pairs: Sequence[Duplicate], path: Path) -> None:
-    from flipdetect.outputs.plots.canvas import save_figure
-    from flipdetect.outputs.plots.frames import PicturePair, plot_pairs
+    from flipdetect.outputs.plots.canvas import INK, save_figure
+    from flipdetect.outputs.plots.frames import Tile, plot_tiles
     from flipdetect.sources.image import decode_frame
 
-    def caption(record: FrameRecord, name: str) -> tuple[str, ...]:
-        source = (f"source {record.source}",) if record.source else ()
-        return (f"{name}, {record.label}", *source, f"video {record.video}", record.path.name)
-
-    shown = [
-        PicturePair(
-            pictures=(
-                decode_frame(pair.first.path, min_size=PICTURE_SIZE),
-                decode_frame(pair.second.path, min_size=PICTURE_SIZE),
-            ),
-            captions=(caption(pair.first, pair.splits[0]), caption(pair.second, pair.splits[1])),
-            title=f"{pair.kind}: differ by {pair.difference:.1f} grey levels",
-            colour=COLOURS[pair.kind],
-        )
-        for pair in pairs
-    ]
-    title = f"{len(shown)} of {len(found.findings):,} pairs" if shown else "Pairs of frames"
-    save_figure(plot_pairs(shown, title), path)
+    tiles = []
+    for pair in pairs:
+        pictures, captions, colour = [], [], COLOURS[pair.kind]
+        for record, name in zip((pair.first, pair.second), pair.splits, strict=True):
+            pictures.append(decode_frame(record.path, min_size=PICTURE_SIZE))
+            source = [f"source {record.source}"] if record.source else []
+            lines = [f"{name}, {record.label}", *source, f"video {record.video}", record.path.name]
+            captions.append([(line, INK) for line in lines])
+        title = f"{pair.kind}: differ by {pair.difference:.1f} grey levels"
+        tiles.append(Tile(pictures, captions, (title, colour), colour))
+    title = f"{len(tiles)} of {len(found.findings):,} pairs" if tiles else "Pairs of frames"
+    save_figure(plot_tiles(tiles, title, empty=f"{title}: nothing to show"), path)
 
 
 def render(

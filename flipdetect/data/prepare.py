@@ -116,7 +116,9 @@ def _build(
 ) -> list[Problem]:
     """Fill the folder `built`; returns what could not be used, with paths relative to the input."""
     root = find_data_root(raw, classes) or raw
-    clips = find_clips(root, classes)
+    films = find_files(root, VIDEO_SUFFIXES).files
+    roles = [(path, folder_role(path.parent.relative_to(root).parts, classes)) for path in films]
+    clips = [(path, role) for path, role in roles if role is not None]
     if clips and not find_files(root).files:
         rows, problems = write_clips(clips, root, built, rate)
         if not rows:
@@ -128,19 +130,6 @@ def _build(
     lay_out(index, built, movable=movable)
     ignored = [Problem(path, "is a video among frame files, which is not used") for path, _ in clips]
     return _relative([*index.problems, *ignored], index.root)
-
-
-def find_clips(root: Path, classes: ClassNames) -> list[LabelledVideo]:
-    """Videos in class folders below `root`, in natural order.
-
-    Raises:
-        DataError: if `root` is no folder.
-    """
-    found = [
-        (path, folder_role(path.parent.relative_to(root).parts, classes))
-        for path in find_files(root, VIDEO_SUFFIXES).files
-    ]
-    return [(path, role) for path, role in found if role is not None]
 
 
 def write_clips(

@@ -120,7 +120,7 @@ def read_split(
     assigned: list[str] = []
     missing: list[str] = []
     relabelled: list[str] = []
-    for name, label, split_name in _rows(path):
+    for name, label, split_name in read_split_rows(path):
         record = by_path.get(os.path.abspath(os.path.join(root, name)))  # noqa: PTH100, PTH118
         if record is None:
             missing.append(name)
@@ -138,8 +138,7 @@ def read_split(
         (relabelled, f"files have another label in {path.name} than in the data set, which is used"),
     ):
         if names:
-            shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-            notes.append(f"{len(names):,} {what}: {shown}")
+            notes.append(f"{len(names):,} {what}: {some(names)}")
             logger.warning("%s", notes[-1])
     if not chosen:
         raise DataError(
@@ -152,8 +151,12 @@ def read_split(
     return split
 
 
-def _rows(path: Path) -> list[tuple[str, str, str]]:
-    """(path, label or "", split) of each row."""
+def read_split_rows(path: Path) -> list[tuple[str, str, str]]:
+    """(path, label or "", split) of each row of a split file; paths are relative to the data set.
+
+    Raises:
+        DataError: if the file cannot be read, or a split in it is none of `SPLITS`.
+    """
     rows: list[tuple[str, str, str]] = []
     wrong: Counter[str] = Counter()
     try:
@@ -179,6 +182,11 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
             f"({'; '.join(list(wrong)[:_NAMES_SHOWN])}); correct them or delete the rows"
         )
     return rows
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, for a sentence."""
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
 def _relative(path: Path, root: Path) -> str:

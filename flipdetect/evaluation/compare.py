@@ -126,7 +126,11 @@ class Comparison:
                 for name in COMPARED:
                     own = estimates.get(name, {})
                     row |= {f"{name}{suffix}{end}": own.get(key) for end, key in ENDS.items()}
-            found.append({name: _cell(value) for name, value in (row | model).items()})
+            row |= model
+            for name, value in row.items():
+                if isinstance(value, float):
+                    row[name] = f"{value:.6g}" if math.isfinite(value) else None
+            found.append(row)
         return found
 
     def as_dict(self) -> dict[str, Any]:
@@ -229,12 +233,6 @@ def duration(seconds: float | None) -> str:
 
 def _f1(model: Candidate) -> float:
     return model.evaluation.metrics["f1"]
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else ""
-    return "" if value is None else value
 
 
 def measure_footprint(

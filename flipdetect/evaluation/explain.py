@@ -5,8 +5,6 @@ Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391) by the library pytorch-grad-
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from flipdetect.errors import ModelError, require_extra
 from flipdetect.inference.torch_model import TorchModel
@@ -50,53 +48,29 @@ def explain(bundle: TorchModel, paths: list[Path]) -> list[Explanation]:
     """
     require_extra("explain", "pytorch_grad_cam")
     from pytorch_grad_cam import GradCAM
-    from pytorch_grad_cam.utils.model_targets import BinaryClassifierOutputTarget
 
     model, spec = bundle.task.model, bundle.preprocess
     found = []
-    with _on_its_own(model) as (network, layer), GradCAM(model=network, target_layers=[layer]) as cam:
-        for path in paths:
-            frame = spec.read(path)
-            image = torch.from_numpy(spec.normalise(frame)[np.newaxis]).to(bundle.task.device)
-            heat: Any = cam(input_tensor=image, targets=[BinaryClassifierOutputTarget(1)])
-            maps = None
-            if model.has_maps:
-                with torch.no_grad():
-                    maps = model.forward_maps(image)[1][0].sigmoid().cpu().numpy()
-            colour = frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2)
-            found.append(Explanation(colour, np.asarray(heat[0], np.float32), maps))
-    return found
-
-
-@contextmanager
-def _on_its_own(model: FrameModel) -> Iterator[tuple[nn.Module, nn.Module]]:
-    """The network with one logit per frame, without mirror images, and the layer to look at.
-
-    Gradients are needed of activations alone: weights keep theirs off.
-    """
     mirrored, model.mirrored = model.mirrored, False
     learning = {name: each.requires_grad for name, each in model.named_parameters()}
+    model.requires_grad_(False)  # gradients of the input are enough for those of activations
     try:
-        # The library asks for gradients of the input, which is enough for those of activations.
-        model.requires_grad_(False)
-        yield _OneColumn(model), layer_to_look_at(model)
+        with GradCAM(model=model, target_layers=[layer_to_look_at(model)]) as cam:
+            for path in paths:
+                frame = spec.read(path)
+                image = torch.from_numpy(spec.normalise(frame)[np.newaxis]).to(bundle.task.device)
+                heat: Any = cam(input_tensor=image.requires_grad_(), targets=[lambda logit: logit])
+                maps = None
+                if model.has_maps:
+                    with torch.no_grad():
+                        maps = model.forward_maps(image)[1][0].sigmoid().cpu().numpy()
+                colour = frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2)
+                found.append(Explanation(colour, np.asarray(heat[0], np.float32), maps))
     finally:
         model.mirrored = mirrored
         for name, each in model.named_parameters():
             each.requires_grad_(learning[name])
-
-
-class _OneColumn(nn.Module):
-    """(B, C, H, W) -> (B, 1) logits of a model, of inputs that want gradients."""
-
-    def __init__(self, model: FrameModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Shapes as in the class."""
-        logits: Tensor = self.model(images.requires_grad_())
-        return logits.unsqueeze(1)
+    return found
 
 
 def layer_to_look_at(model: FrameModel) -> nn.Module:

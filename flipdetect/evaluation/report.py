@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -54,9 +53,6 @@ from flipdetect.outputs.plots.frames import heat_over, maps_over
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import decode_frame
 from flipdetect.zoo import SUFFIX
-
-if TYPE_CHECKING:
-    from flipdetect.inference.torch_model import TorchModel
 
 PAGE, METRICS, PREDICTIONS = "index.html", "metrics.json", "predictions.csv"
 TEMPLATE = "report.html.j2"
@@ -124,6 +120,7 @@ def write_report(
 
     Raises:
         OSError: if a file cannot be written.
+        FrameError: if a file that was scored can no longer be read.
     """
     evaluation = result.evaluation
     has_files = all(pair.record.path.is_file() for pair in evaluation.scored[:1])
@@ -134,6 +131,10 @@ def write_report(
         clips=result.clips or evaluate_clips(evaluation),
         ci=result.ci or evaluation_ci(evaluation),
     )
+    wrong = [
+        FramePicture("mistake", pair, (_address(decode_frame(pair.record.path, min_size=SIZE[::-1])),))
+        for pair in worst_mistakes(evaluation, mistakes if has_files else 0, MISTAKES_PER_VIDEO)
+    ]
     p, targets, _ = evaluation.arrays()
     slices = {key: slice_metrics(evaluation, [key]) for key in slice_keys(evaluation, columns)}
     share = float(targets.mean())
@@ -158,7 +159,7 @@ def write_report(
         slices=[(key, len(found), _rows(found, evaluation)) for key, found in slices.items()],
         overall=result.ci["recall"],
         robustness=result.robustness,
-        mistakes=picture_mistakes(evaluation, mistakes) if has_files else [],
+        mistakes=wrong,
         evidence=picture_evidence(evaluation, model) if has_files and explain and model is not None else [],
         facts=_provenance(result, model),
     )  # fmt: skip
@@ -258,28 +259,23 @@ class FramePicture:
     images: tuple[str, ...]
 
 
-def picture_mistakes(evaluation: Evaluation, count: int) -> list[FramePicture]:
-    """The worst mistakes, the most confident first.
-
-    Raises:
-        FrameError: if a file that was scored can no longer be read.
-    """
-    pairs = worst_mistakes(evaluation, count, MISTAKES_PER_VIDEO)
-    return [
-        FramePicture("mistake", pair, (_address(decode_frame(pair.record.path, min_size=SIZE[::-1])),))
-        for pair in pairs
-    ]  # fmt: skip
-
-
 def picture_evidence(evaluation: Evaluation, model: Model) -> list[FramePicture]:
     """Grad-CAM, and the model's maps if it has them, for some frames of each kind of decision.
 
     Nothing if PyTorch, the library pytorch-grad-cam or the model's weights for PyTorch are missing, which is logged.
     """
-    from_torch = _torch_model(model)
-    if from_torch is None:
+    if find_spec("torch") is None:
         return []
     from flipdetect.evaluation.explain import explain
+    from flipdetect.inference.torch_model import TorchModel, load_torch_model
+
+    if isinstance(model, TorchModel):
+        from_torch = model
+    else:  # an exported model, which the weights lie next to
+        weights = [path for suffix in (SUFFIX, ".ckpt") if (path := model.path.with_suffix(suffix)).is_file()]
+        if not weights:
+            return []
+        from_torch = load_torch_model(weights[0], "cpu")
 
     chosen = examples(evaluation)
     try:
@@ -293,19 +289,6 @@ def picture_evidence(evaluation: Evaluation, model: Model) -> list[FramePicture]
         images += [] if each.maps is None else [maps_over(each.frame, each.maps)]
         pictures.append(FramePicture(kind, pair, tuple(map(_address, images))))
     return pictures
-
-
-def _torch_model(model: Model) -> TorchModel | None:
-    """The model as PyTorch runs it: itself, or that of the weights that an exported one lies next to."""
-    if find_spec("torch") is None:
-        return None
-    from flipdetect.inference.torch_model import TorchModel, load_torch_model
-
-    if isinstance(model, TorchModel):
-        return model
-    weights = (model.path.with_suffix(suffix) for suffix in (SUFFIX, ".ckpt"))
-    found = next((path for path in weights if path.is_file()), None)
-    return None if found is None else load_torch_model(found, "cpu")
 
 
 def _address(frame: npt.NDArray[np.uint8]) -> str:

@@ -22,14 +22,15 @@ from flipdetect.evaluation.evaluate import (
     short_model_name,
 )
 from flipdetect.inference.model import Model
-from flipdetect.outputs.plots.canvas import save_figure
-from flipdetect.outputs.plots.frames import Spot, plot_mistakes, plot_spots
+from flipdetect.outputs.plots.canvas import INK, save_figure
+from flipdetect.outputs.plots.frames import Tile, plot_mistakes, plot_tiles
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.image import decode_frame
 
 SHOWN = (480, 270)
 """Pixels that a frame in a picture keeps at least, height and width."""
 DEFAULT_COUNT = 24
+CORRECT, WRONG = "#007A5A", "#C8321F"  # marked by a sign, too
 PER_KIND = 3
 """Examples of each kind of decision."""
 
@@ -69,15 +70,16 @@ def spot_check(
     frames = choose_frames(index.records, count, model.classes, seed=seed, natural=natural)
     found = evaluate_index(model, replace(index, records=frames), threshold)
     if picture:
-        shown = [
-            Spot(
-                decode_frame(pair.record.path, min_size=SHOWN), pair.score.path, pair.record.label,
-                pair.score.label or "", pair.score.probability,
-            )
-            for pair in found.scored
-        ]  # fmt: skip
+        tiles = []
+        for pair in found.scored:
+            truth, predicted = pair.record.label, pair.score.label
+            sign, colour = ("✓", CORRECT) if truth == predicted else ("✗", WRONG)
+            home, _, file = pair.score.path.rpartition("/")
+            lines = [(f"{sign} {truth}", colour), (f"as {predicted} {pair.probability:.2f}", colour)]
+            lines += [(f"{home}/" if home else "", INK), (file, INK)]
+            tiles.append(Tile([decode_frame(pair.record.path, min_size=SHOWN)], [lines], None, colour))
         title = f"{short_model_name(name)} on {set_name(folder, selection.get('split'))}: {spot_summary(found)}"
-        save_figure(plot_spots(shown, title), picture)
+        save_figure(plot_tiles(tiles, title, empty="no frames"), picture)
         logger.info("The picture is %s", picture)
     return spot_table(found)
 

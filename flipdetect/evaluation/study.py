@@ -8,7 +8,6 @@ from scratch. Another version of the program does not: delete the folder to trai
 from __future__ import annotations
 
 import copy
-import csv
 import difflib
 import hashlib
 import json
@@ -27,7 +26,7 @@ from flipdetect.atomic import write_text
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.data.splits import write_split
+from flipdetect.data.splits import read_split_rows, write_split
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, ModelError
 from flipdetect.evaluation.evaluate import SPLIT_FILE
 from flipdetect.runs import LAST, newest_run
@@ -252,15 +251,8 @@ def check_unseen(model: Path, shared: SharedSplit) -> None:
     if not own.is_file():
         logger.warning("%s has no %s next to it: it may have been trained on the test frames", model, SPLIT_FILE)
         return
-    tables = []
-    for path in (shared.path, own):
-        try:
-            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                tables.append({row["path"]: row["split"] for row in csv.DictReader(file)})
-        except (OSError, KeyError, csv.Error) as error:
-            raise DataError(f"the split file {path} cannot be read: {error!r}") from error
-    tested = {path for path, split in tables[0].items() if split == "test"}
-    seen = [path for path, split in tables[1].items() if split != "test" and path in tested]
+    tested = {path for path, _, split in read_split_rows(shared.path) if split == "test"}
+    seen = [path for path, _, split in read_split_rows(own) if split != "test" and path in tested]
     if seen:
         raise DataError(
             f"{model} was trained or chosen on {len(seen):,} of the {len(tested):,} test frames (such as {seen[0]}); "

@@ -229,8 +229,10 @@ def mark_doubts(
         before, after = by_number.get(turn.number), by_number.get(turn.number + 1)
         if after is None or after.same_as is not None:
             continue
-        alike = _alike(before, after)
-        # Comparisons with NaN, where nothing can be compared, are false.
+        alike = math.nan  # comparisons with it are false
+        if before is not None and before.measured is not None and after.measured is not None:
+            prints = (decode_print(still.fingerprint)[None] for still in (before.measured, after.measured))
+            alike = float(likeness_of_pairs(*prints)[0])
         if turn.kind == CONTENT and not alike < UNLIKE:
             doubts[after.spread].append(f"may show the pages of spread {turn.number}: no turn was seen before it")
         elif turn.kind != CONTENT and turn.peak_probability < threshold and not alike < parameters.same_likeness:
@@ -244,13 +246,6 @@ def mark_doubts(
         if share >= UNLIKE_SHARE:
             doubts[still.spread].append(f"pages may be missing: {share:.0%} of its frames look different")
     return [replace(still, doubt="; ".join(doubts[still.spread])) for still in stills]
-
-
-def _alike(before: Still | None, after: Still) -> float:
-    if before is None or before.measured is None or after.measured is None:
-        return math.nan
-    pair = (decode_print(still.measured.fingerprint)[None] for still in (before, after) if still.measured)
-    return float(likeness_of_pairs(*pair)[0])
 
 
 def _share_unlike(still: Still, frames: Sequence[FrameScore]) -> float:

@@ -102,9 +102,16 @@ class FrameMeter:
         picture = scaled(frame, SIDE)
         # Halves are averaged several times as fast as quarters.
         small = scaled(scaled(picture, 2 * PAGES_SIDE), PAGES_SIDE)
-        covered = near = np.zeros(small.shape[:2], np.bool_)
+        covered: Mask = np.zeros(small.shape[:2], np.bool_)
+        near = covered
         if hands is not None:
-            covered, near = _hand_masks(hands, (small.shape[0], small.shape[1]))
+            found = np.asarray(hands, np.float32)
+            if found.ndim != 2 or found.size == 0:
+                raise ValueError(f"a map of hands must be (h, w), got {found.shape}; leave out its other dimensions")
+            covered = cv2.resize(found, small.shape[1::-1], interpolation=cv2.INTER_LINEAR) > HAND
+            reach = 2 * round(HAND_BORDER * max(small.shape)) + 1
+            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+            near = cv2.dilate(covered.astype(np.uint8), disc) > 0
         pages = self._finder.find(small, near)
         free = pages & ~near
         grey: Grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -137,17 +144,6 @@ class FrameMeter:
         gain = float(np.median(new) + 1) / float(np.median(old) + 1)
         change = np.maximum(np.abs(new - gain * old) - STILL_NOISE, 0)
         return float(min(change.mean() / 255, 1.0))
-
-
-def _hand_masks(hands: ArrayLike, shape: tuple[int, int]) -> tuple[Mask, Mask]:
-    """Where hands cover a frame (h, w), and the same with a margin."""
-    found = np.asarray(hands, np.float32)
-    if found.ndim != 2 or found.size == 0:
-        raise ValueError(f"a map of hands must be (h, w), got {found.shape}; leave out its other dimensions")
-    covered = np.asarray(cv2.resize(found, shape[::-1], interpolation=cv2.INTER_LINEAR) > HAND)
-    reach = 2 * round(HAND_BORDER * max(shape)) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return covered, np.asarray(cv2.dilate(covered.astype(np.uint8), disc) > 0)
 
 
 def _averaged(values: Floats, size: tuple[int, int]) -> Floats:

@@ -263,20 +263,20 @@ _stop: Any = None
 
 def _start_worker(stop: Any) -> None:
     global _stop
+
+    def end_with_parent() -> None:
+        """End this worker when its parent has been killed, which could not ask it to stop."""
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
     # Ctrl-C reaches the whole process group; the parent alone decides, and asks through `stop`.
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _stop = stop
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent has been killed, which could not ask it to stop."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _work(task: Task[Result], items: list[int], bar: tqdm[Any] | None = None) -> list[Result]:

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from flipdetect.errors import ConfigError
-from flipdetect.synth.camera import Camera, Capture, Move, sample_camera_move, sample_capture, sample_refocus
+from flipdetect.synth.camera import Camera, Move, sample_camera_move, sample_capture, sample_refocus
 from flipdetect.synth.clip import CLASSES, Clip, sheet_at, sheet_displacements, shows_motion
 from flipdetect.synth.config import RecordingConfig
 from flipdetect.synth.recording_plan import NUDGE, TURN, Stretch, hand_tracks, plan_stretches, stay_of
@@ -134,7 +134,13 @@ def recording_scenario(config: RecordingConfig) -> tuple[tuple[Stretch, Clip], .
     source = sample_source(config.synth, config.source)
     stretches = plan_stretches(config, rng)
     hands = hand_tracks(rng, source.book, stretches)
-    capture = _sample_filming(config, rng)
+    # One phone for the whole recording, which looks for focus and is moved now and then.
+    scale = config.height / 384
+    capture, minutes = sample_capture(rng, _aim(config, rng), scale, config.seconds), config.seconds / 60
+    searches = tuple(sample_refocus(rng, config.seconds) for _ in range(rng.poisson(REFOCUSED * minutes)))
+    moves = [sample_camera_move(rng, scale, config.seconds) for _ in range(rng.poisson(CAMERA_MOVED * minutes))]
+    moves.sort(key=lambda move: move.start)
+    capture = replace(capture, moves=_wander(moves), refocus=searches)
     places = []
     for stretch in stretches:
         if stretch.kind == NUDGE:  # the book moves while a hand is at its edge
@@ -167,15 +173,6 @@ def recording_scenario(config: RecordingConfig) -> tuple[tuple[Stretch, Clip], .
         )
         clips.append(clip)
     return tuple(zip(stretches, clips, strict=True))
-
-
-def _sample_filming(config: RecordingConfig, rng: np.random.Generator) -> Capture:
-    """One phone for the whole recording, which looks for focus and is moved now and then."""
-    scale = config.height / 384
-    capture, minutes = sample_capture(rng, _aim(config, rng), scale, config.seconds), config.seconds / 60
-    searches = tuple(sample_refocus(rng, config.seconds) for _ in range(rng.poisson(REFOCUSED * minutes)))
-    places = [sample_camera_move(rng, scale, config.seconds) for _ in range(rng.poisson(CAMERA_MOVED * minutes))]
-    return replace(capture, moves=_wander(sorted(places, key=lambda move: move.start)), refocus=searches)
 
 
 def _aim(config: RecordingConfig, rng: np.random.Generator) -> Camera:

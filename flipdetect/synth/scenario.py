@@ -86,6 +86,11 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
     if "standing" in config.parts_left_out:
         raised = 0.0
     first = int(rng.integers(1, SHEETS - 1))
+    grip_y = style.side * rng.uniform(-0.1, 0.48) * book.height
+    capture = sample_capture(rng, camera, config.height / 384, duration)
+    pushes: tuple[Move, ...] = ()
+    if rng.random() < NUDGED:
+        pushes = (Move(0.2 * duration, 0.8 * duration, *rng.normal(0, [0.1, 0.1, 0.08]).tolist()),)
     return Clip(
         index=index,
         source=source.index,
@@ -97,10 +102,10 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
         style=style,
         rest=raised if to_left else 1 - raised,
         below=(1.0, raised) if to_left else (1.0 - raised, 0.0),
-        grip_y=style.side * rng.uniform(-0.1, 0.48) * book.height,
+        grip_y=grip_y,
         hands=hands,
-        capture=sample_capture(rng, camera, config.height / 384, duration),
-        pushes=_sample_push(rng, duration),
+        capture=capture,
+        pushes=pushes,
         clutter=sample_clutter(rng),
         duration=duration,
     )
@@ -114,13 +119,6 @@ def sample_style(rng: np.random.Generator) -> TurnStyle:
         side=int(rng.choice([-1, 1])),
         bulge=rng.uniform(-0.5, 0.6),
     )
-
-
-def _sample_push(rng: np.random.Generator, duration: float) -> tuple[Move, ...]:
-    if rng.random() >= NUDGED:
-        return ()
-    x, y, turn = rng.normal(0, [0.1, 0.1, 0.08]).tolist()
-    return (Move(0.2 * duration, 0.8 * duration, x, y, turn),)
 
 
 def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:

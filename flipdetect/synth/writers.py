@@ -56,8 +56,18 @@ def render_dataset(
     if config.sources < count:
         step = -(-step // count)
     folder = _dataset_folder(root, config)
-    render, tables = partial(_render_clip, folder, config), partial(_dataset_tables, config)
-    return folder.fill(range(config.clips), step, render, tables, count, progress)
+
+    def tables(truths: list[FrameTruth]) -> tuple[dict[str, str], dict[str, int]]:
+        # The clips of a pair are drawn alike but for the sheet: the n-th frame of one belongs to the n-th of the other.
+        twins = {
+            truth.path: f"{truth.video.split('/')[1]}-{i % config.frames_per_clip}" for i, truth in enumerate(truths)
+        }
+        truths = sorted(truths, key=lambda truth: truth.path)
+        paths = [truth.path for truth in truths]
+        table = truth_table(truths, mask=map(map_path, paths), twin=map(twins.__getitem__, paths))
+        return {LABELS: table}, {name: sum(truth.label == name for truth in truths) for name in CLASSES.names}
+
+    return folder.fill(range(config.clips), step, partial(_render_clip, folder, config), tables, count, progress)
 
 
 def render_recording(
@@ -68,8 +78,15 @@ def render_recording(
     Arguments, errors, and what is kept or replaced are those of `render_dataset`.
     """
     folder = RenderedFolder(root, config.identity(), "recording.json", (EVENTS, TRUTH), ("frames",))
-    render, tables = partial(_render_moment, folder, config), partial(_recording_tables, config)
-    numbers = range(1, config.frames + 1)
+
+    def tables(truths: list[RecordingTruth]) -> tuple[dict[str, str], dict[str, int]]:
+        events, names = recording_events(config), [field.name for field in fields(TurnEvent)]
+        turns = csv_text(names, (vars(event).values() for event in events))
+        further = {name: [getattr(truth, name) for truth in truths] for name in ("time_s", "spread")}
+        flips = sum(truth.label == CLASSES.positive for truth in truths)
+        return {EVENTS: turns, TRUTH: truth_table(truths, **further)}, {CLASSES.positive: flips, "events": len(events)}
+
+    render, numbers = partial(_render_moment, folder, config), range(1, config.frames + 1)
     return folder.fill(numbers, AT_ONCE, render, tables, worker_count(workers), progress)
 
 
@@ -93,27 +110,6 @@ def _render_moment(folder: RenderedFolder, config: RecordingConfig, number: int)
     if not folder.holds(truth.path):
         folder.write(truth.path, encode_frame(render_recording_frame(config, moment)))
     return [truth]
-
-
-def _dataset_tables(config: SynthConfig, truths: list[FrameTruth]) -> tuple[dict[str, str], dict[str, int]]:
-    """labels.csv, with the path of each frame's map and the name it shares with its twin's frame; and the counts.
-
-    The clips of a pair are drawn alike but for the sheet, and the n-th frame of one belongs to the n-th of the other.
-    """
-    twins = {truth.path: f"{truth.video.split('/')[1]}-{i % config.frames_per_clip}" for i, truth in enumerate(truths)}
-    truths = sorted(truths, key=lambda truth: truth.path)
-    paths = [truth.path for truth in truths]
-    table = truth_table(truths, mask=map(map_path, paths), twin=map(twins.__getitem__, paths))
-    return {LABELS: table}, {name: sum(truth.label == name for truth in truths) for name in CLASSES.names}
-
-
-def _recording_tables(config: RecordingConfig, truths: list[RecordingTruth]) -> tuple[dict[str, str], dict[str, int]]:
-    """The tables of turns and of frames, and the counts."""
-    events, names = recording_events(config), [field.name for field in fields(TurnEvent)]
-    turns = csv_text(names, (vars(event).values() for event in events))
-    frames = truth_table(truths, time_s=(truth.time_s for truth in truths), spread=(truth.spread for truth in truths))
-    flips = sum(truth.label == CLASSES.positive for truth in truths)
-    return {EVENTS: turns, TRUTH: frames}, {CLASSES.positive: flips, "events": len(events)}
 
 
 def sample_frames(config: SynthConfig | RecordingConfig, count: int) -> tuple[list[NDArray[np.uint8]], list[str]]:

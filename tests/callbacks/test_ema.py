@@ -1,9 +1,7 @@
 """The moving average of the weights: what validation uses, what a checkpoint contains, and resuming."""
 
 import csv
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,20 +14,10 @@ from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.errors import ConfigError
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.tasks import TinyCNNClassifier
-from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
+from tests.cli.test_train import interrupt_at, metrics, run_folder  # noqa: F401 - the first is a fixture
 
 Train = Callable[..., int]
 AVERAGED = ("--trainer.callbacks+=flipdetect.callbacks.AveragedWeights", "--trainer.callbacks.decay=0.9")
-
-
-def run_folder(version: int = 0) -> Path:
-    return Path("logs") / "tiny_cnn" / f"version_{version}"
-
-
-def metrics(version: int = 0) -> dict[str, float]:
-    values = json.loads((run_folder(version) / "metrics.json").read_text())
-    del values["fit_seconds"]
-    return values
 
 
 class Watch(Callback):
@@ -117,7 +105,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     interrupt_at(None)
     assert train("tiny_cnn.yaml", *length, "--ckpt_path=last") == 0
     assert metrics(version=1) == metrics(version=0)
-    states = [torch.load(run_folder(version) / "last.ckpt", weights_only=True) for version in (0, 1)]
+    states = [torch.load(run_folder(version=version) / "last.ckpt", weights_only=True) for version in (0, 1)]
     for key in ("state_dict", "current_model_state", "averaging_state"):
         for name, value in states[0][key].items():
             assert torch.equal(value, states[1][key][name]), name

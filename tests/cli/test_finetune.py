@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.weights import read_facts
 from flipdetect.zoo import pretrained_path
-from tests.cli.test_train import interrupt_at  # noqa: F401 - a fixture
+from tests.cli.test_train import (
+    interrupt_at,  # noqa: F401 - a fixture
+    run_folder,
+)
+from tests.cli.test_train import metrics as train_metrics
 from tests.conftest import REPOSITORY
 
 Train = Callable[..., int]
@@ -28,14 +33,7 @@ FEW = [
 ]
 
 
-def run_folder(version: int = 0) -> Path:
-    return Path("logs") / "finetune_tiny" / f"version_{version}"
-
-
-def metrics(version: int = 0) -> dict[str, float]:
-    values = json.loads((run_folder(version) / "metrics.json").read_text())
-    del values["fit_seconds"]
-    return values
+metrics = partial(train_metrics, "finetune_tiny")
 
 
 def printed(config: str, capsys: pytest.CaptureFixture[str]) -> dict:
@@ -67,13 +65,15 @@ def test_frames_are_brought_to_the_size_that_the_weights_know(
 
 def test_a_run_on_a_few_frames_leaves_a_model_that_says_how_it_was_made(train: Train) -> None:
     assert train("finetune_tiny.yaml", *FEW) == 0
-    facts = torch.load(run_folder() / "best.ckpt", weights_only=True)["flipdetect"]
+    facts = torch.load(run_folder("finetune_tiny") / "best.ckpt", weights_only=True)["flipdetect"]
     assert facts["mix_in"]["share"] == 0.5
     assert facts["mix_in"]["render"]["sources"] == 2
     assert facts["drawing"] == {"epoch_frames": 16, "balance": "video", "pairs": False}
     assert set(facts["split"]) == {"train", "val", "test"}
     assert not facts["split"]["test"]
-    assert len(list(csv.DictReader((run_folder() / "splits.csv").open()))) == 32  # one's own frames alone
+    assert (
+        len(list(csv.DictReader((run_folder("finetune_tiny") / "splits.csv").open()))) == 32
+    )  # one's own frames alone
     assert "val_f1" in metrics()
     assert "test_f1" not in metrics()
 

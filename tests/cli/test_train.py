@@ -158,15 +158,6 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert len(curve(0)) == 4
 
 
-def test_interrupt_in_the_first_epoch_leaves_something_to_go_on_from(
-    train: Train, interrupt_at: Callable[[int | None], None]
-) -> None:
-    interrupt_at(0)
-    assert train("tiny_cnn.yaml") == 130
-    interrupt_at(None)
-    assert train("tiny_cnn.yaml", "--ckpt_path=last") == 0
-
-
 def test_same_seed_same_metrics_and_another_seed_others(train: Train) -> None:
     for seed in (0, 0, 1):
         assert train("tiny_cnn.yaml", f"--seed_everything={seed}", "--trainer.max_epochs=2") == 0

@@ -74,7 +74,7 @@ def test_tables_hold_figures_intervals_and_costs() -> None:
     assert "| best" in text
     rows = found.rows()
     assert [row["model"] for row in rows] == ["one", "other"]
-    assert rows[0]["f1_less_best"] == ""
+    assert rows[0]["f1_less_best"] is None
     assert float(rows[1]["f1_less_best"]) == pytest.approx(
         found.ci["other"]["f1"].value - found.ci["one"]["f1"].value, abs=1e-4
     )

@@ -144,10 +144,6 @@ def test_an_interval_reads_as_in_tables() -> None:
     [
         (([0.1], [0, 1], ["a"], 0.5), "two"),
         (([0.1, 0.2], [0, 1], ["a"], 0.5), "as many videos"),
-        (([], [], [], 0.5), "no frame"),
-        (([0.1, 0.2], [0, 2], ["a", "b"], 0.5), "0 or 1"),
-        (([0.1, 1.2], [0, 1], ["a", "b"], 0.5), r"\[0, 1\]"),
-        (([0.1, float("nan")], [0, 1], ["a", "b"], 0.5), r"\[0, 1\]"),
     ],
 )
 def test_bad_input_is_refused(arguments: tuple, said: str) -> None:

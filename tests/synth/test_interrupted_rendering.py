@@ -15,19 +15,25 @@ def processes_of(group: int) -> list[str]:
     return [line for line in listed.stdout.splitlines() if "defunct" not in line]
 
 
+def restore_signals() -> None:
+    """What starts the tests, such as nohup, may ignore them."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="lists processes with ps")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_f4_f15_a_rendering_that_is_ended_leaves_no_process_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flipdetect", "render", "--output", "out", "--height", "64", "--sources", "60"]
     with (tmp_path / "errors.txt").open("w") as errors:
         run = subprocess.Popen(
             [*command, "--workers", "2"], cwd=tmp_path, stderr=errors, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup would have it ignored
+            preexec_fn=restore_signals,
         )  # fmt: skip
         while not list(tmp_path.glob("out/*flip/*.jpg")):
             assert run.poll() is None
             time.sleep(0.1)
-        os.kill(run.pid, number)
+        (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)  # Ctrl-C reaches the whole group
         status = run.wait(60)
     end = time.monotonic() + 20
     while processes_of(run.pid) and time.monotonic() < end:

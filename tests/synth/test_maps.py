@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 
-from flipdetect.synth import SynthConfig, render_dataset
-from flipdetect.synth.clip import CLASSES, sheet_at
+from flipdetect.synth import SynthConfig
+from flipdetect.synth.clip import sheet_at
 from flipdetect.synth.config import FRAME_RATE
 from flipdetect.synth.scenario import frame_numbers, sample_clip
 from flipdetect.synth.scene.scene import sample_source
@@ -39,22 +34,6 @@ def test_a_sheet_in_the_air_is_on_the_map_of_a_flip_alone(clip_index: int) -> No
 def test_some_hands_are_on_the_maps_of_both_classes() -> None:
     for first in (0, 1):
         assert max(map_of(clip_index)[..., 2].max() for clip_index in range(first, CONFIG.clips, 2)) == 255
-
-
-def test_every_frame_of_a_data_set_has_a_map_and_a_twin(tmp_path: Path) -> None:
-    config = SynthConfig(seed=1, sources=2, clips_per_source=4, frames_per_clip=2, height=128)
-    render_dataset(tmp_path, config, workers=1, progress=False)
-    with (tmp_path / "labels.csv").open(newline="") as table:
-        rows = list(csv.DictReader(table))
-    labels = defaultdict(set)
-    for row in rows:
-        seen = cv2.imread(str(tmp_path / row["mask"]))
-        assert seen.shape == (32, 18, 3)
-        # OpenCV reads BGR: the sheet is its last channel.
-        assert (seen[..., 2].max() > 0) == (row["label"] == CLASSES.positive)
-        labels[row["twin"]].add(row["label"])
-    assert len(labels) == len(rows) // 2
-    assert all(both == set(CLASSES.names) for both in labels.values())
 
 
 def test_a_page_at_rest_is_not_in_the_air_however_it_bows() -> None:

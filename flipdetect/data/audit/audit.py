@@ -15,8 +15,8 @@ from tabulate import tabulate
 
 from flipdetect.atomic import write_csv, write_text
 from flipdetect.data.audit.duplicates import find_copies, read_thumbnails
-from flipdetect.data.audit.leaks import SPOKEN, AuditReport, Shared, audit_split, some
-from flipdetect.data.splits import SPLITS, Split
+from flipdetect.data.audit.leaks import SPOKEN, AuditReport, Shared, audit_split
+from flipdetect.data.splits import SPLITS, Split, some
 from flipdetect.records import FrameRecord
 from flipdetect.sources.folder import name_below
 
@@ -198,10 +198,21 @@ def audit_text(audit: FullAudit) -> str:
     return "\n\n".join(parts)
 
 
-def write_audit_json(audit: FullAudit, path: Path, root: Path) -> None:
-    """Write everything that was found as JSON; paths are relative to `root` where they are below it."""
+def write_audit(audit: FullAudit, folder: Path, root: Path) -> None:
+    """Write audit.json, all that was found, and pairs.csv, a row per pair of frames, the worst kind first.
+
+    Paths are relative to `root` where they are below it.
+    """
     quick = audit.quick
     known = {finding.second.path for finding in audit.findings if finding.splits == ("train", "test")}
+
+    rows: list[tuple[Any, ...]] = []
+    for finding in audit.findings:
+        first, second = finding.first, finding.second
+        rows.append((
+            finding.kind, name_below(first.path, root), name_below(second.path, root), *finding.splits, first.label,
+            second.label, first.video, second.video, first.source, second.source, finding.difference,
+        ))  # fmt: skip
 
     def by_class(counts: tuple[int, int]) -> dict[str, int]:
         return dict(zip(quick.class_names, counts, strict=True))
@@ -233,11 +244,12 @@ def write_audit_json(audit: FullAudit, path: Path, root: Path) -> None:
         "test_frames_that_are_training_frames": len(known),
         "single_frame_videos": list(audit.single_frame_videos),
         "counts": {kind: len(audit.of_kind(kind)) for kind in KINDS},
-        "pairs": [dict(zip(COLUMNS, _row(finding, root), strict=True)) for finding in audit.findings],
+        "pairs": [dict(zip(COLUMNS, row, strict=True)) for row in rows],
         "unread": {name_below(file, root): reason for file, reason in audit.unread.items()},
         "flat_frames": audit.flat,
     }
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=True) + "\n")
+    write_text(folder / "audit.json", json.dumps(content, indent=2, ensure_ascii=True) + "\n")
+    write_csv(folder / "pairs.csv", COLUMNS, rows)
 
 
 def _shared(shared: Shared) -> dict[str, Any]:
@@ -247,20 +259,6 @@ def _shared(shared: Shared) -> dict[str, Any]:
         "frames": shared.frames,
         "of_frames": shared.of_frames,
     }
-
-
-def write_audit_csv(audit: FullAudit, path: Path, root: Path) -> None:
-    """Write a row per pair of frames, the worst kind first."""
-    rows = (["" if value is None else value for value in _row(finding, root)] for finding in audit.findings)
-    write_csv(path, COLUMNS, rows)
-
-
-def _row(finding: Duplicate, root: Path) -> tuple[Any, ...]:
-    first, second = finding.first, finding.second
-    return (
-        finding.kind, name_below(first.path, root), name_below(second.path, root), *finding.splits, first.label,
-        second.label, first.video, second.video, first.source, second.source, finding.difference,
-    )  # fmt: skip
 
 
 def worst_pairs(findings: Sequence[Duplicate], count: int) -> list[Duplicate]:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-from flipdetect.data.splits import SPLITS, Split
+from flipdetect.data.splits import SPLITS, Split, some
 from flipdetect.records import FrameRecord
 
-_NAMES_SHOWN = 3
 NO_SHARED_VIDEO = "No video is in two splits."
 SPOKEN = {"train": "training", "val": "validation", "test": "test"}
 """The splits, as sentences name them."""
@@ -156,8 +155,3 @@ def _neighbours(train: Iterable[FrameRecord], test: Iterable[FrameRecord]) -> in
             place = bisect_left(known, record.frame - 1)
             near += place < len(known) and known[place] <= record.frame + 1
     return near
-
-
-def some(names: tuple[str, ...]) -> str:
-    """The first few names, for a sentence."""
-    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")

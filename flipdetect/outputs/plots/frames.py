@@ -27,7 +27,6 @@ CHARACTER = 0.064
 GAP, INNER, MARGIN, TITLE = 0.2, 0.05, 0.15, 0.4
 WIDEST = 18.0
 FONT = 7.5
-CORRECT, WRONG = "#007A5A", "#C8321F"  # marked by a sign, too
 
 OPACITY = 0.7
 HEAT_FLOOR = 0.15
@@ -35,38 +34,11 @@ HEAT_FLOOR = 0.15
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A frame with its label and prediction.
+class Tile:
+    """Pictures (H, W, 3) uint8 RGB side by side, the lines above each of them, a line above all, and a border's colour.
 
-    Attributes:
-        picture: (H, W, 3) uint8 RGB.
+    All tiles of a sheet have equally many lines.
     """
-
-    picture: Picture
-    name: str
-    truth: str
-    predicted: str
-    probability: float | None
-
-
-@dataclass(frozen=True)
-class PicturePair:
-    """Two frames to be shown next to each other.
-
-    Attributes:
-        pictures: (H, W, 3) uint8 RGB each.
-        captions: lines above either frame, the same number for all pairs.
-    """
-
-    pictures: tuple[Picture, Picture]
-    captions: tuple[Sequence[str], Sequence[str]]
-    title: str
-    colour: str = INK
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """Pictures side by side, the lines above each of them, an optional line above all, an optional border."""
 
     pictures: Sequence[Picture]
     captions: Sequence[Sequence[Line]]
@@ -83,8 +55,8 @@ def plot_batch(images: Sequence[Picture] | Picture, titles: Sequence[str]) -> Fi
     Raises:
         ValueError: if there is not one title per image.
     """
-    tiles = [_Tile([image], [[(title, INK)]]) for image, title in zip(images, titles, strict=True)]
-    return _sheet(tiles, empty="no frames")
+    tiles = [Tile([image], [[(title, INK)]]) for image, title in zip(images, titles, strict=True)]
+    return plot_tiles(tiles, empty="no frames")
 
 
 def plot_mistakes(
@@ -110,42 +82,12 @@ def plot_mistakes(
         colour = POSITIVE_COLOUR if target else NEGATIVE_COLOUR
         folder, _, file = name.rpartition("/")
         lines = [folder] * has_folders + [file, f"{labels[target]}, p = {score:.2f}"]
-        tiles.append(_Tile([image], [[(line, colour) for line in lines]]))
+        tiles.append(Tile([image], [[(line, colour) for line in lines]]))
     order = np.argsort(-np.abs(scores - targets), kind="stable")
-    return _sheet([tiles[place] for place in order], empty="no mistakes")
+    return plot_tiles([tiles[place] for place in order], empty="no mistakes")
 
 
-def plot_spots(spots: Sequence[Spot], title: str) -> Figure:
-    """Frames with a green border where truth and prediction agree, red where they do not."""
-    tiles = []
-    for spot in spots:
-        correct = spot.truth == spot.predicted
-        colour = CORRECT if correct else WRONG
-        folder, _, file = spot.name.rpartition("/")
-        probability = "" if spot.probability is None else f" {spot.probability:.2f}"
-        lines = [
-            (f"{'✓' if correct else '✗'} {spot.truth}", colour),
-            (f"as {spot.predicted}{probability}", colour),
-        ]
-        tiles.append(
-            _Tile([spot.picture], [[*lines, (f"{folder}/" if folder else "", INK), (file, INK)]], None, colour)
-        )
-    return _sheet(tiles, title, empty="no frames")
-
-
-def plot_pairs(pairs: Sequence[PicturePair], title: str) -> Figure:
-    """A sheet of pairs, row by row in their order."""
-    tiles = [
-        _Tile(
-            pair.pictures, [[(line, INK) for line in caption] for caption in pair.captions],
-            (pair.title, pair.colour), pair.colour,
-        )
-        for pair in pairs
-    ]  # fmt: skip
-    return _sheet(tiles, title, empty=f"{title}: nothing to show")
-
-
-def _sheet(tiles: Sequence[_Tile], title: str = "", *, empty: str) -> Figure:
+def plot_tiles(tiles: Sequence[Tile], title: str = "", *, empty: str) -> Figure:
     """Tiles row by row, all of one size; too long lines lose their middle."""
     if not tiles:
         figure = new_figure(5.0, 1.0)

@@ -119,7 +119,10 @@ def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light
             strips_here = strip[own] - first
             rows, columns = np.divmod(where[own], canvas.shape[1])
             along, across = _paper_coordinates(camera, sheet, strips_here, columns, rows)
-            page = _sample(atlas, along, 0.5 - across / height, back[strips_here])
+            # The back page is printed the other way round.
+            last = atlas.shape[0] - 1, atlas.shape[1] // 2 - 1
+            x = np.where(back[strips_here], last[1] + 1 + (1 - along) * last[1], along * last[1])
+            (page,) = gather([atlas], x, np.clip(0.5 - across / height, 0, 1) * last[0])
             page *= _shading(sheet, light, along, across, back[strips_here])[:, None]
             canvas.reshape(-1, 3)[where[own]] = page
         first += len(back)
@@ -170,14 +173,6 @@ def _paper_coordinates(
     )
     scale[scale == 0] = 1e-9
     return np.clip(along / scale, 0, 1), across / scale
-
-
-def _sample(atlas: Picture, u: Picture, v: Picture, back: NDArray[np.bool_]) -> Picture:
-    """Colours (N, 3) of the page at flat coordinates; the back page is printed the other way round."""
-    height, width = atlas.shape[0], atlas.shape[1] // 2
-    x = np.where(back, width + (1 - u) * (width - 1), u * (width - 1))
-    y = np.clip(v, 0, 1) * (height - 1)
-    return gather([atlas], x, y)[0]
 
 
 def _shading(sheet: Sheet, light: Light, along: Picture, across: Picture, back: NDArray[np.bool_]) -> Picture:

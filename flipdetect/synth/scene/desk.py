@@ -107,16 +107,21 @@ def _scatter(rng: np.random.Generator, desk: Picture, page_height: float) -> Non
     """Papers, pens, notes, a phone, a mug around the book, each with a soft shadow."""
     for _ in range(int(rng.choice([0, 1, 2, 4]))):
         angle = rng.uniform(0, 2 * np.pi)
-        ring = rng.uniform(0.95, 1.9)
-        x = 1.15 * ring * np.cos(angle) * UNIT + DESK_PIXELS / 2
-        y = (page_height / 2 + 0.25) * ring * np.sin(angle) * UNIT + DESK_PIXELS / 2
+        away = rng.uniform(0.95, 1.9)
+        x = 1.15 * away * np.cos(angle) * UNIT + DESK_PIXELS / 2
+        y = (page_height / 2 + 0.25) * away * np.sin(angle) * UNIT + DESK_PIXELS / 2
         kinds = [(0.05, 0.9), (0.3, 0.3), (0.35, 0.7), (0.8, 1.1)]
         wide, tall = kinds[int(rng.integers(len(kinds)))]
         colour = 0.5 * rng.uniform(20, 235) + 0.5 * rng.uniform(20, 235, 3)
         if rng.random() < 0.4:
             colour = np.full(3, rng.choice([25.0, 235.0]))
         if rng.random() < 0.15:
-            _disc(desk, (x, y), 0.22 * UNIT, colour)
+            # A cup from above: rim, wall and what is in it.
+            turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+            radius, ring = 0.22 * UNIT, np.stack([np.cos(turns), np.sin(turns)], axis=1)
+            desk *= 1 - 0.4 * cv2.GaussianBlur(_cover((x, y) + radius * 1.1 * ring), (0, 0), 4)[..., None]
+            for share, tone in ((1.0, 1.0), (0.88, 0.55), (0.8, 0.22)):
+                desk += _cover((x, y) + radius * share * ring)[..., None] * ((colour * tone).astype(np.float32) - desk)
             continue
         outline = cv2.boxPoints(((x, y), (wide * UNIT, tall * UNIT), rng.uniform(0, 180)))
         desk *= 1 - 0.35 * cv2.GaussianBlur(_cover(outline + 2), (0, 0), 2.5)[..., None]
@@ -128,16 +133,6 @@ def _cover(outline: NDArray[Any]) -> Picture:
     mask = np.zeros((DESK_PIXELS, DESK_PIXELS), np.uint8)
     cv2.fillConvexPoly(mask, np.asarray(outline * 16, np.int32), 255, cv2.LINE_AA, 4)
     return mask.astype(np.float32) / np.float32(255)
-
-
-def _disc(desk: Picture, centre: tuple[float, float], radius: float, colour: NDArray[np.float64]) -> None:
-    """A cup from above: rim, wall and what is in it."""
-    turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    ring = np.stack([np.cos(turns), np.sin(turns)], axis=1)
-    desk *= 1 - 0.4 * cv2.GaussianBlur(_cover(centre + radius * 1.1 * ring), (0, 0), 4)[..., None]
-    for share, tone in ((1.0, 1.0), (0.88, 0.55), (0.8, 0.22)):
-        cover = _cover(centre + radius * share * ring)[..., None]
-        desk += cover * ((colour * tone).astype(np.float32) - desk)
 
 
 def _lap(rng: np.random.Generator, desk: Picture, page_height: float) -> None:

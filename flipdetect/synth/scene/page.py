@@ -185,10 +185,26 @@ def _picture(rng: np.random.Generator, style: PageStyle, patch: Drawing) -> None
         patch[:] = rng.uniform(20, 70)
         for y in range(4, height - 8, 10):
             cv2.line(patch, (5, y), (int(rng.uniform(8, width)), y), (190, 190, 190), 1)
-    elif kind == 3:
-        _table(rng, style, patch)
-    else:
-        _diagram(rng, style, patch)
+    elif kind == 3:  # a table
+        rows, columns = int(rng.integers(3, 9)), int(rng.integers(2, 6))
+        patch[: height // rows] = np.asarray(style.paper) * rng.uniform(0.55, 1.0)
+        for y in np.linspace(0, height - 2, rows + 1).astype(int):
+            cv2.line(patch, (0, int(y)), (width - 1, int(y)), style.ink, 1)
+        for x in np.linspace(0, width - 2, columns + 1).astype(int):
+            cv2.line(patch, (int(x), 0), (int(x), height - 1), style.ink, 1)
+        for row, column in np.ndindex(rows, columns):
+            left, top = column * width // columns + 3, row * height // rows + 2
+            end = left + int(width / columns * rng.uniform(0.2, 0.8))
+            _text_line(rng, style, patch, left, end, top, min(12, height // rows - 2))
+    else:  # a diagram
+        nodes = [(int(rng.uniform(0.1, 0.9) * width), int(rng.uniform(0.15, 0.85) * height)) for _ in range(6)]
+        for first, second in pairwise(nodes):
+            cv2.line(patch, first, second, style.ink, 2, cv2.LINE_AA)
+        for x, y in nodes:
+            fill = (np.asarray(style.paper) * rng.uniform(0.3, 1.0)).tolist()
+            half = int(rng.uniform(0.04, 0.09) * width)
+            cv2.rectangle(patch, (x - half, y - half // 2), (x + half, y + half // 2), fill, -1)
+            cv2.rectangle(patch, (x - half, y - half // 2), (x + half, y + half // 2), style.ink, 1)
 
 
 def _photograph(rng: np.random.Generator, style: PageStyle, width: int, height: int) -> Drawing:
@@ -206,30 +222,3 @@ def _photograph(rng: np.random.Generator, style: PageStyle, width: int, height: 
         radius = int(rng.uniform(0.05, 0.3) * height) + 1
         cv2.circle(tone, centre, radius, (rng.uniform(10, 240) + rng.uniform(-30, 30, 3)).tolist(), -1)
     return np.broadcast_to(np.clip(tone, 8, 245), (height, width, 3)).astype(np.uint8)
-
-
-def _table(rng: np.random.Generator, style: PageStyle, patch: Drawing) -> None:
-    height, width = patch.shape[:2]
-    rows, columns = int(rng.integers(3, 9)), int(rng.integers(2, 6))
-    patch[: height // rows] = np.asarray(style.paper) * rng.uniform(0.55, 1.0)
-    for y in np.linspace(0, height - 2, rows + 1).astype(int):
-        cv2.line(patch, (0, int(y)), (width - 1, int(y)), style.ink, 1)
-    for x in np.linspace(0, width - 2, columns + 1).astype(int):
-        cv2.line(patch, (int(x), 0), (int(x), height - 1), style.ink, 1)
-    for row in range(rows):
-        for column in range(columns):
-            left, top = column * width // columns + 3, row * height // rows + 2
-            end = left + int(width / columns * rng.uniform(0.2, 0.8))
-            _text_line(rng, style, patch, left, end, top, min(12, height // rows - 2))
-
-
-def _diagram(rng: np.random.Generator, style: PageStyle, patch: Drawing) -> None:
-    height, width = patch.shape[:2]
-    nodes = [(int(rng.uniform(0.1, 0.9) * width), int(rng.uniform(0.15, 0.85) * height)) for _ in range(6)]
-    for first, second in pairwise(nodes):
-        cv2.line(patch, first, second, style.ink, 2, cv2.LINE_AA)
-    for x, y in nodes:
-        fill = (np.asarray(style.paper) * rng.uniform(0.3, 1.0)).tolist()
-        half = int(rng.uniform(0.04, 0.09) * width)
-        cv2.rectangle(patch, (x - half, y - half // 2), (x + half, y + half // 2), fill, -1)
-        cv2.rectangle(patch, (x - half, y - half // 2), (x + half, y + half // 2), style.ink, 1)

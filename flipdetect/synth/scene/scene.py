@@ -80,12 +80,17 @@ def sample_source(config: SynthConfig, index: int) -> Source:
         softness=rng.uniform(0.08, 0.4),
         through=rng.uniform(0.2, 0.45),
     )
-    person, style, phone, view = (
+    person, style, phone = (
         sample_person(rng, config.stream(HANDS_STREAM, index)),
         sample_page_style(rng),
         sample_phone(rng),
-        _sample_view(rng, book),
     )
+    distance, tilt = rng.uniform(3.2, 6.0), np.deg2rad(abs(rng.normal(0, 13)))
+    around = -np.pi / 2 + rng.normal(0, 0.9)
+    target = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.5, 0.4), book.spine_z])
+    eye = target + distance * np.array([np.sin(tilt) * np.cos(around), np.sin(tilt) * np.sin(around), np.cos(tilt)])
+    roll = float(rng.normal(0, 0.09) if rng.random() < 0.85 else rng.choice([-1, 1]) * rng.uniform(0.3, 1.6))
+    view = tuple(eye.tolist()), tuple(target.tolist()), roll, float(distance * rng.uniform(0.36, 0.85) * 9 / 16)
     if "print" in left_out:
         style = replace(style, weight=1.0, uneven=0.0)
     if "exposure" in left_out:
@@ -133,14 +138,3 @@ def paint_skin(config: SynthConfig, index: int) -> Texture:
 def hand_pose(config: SynthConfig, index: int, pose: str, left: bool, variation: int) -> Pose:
     """How a hand of the person of source `index` takes one of `shape.POSES`."""
     return sample_pose(config.stream(HANDS_STREAM, index, POSES.index(pose), int(left), variation), pose)
-
-
-def _sample_view(rng: np.random.Generator, book: Book) -> View:
-    distance = rng.uniform(3.2, 6.0)
-    tilt = np.deg2rad(abs(rng.normal(0, 13)))
-    around = -np.pi / 2 + rng.normal(0, 0.9)
-    target = np.array([rng.uniform(-0.45, 0.45), rng.uniform(-0.5, 0.4), book.spine_z])
-    eye = target + distance * np.array([np.sin(tilt) * np.cos(around), np.sin(tilt) * np.sin(around), np.cos(tilt)])
-    roll = rng.normal(0, 0.09) if rng.random() < 0.85 else rng.choice([-1, 1]) * rng.uniform(0.3, 1.6)
-    page_share = rng.uniform(0.36, 0.85)
-    return tuple(eye.tolist()), tuple(target.tolist()), float(roll), float(distance * page_share * 9 / 16)

@@ -116,17 +116,17 @@ def truth_table(truths: Sequence[FrameTruth], **further: Iterable[object]) -> st
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """A CSV table: numbers to four decimals (seconds to the tenth of a millisecond), nothing for None."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, float):
+            return f"{value:.4f}"
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
-    table.writerows([_cell(value) for value in row] for row in rows)
+    table.writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _box(box: Box | None) -> str:
