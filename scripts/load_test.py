@@ -1,12 +1,11 @@
 """Load and broken bodies for `flipdetect serve`, next to the engine alone; results stand in docs/guides/service.md.
 
 python scripts/load_test.py load --frames FOLDER [--model NAME] [--seconds 20] [--rounds 2]     needs npx autocannon
-python scripts/load_test.py broken [--count 2000]
+python scripts/load_test.py broken --frames FOLDER [--count 2000]
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import random
@@ -19,14 +18,19 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import requests
 from tabulate import tabulate
+from typer import Option, Typer
 
 CLIENTS = (1, 8, 64)
 SIDE_BY_SIDE = 8
 """Clients at which the service is compared with the engine alone."""
 BOUNDARY = "load"
+
+app = Typer()
+Folder = Annotated[Path, Option(help="folder with JPEG files")]
 
 
 @contextmanager
@@ -88,7 +92,8 @@ def hammer(url: str, body: Path, clients: int, seconds: float) -> dict[str, floa
     return {"rate": said["2xx"] / said["duration"], "p50": latency["p50"], "p99": latency["p99"], "bad": bad}
 
 
-def load(model: str, frames: Path, seconds: float, rounds: int) -> None:
+@app.command()
+def load(frames: Folder, model: str = "ensemble", seconds: float = 20, rounds: int = 2) -> None:
     """Print throughput and latency at 1, 8 and 64 clients, the ratio to the engine alone, and memory."""
     files = sorted(frames.rglob("*.jpg"))[:64]
     rows, ratios, memory = [], [], []
@@ -153,24 +158,14 @@ def send_broken(url: str, jpeg: bytes, film: bytes, count: int) -> Counter[int]:
     return statuses
 
 
-def main() -> None:
-    """Run what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("load", "broken"))
-    parser.add_argument("--model", default="ensemble")
-    parser.add_argument("--frames", type=Path, help="folder with JPEG files")
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--count", type=int, default=2000)
-    args = parser.parse_args()
-    if args.what == "load":
-        load(args.model, args.frames, args.seconds, args.rounds)
-        return
-    jpeg = next(args.frames.rglob("*.jpg")).read_bytes()
-    with serving(args.model) as url:
-        statuses = send_broken(url, jpeg, jpeg, args.count)
+@app.command()
+def broken(frames: Folder, model: str = "ensemble", count: int = 2000) -> None:
+    """Print how broken bodies are answered, and the health after them."""
+    jpeg = next(frames.rglob("*.jpg")).read_bytes()
+    with serving(model) as url:
+        statuses = send_broken(url, jpeg, jpeg, count)
         print(dict(sorted(statuses.items())), requests.get(f"{url}/health", timeout=60).json())
 
 
 if __name__ == "__main__":
-    main()
+    app()

@@ -6,11 +6,12 @@ into the page by hand.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from pathlib import Path
 from typing import Any
+
+import typer
 
 import flipdetect
 from flipdetect.atomic import writing
@@ -53,24 +54,21 @@ def facts_of(name: str, path: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Copy the models and write `models.json`."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--output", type=Path, default=Path("web/generated"), help="folder that web/build.js reads")
-    folder: Path = parser.parse_args().output
-    folder.mkdir(parents=True, exist_ok=True)
+def main(output: Path = Path("web/generated")) -> None:
+    """Copy the models and write `models.json` into the folder that web/build.js reads."""
+    output.mkdir(parents=True, exist_ok=True)
     paths = {name: FOLDER / f"{name}{suffix}" for name, suffix in MODELS.items()}
     for path in paths.values():
-        shutil.copyfile(path, folder / path.name)
+        shutil.copyfile(path, output / path.name)
     facts = {
         "version": flipdetect.__version__,
         "models": [facts_of(*item) for item in paths.items()],
         "capture": CaptureParameters().to_dict(),
         "measures": {name.lower(): getattr(module, name) for module, names in MEASURES.items() for name in names},
     }
-    with writing(folder / "models.json") as part:
+    with writing(output / "models.json") as part:
         part.write_text(json.dumps(facts), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

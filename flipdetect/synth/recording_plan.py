@@ -78,7 +78,13 @@ def plan_stretches(config: RecordingConfig, rng: np.random.Generator) -> tuple[S
     # Attempts that are given up are left out before turns are made faster.
     while sum(action.end for action in actions) > room and len(actions) > config.turns:
         actions.remove(next(action for action in actions if action.kind != TURN or not action.turn.completed))
-    actions = _quickened(actions, room)
+    fixed = len(actions) * (APPROACH + WITHDRAWAL)
+    moving = sum(action.end for action in actions) - fixed
+    if moving > 0 and (factor := (room - fixed) / moving) < 1.0:
+        for place, each in enumerate(actions):
+            knots = tuple((APPROACH + (at - APPROACH) * factor, share) for at, share in each.turn.knots)
+            turn = replace(each.turn, knots=knots)
+            actions[place] = replace(each, end=knots[-1][0] + WITHDRAWAL, turn=turn)
     idle = config.seconds - MARGIN - sum(action.end for action in actions)
     pauses = rng.gamma(1.2, 1.0, len(actions) + 1)
     pauses = pauses / pauses.sum() * idle
@@ -132,20 +138,6 @@ def _action(rng: np.random.Generator, kind: str, behaviour: str, quickness: floa
     start = APPROACH + (rng.uniform(0.1, 0.8) if rng.random() < 0.25 else 0.0)
     turn = shape_turn(rng, behaviour, start, quickness)
     return Stretch(kind, 0.0, turn.end + WITHDRAWAL, 0, to_left, turn)
-
-
-def _quickened(actions: list[Stretch], room: float) -> list[Stretch]:
-    """The same actions with faster turns, so that all of them take `room` seconds at most."""
-    fixed = len(actions) * (APPROACH + WITHDRAWAL)
-    moving = sum(action.end for action in actions) - fixed
-    factor = min(1.0, (room - fixed) / moving) if moving > 0 else 1.0
-    if factor == 1.0:
-        return actions
-    faster = []
-    for action in actions:
-        knots = tuple((APPROACH + (at - APPROACH) * factor, share) for at, share in action.turn.knots)
-        faster.append(replace(action, end=knots[-1][0] + WITHDRAWAL, turn=replace(action.turn, knots=knots)))
-    return faster
 
 
 def hand_tracks(

@@ -9,15 +9,15 @@ Example: python scripts/research/ensemble.py --choose-on frames/ --calibrate-on 
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -86,17 +86,16 @@ def _resizing(old: int, new: int) -> Tensor:
     return F.interpolate(torch.eye(old)[None, None], size=(new, old), mode="bilinear", antialias=True)[0, 0]
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Make the model; returns the exit status."""
+def main(
+    choose_on: Annotated[Path, typer.Option(help="labelled frames that nothing was trained on")],
+    calibrate_on: Annotated[Path, typer.Option(help="frames for the 8-bit model")],
+    output: Annotated[Path, typer.Option(help="folder of the pretrained models")] = FOLDER,
+) -> None:
+    """Make the model."""
     set_up_logging()
     hush_libraries()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--choose-on", type=Path, required=True, help="labelled frames that nothing was trained on")
-    parser.add_argument("--calibrate-on", type=Path, required=True, help="frames for the 8-bit model")
-    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the pretrained models")
-    options = parser.parse_args(args)
-    first, second = (load_torch_model(pretrained_path(name, options.output), "cpu") for name in (FIRST, SECOND))
-    records = index_frames(options.choose_on, classes=first.classes).records
+    first, second = (load_torch_model(pretrained_path(name, output), "cpu") for name in (FIRST, SECOND))
+    records = index_frames(choose_on, classes=first.classes).records
     targets = np.array([record.label == first.classes.positive for record in records])
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "ensemble.onnx"
@@ -105,15 +104,14 @@ def main(args: Sequence[str] | None = None) -> int:
             _probabilities(draft, [r.path for r in records]), targets, None, fits_temperature=True
         )
         export(first, second, decision, draft)
-        frames = sample_frames(options.calibrate_on, first.preprocess, 160)
-        path = pretrained_path(ENSEMBLE, options.output)
+        frames = sample_frames(calibrate_on, first.preprocess, 160)
+        path = pretrained_path(ENSEMBLE, output)
         difference = quantize_checked(
             draft, frames[:128], frames[128:], path.with_suffix(".int8.onnx"), reduce_range=True
         )
     export(first, second, decision, path, half=True)
     write_text(path.with_suffix(".md"), _card(first, second, decision, len(records), difference.mean))
     print(f"{path}: threshold {decision.threshold:.4f}, temperature {decision.temperature:.4f}")
-    return 0
 
 
 def export(first: TorchModel, second: TorchModel, decision: Decision, path: Path, *, half: bool = False) -> None:
@@ -181,4 +179,4 @@ check the threshold, or fine-tune. Metrics by data set: docs/research/evaluation
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

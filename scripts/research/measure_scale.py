@@ -2,19 +2,20 @@
 
 The sets are simulated: hard links to one tiny JPEG, named as real frames are, with 20 frames to a clip.
 
-    python scripts/research/measure_scale.py --frames 1000 10000 200000
+    python scripts/research/measure_scale.py 1000 10000 200000
 """
 
-import argparse
 import gc
 import os
 import tempfile
 import time
 import tracemalloc
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+import typer
 from tabulate import tabulate
 
 from flipdetect.data.audit.leaks import audit_split
@@ -72,19 +73,15 @@ def measure(root, frames):
     return row
 
 
-def main():
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, nargs="+", default=[1000, 10_000, 200_000], help="sizes, from 160")
-    parser.add_argument("--folder", type=Path, help="where the sets are simulated (default: the system's)")
-    options = parser.parse_args()
+def main(frames: Annotated[list[int], typer.Argument(help="sizes, from 160")], folder: Path | None = None):
+    """Print the table; the sets are simulated in a folder (default: the system's)."""
     rows = []
-    for frames in options.frames:
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            simulate(Path(folder) / "set", frames)
-            rows.append(measure(Path(folder) / "set", frames))
+    for size in frames:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            simulate(Path(place) / "set", size)
+            rows.append(measure(Path(place) / "set", size))
     print(tabulate(rows, headers="keys", floatfmt=".3g"))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -7,13 +7,14 @@ turns, kept pages, pages missing and doubled, doubtful spreads.
     python scripts/research/real_films.py --frames ../shared/realdev --films /tmp/films
 """
 
-import argparse
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import av
 import numpy as np
+import typer
 from PIL import Image
 
 from flipdetect import extract_pages
@@ -83,23 +84,22 @@ def write(path, frames, rng):
         container.mux(stream.encode())
 
 
-def main():
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=Path, required=True, help="folder with frames/ and stills/")
-    parser.add_argument("--films", type=Path, required=True, help="folder for the films")
-    parser.add_argument("--model")
-    options = parser.parse_args()
-    options.films.mkdir(parents=True, exist_ok=True)
+def main(
+    frames: Annotated[Path, typer.Option(help="folder with frames/ and stills/")],
+    films: Annotated[Path, typer.Option(help="folder for the films")],
+    model: str | None = None,
+):
+    """Make the films, and print a line for each."""
+    films.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    films = {f"{name}, {kind}": partial(still_film, options.frames, each, fade, rng)
+    makers = {f"{name}, {kind}": partial(still_film, frames, each, fade, rng)
              for name, each in STILLS.items() for kind, fade in (("cuts", 0), ("fades", FADE))}  # fmt: skip
-    films |= {order: partial(hand_film, options.frames, order) for order in ORDERS}
-    for place, (name, make) in enumerate(films.items()):
-        frames, truth = make()
-        path = options.films / f"{place}.mp4"
-        write(path, frames, rng)
-        result = extract_pages(path, options.model)
+    makers |= {order: partial(hand_film, frames, order) for order in ORDERS}
+    for place, (name, make) in enumerate(makers.items()):
+        pictures, truth = make()
+        path = films / f"{place}.mp4"
+        write(path, pictures, rng)
+        result = extract_pages(path, model)
         times = [still.time_s for still in kept(list(result.stills)) if still.time_s is not None]
         shown = Counter(page for page, start, end in truth for time in times if start <= time <= end)
         missing = [page for page, _, _ in truth if page not in shown]
@@ -108,4 +108,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

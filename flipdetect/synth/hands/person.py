@@ -131,7 +131,12 @@ def build_mesh(person: Person, *, left: bool) -> HandMesh:
     rig = load_rig()
     vertices, bones = blend_people(np.array(person.shares))
     dominant = rig.weights.argmax(axis=1)
-    stations, sections = _cross_sections(vertices)
+    # Along the forearm, at each y: centre x, z and half widths x, z.
+    stations, sections = np.linspace(-1.05, -0.06, 12), np.zeros((12, 4))
+    for section, y in zip(sections, stations, strict=True):
+        near = vertices[np.abs(vertices[:, 1] - y) < 0.07]
+        low, high = near[:, [0, 2]].min(axis=0), near[:, [0, 2]].max(axis=0)
+        section[:] = [*(low + high) / 2, *(high - low) / 2]
     faces, uv = rig.faces, in_atlas(rig.uv)
     thumb_bones = [rig.bones.index(name) for name in ("finger1-2", "finger1-3")]
     thumb = np.asarray(np.isin(dominant[faces], thumb_bones).all(axis=1))
@@ -176,17 +181,6 @@ def in_atlas(uv: Floats) -> Floats:
             share = (uv[chosen, :, axis] - source[axis]) / (source[axis + 2] - source[axis])
             moved[chosen, :, axis] = target[axis] + (0.015 + 0.97 * share) * (target[axis + 2] - target[axis])
     return moved
-
-
-def _cross_sections(vertices: Floats) -> tuple[Floats, Floats]:
-    """Stations y along the forearm, rising, and their (N, 4): centre x, z and half widths x, z."""
-    stations = np.linspace(-1.05, -0.06, 12)
-    sections = []
-    for y in stations:
-        near = vertices[np.abs(vertices[:, 1] - y) < 0.07]
-        low, high = near[:, [0, 2]].min(axis=0), near[:, [0, 2]].max(axis=0)
-        sections.append([*(low + high) / 2, *(high - low) / 2])
-    return stations, np.array(sections)
 
 
 def _rings(y: Floats, wide: Floats, more: float, stations: Floats, sections: Floats) -> Floats:

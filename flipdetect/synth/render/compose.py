@@ -11,7 +11,7 @@ import numpy as np
 from flipdetect.synth.camera import Camera, Picture
 from flipdetect.synth.clip import Clip, hand_at, sheet_at
 from flipdetect.synth.config import SynthConfig
-from flipdetect.synth.hands.picture import HandPicture, PlacedHand, draw_hand, draw_thumb, picture_hand, place_hand
+from flipdetect.synth.hands.picture import HandPicture, draw_hand, draw_thumb, picture_hand, place_hand
 from flipdetect.synth.render.rasterizer import Page, dim, draw_sheets
 from flipdetect.synth.render.shadow import light_left
 from flipdetect.synth.scene.book import Block, build_block, draw_block
@@ -77,7 +77,15 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
     view = desk_view.carried(*clip.pushed(time))
     layers = clip.layers(time)
     moving = sheet_at(source, clip.style, layers[0][1])
-    hands = _place_hands(stage, view, time)
+    grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
+    if stage.hands is None:
+        skin = paint_skin(stage.config, clip.source)
+        posed = (hand_at(stage.config, clip, place, time) for place in range(len(clip.hands)))
+        stage.hands = [picture_hand(hand, skin, light, view, stage.size) for hand in posed]
+    hands = [
+        place_hand(track, picture, track.anchor(time, clip.turn, grip))
+        for track, picture in zip(clip.hands, stage.hands, strict=True)
+    ]
     canvas = _lay(desk_view, stage.assets.desk, 0.0, stage.size)
     for hand in hands:
         if hand.track.below_book:
@@ -116,16 +124,3 @@ def _lay(view: Camera, picture: Picture, z: float, size: tuple[int, int]) -> Pic
     homography = view.plane(z) @ texture_to_world(picture.shape[0])
     seen = cv2.warpPerspective(picture, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(seen, np.float32)
-
-
-def _place_hands(stage: Stage, view: Camera, time: float) -> list[PlacedHand]:
-    clip, source = stage.clip, stage.source
-    grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
-    if stage.hands is None:
-        skin = paint_skin(stage.config, clip.source)
-        posed = (hand_at(stage.config, clip, place, time) for place in range(len(clip.hands)))
-        stage.hands = [picture_hand(hand, skin, source.light, view, stage.size) for hand in posed]
-    return [
-        place_hand(track, picture, track.anchor(time, clip.turn, grip))
-        for track, picture in zip(clip.hands, stage.hands, strict=True)
-    ]

@@ -40,8 +40,14 @@ def light_left(
     left = (1 - _thrown(small, light, plane, shape, moving, page_px)) * (
         1 - _closed_in(small, plane, shape, moving, page_px)
     )
+    lamp = np.asarray(light.direction)
     for hand in hands:
-        left *= 1 - _thrown_by_hand(small, light, plane, shape, hand, page_px)
+        drop = hand.world[2] - plane * hand.world[3]
+        shadow = hand.world - np.outer(np.append(lamp / lamp[2], 0), drop)
+        solid = hand.picture.thumb if hand.track.below_book else hand.picture.alpha
+        mask = cv2.warpPerspective(solid, small.matrix @ shadow, shape[::-1], flags=cv2.INTER_LINEAR)
+        rise = max(hand.rise - plane, 0.0) + 0.06
+        left *= 1 - _blur(mask, light.softness * rise * page_px) * np.float32(0.9 * (1 - light.ambient))
     return np.asarray(cv2.resize(left, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -75,19 +81,6 @@ def _closed_in(view: Camera, plane: float, shape: tuple[int, int], moving: Sheet
         level = 255 * float(np.clip(1 - rise[index] / 0.7, 0, 1))
         cv2.fillConvexPoly(mask, outlines[index], level, cv2.LINE_8, SUBPIXEL_BITS)
     return _blur(mask, 0.07 * page_px) * np.float32(DIM_BELOW / 255)
-
-
-def _thrown_by_hand(
-    view: Camera, light: Light, plane: float, shape: tuple[int, int], hand: PlacedHand, page_px: float
-) -> Picture:
-    """Light lost (h, w) in the shadow of a hand."""
-    lamp = np.asarray(light.direction)
-    drop = hand.world[2] - plane * hand.world[3]
-    shadow = hand.world - np.outer(np.append(lamp / lamp[2], 0), drop)
-    solid = hand.picture.thumb if hand.track.below_book else hand.picture.alpha
-    mask = cv2.warpPerspective(solid, view.matrix @ shadow, shape[::-1], flags=cv2.INTER_LINEAR)
-    rise = max(hand.rise - plane, 0.0) + 0.06
-    return _blur(mask, light.softness * rise * page_px) * np.float32(0.9 * (1 - light.ambient))
 
 
 def _blur(mask: NDArray[Any], sigma: float) -> Picture:
