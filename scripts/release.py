@@ -1,4 +1,4 @@
-"""Make the pretrained EfficientNet-Lite0 and the default model, its ensemble with TinyCNN, and fit their use in films.
+"""Make the pretrained models and the default one, an ensemble of two of them, and fit their use in films.
 
 The same command skips finished trainings and renderings, and resumes interrupted ones. Steps:
 
@@ -8,6 +8,8 @@ The same command skips finished trainings and renderings, and resumes interrupte
               highest mean AUROC over the parts (source and first folder); threshold (best F1) and temperature
     ship      write flipdetect/weights/efficientnet_lite0.safetensors and its card
     export    write efficientnet_lite0.onnx, and .int8.onnx, calibrated on rendered frames
+    small     train TinyCNN and MobileNetV2 further from the weights that ship (renders 1,600 and 1,096 books; an hour);
+              how many of the last epochs are averaged, and the input size, are chosen as above; export
     ensemble  write ensemble.onnx and .int8.onnx; threshold and temperature by --choose-on
     films     fit the detection of turns by the ensemble on rendered recordings (renders them; 15 minutes)
 
@@ -22,6 +24,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +51,11 @@ recordings. That film then has one turn; F1 on the recordings rises from 0.969 t
 CLIP_THRESHOLD = 0.72
 """For a clip's highest frame. A hand that sweeps over a real page at rest reaches 0.683, and real turns exceed 0.96."""
 COMMAND = ("-m", "flipdetect.cli.main")
-STEPS = ("head", "gentle", "choose", "ship", "export", "ensemble", "films")
+STEPS = ("head", "gentle", "choose", "ship", "export", "small", "ensemble", "films")
+SMALL = {"tiny_cnn": ("configs/tiny_cnn.yaml", (200, 224, 256)), "mobilenet_v2": ("configs/mobilenet.yaml", (224, 256))}
+"""Small models: the configuration that configs/release/NAME.yaml goes on from, and the input heights to choose from."""
+LAST_EPOCHS = (3, 5, 8)
+"""How many of the last epochs may be averaged. Single epochs differ by 0.03 of AUROC on real books."""
 
 logger = logging.getLogger("flipdetect")
 
@@ -77,22 +84,30 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(step: str, options: argparse.Namespace) -> None:
     weights = pretrained_path(NAME, options.output)
-    if step in ("choose", "ensemble") and options.choose_on is None:
+    if step in ("choose", "small", "ensemble") and options.choose_on is None:
         raise ConfigError(f"the step {step} needs labelled frames of real books: give --choose-on FOLDER")
     if step in ("head", "gentle"):
         configs, run = (HEAD, HEAD_RUN) if step == "head" else (GENTLE, GENTLE_RUN)
         _train(configs, run / "version_0")
     elif step == "choose":
-        _choose(options.choose_on)
+        head = HEAD_RUN / "version_0" / "best.ckpt"
+        epochs = _epochs(GENTLE_RUN)
+        _choose([[head], *([epoch] for epoch in epochs), *([epoch, head] for epoch in epochs)], [None], CHOICE, options)
     elif step == "ship":
-        _ship(options.output)
+        _ship(NAME, CHOICE, options.output, GENTLE_RUN / "version_0" / "metrics.json")
     elif step == "export":
-        exported = weights.with_suffix(".onnx")
-        run_python(*COMMAND, "export", "--model", weights, "--output", exported)
+        exported = _export(weights)
         run_python(
             *COMMAND, "export", "--model", exported, "--format", "onnx-int8",
             "--data", RENDERED, "--output", weights.with_suffix(".int8.onnx"),
         )  # fmt: skip
+    elif step == "small":
+        for name, (config, heights) in SMALL.items():
+            run = Path(f"logs/release_{name}")
+            _train((config, f"configs/release/{name}.yaml"), run / "version_0")
+            means = [_epochs(run)[-count:] for count in LAST_EPOCHS]
+            _choose(means, heights, run / "choice.json", options)
+            _export(_ship(name, run / "choice.json", options.output))
     elif step == "ensemble":
         run_python(
             "scripts/research/ensemble.py", "--choose-on", options.choose_on, "--calibrate-on", RENDERED,
@@ -116,33 +131,50 @@ def _train(configs: Sequence[str], run: Path) -> None:
     run_python("train.py", *settings, *resume)
 
 
-def _choose(folder: Path) -> None:
-    """Write choice.json: the checkpoints whose mean becomes the pretrained model, threshold and temperature."""
+def _epochs(run: Path) -> list[Path]:
+    """The checkpoints of a run's epochs, in order."""
+    return sorted((run / "version_0").glob("epoch=*.ckpt"), key=lambda path: int(path.stem.partition("=")[2]))
+
+
+def _export(weights: Path) -> Path:
+    exported = weights.with_suffix(".onnx")
+    run_python(*COMMAND, "export", "--model", weights, "--output", exported)
+    return exported
+
+
+def _choose(
+    candidates: Sequence[Sequence[Path]], heights: Sequence[int | None], choice: Path, options: argparse.Namespace
+) -> None:
+    """Write the checkpoints whose mean becomes the pretrained model, with input height, threshold and temperature."""
     from flipdetect.atomic import write_text
     from flipdetect.tasks.decision import choose_decision
 
-    head = HEAD_RUN / "version_0" / "best.ckpt"
-    epochs = sorted((GENTLE_RUN / "version_0").glob("epoch=*.ckpt"))
-    candidates = [[head], *([epoch] for epoch in epochs), *([epoch, head] for epoch in epochs)]
     best: dict[str, Any] = {"score": -1.0}
-    for checkpoints in candidates:
-        found = _evaluate(checkpoints, folder)
+    for checkpoints, height in product(candidates, heights):
+        found = _evaluate(checkpoints, height, options.choose_on)
         parts = ", ".join(f"{name} {value:.3f}" for name, value in found["parts"].items())
-        logger.info("%s: mean AUROC of the parts %.4f (%s)", " + ".join(map(str, checkpoints)), found["score"], parts)
+        names = " + ".join(map(str, checkpoints)) + (f" at {height}" if height else "")
+        logger.info("%s: mean AUROC of the parts %.4f (%s)", names, found["score"], parts)
         best = max(best, found, key=lambda one: float(one["score"]))
     decision = choose_decision(best.pop("probabilities"), best.pop("targets"), None, fits_temperature=True)
-    choice = {**best, "threshold": decision.threshold, "temperature": decision.temperature}
-    write_text(CHOICE, json.dumps(choice, indent=2) + "\n")
-    logger.info("Chosen: %s", choice)
+    chosen = {**best, "threshold": decision.threshold, "temperature": decision.temperature}
+    write_text(choice, json.dumps(chosen, indent=2) + "\n")
+    logger.info("Chosen: %s", chosen)
 
 
-def _evaluate(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
+def _evaluate(checkpoints: Sequence[Path], height: int | None, folder: Path) -> dict[str, Any]:
     """AUROC of each part of a labelled set, and their mean; a part without flips is compared with all flips."""
+    from dataclasses import replace
+
     import numpy as np
+    from research.ship import resized
 
     from flipdetect.evaluation.evaluate import evaluate_folder
 
-    scored = evaluate_folder(_averaged(checkpoints), folder).scored
+    model = _averaged(checkpoints)
+    if height is not None:
+        model = replace(model, preprocess=resized(model.preprocess, height))
+    scored = evaluate_folder(model, folder).scored
     targets = np.array([one.record.label == "flip" for one in scored])
     probabilities = np.array([one.probability for one in scored])
     of_part = np.array([f"{one.record.path.relative_to(folder).parts[0]} {one.record.source}" for one in scored])
@@ -155,6 +187,7 @@ def _evaluate(checkpoints: Sequence[Path], folder: Path) -> dict[str, Any]:
             parts[name] = float((above > 0).mean() + (above == 0).mean() / 2)
     return {
         "checkpoints": [str(path) for path in checkpoints],
+        "height": height,
         "score": float(np.mean(list(parts.values()))),
         "parts": parts,
         "probabilities": probabilities,
@@ -175,26 +208,25 @@ def _averaged(checkpoints: Sequence[Path]) -> TorchModel:
     return replace(model, temperature=1.0)
 
 
-def _ship(output: Path) -> None:
+def _ship(name: str, choice: Path, output: Path, metrics: Path | None = None) -> Path:
     from research.ship import ship
 
     from flipdetect.tasks.decision import Decision
 
-    if not CHOICE.is_file():
-        raise ConfigError(f"{CHOICE} is not there; run the step choose first")
-    choice = json.loads(CHOICE.read_text("utf-8"))
-    rendered = json.loads((GENTLE_RUN / "version_0" / "metrics.json").read_text("utf-8"))
-    first, *others = map(Path, choice["checkpoints"])
-    ship(
-        first, NAME, average=others,
-        decision=Decision(choice["threshold"], choice["temperature"]),
-        decided_on="on labelled frames of real books that nothing was trained on (best F1), as was the checkpoint",
-        figures={
-            "Frames of real books that the choice was made on, AUROC by part": choice["parts"],
-            "Rendered books, unseen, last epoch at its own threshold": {
-                name: rendered[f"test_{name}"] for name in ("f1", "auroc", "precision", "recall")
-            },
-        },
+    if not choice.is_file():
+        raise ConfigError(f"{choice} is not there; run the step choose first")
+    chosen = json.loads(choice.read_text("utf-8"))
+    first, *others = map(Path, chosen["checkpoints"])
+    figures = {"Frames of real books that the choice was made on, AUROC by part": chosen["parts"]}
+    if metrics is not None:
+        tested = json.loads(metrics.read_text("utf-8"))
+        unseen = {name: tested[f"test_{name}"] for name in ("f1", "auroc", "precision", "recall")}
+        figures["Rendered books, unseen, last epoch at its own threshold"] = unseen
+    return ship(
+        first, name, average=others, height=chosen["height"],
+        decision=Decision(chosen["threshold"], chosen["temperature"]),
+        decided_on="on labelled frames of real books that nothing was trained on (best F1), as were the checkpoints",
+        figures=figures,
         folder=output,
     )  # fmt: skip
 

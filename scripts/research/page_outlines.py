@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 
 LONG_SIDE, PER_SOURCE, EMPTY_EVERY = 320, 3, 20
 """Pixels of the rendered frames' long side, frames of each book, and every how many frames show a desk without one."""
-SIZES = [(192, 128), (192, 160), (192, 160), (160, 192), (128, 192), (160, 160)]
+SIZES = [(256, 160), (256, 192), (192, 256), (160, 256), (224, 224), (192, 160)]
 STRIDE, BATCH, KEPT, AGAIN = 4, 8, 700, 4
 """Pixels of the frame in one of the maps, frames in a batch, batches kept, and how many of them are learnt from again
 after each new one."""
@@ -319,7 +319,7 @@ def train(folder: Path, output: Path, minutes: float) -> None:
     held_out = []
     for row in rows[: len(rows) - len(frames)]:
         tall, wide = row["image"].shape[:2]
-        size = (192, 160) if tall > wide else (160, 192)
+        size = (256, 192) if tall > wide else (192, 256)
         scale = np.array(size[::-1]) / [wide, tall]
         moved = [(points + 0.5) * scale - 0.5 if len(points) else points for points in [*row["pages"], row["gutter"]]]
         small = cv2.resize(row["image"], size[::-1], interpolation=cv2.INTER_AREA)

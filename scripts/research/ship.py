@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ from torch import Tensor
 from typer import Option
 
 from flipdetect.atomic import replacing, write_text
+from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, ModelError
 from flipdetect.inference.torch_model import load_torch_model, read_model
 from flipdetect.models.weights import read_facts, write_packed
@@ -46,6 +48,7 @@ def ship(
     name: str,
     *,
     average: Sequence[Path] = (),
+    height: int | None = None,
     figures: Mapping[str, Mapping[str, float | int | str]] | None = None,
     decision: Decision | None = None,
     decided_on: str = "by hand",
@@ -58,6 +61,7 @@ def ship(
         name: one of `PRETRAINED`.
         average: further checkpoints of the same model, whose weights are averaged with the first (Izmailov et al.,
             2018). A `decision` is needed then.
+        height: of the input in pixels, if another than in training; the width keeps its proportion.
         figures: {section: {name: value}}, for the card.
         decision: threshold and temperature, instead of the checkpoint's own.
         decided_on: where the decision comes from, for the card: "chosen ...".
@@ -68,7 +72,8 @@ def ship(
             weights together would exceed `SIZE_LIMIT`. Nothing is written then.
         ConfigError: if weights are averaged without a `decision`.
     """
-    network = load_torch_model(checkpoint, "cpu").task.model
+    model = load_torch_model(checkpoint, "cpu")
+    network, preprocess = model.task.model, model.preprocess
     if type(network).__name__ != PRETRAINED[name]:
         raise ModelError(f"{checkpoint} contains a {type(network).__name__}, but {name} is a {PRETRAINED[name]}")
     read = [read_model(path) for path in (checkpoint, *average)]
@@ -86,6 +91,8 @@ def ship(
     decided = {key: value for key, value in decided.items() if key == "threshold" or value != NO_TEMPERATURE}
     own = {} if average or chosen.startswith("chosen") else metrics_beside(checkpoint)
     packed = {key: portable(facts[key]) for key in FACTS} | decided
+    if height is not None:
+        packed["preprocess"] = resized(preprocess, height).to_dict()
     packed["card"] = {
         "name": name,
         "architecture": PRETRAINED[name],
@@ -107,6 +114,11 @@ def ship(
         if total > SIZE_LIMIT:
             raise ModelError(f"all pretrained weights would have {total:,} bytes; {SIZE_LIMIT:,} are allowed")
     return target
+
+
+def resized(preprocess: PreprocessSpec, height: int) -> PreprocessSpec:
+    """The same preprocessing for another height of the input, in its proportion."""
+    return replace(preprocess, height=height, width=round(height * preprocess.width / preprocess.height))
 
 
 def mean_tensors(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
