@@ -9,7 +9,7 @@ from flipdetect.tasks.classifiers import (
     TinyCNNClassifier,
 )
 from flipdetect.tasks.detection import DetectionOutput, ObjectDetector
-from flipdetect.tasks.detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
+from flipdetect.tasks.box_detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
 from flipdetect.tasks.trainable import Trainable
 
 __all__ = [
