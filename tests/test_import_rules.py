@@ -65,7 +65,7 @@ HEAVY = {
     "data.datamodule", "data.dataset", "data.features", "data.loading",
     "data.boxes.box_datamodule", "data.boxes.box_dataset",
     "evaluation.compare", "evaluation.cross_validation", "evaluation.explain",
-    "evaluation.study", "evaluation.tuning",
+    "evaluation.study", "evaluation.tuning", "evaluation.box_evaluation",
     "export.onnx",
     "inference.torch_model", "inference.torch_detector",
     "metrics.frame", "metrics.mean_ap",

@@ -33,7 +33,13 @@ class BoxMetrics(MeanAveragePrecision):
     """Collects the boxes of an epoch, then computes COCO's metrics at once; gathers those of all processes."""
 
     def __init__(self) -> None:
-        super().__init__(box_format="xyxy", class_metrics=True, extended_summary=True)
+        # COCO's own thresholds: torchmetrics rounds them to float32, which changes the third decimal of small sets.
+        super().__init__(
+            iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+            rec_thresholds=np.linspace(0, 1, 101).tolist(),
+            class_metrics=True,
+            extended_summary=True,
+        )
         self.warn_on_many_detections = False
 
     def values(self, names: Sequence[str]) -> dict[str, float]:

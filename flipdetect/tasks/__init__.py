@@ -1,6 +1,7 @@
 """LightningModules: how a model is trained and evaluated. One class per model, all interchangeable in YAML."""
 
 from flipdetect.tasks.base import FrameClassifier, StepOutput
+from flipdetect.tasks.box_detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
 from flipdetect.tasks.classifiers import (
     EfficientNetLite0Classifier,
     MobileNetV2Classifier,
@@ -9,7 +10,6 @@ from flipdetect.tasks.classifiers import (
     TinyCNNClassifier,
 )
 from flipdetect.tasks.detection import DetectionOutput, ObjectDetector
-from flipdetect.tasks.box_detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
 from flipdetect.tasks.trainable import Trainable
 
 __all__ = [

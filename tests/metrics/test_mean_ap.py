@@ -15,7 +15,7 @@ NAMES = ("disc", "square")
 
 
 def boxes(*corners: tuple[float, ...]) -> torch.Tensor:
-    return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
+    return torch.tensor(np.array(corners), dtype=torch.float32).reshape(-1, 4)
 
 
 def made_up(pictures: int = 12) -> tuple[list[dict], list[dict]]:
