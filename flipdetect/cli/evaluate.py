@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +21,10 @@ from flipdetect.cli.options import (
     Seed,
     Threshold,
 )
-from flipdetect.errors import require_extra
+from flipdetect.errors import ConfigError, require_extra
+
+if TYPE_CHECKING:
+    from flipdetect.inference.detector import Detector
 
 
 class SplitName(StrEnum):
@@ -36,6 +40,16 @@ class Corruptions(StrEnum):
 
     BASIC = "basic"
     FULL = "full"
+
+
+class BoxFormat(StrEnum):
+    """How boxes are annotated; auto: by the files that are there."""
+
+    AUTO = "auto"
+    RENDERED = "rendered"
+    VOC = "voc"
+    COCO = "coco"
+    YOLO = "yolo"
 
 
 def evaluate(
@@ -105,12 +119,15 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="CSV", help="The true turns of each: start_s, peak_s, end_s."),
     ] = None,
+    box_format: Annotated[BoxFormat, typer.Option(help="How boxes are annotated, for a detector.")] = BoxFormat.AUTO,
     output: OptionalOutput = None,
     json: Json = None,
 ) -> None:
-    """Evaluate trained models on labelled frames.
+    """Evaluate trained models on labelled frames, or detectors on annotated pictures.
 
-    Metrics at the model's threshold with 95% CIs over videos, and the differences of further models from the first.
+    Metrics at the model's threshold with 95% CIs over videos, and the differences of further models from the first. Of
+    detectors, COCO's metrics; they take --split, --split-file, --threshold, --device, --box-format, --mistakes,
+    --count, --report, --output and --json.
     """
     require_extra("train", "scipy", "torch", "matplotlib")
     if events or truth:
@@ -136,6 +153,10 @@ def evaluate(
 
     price = ThresholdCosts(*costs) if costs else None
     names = [] if predictions else model or [DEFAULT]
+    if detectors := _detectors(names, device.value):
+        files = {"sheet": mistakes, "report": report, "output": output, "json": json}
+        part = split.value if split else None
+        return _evaluate_boxes(detectors, data or [], box_format.value, part, split_file, threshold, count, **files)
     models = {name: load_model(name, engine.value, device.value) for name in names}
     selection = outcome.Selection(manifest, split, split_file, validation, validation_split_file)
     if spot_check is not None:
@@ -189,3 +210,61 @@ def _evaluate_turns(found: list[Path], truths: list[Path], json: Path | None) ->
     print(turn_table(rows))
     if json:
         write_json(json, [row.as_dict() for row in rows])
+
+
+def _detectors(names: list[str], device: str) -> dict[str, Detector]:
+    """The models by name if they are detectors; empty if they are classifiers.
+
+    Raises:
+        ConfigError: if some are detectors and some are not.
+    """
+    from flipdetect.inference.load import resolve_model
+
+    paths = {name: resolve_model(name) for name in names}
+    found = {name: _detector(path, device) for name, path in paths.items()}
+    detectors = {name: detector for name, detector in found.items() if detector is not None}
+    if detectors and len(detectors) < len(names):
+        raise ConfigError(f"{', '.join(detectors)} finds boxes, other models here classify frames: evaluate them apart")
+    return detectors
+
+
+def _detector(path: Path, device: str) -> Detector | None:
+    if path.suffix not in (".ckpt", ".safetensors") or not path.is_file():
+        return None
+    from flipdetect.inference.torch_detector import is_detector, load_detector
+    from flipdetect.inference.torch_model import read_model
+
+    return load_detector(path, device) if is_detector(read_model(path)[0]) else None
+
+
+def _evaluate_boxes(
+    detectors: Mapping[str, Detector],
+    folders: list[Path],
+    form: Any,
+    split: str | None,
+    split_file: Path | None,
+    threshold: float | None,
+    count: int,
+    *,
+    sheet: Path | None,
+    report: Path | None,
+    output: Path | None,
+    json: Path | None,
+) -> None:
+    from flipdetect.atomic import write_json
+    from flipdetect.evaluation.box_evaluation import draw_worst, evaluate_boxes, write_box_report, write_pictures
+
+    results = [
+        evaluate_boxes(name, detector, folder, form, split=split, split_file=split_file, threshold=threshold)
+        for folder in folders
+        for name, detector in detectors.items()
+    ]
+    print("\n\n".join(each.table() for each in results))
+    if sheet:
+        draw_worst(sheet, results[0], count)
+    if report:
+        write_box_report(report, results, count)
+    if output:
+        write_pictures(output, results)
+    if json:
+        write_json(json, [each.as_dict() for each in results])

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from flipdetect.data.dataset import Draw, Sample
+from flipdetect.data.dataset import Draw
 from flipdetect.errors import ConfigError
 from flipdetect.records import FrameRecord
 from flipdetect.sources.image import usable_cores
@@ -254,7 +254,7 @@ def even_batch_size(frames: int, ranks: int, batch_size: int) -> int:
     return batch_size
 
 
-class FrameLoader(DataLoader[Sample]):
+class FrameLoader(DataLoader[Any]):
     """Draws its first frame when the first batch is asked for, not when it is iterated.
 
     Lightning makes the first iterator before it restores a resumed run: drawn then, the first epoch after resuming

@@ -214,10 +214,9 @@ def write_box_report(folder: Path, evaluations: Sequence[BoxEvaluation], count: 
 
 def _true_and_found(each: PictureEvaluation, names: Sequence[str]) -> npt.NDArray[np.uint8]:
     picture, (boxes, labels, _) = decode_frame(each.record.path), each.truth
-    left = draw_boxes(picture, boxes, labels.tolist(), names)
-    return side_by_side(
-        left, draw_boxes(picture, each.found.boxes, each.found.labels.tolist(), names, each.found.scores)
-    )
+    left, found = draw_boxes(picture, boxes, labels.tolist(), names), each.found
+    right = draw_boxes(picture, found.boxes, found.labels.tolist(), names, found.scores.tolist())
+    return side_by_side(left, right)
 
 
 def _address(picture: npt.NDArray[np.uint8]) -> str:

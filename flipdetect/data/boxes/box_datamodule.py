@@ -205,7 +205,8 @@ class BoxDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[BoxSample]:
         """Shuffled, augmented batches; the last, smaller one is dropped if there are others."""
         dataset = self.dataset(self.split.train, self.augmentation)
-        sampler = EpochSampler(dataset, seed=self.seed, **self._processes())
+        processes: dict[str, Any] = self._processes()
+        sampler = EpochSampler(dataset, seed=self.seed, **processes)
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[BoxSample]:
