@@ -32,16 +32,28 @@ def draw_map(config: SynthConfig, clip: Clip, time: float) -> Mask:
         edge, by hands. What a hand hides does not count as sheet or edge. A frame labelled "notflip" has no sheet in
         the air, even if a page stands off a little.
     """
-    outlines = draw_outlines(config, clip, time)
-    hands = np.zeros_like(outlines.page)
-    for mask in outlines.hands:
-        hands |= mask
+    source, size = sample_source(config, clip.source), config.frame_size(clip.source)
+    hands = draw_outlines(config, clip, time).covered
     sheet, edge = np.zeros_like(hands), np.zeros_like(hands)
-    if clip.is_flip and shows_motion(sheet_displacements(config, clip, time)):
-        _draw_sheets(config, clip, time, sheet, edge)
+    height, width = hands.shape
+    view = clip.capture.view(time, size).carried(*clip.pushed(time))
+    view = view.warped(np.diag([width / size[0], height / size[1], 1.0]))
+    thick = max(1, round(EDGE_WIDTH * max(height, width) / 384))
+    heights = np.linspace(-0.4995, 0.4995, EDGE_POINTS) * source.book.height
+    lying = lying_heights(source, clip)
+    moves = clip.is_flip and shows_motion(sheet_displacements(config, clip, time))
+    for _, progress in clip.layers(time) if moves else ():
+        paper = sheet_at(source, clip.style, progress)
+        points = paper.points()
+        middle: Floats = (points[:-1].mean(axis=1) + points[1:].mean(axis=1)) / 2
+        rise = middle[:, 2] - np.interp(middle[:, 0], *lying)
+        outlines = fixed_point(strips(view.project(points)))
+        for index in np.flatnonzero(rise > LIFTED).tolist():
+            cv2.fillConvexPoly(sheet, outlines[index], 1, cv2.LINE_8, SUBPIXEL_BITS)
+        line = fixed_point(view.project(paper.edge_points(heights)))
+        cv2.polylines(edge, [line.reshape(-1, 1, 2)], False, 1, thick, cv2.LINE_8, SUBPIXEL_BITS)
     free = 1 - hands
     fine = np.dstack([sheet * free, edge * free, hands]) * 255
-    size = config.frame_size(clip.source)
     return np.asarray(cv2.resize(fine, (size[0] // SHRINK, size[1] // SHRINK), interpolation=cv2.INTER_AREA))
 
 
@@ -67,24 +79,3 @@ def lying_heights(source: Source, clip: Clip) -> tuple[Floats, Floats]:
     across, height = np.concatenate(x), np.concatenate(z)
     order = np.argsort(across)
     return across[order], height[order]
-
-
-def _draw_sheets(config: SynthConfig, clip: Clip, time: float, sheet: Mask, edge: Mask) -> None:
-    """Draw the sheets on top into masks (h, w): paper in the air, and the lines along the free edges."""
-    source, size = sample_source(config, clip.source), config.frame_size(clip.source)
-    height, width = sheet.shape
-    view = clip.capture.view(time, size).carried(*clip.pushed(time))
-    view = view.warped(np.diag([width / size[0], height / size[1], 1.0]))
-    thick = max(1, round(EDGE_WIDTH * max(height, width) / 384))
-    heights = np.linspace(-0.4995, 0.4995, EDGE_POINTS) * source.book.height
-    lying = lying_heights(source, clip)
-    for _, progress in clip.layers(time):
-        paper = sheet_at(source, clip.style, progress)
-        points = paper.points()
-        middle: Floats = (points[:-1].mean(axis=1) + points[1:].mean(axis=1)) / 2
-        rise = middle[:, 2] - np.interp(middle[:, 0], *lying)
-        outlines = fixed_point(strips(view.project(points)))
-        for index in np.flatnonzero(rise > LIFTED).tolist():
-            cv2.fillConvexPoly(sheet, outlines[index], 1, cv2.LINE_8, SUBPIXEL_BITS)
-        line = fixed_point(view.project(paper.edge_points(heights)))
-        cv2.polylines(edge, [line.reshape(-1, 1, 2)], False, 1, thick, cv2.LINE_8, SUBPIXEL_BITS)

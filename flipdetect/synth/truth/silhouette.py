@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import cv2
 import numpy as np
@@ -43,6 +43,11 @@ class Outlines:
     page: Mask
     hands: tuple[Mask, ...]
     step: float
+
+    @property
+    def covered(self) -> Mask:
+        """What is seen of all hands together."""
+        return reduce(np.bitwise_or, self.hands, np.zeros_like(self.page))
 
 
 @lru_cache(maxsize=8)
@@ -106,10 +111,7 @@ def _hand(config: SynthConfig, clip: Clip, view: Camera, time: float, place: int
 def covered_share(outlines: Outlines) -> float:
     """Share of the open pages in view that hands cover, 0 to 1; 0 if no page is in view."""
     seen = int(outlines.open_pages.sum())
-    hands = np.zeros_like(outlines.page)
-    for mask in outlines.hands:
-        hands |= mask
-    return float((hands & outlines.open_pages).sum() / seen) if seen else 0.0
+    return float((outlines.covered & outlines.open_pages).sum() / seen) if seen else 0.0
 
 
 def page_points(source: Source, clip: Clip, time: float) -> Floats:
