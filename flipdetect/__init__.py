@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import os
     from typing import Any
 
+    from flipdetect.inference.detector import Detector
     from flipdetect.inference.model import Model
     from flipdetect.pipeline.api import detect_flips, extract_pages, stream_flips
 
@@ -48,8 +49,10 @@ _HOMES = {
 """Where the public functions are defined; they are imported when they are first used, as NumPy and OpenCV are slow."""
 
 
-def load(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Model:
+def load(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Model | Detector:
     """Load a trained model with its preprocessing and threshold, ready to `predict` on decoded frames.
+
+    Of a classifier, `predict` returns probabilities; of a detector of objects, `FoundBoxes`.
 
     ONNX Runtime runs exported models, such as the pretrained ones; torch is imported only for others.
 
@@ -63,9 +66,9 @@ def load(model: str | os.PathLike[str] | None = None, device: str = "auto") -> M
         ModelError: if there is no such model, its file is damaged or of another version, or the device is not
             available.
     """
-    from flipdetect.inference.load import load_model
+    from flipdetect.inference.load import load_trained
 
-    return load_model(model, device=device)
+    return load_trained(model, device=device)
 
 
 def __getattr__(name: str) -> Any:

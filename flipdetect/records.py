@@ -134,6 +134,43 @@ class FrameScore:
     quality: FrameQuality | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundBox:
+    """An object that a detector found in a picture.
+
+    Attributes:
+        label: name of its class.
+        score: 0 to 1.
+        x0, y0, x1, y1: its left, upper, right and lower edge, in pixels of the whole picture as it is shown upright;
+            whole numbers are edges of pixels.
+    """
+
+    label: str
+    score: float
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionResult:
+    """What a detector found in a picture file; a file that could not be read has a reason instead.
+
+    Attributes:
+        path: the file, as it is to be written in a table.
+        width, height: of the upright picture in pixels; 0 if it could not be read.
+        boxes: the highest score first.
+        error: why the file could not be read; empty if it could.
+    """
+
+    path: str
+    width: int = 0
+    height: int = 0
+    boxes: tuple[FoundBox, ...] = ()
+    error: str = ""
+
+
 StillPaths = Mapping[tuple[str, int], str]
 """(video, spread) -> the still's file, as it is to be written in a table."""
 

@@ -11,8 +11,11 @@ from typing import Any
 
 import gradio as gr
 
-from flipdetect.apps.demo_handlers import Demo, card, load
+from flipdetect.apps.demo_handlers import Demo, card, load, path_of
+from flipdetect.apps.detection_tab import detection_tab
 from flipdetect.errors import ConfigError
+from flipdetect.inference.detector import Detector
+from flipdetect.inference.load import load_trained
 from flipdetect.zoo import NAMES
 
 EXAMPLES = Path(__file__).with_name("examples")
@@ -37,13 +40,16 @@ def build(model: str | None, threshold: float | None, root: Path) -> gr.Blocks:
     """The page.
 
     Args:
-        model, threshold: set at first, as for `Demo`.
+        model, threshold: set at first, as for `Demo`; with a detector there is a tab for it, and the others have the
+            default model.
         root: folder for all temporary files.
 
     Raises:
         ModelError: if the model cannot be loaded.
     """
-    demo = Demo(model, threshold, root)
+    trained = load_trained(model) if model is not None else None
+    detector = trained if isinstance(trained, Detector) else None
+    demo = Demo(model, threshold, root) if detector is None else Demo(None, None, root)
     names = [*NAMES] if demo.model_name in NAMES else [demo.model_name, *NAMES]
     page: gr.Blocks
     with gr.Blocks(title="flipdetect", analytics_enabled=False, delete_cache=(600, KEEP_S)) as page:
@@ -55,6 +61,9 @@ def build(model: str | None, threshold: float | None, root: Path) -> gr.Blocks:
             )
             name.input(lambda chosen: load(chosen).threshold, name, limit, show_progress="hidden")
         with gr.Tabs():
+            if detector is not None:
+                with gr.Tab("Detection"):
+                    detection_tab(detector, threshold)
             with gr.Tab("Picture"):
                 _picture_tab(demo, name, limit)
             with gr.Tab("Film"):
@@ -69,7 +78,7 @@ def _picture_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
     with gr.Row():
         with gr.Column():
             chosen = gr.Image(type="filepath", label="Picture", sources=["upload", "clipboard"], height=440)
-            chosen.preprocess = _path_of  # type: ignore[method-assign]  # `decode_frame` says what is wrong with a file
+            chosen.preprocess = path_of  # type: ignore[method-assign]  # `decode_frame` says what is wrong with a file
             gr.Examples([[str(path)] for path in sorted(EXAMPLES.glob("*.jpg"))], chosen, label="Examples (rendered)")
         with gr.Column():
             verdict = gr.HTML(card("<p>Choose a picture, or one of the examples.</p>"), padding=False)
@@ -154,10 +163,6 @@ def _live_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
 
 def _selected(event: gr.SelectData) -> Any:
     return event.index
-
-
-def _path_of(payload: Any) -> str | None:
-    return None if payload is None else str(payload.path)
 
 
 def launch(model: str | None, threshold: float | None, host: str, port: int) -> None:

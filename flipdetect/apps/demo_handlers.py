@@ -90,7 +90,7 @@ class Demo:
         """Verdict as HTML, and the picture with the evidence in it."""
         if path is None:
             return card("<p>Choose a picture, or one of the examples.</p>"), gr.update(value=None, visible=False)
-        with _told():
+        with Told():
             model = load(name)
             image = decode_frame(Path(path), min_size=(SHOWN_SIDE, SHOWN_SIDE))
             inputs = model.preprocess.load(Path(path))
@@ -151,7 +151,7 @@ class Demo:
         if image is None:
             return gr.skip(), gr.skip(), gr.skip()
         now = time.monotonic()
-        with _told():
+        with Told():
             scan = self._scans.get(_user(request)) or self._begin_scan(name, threshold, request)
             seen = scan.session.push(now, image)
         for event in seen.events:
@@ -176,7 +176,7 @@ class Demo:
         if scan is None or not scan.session.pages:
             raise gr.Error("No page has been captured yet.", print_exception=False)
         path = self._folder("live", request) / "book.pdf"
-        with _told():
+        with Told():
             write_pdf(path, scan.session.pages, title="book")
         return gr.update(value=str(path), visible=True)
 
@@ -206,7 +206,7 @@ def _user(request: gr.Request) -> str:
     return str(request.session_hash)
 
 
-class _told:  # noqa: N801 - reads as a word in `with`
+class Told:
     """Shows the program's own errors to the user."""
 
     def __enter__(self) -> None: ...
@@ -219,6 +219,11 @@ class _told:  # noqa: N801 - reads as a word in `with`
 def _without_folders(text: str) -> str:
     """A message without the server's folders."""
     return html.escape(" ".join(Path(word).name if word.startswith("/") else word for word in text.split(" ")))
+
+
+def path_of(payload: Any) -> str | None:
+    """The file of a picture component's upload, undecoded."""
+    return None if payload is None else str(payload.path)
 
 
 @lru_cache(maxsize=4)

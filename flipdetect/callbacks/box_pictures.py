@@ -17,8 +17,8 @@ from flipdetect.callbacks.checkpoints import run_folder
 from flipdetect.callbacks.images import add_picture, rgb_of
 from flipdetect.inference.detector import FoundBoxes
 from flipdetect.metrics.box_matching import match_boxes
+from flipdetect.outputs.drawn_boxes import draw_boxes, side_by_side
 from flipdetect.outputs.plots.canvas import figure_to_array
-from flipdetect.outputs.plots.drawn_boxes import draw_boxes, side_by_side
 from flipdetect.outputs.plots.frames import plot_batch
 from flipdetect.records import FrameRecord
 from flipdetect.sources.folder import name_below

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flipdetect.cli.options import Output
+from flipdetect.cli.options import OptionalOutput
 from flipdetect.errors import require_extra
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def export(
             "run; for onnx-int8 also an exported .onnx.",
         ),
     ],
-    output: Output,
+    output: OptionalOutput = None,
     format: Annotated[  # noqa: A002 - the option's name
         Format,
         typer.Option(
@@ -80,8 +80,12 @@ def export(
     """Write a trained model as an ONNX file, which predicts without PyTorch.
 
     The file is kept only if its probabilities are those of the model: they may differ by 0.0001 (onnx), 0.01
-    (onnx-float16), or 0.05 on average (onnx-int8).
+    (onnx-float16), or 0.05 on average (onnx-int8). Of a detector, whose file selects the boxes itself, 99.9% of the
+    detections have to be the same (onnx), 95% (onnx-float16), or 80% nearly the same (onnx-int8).
+
+    Without --output, the file is written next to the model, where prediction finds it: best.onnx for best.ckpt.
     """
+    output = output or _next_to(model, format)
     if output.suffix.lower() != ".onnx":
         raise typer.BadParameter(f"the file's name has to end in .onnx, got {output}", param_hint="--output")
     if format is Format.PORTABLE:
@@ -93,14 +97,24 @@ def export(
         _export_int8(model, output, data, reduce_range)
         return
     require_extra("train", "torch", "timm", "pytorch_lightning")
+    from flipdetect.export.detector_onnx import export_detector_checked
     from flipdetect.export.onnx import LIMITS, Precision, export_checked
     from flipdetect.export.onnx_files import sample_frames
     from flipdetect.inference.load import resolve_model
-    from flipdetect.inference.torch_model import load_torch_model
+    from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint
 
     precision: Precision = "float16" if format is Format.FLOAT16 else "float32"
-    trained = load_torch_model(resolve_model(model), "cpu")
+    trained = load_checkpoint(resolve_model(model), "cpu")
     frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
+    if isinstance(trained, TorchDetector):
+        parity = export_detector_checked(trained, output, frames, precision=precision)
+        print(f"{output}: {output.stat().st_size:,} bytes")
+        print(f"the same detections on {parity.frames} pictures: {parity.same} of {parity.detections}")
+        if not parity.detections:
+            logger.warning(
+                "nothing was found in them, so little was compared; give pictures with objects: --data FOLDER"
+            )
+        return
     difference = export_checked(trained, output, frames, precision=precision)
     print(f"{output}: {output.stat().st_size:,} bytes")
     print(
@@ -109,6 +123,18 @@ def export(
     )
     if difference.hands is not None:
         print(f"largest difference between maps of hands: {difference.hands:.2g}")
+
+
+def _next_to(model: str, format: Format) -> Path:  # noqa: A002 - as in `export`
+    from flipdetect.inference.load import INT8_SUFFIX, resolve_model
+    from flipdetect.inference.onnx_model import SUFFIX
+    from flipdetect.zoo import FOLDER
+
+    path = resolve_model(model)
+    suffix = {Format.ONNX: SUFFIX, Format.INT8: INT8_SUFFIX}.get(format)
+    if suffix is None or path.parent == FOLDER or path == path.with_suffix(suffix):
+        raise typer.BadParameter("name the file to write", param_hint="--output")
+    return path.with_suffix(suffix)
 
 
 def _export_portable(model: str, output: Path) -> None:
@@ -133,10 +159,15 @@ def _exported(model: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         if source.suffix != SUFFIX:
             require_extra("train", "torch", "timm", "pytorch_lightning")
+            from flipdetect.export.detector_onnx import export_detector
             from flipdetect.export.onnx import export_onnx
-            from flipdetect.inference.torch_model import load_torch_model
+            from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint
 
-            source = export_onnx(load_torch_model(source, "cpu"), Path(folder) / f"{source.stem}{SUFFIX}")
+            trained, target = load_checkpoint(source, "cpu"), Path(folder) / f"{source.stem}{SUFFIX}"
+            if isinstance(trained, TorchDetector):
+                source = export_detector(trained, target)
+            else:
+                source = export_onnx(trained, target)
         yield source
 
 
@@ -145,11 +176,12 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
 
     from flipdetect.errors import DataError
     from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.export.quantize import quantize_checked
-    from flipdetect.inference.onnx_model import load_onnx
+    from flipdetect.export.quantize import quantize_checked, quantize_detector_checked
+    from flipdetect.inference.onnx_detector import OnnxDetector, load_exported
 
     with _exported(model) as source:
-        frames = sample_frames(data, load_onnx(source, 1).preprocess, CALIBRATED + CHECKED_INT8)
+        whole = load_exported(source, 1)
+        frames = sample_frames(data, whole.preprocess, CALIBRATED + CHECKED_INT8)
         if len(frames) < 2 * CHECKED_INT8:
             raise DataError(
                 f"{len(frames)} readable frames in {data} are too few: {2 * CHECKED_INT8} are needed at least; give "
@@ -158,13 +190,21 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
         checked = np.zeros(len(frames), np.bool_)
         checked[np.linspace(0, len(frames) - 1, CHECKED_INT8).round().astype(int)] = True
         logger.info("Calibrating on %d frames of %s", (~checked).sum(), data)
-        difference = quantize_checked(source, frames[~checked], frames[checked], output, reduce_range=reduce_range)
+        given = (source, frames[~checked], frames[checked], output)
+        if isinstance(whole, OnnxDetector):
+            parity = quantize_detector_checked(*given, reduce_range=reduce_range)
+            found = (
+                f"nearly the same detections on {parity.frames} other pictures: {parity.same} of {parity.detections}"
+            )
+        else:
+            difference = quantize_checked(*given, reduce_range=reduce_range)
+            found = (
+                f"difference of probability on {difference.frames} other frames: {difference.mean:.2g} on average, "
+                f"{difference.largest:.2g} at most; frames that change class: {difference.flipped}"
+            )
         before, after = source.stat().st_size, output.stat().st_size
     print(f"{output}: {after:,} bytes, {after / before:.2f} of the float32 file")
-    print(
-        f"difference of probability on {difference.frames} other frames: {difference.mean:.2g} on average, "
-        f"{difference.largest:.2g} at most; frames that change class: {difference.flipped}"
-    )
+    print(found)
 
 
 def _rendered(spec: PreprocessSpec) -> Inputs:

@@ -19,14 +19,19 @@ from flipdetect.atomic import alone
 from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.cli.options import BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
 from flipdetect.errors import ConfigError, printable, require_extra
+from flipdetect.zoo import FOLDER
 
 if TYPE_CHECKING:
+    from flipdetect.inference.detector import Detector
     from flipdetect.pipeline.jobs import FilmJob
-    from flipdetect.records import FrameScore
+    from flipdetect.records import DetectionResult, FrameScore
+    from flipdetect.sources.folder import FoundInputs
 
 OLD_NAMES = {"--save-stills": "--stills", "--checkpoint-path": "--model"}
 OLD_INPUTS = ("--folder-path", "--video")
 FINDS_TURNS = ("--video", "--events", "--scores")
+FOR_DETECTORS = ("inputs", "model", "output", "threshold", "engine", "device", "strict")
+"""Parameters that mean something with a detector."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +62,7 @@ def _time(text: str) -> float:
 
 
 def predict(
+    ctx: typer.Context,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="INPUTS...", help="Videos, pictures, folders, or patterns like 'films/*.mp4'."),
@@ -173,7 +179,8 @@ def predict(
     """Find page turns in films, or score single frames.
 
     A video gives flips.csv and flips.json besides the table of frames; a folder of pictures gives the table of frames,
-    and flips per video are printed.
+    and flips per video are printed. With a detector as --model, pictures give tables of boxes (.csv, .json,
+    .coco.json), and a folder of the same name with the boxes drawn.
 
     Examples: flipdetect predict book.mp4 --pdf book.pdf --stills pages/; flipdetect predict frames/
     """
@@ -206,7 +213,8 @@ def predict(
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores or --from")
 
-    from flipdetect.inference.load import load_model, resolve_model
+    from flipdetect.inference.detector import Detector
+    from flipdetect.inference.load import load_model, load_trained, resolve_model
     from flipdetect.inference.onnx_model import file_digest
     from flipdetect.inference.score import Predictor
     from flipdetect.outputs.predictions import PredictionWriter
@@ -230,6 +238,10 @@ def predict(
             if value is not None:
                 raise ConfigError(f"{name} needs films; if the pictures are ordered frames of films, add --events")
     path = resolve_model(model)
+    if found is not None and scores is None and path.parent != FOLDER:  # the pretrained ones are classifiers
+        trained = load_trained(path, engine.value, device.value, threads=1)
+        if isinstance(trained, Detector):
+            raise typer.Exit(_find_boxes(ctx, trained, found, None if is_stream else output, threshold, strict=strict))
     settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
     folder = Path() if is_stream else output.parent
     style = StillStyle(still_name, f".{still_format.value}", quality)
@@ -303,6 +315,66 @@ def predict(
             if not job.results:
                 _name_files(written)
     raise typer.Exit(status)
+
+
+def _find_boxes(
+    ctx: typer.Context,
+    detector: Detector,
+    found: FoundInputs,
+    output: Path | None,
+    threshold: float | None,
+    *,
+    strict: bool,
+) -> int:
+    """Find the objects in pictures, and write tables and drawn pictures; the table alone to standard output if None.
+
+    Returns:
+        The exit status.
+    """
+    from flipdetect.outputs.box_files import print_box_table
+    from flipdetect.pipeline.detect_boxes import BoxFinder, write_boxes
+    from flipdetect.progress import progress_bar
+
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(str(param.name))
+        if param.name not in FOR_DETECTORS and source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(
+                f"{param.opts[0]} has no meaning with {detector.path}, which is a detector of objects in pictures; "
+                "leave it out, or choose another --model"
+            )
+    for film in found.videos:
+        reason = "is a film, and a detector takes pictures (JPEG, PNG, WebP, BMP); take frames out of it, e.g. with"
+        logger.warning("%s %s: ffmpeg -i %s frames/%%06d.jpg", film, reason, film.name)
+    drawn = None if output is None else output.with_suffix("")
+    # Pictures that an earlier run has drawn may lie below the folder that is searched.
+    files = [file for file in found.frames if drawn is None or not file.resolve().is_relative_to(drawn.resolve())]
+    if not files:
+        raise ConfigError(f"there is no picture among the inputs, and {detector.path} finds boxes in pictures alone")
+    finder = BoxFinder(detector, detector.threshold if threshold is None else threshold, drawn)
+    logger.info("Model: %s (threshold %.3f, %s)", detector.path, finder.threshold, detector.runs_on)
+    pictures: list[DetectionResult] = []
+    interrupted = False
+    with ExitStack() as locks:
+        _lock(locks, output)
+        try:
+            with progress_bar(finder.find(files, found.root), total=len(files), unit="picture", delay=1) as bar:
+                for picture in bar:
+                    pictures.append(picture)  # noqa: PERF402 - those found before Ctrl-C are kept
+        except KeyboardInterrupt:
+            interrupted = True
+            logger.warning(
+                "Interrupted after %d of %d pictures. What was found so far is written.", len(pictures), len(files)
+            )
+        if output is None:
+            print_box_table(pictures, sys.stdout)
+        else:
+            _name_files([*write_boxes(pictures, finder, output), *([drawn] if drawn is not None else [])])
+    failed = [picture for picture in pictures if picture.error]
+    boxes = sum(len(picture.boxes) for picture in pictures)
+    print(f"{boxes} boxes in {len(pictures) - len(failed)} pictures", file=sys.stderr if output is None else sys.stdout)
+    if failed:
+        logger.warning("%d of %d files could not be read: %s", len(failed), len(pictures), failed[0].error)
+    return INTERRUPTED if interrupted else int(strict and bool(failed or found.problems or found.videos))
 
 
 def _print_frames(scores: list[FrameScore], positive: str, clip_threshold: float | None, tables: TextIO) -> bool:

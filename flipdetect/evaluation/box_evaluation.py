@@ -25,8 +25,8 @@ from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.detector import Detector, FoundBoxes
 from flipdetect.metrics.box_matching import PictureResult, match_boxes
 from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, coco_table
+from flipdetect.outputs.drawn_boxes import draw_boxes, side_by_side
 from flipdetect.outputs.plots.canvas import save_figure
-from flipdetect.outputs.plots.drawn_boxes import draw_boxes, side_by_side
 from flipdetect.outputs.plots.frames import plot_batch
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameRecord

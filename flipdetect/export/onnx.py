@@ -146,9 +146,12 @@ def trace(network: nn.Module, spec: PreprocessSpec, *, with_hands: bool) -> Mode
     except torch.onnx.OnnxExporterError as error:
         raise ModelError(f"{type(network).__name__} cannot be expressed in ONNX: {error}") from error
     assert program is not None
-    proto: ModelProto = program.model_proto
+    return without_traces(program.model_proto)
+
+
+def without_traces(proto: ModelProto) -> ModelProto:
+    """A model, changed in place, without traces of its export, which contain paths of this machine."""
     del proto.graph.value_info[:]
-    # Traces of the export, which contain paths of this machine.
     for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")

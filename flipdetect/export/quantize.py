@@ -19,9 +19,11 @@ import numpy as np
 
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
+from flipdetect.export.detector_parity import DetectionParity, compare_detectors
 from flipdetect.export.onnx_files import ModelDifference, check_packages, compare_models, shrink_graph, write_model
 from flipdetect.inference.model import Inputs
-from flipdetect.inference.onnx_model import INPUT, load_onnx
+from flipdetect.inference.onnx_detector import OnnxDetector, load_onnx_detector
+from flipdetect.inference.onnx_model import INPUT, OnnxModel, load_onnx
 from flipdetect.runs import CHECKPOINT_KEY
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ BETWEEN = ("Add", "Clip", "Concat", "GlobalAveragePool", "MaxPool", "Mul", "Relu
 MEAN_LIMIT = 0.05
 """Largest accepted mean difference of probability. The pretrained models differ by 0.01; where an activation overflows
 its scale, all probabilities are far off."""
+INT8_EDGE, INT8_SCORE = 0.05, 0.2
+"""Edges of a detection may differ by this share of the input's longer side, and its score by so much."""
+INT8_SHARE = 0.8
+"""Least accepted share of detections that stay."""
 
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 CPU_INFO = Path("/proc/cpuinfo")
@@ -60,26 +66,9 @@ def quantize_checked(
             probabilities differ by more than `MEAN_LIMIT` on average. An existing file is kept then.
         OSError: if the file cannot be written.
     """
-    check_packages(("onnx",))
     whole = load_onnx(source, 1)  # checks the file
-    import onnx
-
-    model = onnx.load(source)
-    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
-    if facts.get("precision") != "float32":
-        raise ModelError(f"{source} is in {facts.get('precision')} already; give the float32 export of the model")
-    shape = (whole.preprocess.channels, whole.preprocess.height, whole.preprocess.width)
-    for frames in (calibration, others):
-        if not len(frames) or frames.shape[1:] != shape:
-            raise ModelError(
-                f"{source} is calibrated on frames of shape (N, {', '.join(map(str, shape))}), N at least 1, "
-                f"got {frames.shape}"
-            )
-    reduced = not multiplies_bytes_safely() if reduce_range is None else reduce_range
-    quantised = _quantised(model, calibration, reduced)
-    how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(calibration)}
     with replacing(path) as part:
-        write_model(quantised, facts | {"precision": "int8", "quantisation": how}, part)
+        _write_quantised(whole, calibration, others, part, reduce_range)
         difference = compare_models(whole, load_onnx(part, 1), others, batch_size=1)
         if not difference.mean <= MEAN_LIMIT:
             raise ModelError(
@@ -88,6 +77,60 @@ def quantize_checked(
                 "as the model was trained on"
             )
     return difference
+
+
+def quantize_detector_checked(
+    source: Path, calibration: Inputs, others: Inputs, path: Path, *, reduce_range: bool | None = None
+) -> DetectionParity:
+    """Write an exported detector in 8-bit integers, if it finds nearly the same in other pictures.
+
+    Decoding and selecting boxes stays in float32. Arguments are those of `quantize_checked`.
+
+    Returns:
+        How many of the detections that reach the detector's threshold are those of `source`: edges within `INT8_EDGE`,
+        scores within `INT8_SCORE`.
+
+    Raises:
+        ModelError: as `quantize_checked`; or if less than `INT8_SHARE` of them are.
+        OSError: if the file cannot be written.
+    """
+    whole = load_onnx_detector(source, 1)
+    with replacing(path) as part:
+        _write_quantised(whole, calibration, others, part, reduce_range)
+        pixels = INT8_EDGE * max(whole.preprocess.height, whole.preprocess.width)
+        parity = compare_detectors(
+            whole, load_onnx_detector(part, 1), others, least_score=whole.threshold, pixels=pixels, score=INT8_SCORE
+        )
+        if not parity.share >= INT8_SHARE:
+            raise ModelError(
+                f"in integers, {source} has {parity.share:.0%} of {parity.detections} detections in common with the "
+                f"float32 file on {len(others)} pictures; {INT8_SHARE:.0%} are needed. Nothing was written. Calibrate "
+                "on more pictures, such as it was trained on"
+            )
+    return parity
+
+
+def _write_quantised(
+    whole: OnnxModel | OnnxDetector, calibration: Inputs, others: Inputs, path: Path, reduce_range: bool | None
+) -> None:
+    check_packages(("onnx",))
+    import onnx
+
+    model = onnx.load(whole.path)
+    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
+    if facts.get("precision") != "float32":
+        raise ModelError(f"{whole.path} is in {facts.get('precision')} already; give the float32 export of the model")
+    shape = (whole.preprocess.channels, whole.preprocess.height, whole.preprocess.width)
+    for frames in (calibration, others):
+        if not len(frames) or frames.shape[1:] != shape:
+            raise ModelError(
+                f"{whole.path} is calibrated on frames of shape (N, {', '.join(map(str, shape))}), N at least 1, "
+                f"got {frames.shape}"
+            )
+    reduced = not multiplies_bytes_safely() if reduce_range is None else reduce_range
+    quantised = _quantised(model, calibration, reduced)
+    how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(calibration)}
+    write_model(quantised, facts | {"precision": "int8", "quantisation": how}, path)
 
 
 def multiplies_bytes_safely() -> bool:

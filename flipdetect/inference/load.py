@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flipdetect.errors import ModelError
+from flipdetect.inference.detector import Detector
 from flipdetect.inference.model import Model
-from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest, load_onnx
+from flipdetect.inference.onnx_detector import OnnxDetector, load_exported
+from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest
 from flipdetect.records import ClassNames
 from flipdetect.runs import BEST, best_checkpoints
 from flipdetect.zoo import DEFAULT, FOLDER, find_model
@@ -59,11 +61,13 @@ def resolve_model(model: str | os.PathLike[str] | None, logs: Path = LOGS) -> Pa
 
 
 def _has_default_classes(run: Path) -> bool:
-    """Whether a run was trained for page turns, according to its `config.yaml`; False where that cannot be read."""
+    """Whether a run's model classifies page turns, according to its `config.yaml`; False where that cannot be read."""
     import yaml
 
     try:
         data = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]
+        if str(data.get("class_path")).endswith("BoxDataModule"):  # of a detector
+            return False
         classes = data.get("init_args", data).get("classes") or {}
         return ClassNames(**classes.get("init_args", classes)) == ClassNames()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError):
@@ -78,7 +82,29 @@ def load_model(
     *,
     fast: bool = False,
 ) -> Model:
-    """Load a trained model with the engine that suits it.
+    """Load a trained classifier of frames; arguments and errors are those of `load_trained`.
+
+    Raises:
+        ModelError: also if the model is a detector of objects.
+    """
+    loaded = load_trained(model, engine, device, threads, fast=fast)
+    if isinstance(loaded, Detector):
+        raise ModelError(
+            f"{loaded.path} is a detector, which finds boxes in pictures: flipdetect predict and the demo take it; "
+            "a classifier of frames is needed here"
+        )
+    return loaded
+
+
+def load_trained(
+    model: str | os.PathLike[str] | None = None,
+    engine: Engine = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    *,
+    fast: bool = False,
+) -> Model | Detector:
+    """Load a trained model, a classifier of frames or a detector of objects, with the engine that suits it.
 
     ONNX Runtime runs `.onnx` files, on the CPU. It also runs a `.safetensors` or `.ckpt` file that has the same model
     next to it, exported (`best.onnx` for `best.ckpt`), unless engine "torch" or a GPU is asked for. PyTorch runs the
@@ -110,18 +136,18 @@ def load_model(
         )
     if is_exported:
         small = path.with_suffix(INT8_SUFFIX)
-        return load_onnx(small if fast and path.parent == FOLDER and small.is_file() else path, threads)
+        return load_exported(small if fast and path.parent == FOLDER and small.is_file() else path, threads)
     if engine == "onnx" or (engine == "auto" and device != "cuda"):
         exported = _load_export(path, threads, fast=fast, required=engine == "onnx")
         if exported is not None:
             return exported
 
-    from flipdetect.inference.torch_model import load_torch_model
+    from flipdetect.inference.torch_detector import load_checkpoint
 
-    return load_torch_model(path, device)
+    return load_checkpoint(path, device)
 
 
-def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool) -> OnnxModel | None:
+def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool) -> OnnxModel | OnnxDetector | None:
     """The exported model next to a file; None (or an error, if required) if it is missing or of another model."""
     exported, small = path.with_suffix(SUFFIX), path.with_suffix(INT8_SUFFIX)
     if fast and small.is_file():
@@ -132,7 +158,7 @@ def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool)
     elif not required and importlib.util.find_spec(RUNTIME) is None:
         reason, level = f"ONNX Runtime is not installed; {REMEDY}", logging.INFO
     else:
-        model = load_onnx(exported, threads)
+        model = load_exported(exported, threads)
         # The export may stand alone.
         if not path.is_file() or file_digest(path) == model.source:
             return model

@@ -15,7 +15,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
 from flipdetect.inference.model import Inputs, Maps, Model, Probabilities
 from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY, stored_temperature
+from flipdetect.runs import CHECKPOINT_KEY, DETECTION, KIND_KEY, stored_temperature
 from flipdetect.sources.image import usable_cores
 from flipdetect.sources.naming import NamePattern
 
@@ -77,23 +77,38 @@ class OnnxModel(Model):
 
 
 def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
-    """Load a model that `flipdetect export` wrote.
+    """Load a classifier that `flipdetect export` wrote.
 
     Args:
         threads: number of threads that compute; None: one per core that this process may use.
 
     Raises:
         ModelError: if ONNX Runtime is not installed; or the file is absent, damaged, larger than `SIZE_LIMIT`, not
-            written by this program, of another version, or refers to other files (external data).
+            written by this program, of another version, a detector, or refers to other files (external data).
     """
     session = open_session(path, usable_cores() if threads is None else threads)
+    return onnx_model_of(session, stored_facts(session, path), path)
+
+
+def stored_facts(session: Any, path: Path) -> dict[str, Any]:
+    """What an exported model's file says of it, unchecked; raises ModelError if this program did not write it."""
     metadata = session.get_modelmeta().custom_metadata_map
     if CHECKPOINT_KEY not in metadata:
         raise ModelError(f"{path} is an ONNX file that flipdetect did not write; export a best.ckpt: flipdetect export")
     try:
         facts = json.loads(metadata[CHECKPOINT_KEY])
-        if not isinstance(facts, dict):
-            raise TypeError("its metadata is no JSON object")
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is damaged or was changed: {error}") from error
+    if not isinstance(facts, dict):
+        raise ModelError(f"{path} is damaged or was changed: its metadata is no JSON object")
+    return facts
+
+
+def onnx_model_of(session: Any, facts: dict[str, Any], path: Path) -> OnnxModel:
+    """The classifier that a session runs; raises ModelError as `load_onnx` does."""
+    try:
+        if facts.get(KIND_KEY) == DETECTION:
+            raise ModelError("it is a detector, which finds boxes in pictures; a classifier of frames is needed here")
         if facts.get("version") != ONNX_VERSION:
             raise ModelError(
                 f"it has version {facts.get('version')} of an exported model, this program reads {ONNX_VERSION}; "

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
 from flipdetect.inference.detector import Detector, FoundBoxes
-from flipdetect.inference.torch_model import check_version, read_model, task_class, torch_device
+from flipdetect.inference.model import Inputs
+from flipdetect.inference.torch_model import (
+    TorchModel,
+    check_version,
+    read_model,
+    task_class,
+    torch_device,
+    torch_model_of,
+)
 from flipdetect.runs import DETECTION, KIND_KEY
 from flipdetect.tasks import ObjectDetector
 
@@ -29,19 +36,17 @@ class TorchDetector(Detector):
 
     task: ObjectDetector = field(repr=False)
 
-    def find(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> list[FoundBoxes]:
-        """See `Detector.find`."""
-        inputs = np.stack([self.preprocess.normalise(self.preprocess.resize(each)) for each in pictures])
+    @property
+    def runs_on(self) -> str:
+        """Engine and device, for the user."""
+        return f"PyTorch, {self.task.device}"
+
+    def boxes(self, inputs: Inputs) -> list[FoundBoxes]:
+        """See `Detector.boxes`."""
         with torch.inference_mode():
             found = self.task(torch.from_numpy(inputs).to(self.task.device))
-        return [
-            FoundBoxes(
-                self.preprocess.unplace_boxes(each["boxes"].cpu().numpy(), *picture.shape[:2]),
-                each["scores"].cpu().numpy(),
-                each["labels"].cpu().numpy(),
-            )
-            for each, picture in zip(found, pictures, strict=True)
-        ]
+        columns = ("boxes", "scores", "labels")
+        return [self.checked(FoundBoxes(*(each[name].cpu().numpy() for name in columns))) for each in found]
 
 
 def is_detector(facts: Mapping[str, Any]) -> bool:
@@ -60,11 +65,24 @@ def load_detector(path: Path, device: str = "auto") -> TorchDetector:
         ModelError: if the file is absent, damaged, no detector, or of another version; or if the device is not to be
             had.
     """
+    loaded = load_checkpoint(path, device)
+    if not isinstance(loaded, TorchDetector):
+        raise ModelError(f"{path} is no detector, but a classifier; give a detector's best.ckpt")
+    return loaded
+
+
+def load_checkpoint(path: Path, device: str = "auto") -> TorchModel | TorchDetector:
+    """Load whatever training wrote, a classifier or a detector; arguments and errors as `load_detector`."""
     place = torch_device(device)
     facts, tensors = read_model(path)
     check_version(facts, path)
-    if not is_detector(facts):
-        raise ModelError(f"{path} is no detector, but a classifier ({facts.get('task')}); give a detector's best.ckpt")
+    return (detector_of if is_detector(facts) else torch_model_of)(facts, tensors, path, place)
+
+
+def detector_of(
+    facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path, place: torch.device
+) -> TorchDetector:
+    """The detector that a file describes; raises ModelError if it is damaged."""
     try:
         arguments = {**facts["arguments"], "weights": "none"}
         task = task_class(facts["task"], ObjectDetector)(**arguments)

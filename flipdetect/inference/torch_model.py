@@ -73,6 +73,13 @@ def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
     place = torch_device(device)
     facts, tensors = read_model(path)
     check_version(facts, path)
+    return torch_model_of(facts, tensors, path, place)
+
+
+def torch_model_of(
+    facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path, place: torch.device
+) -> TorchModel:
+    """The classifier that a file describes; raises ModelError if it is damaged, or of a detector."""
     try:
         task = task_class(facts["task"], FrameClassifier)(**{**facts["arguments"], "weights": "none"})
         task.load_state_dict(tensors)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from flipdetect.outputs.plots.canvas import SERIES_COLOURS
-
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+"""Of the classes, in order: Okabe and Ito's palette, as in the plots, but without matplotlib."""
 LINE = 1 / 240
 """Width of a line, as a share of the picture's longer side."""
 LETTER = 1 / 32
@@ -28,7 +28,7 @@ def draw_boxes(
 
     Args:
         picture: (H, W, 3) uint8 RGB.
-        boxes: (N, 4), (x0, y0, x1, y1) in pixels of the picture.
+        boxes: (N, 4), (x0, y0, x1, y1) in pixels of the picture; the first is drawn on top.
         labels: (N,) positions in `names`.
         names: of the classes.
         scores: (N,) 0 to 1; None for true boxes.
@@ -38,8 +38,9 @@ def draw_boxes(
     longer = max(image.size)
     width = max(1, round(longer * LINE))
     font = ImageFont.load_default(size=max(8.0, longer * LETTER))
-    for number, (corners, label) in enumerate(zip(np.asarray(boxes).reshape(-1, 4).tolist(), labels, strict=True)):
-        colour = SERIES_COLOURS[int(label) % len(SERIES_COLOURS)]
+    numbered = list(enumerate(zip(np.asarray(boxes).reshape(-1, 4).tolist(), labels, strict=True)))
+    for number, (corners, label) in reversed(numbered):
+        colour = COLOURS[int(label) % len(COLOURS)]
         x0, y0, x1, y1 = corners
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=width)
         text = names[int(label)] if scores is None else f"{names[int(label)]} {float(scores[number]):.2f}"

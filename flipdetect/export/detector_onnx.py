@@ -1,0 +1,207 @@
+"""Export a trained detector to one ONNX file: the network by torch's exporter, the selection of boxes by ONNX."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+import flipdetect
+from flipdetect.atomic import replacing
+from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.errors import ModelError
+from flipdetect.export.detector_parity import SCORE, DetectionParity, compare_detectors
+from flipdetect.export.onnx import OPSET, PACKAGES, Precision, without_traces
+from flipdetect.export.onnx_files import IR_VERSION, check_packages, store_float16, write_model
+from flipdetect.inference.model import Inputs
+from flipdetect.inference.onnx_detector import ONNX_DETECTOR_VERSION, OUTPUTS, load_onnx_detector
+from flipdetect.inference.onnx_model import INPUT, file_digest
+from flipdetect.inference.torch_detector import TorchDetector
+from flipdetect.models.box_model import (
+    LOWEST_SCORE,
+    MOST_CANDIDATES,
+    MOST_DETECTIONS,
+    OVERLAP,
+    Candidates,
+    DenseBoxModel,
+)
+from flipdetect.runs import DETECTION, KIND_KEY
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LEAST_SHARE: dict[Precision, float] = {"float32": 0.999, "float16": 0.95}
+"""Share of detections that an exported detector must have in common with the trained one. Rounding weights to float16
+moves candidates across the limits of the selection now and then."""
+SCORES: dict[Precision, float] = {"float32": SCORE, "float16": 1e-2}
+"""By which the score of a common detection may differ."""
+SELECTION = {
+    "lowest_score": LOWEST_SCORE,
+    "candidates": MOST_CANDIDATES,
+    "overlap": OVERLAP,
+    "detections": MOST_DETECTIONS,
+}
+"""Candidates up to the lowest score are dropped, and all but so many with the highest; of two of one class that overlap
+more (intersection over union), that with the lower score is dropped; so many detections are kept."""
+CANDIDATES = ("candidate_boxes", "candidate_scores")
+
+# What `flipdetect.models.box_model.select` does, as a graph. Candidates below the k-th highest score get -1, which is
+# no score; NonMaxSuppression gives (picture, class, candidate) of those that stay.
+_SELECTION = """
+<ir_version: {ir}, opset_import: ["" : {opset}]>
+select (float[1, {count}, 4] any_box, float[1, {count}, {classes}] any_score)
+    => (float[found, 4] boxes, float[found] scores, int64[found] labels) {{
+    origin = Constant <value_float = 0.0> ()
+    corner = Constant <value = float[4] {{{width}.0, {height}.0, {width}.0, {height}.0}}> ()
+    above = Max (any_box, origin)
+    inside = Min (above, corner)
+    by_class = Transpose <perm = [0, 2, 1]> (any_score)
+    whole = Constant <value_ints = [-1]> ()
+    flat = Reshape (by_class, whole)
+    candidates = Constant <value_ints = [{candidates}]> ()
+    highest, highest_at = TopK (flat, candidates)
+    last = Constant <value_int = {last}> ()
+    limit = Gather (highest, last)
+    is_candidate = GreaterOrEqual (by_class, limit)
+    none = Constant <value_float = -1.0> ()
+    likely = Where (is_candidate, by_class, none)
+    overlap = Constant <value_floats = [{overlap!r}]> ()
+    lowest = Constant <value_floats = [{lowest_score!r}]> ()
+    chosen = NonMaxSuppression (inside, likely, candidates, overlap, lowest)
+    score = GatherND (likely, chosen)
+    columns = Constant <value_ints = [0, 2]> ()
+    place = Gather <axis = 1> (chosen, columns)
+    box = GatherND (inside, place)
+    column = Constant <value_int = 1> ()
+    label = Gather <axis = 1> (chosen, column)
+    number = Shape (score)
+    most = Constant <value_ints = [{detections}]> ()
+    kept = Min (number, most)
+    scores, order = TopK (score, kept)
+    boxes = Gather (box, order)
+    labels = Gather (label, order)
+}}
+"""
+
+
+def export_detector(detector: TorchDetector, path: Path, *, precision: Precision = "float32") -> Path:
+    """Write a trained detector as one ONNX file, atomically.
+
+    Its input is `frames` (1, C, H, W) float32, preprocessed. Its outputs are `boxes` (K, 4) float32, x0, y0, x1, y1 in
+    pixels of the input; `scores` (K,) float32, 0 to 1, the highest first; and `labels` (K,) int64, positions in
+    `classes`. The metadata key `flipdetect` contains a JSON object: `kind` ("detection"), `version` of its schema,
+    `name` of the network, `classes` (`names`, a list), `preprocess` (`PreprocessSpec.to_dict`), `threshold`,
+    `selection` (what is in the graph, see `SELECTION`), `precision`, `source` (SHA-256 of the file that it was loaded
+    from) and `flipdetect`, the version that wrote it.
+
+    Args:
+        detector: on any device.
+        path: the file; its folder is created if needed.
+        precision: of the stored weights, as in `export_onnx`.
+
+    Raises:
+        ModelError: as `export_onnx`.
+        OSError: if the file cannot be written.
+    """
+    network = detector.task.model
+    if not isinstance(network, DenseBoxModel):
+        raise ModelError(
+            f"{type(network).__name__} has several stages and cannot be exported; FCOSLite and SSDLite can be"
+        )
+    proto = _trace(network, detector.preprocess)
+    if precision == "float16":
+        store_float16(proto.graph)
+    facts = {
+        KIND_KEY: DETECTION,
+        "version": ONNX_DETECTOR_VERSION,
+        "name": type(network).__name__,
+        "classes": {"names": list(detector.classes)},
+        "preprocess": detector.preprocess.to_dict(),
+        "threshold": detector.threshold,
+        "selection": SELECTION,
+        "precision": precision,
+        "source": file_digest(detector.path),
+        "flipdetect": flipdetect.__version__,
+    }
+    write_model(_with_selection(proto, detector.preprocess), facts, path)
+    return path
+
+
+def export_detector_checked(
+    detector: TorchDetector, path: Path, frames: Inputs, *, precision: Precision = "float32"
+) -> DetectionParity:
+    """Export a detector, and keep the file only if it finds what the detector finds.
+
+    Args:
+        detector, path, precision: as in `export_detector`.
+        frames: to compare on, preprocessed, (N, C, H, W) float32, N at least 1.
+
+    Raises:
+        ModelError: as in `export_detector`; or if less than `LEAST_SHARE` of the detections are the same. An existing
+            file is kept then.
+        OSError: if the file cannot be written.
+    """
+    with replacing(path) as part:
+        exported = load_onnx_detector(export_detector(detector, part, precision=precision))
+        assert exported is not None
+        parity = compare_detectors(detector, exported, frames, score=SCORES[precision])
+        if not parity.share >= LEAST_SHARE[precision]:
+            raise ModelError(
+                f"the exported {detector.path} has {parity.share:.2%} of {parity.detections} detections on "
+                f"{parity.frames} frames in common with the trained one; {LEAST_SHARE[precision]:.1%} are needed. "
+                "Nothing was written"
+            )
+    return parity
+
+
+class _Candidates(nn.Module):
+    """Frames -> candidate boxes and scores, as `forward`."""
+
+    def __init__(self, network: DenseBoxModel) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> Candidates:
+        return self.network.candidates(frames)
+
+
+def _trace(network: DenseBoxModel, spec: PreprocessSpec) -> ModelProto:
+    """Frames (1, C, H, W) float32 -> candidate boxes (1, N, 4) and their scores (1, N, classes)."""
+    check_packages(PACKAGES)
+    frames = torch.zeros(1, spec.channels, spec.height, spec.width)
+    try:
+        program = torch.onnx.export(
+            copy.deepcopy(_Candidates(network)).cpu().to(memory_format=torch.contiguous_format).eval(),
+            (frames,),
+            input_names=[INPUT],
+            output_names=list(CANDIDATES),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    except torch.onnx.OnnxExporterError as error:
+        raise ModelError(f"{type(network).__name__} cannot be expressed in ONNX: {error}") from error
+    assert program is not None
+    return without_traces(program.model_proto)
+
+
+def _with_selection(network: ModelProto, spec: PreprocessSpec) -> ModelProto:
+    """A network's graph, continued by the selection of its candidates."""
+    from onnx import compose, parser
+
+    _, count, classes = (dim.dim_value for dim in network.graph.output[1].type.tensor_type.shape.dim)
+    candidates = min(MOST_CANDIDATES, count * classes)
+    text = _SELECTION.format(
+        ir=IR_VERSION, opset=OPSET, count=count, classes=classes, width=spec.width, height=spec.height,
+        candidates=candidates, last=candidates - 1, overlap=OVERLAP, lowest_score=LOWEST_SCORE,
+        detections=MOST_DETECTIONS,
+    )  # fmt: skip
+    network.ir_version = IR_VERSION
+    network = compose.add_prefix(network, "network_", rename_inputs=False)
+    joints = [(f"network_{CANDIDATES[0]}", "any_box"), (f"network_{CANDIDATES[1]}", "any_score")]
+    whole = compose.merge_models(network, parser.parse_model(text), joints, outputs=list(OUTPUTS))
+    del whole.opset_import[1:]  # of the second part, the same
+    return whole

@@ -1,0 +1,108 @@
+"""The job of `flipdetect predict` with a detector: boxes in picture files, as tables and drawn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from flipdetect.errors import FrameError
+from flipdetect.inference.detector import Detector
+from flipdetect.outputs.box_files import (
+    save_picture,
+    write_box_json,
+    write_box_table,
+    write_coco_results,
+)
+from flipdetect.outputs.drawn_boxes import draw_boxes
+from flipdetect.records import DetectionResult
+from flipdetect.sources.folder import name_below
+from flipdetect.sources.image import decode_frame, usable_cores
+
+AHEAD = 3
+"""Pictures per thread that are begun before the first of them is needed."""
+
+
+@dataclass(frozen=True)
+class BoxFinder:
+    """Finds objects in picture files.
+
+    Attributes:
+        detector: finds them.
+        threshold: the least score of a box, 0 to 1.
+        drawn: folder for the pictures with boxes; None: they are not written.
+    """
+
+    detector: Detector
+    threshold: float
+    drawn: Path | None = None
+
+    def find(self, files: Sequence[Path], root: Path) -> Iterator[DetectionResult]:
+        """Find the objects in files; results come in their order, as they are ready, with bounded read-ahead.
+
+        A file that cannot be read gets a result with an error.
+
+        Args:
+            files: the pictures.
+            root: results name files relative to this folder.
+
+        Raises:
+            DataError: if a drawn picture cannot be written.
+        """
+        names = drawn_names(files, root)
+        queue = iter(zip(files, names, strict=True))
+        workers = usable_cores()
+        pool = ThreadPoolExecutor(workers)
+        started: deque[Future[DetectionResult]] = deque()
+        try:
+            while True:
+                for file, name in islice(queue, AHEAD * workers - len(started)):
+                    started.append(pool.submit(self._find, file, name_below(file, root), name))
+                if not started:
+                    return
+                yield started.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _find(self, file: Path, path: str, name: Path) -> DetectionResult:
+        try:
+            image = decode_frame(file)
+        except FrameError as error:
+            return DetectionResult(path, error=str(error))
+        (found,) = self.detector.predict(image, self.threshold)
+        if self.drawn is not None:
+            drawn = draw_boxes(image, found.boxes, found.labels.tolist(), self.detector.classes, found.scores.tolist())
+            save_picture(drawn, self.drawn / name)
+        return DetectionResult(path, image.shape[1], image.shape[0], self.detector.named(found))
+
+
+def drawn_names(files: Iterable[Path], root: Path) -> list[Path]:
+    """Names of the drawn pictures, below one folder and each different: those of the files, as far as possible."""
+    names: dict[Path, None] = {}
+    for file in files:
+        inside = file.relative_to(root) if file.is_relative_to(root) else file
+        parts = [part for part in inside.parts if part not in (inside.anchor, "..")]
+        name = Path(*parts)
+        number = 1
+        while name in names:
+            number += 1
+            name = Path(*parts).with_stem(f"{file.stem}-{number}")
+        names[name] = None
+    return list(names)
+
+
+def write_boxes(pictures: Sequence[DetectionResult], finder: BoxFinder, output: Path) -> list[Path]:
+    """Write the table and, next to it, `NAME.json` and `NAME.coco.json`; returns the paths.
+
+    Raises:
+        DataError: if a file cannot be written.
+    """
+    classes = finder.detector.classes
+    own, coco = output.with_suffix(".json"), output.with_suffix(".coco.json")
+    write_box_table(pictures, output)
+    write_box_json(pictures, classes, finder.detector.path.name, finder.threshold, own)
+    write_coco_results(pictures, classes, coco)
+    return [output, own, coco]
