@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.pages.flatten import FlatPage, flat_page
+from flipdetect.pages.flatten import FlatPage, flat_page, level_lines
 from flipdetect.pages.light import even_light, in_mode
 from flipdetect.pages.order import ASKED, is_upside_down
 from flipdetect.pages.outline import PageNetwork, find_spread, refine
@@ -39,6 +39,7 @@ def find_pages(picture: Image, network: PageNetwork) -> list[FoundPage]:
     found = find_spread(network.maps(picture), (picture.shape[1], picture.shape[0]))
     if found is not None:
         found = refine(found, picture)
+        found = replace(found, surface=level_lines(picture, found.surface, tuple(found.confidence)))
     pages, doubts = [], []
     for side in SIDES if found is not None else ():
         if found is None or side not in found.confidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,11 @@ TRACED = 900
 """Pixels of a page's height at which lines of text are traced."""
 FEWEST_LINES, LEAST_REACH = 6, 0.3
 """Lines that are needed, and the share of the page's height that they cover."""
+ROUNDS = 2
+"""Lines of text are traced, and the surface is bent until they are level, so many times."""
+LINE_SIGMA, EDGE_SIGMA, EDGE_POINTS, TINY = 1 / 900, 6 / 1024, 24, 1e-3
+"""Standard deviations of lines (shares of the page's height) and of edges (of the picture's long side): points of an
+edge are off together, so that each counts little."""
 MOST_SHIFT = 0.04
 """Of a point by the lines of text, as a share of the page's height: more is a mistake."""
 
@@ -55,6 +61,12 @@ class FlatPage:
         return tuple(cv2.remap(grid[..., k], columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
                      for k in (0, 1))  # type: ignore[return-value]  # fmt: skip
 
+    def lines(self, picture: Image) -> list[Floats]:
+        """The lines of text of the page in a picture (H, W, 3) uint8, as `trace_lines` gives them."""
+        width, height = self.size()
+        factor = min(1.0, TRACED / height)
+        return trace_lines(self.cut(picture, (max(1, round(width * factor)), max(1, round(height * factor)))))
+
     def cut(self, picture: Image, size: tuple[int, int]) -> Image:
         """The page (H, W, 3) uint8 of a picture of the surface's size; what is out of view is white."""
         x, y = self.places(size)
@@ -68,10 +80,85 @@ def flat_page(picture: Image, surface: SpreadSurface, side: str, *, by_text: boo
     page = FlatPage(surface, side, np.zeros((4, 3)))
     if not by_text:
         return page
-    width, height = page.size()
-    factor = min(1.0, TRACED / height)
-    lines = trace_lines(page.cut(picture, (max(1, round(width * factor)), max(1, round(height * factor)))))
-    return FlatPage(surface, side, _fit_shifts(lines))
+    return FlatPage(surface, side, _fit_shifts(page.lines(picture)))
+
+
+def level_lines(picture: Image, surface: SpreadSurface, sides: Sequence[str]) -> SpreadSurface:
+    """A surface under which the lines of text of a picture (H, W, 3) uint8 are straight and level.
+
+    The same numbers are fitted as to the outline, which stays about where it is; as it was, if there are too few lines.
+    """
+    for _ in range(ROUNDS):
+        traced = (_TracedLines.of(picture, surface, side) for side in sides)
+        lines = [some for some in traced if some is not None]
+        if not lines:
+            break
+
+        def places(now: SpreadSurface) -> Floats:
+            return np.concatenate([now.spine(EDGE_POINTS), *(now.edges(side, EDGE_POINTS) for side in sides)])
+
+        sigma, before = EDGE_SIGMA * max(surface.size), places(surface)
+
+        def residuals(now: SpreadSurface) -> Floats:
+            off = [*(some.off(now) / LINE_SIGMA for some in lines), (places(now) - before).ravel() / sigma]  # noqa: B023
+            return np.concatenate([_blunted(np.concatenate(off)), *(now.too_steep(side) for side in sides)])
+
+        surface = surface.fit(residuals)
+    return surface
+
+
+@dataclass(frozen=True, eq=False)
+class _TracedLines:
+    """Points along the lines of text of a page.
+
+    Attributes:
+        side: of the page.
+        along, down: (N,) where the points are on the page of the surface under which they were traced.
+        pixels: (N, 2) where they are in the picture.
+        lower: (N, 2) change of `down` with each pixel.
+        begins, counts: (L,) of each line.
+    """
+
+    side: str
+    along: Floats
+    down: Floats
+    pixels: Floats
+    lower: Floats
+    begins: NDArray[np.intp]
+    counts: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, picture: Image, surface: SpreadSurface, side: str) -> _TracedLines | None:
+        """Of a picture; None if a page has too few of them."""
+        lines = FlatPage(surface, side, np.zeros((4, 3))).lines(picture)
+        if not _suffice(lines):
+            return None
+        across, down = np.concatenate(lines).T
+        along = across if side == RIGHT else 1 - across
+        by_along, by_down = (
+            (surface.project(side, along + x, down + y) - surface.project(side, along - x, down - y)) / (2 * TINY)
+            for x, y in ((TINY, 0), (0, TINY))
+        )
+        # The lower row of the inverse of the Jacobian matrix.
+        area = by_along[:, 0] * by_down[:, 1] - by_along[:, 1] * by_down[:, 0]
+        lower = np.stack([-by_along[:, 1], by_along[:, 0]], axis=1) / area[:, None]
+        counts = np.array([len(line) for line in lines])
+        return cls(side, along, down, surface.project(side, along, down), lower, np.cumsum(counts) - counts, counts)
+
+    def off(self, surface: SpreadSurface) -> Floats:
+        """(N,) how much lower than its line a point is under another surface, as a share of the page's height."""
+        moved = self.pixels - surface.project(self.side, self.along, self.down)
+        down = self.down + (moved * self.lower).sum(axis=1)
+        return np.asarray(down - np.repeat(np.add.reduceat(down, self.begins) / self.counts, self.counts))
+
+
+def _blunted(off: Floats) -> Floats:
+    """Residuals of which large ones, which are mistakes, pull less."""
+    return np.asarray(off / np.sqrt(1 + np.abs(off) / 3))
+
+
+def _suffice(lines: list[Floats]) -> bool:
+    return len(lines) >= FEWEST_LINES and float(np.ptp([np.median(line[:, 1]) for line in lines])) >= LEAST_REACH
 
 
 def trace_lines(page: Image) -> list[Floats]:
@@ -124,7 +211,7 @@ def _fit_shifts(lines: list[Floats]) -> Floats:
     """The shifts (4, 3) after which lines are straight and level; none if there are too few lines, or they disagree."""
     none = np.zeros((4, 3))
     heights = [float(np.median(line[:, 1])) for line in lines]
-    if len(lines) < FEWEST_LINES or np.ptp(heights) < LEAST_REACH:
+    if not _suffice(lines):
         return none
     rows, targets = [], []
     for line, height in zip(lines, heights, strict=True):

@@ -37,6 +37,7 @@ from flipdetect.synth.render.rasterizer import linear
 from flipdetect.synth.scenario import sample_clip
 from flipdetect.synth.scene.page import bind_sheet
 from flipdetect.synth.scene.scene import PAGE_PIXELS, sample_source
+from flipdetect.synth.sheet import Sheet
 from flipdetect.zoo import PAGE_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,15 +118,24 @@ def render_text(count: int) -> Iterator[tuple[Image, dict[str, str], dict[str, l
         phone = replace(source.phone, defocus=min(0.4, source.phone.defocus))
         image = develop(np.asarray(light, np.float32), phone, np.random.default_rng(index))
         view = clip.capture.view(0.1, config.frame_size(index)).carried(*clip.pushed(0.1))
-        sheets = dict(zip(("left", "right"), clip.under, strict=True))
-        sheets["right" if clip.to_left else "left"] = clip.layers(0.1)[0][0]
-        texts = {side: text_page(config, index, number, side == "left")[1] for side, number in sheets.items()}
-        levels: dict[str, list[NDArray[np.float64]]] = {}
-        for side, rest in zip(("left", "right"), clip.below, strict=True):
-            points = sheet_at(source, clip.style, rest).points()
-            rows = (points[:, 0] * (1 - down) + points[:, 1] * down for down in np.linspace(0.05, 0.95, 19))
-            levels[side] = [view.project(row[np.abs(row[:, 1] - row[0, 1]) < 0.02]) for row in rows]
+        sheets = dict(zip(("left", "right"), zip(clip.under, clip.below, strict=True), strict=True))
+        sheets["right" if clip.to_left else "left"] = clip.layers(0.1)[0]
+        texts, levels = {}, {}
+        for side, (number, progress) in sheets.items():
+            texts[side] = text_page(config, index, number, side == "left")[1]
+            rows = level_rows(sheet_at(source, clip.style, progress), source.book.height)
+            levels[side] = [view.project(row) for row in rows]
         yield image, texts, levels
+
+
+def level_rows(sheet: Sheet, height: float) -> list[NDArray[np.float64]]:
+    """World points (N, 3) of lines that are level on the paper of a sheet: where its rulings cross them."""
+    rows = []
+    for down in np.linspace(0.05, 0.95, 19):
+        reach = (sheet.near[0] + down * height) / np.abs(sheet.flat_rulings[:, 1])
+        inside = reach <= sheet.far * (1 + 1e-9)
+        rows.append(sheet.tip + reach[inside, None] * sheet.rulings[inside])
+    return rows
 
 
 def bent(rows: list[NDArray[np.float64]]) -> float:

@@ -2,9 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from flipdetect.pages.flatten import flat_page, trace_lines, unevenness
+from flipdetect.pages.flatten import flat_page, level_lines, trace_lines, unevenness
 from flipdetect.pages.light import even_light, in_mode
 from flipdetect.pages.order import is_upside_down
+from flipdetect.pages.surface import SIDES, SpreadSurface
 from tests.pages.made_up import picture, surface
 
 
@@ -25,6 +26,22 @@ def test_lines_of_text_correct_a_surface_that_is_off() -> None:
     by_text = flat_page(picture(book), wrong, "right")
     before, after = (unevenness(trace_lines(page.cut(picture(book), page.size()))) for page in (by_surface, by_text))
     assert after < before / 3
+
+
+def test_a_surface_is_bent_until_lines_of_text_are_level() -> None:
+    book, wrong = surface((1600, 1200)), surface((1600, 1200), pitch=0.15, roll=0.03)
+    image = picture(book)
+
+    def uneven(by: SpreadSurface) -> float:
+        page = flat_page(image, by, "right", by_text=False)
+        return unevenness(trace_lines(page.cut(image, page.size())))
+
+    assert uneven(level_lines(image, wrong, SIDES)) < uneven(wrong) / 4
+
+
+def test_a_surface_stays_as_it_is_where_there_is_no_text() -> None:
+    book = surface()
+    assert level_lines(picture(book, lines=0), book, SIDES) is book
 
 
 def test_a_page_without_text_is_flat_by_its_surface_alone() -> None:
