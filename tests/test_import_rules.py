@@ -57,7 +57,7 @@ RULES: dict[str, set[str]] = {
 }
 FULLEST = 14
 """Modules that a folder may hold besides `__init__`."""
-PARALLEL = {"__init__", "__main__", "base", "evaluate", "fit", "parameters"}
+PARALLEL = {"__init__", "base", "evaluate", "fit", "parameters"}
 """Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
 HEAVY = {
     "callbacks", "models", "tasks",
@@ -104,7 +104,7 @@ def test_every_room_has_a_rule() -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_a_room_imports_along_the_arrows_only(path: Path) -> None:
     room = room_of(path)
-    if room == "__init__" or path.name == "__main__.py":  # python -m flipdetect.synth calls the command
+    if room == "__init__":
         return
     forbidden = imported_rooms(path) - RULES[room] - ROOTS - {room}
     if room in ROOTS:
