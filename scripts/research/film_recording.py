@@ -3,7 +3,7 @@
 Times of the film are those of the recording, so its events.csv and truth.csv hold for the film. With --variable, frames
 are 1 to 2 times the usual distance apart, as phones record in poor light.
 
-    python -m flipdetect.synth --recording books/a --seconds 180 --turns 40 --height 480 --fps 12
+    flipdetect render --recording books/a --seconds 180 --turns 40 --height 480 --fps 12
     python scripts/research/film_recording.py --recording books/a --output films/a.mp4
     python scripts/research/film_recording.py --recording books/b --output films/b.mp4 --size 720 1280 --fps 24
 """
