@@ -229,6 +229,12 @@ def _detectors(names: list[str], device: str) -> dict[str, Detector]:
 
 
 def _detector(path: Path, device: str) -> Detector | None:
+    if path.suffix == ".onnx" and path.is_file():
+        from flipdetect.inference.detector import Detector
+        from flipdetect.inference.onnx_detector import load_exported
+
+        exported = load_exported(path)
+        return exported if isinstance(exported, Detector) else None
     if path.suffix not in (".ckpt", ".safetensors") or not path.is_file():
         return None
     from flipdetect.inference.torch_detector import is_detector, load_detector

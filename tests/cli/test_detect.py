@@ -102,6 +102,17 @@ def test_a_detector_is_trained_resumed_and_evaluated(
     assert "data:image/jpeg;base64," in page
     assert len(Path("pictures.csv").read_text().splitlines()) == result["pictures"] + 1
 
+    exported = str(RUN / "best.onnx")
+    assert flipdetect(["export", "--model", str(RUN / "best.ckpt"), "--data", str(voc_set)]) == 0
+    assert "the same detections on 24 pictures" in capsys.readouterr().out
+    assert flipdetect(["evaluate", "--model", exported, *arguments[3:], "--json", "onnx.json"]) == 0
+    (again,) = json.loads(Path("onnx.json").read_text())
+    assert again["map"] == pytest.approx(result["map"], abs=0.01)
+    assert flipdetect(["predict", str(voc_set), "--model", exported, "--threshold", "0.05"]) == 0
+    tables = json.loads(Path("predictions.json").read_text())
+    assert [each["name"] for each in tables["categories"]] == ["disc", "square"]
+    assert [(each["width"], each["height"]) for each in tables["images"]] == [(160, 120)] * 24
+
 
 def test_wrong_settings_are_refused_before_anything_is_trained(
     detect: Train, voc_set: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
