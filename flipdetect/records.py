@@ -282,6 +282,8 @@ class VideoResult:
         problems: what went wrong, for the user: lost parts, unreadable frames.
         complete: whether it was read to its end.
         numbering: gaps, doubles and disorder by printed page numbers, for the user.
+        decoding: what was decoded of a video, "key frames" (and what lies between those that differ) or "every frame";
+            empty of other sources, and where scores of an earlier run were used.
         scores: of its frames, in order of time; empty if the result was read from flips.json.
     """
 
@@ -296,6 +298,7 @@ class VideoResult:
     problems: tuple[str, ...] = ()
     complete: bool = True
     numbering: tuple[str, ...] = ()
+    decoding: str = ""
     scores: tuple[FrameScore, ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -340,7 +343,7 @@ class VideoResult:
 
 
 _PAGE_FIELDS = ("side", "outline", "confidence", "in_view", "flaw", "file")
-_VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "model", "threshold", "complete")
+_VIDEO_FIELDS = ("video", "source", "duration_s", "frames", "decoding", "model", "threshold", "complete")
 _EVENT_FIELDS = (
     "kind", "start_frame", "peak_frame", "end_frame", "start_s", "peak_s", "end_s", "mean_probability",
     "peak_probability",

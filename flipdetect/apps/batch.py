@@ -106,7 +106,7 @@ class PartScorer:
             yield from predictor.predict([folder / name for name in names], folder)
             return
         stream = VideoStream(folder / names[0], film)
-        settings: dict[str, Any] = {"video": film, "refine": stream.refine, "batch_size": BATCH}
+        settings: dict[str, Any] = {"video": film, "batch_size": BATCH}
         for batch in score_video(stream, self._film_model, self.threshold, **settings):
             yield [replace(score, path=names[0]) for score in batch]
         if stream.problems:

@@ -149,6 +149,10 @@ def predict(
         int | None,
         typer.Option("--stride", min=1, max=10**9, help="Instead of --rate: score every so many frames of a video."),
     ] = None,
+    every_frame: Annotated[
+        bool,
+        typer.Option("--every-frame", help="Decode videos whole, also between key frames that show the same."),
+    ] = False,
     scores: Annotated[
         Path | None,
         typer.Option("--scores", metavar="CSV", help="Re-detect turns from a predictions.csv, without scoring again."),
@@ -248,7 +252,11 @@ def predict(
     outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr, pages, page_mode.value)
     naming = NamePattern(one_film=True) if one_film else None
     part_s = {"start_s": part[0], "end_s": part[1]}
-    films = readable_films(video_streams(found.videos, rate_hz=rate, stride=stride, **part_s)) if found else []
+    films = (
+        readable_films(video_streams(found.videos, rate_hz=rate, stride=stride, every_frame=every_frame, **part_s))
+        if found
+        else []
+    )
     unread = found is not None and len(films) < len(found.videos)
     if found and not films and not found.frames:
         raise typer.Exit(1)  # nothing is written of what is no film
@@ -281,6 +289,7 @@ def predict(
             "--threshold": f"{limit:.9g}",
             "--rate": rate,
             "--stride": stride,
+            "--every-frame": every_frame,
             "--fps": fps,
             "--start": part[0],
             "--end": part[1],

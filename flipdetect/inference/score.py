@@ -7,6 +7,7 @@ that uses all cores by itself (PyTorch) is called from one thread, while others 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,8 @@ CHANGE = 1.0
 """Difference in log-odds of two coarse frames from which the frames between them are scored, too."""
 FILM_BATCH = 8
 """Frames of a film scored at a time."""
+APART_S = 0.35
+"""Seconds between two measured frames from which one says nothing of motion at the other."""
 HELD_BYTES = 2_000_000
 """A larger frame between coarse ones is reduced to the model's input at once, as it may never be scored."""
 BATCH = 16
@@ -46,31 +49,28 @@ def score_video(
     threshold: float,
     *,
     video: str = "",
-    refine: int = 1,
     batch_size: int = FILM_BATCH,
     measure: bool = True,
 ) -> Iterator[list[FrameScore]]:
     """Scores in order of time, some frames at a time; memory does not grow with the video.
 
-    A frame without an image gets a score with its error.
+    Coarse frames are scored; the fine ones between two of them where their log-odds differ by `CHANGE`, or only one of
+    them counts as a flip. A frame without an image gets a score with its error.
 
     Args:
         threshold: a frame with at least this probability counts as a flip.
-        refine: every so many frames one is scored at first; the frames between two are scored where their log-odds
-            differ by `CHANGE`, or only one of them counts as a flip.
         measure: whether the quality of the coarse frames as images is measured, to choose stills.
 
     Raises:
-        ConfigError: if a number is below 1.
+        ConfigError: if `batch_size` is below 1.
     """
-    for name, value in (("refine", refine), ("batch_size", batch_size)):
-        if value < 1:
-            raise ConfigError(f"{name} must be 1 or more, got {value}")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
     scorer = _Scorer(model, threshold, video, batch_size, FrameMeter() if measure else None)
     chunk: list[_Held] = []
     coarse = 0
-    for number, frame in enumerate(frames):
-        held = scorer.hold(frame, coarse=number % refine == 0)
+    for frame in frames:
+        held = scorer.hold(frame)
         chunk.append(held)
         coarse += held.coarse
         if held.coarse and coarse >= batch_size:
@@ -92,15 +92,18 @@ class _Held:
     reported: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Scorer:
     model: Model
     threshold: float
     video: str
     batch_size: int
     meter: FrameMeter | None
+    last_s: float = -math.inf
+    """Second of the last frame that was measured."""
 
-    def hold(self, frame: StreamFrame, *, coarse: bool) -> _Held:
+    def hold(self, frame: StreamFrame) -> _Held:
+        coarse = not frame.fine
         if coarse or frame.image is None or frame.image.nbytes <= HELD_BYTES:
             return _Held(frame, coarse)
         return _Held(replace(frame, image=None), coarse, resize_frame(self.model.preprocess, frame.image))
@@ -153,6 +156,9 @@ class _Scorer:
         if self.meter is not None and held.coarse and frame.image is not None:
             height, width = frame.image.shape[:2]
             over = None if hands is None else self.model.preprocess.unplace(hands, height, width)
+            if frame.time_s - self.last_s > APART_S:
+                self.meter.pause()
+            self.last_s = frame.time_s
             quality = self.meter(frame.image, over)
         label = self.model.classes.names[int(probability >= self.threshold)]
         held.odds = float(log_odds([probability])[0])

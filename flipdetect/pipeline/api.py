@@ -77,7 +77,7 @@ def stream_flips(
     `detect_flips`.
     """
     path = resolve_model(model)
-    stream = open_stream(source, rate_hz=rate_hz, refine=1, fps=fps, seconds=seconds)
+    stream = open_stream(source, rate_hz=rate_hz, refine=1, every_frame=True, fps=fps, seconds=seconds)
     detector = settings_of(path).live()
     for frame in _scored_frames(stream, path, device, batch_size=1):
         yield from detector.push(*frame)
@@ -88,9 +88,7 @@ def _scored_frames(
     stream: FrameStream, path: os.PathLike[str], device: str, batch_size: int = 8
 ) -> Iterator[ScoredFrame]:
     model = load_model(path, device=device, fast=True)
-    for scores in score_video(
-        stream, model, model.threshold, refine=stream.refine, batch_size=batch_size, measure=False
-    ):
+    for scores in score_video(stream, model, model.threshold, batch_size=batch_size, measure=False):
         for score in scores:
             assert score.time_s is not None
             yield ScoredFrame(score.time_s, score.probability, score.frame)

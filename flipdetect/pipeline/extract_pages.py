@@ -113,8 +113,7 @@ def extract_pages(
     problems: tuple[str, ...] = ()
     complete = True
     batches = score_video(
-        stream, model, settings.threshold, video=stream.video, refine=stream.refine,
-        batch_size=settings.batch_size or BATCH,
+        stream, model, settings.threshold, video=stream.video, batch_size=settings.batch_size or BATCH,
     )  # fmt: skip
     try:
         for batch in batches:
@@ -184,6 +183,7 @@ def find_pages(
         frames=len(scores),
         events=tuple(events),
         stills=tuple(stills),
+        decoding=stream.decoding if stream is not None else "",
         model=settings.model_name,
         threshold=settings.threshold,
         problems=(*problems, *([f"{unread} frames could not be read; predictions.csv says why"] if unread else [])),

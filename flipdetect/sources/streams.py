@@ -28,6 +28,7 @@ from flipdetect.sources.folder import find_files, name_below, natural_key
 from flipdetect.sources.image import check_frame, decode_frame, usable_cores
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import open_video
+from flipdetect.sources.video_change import REST_S
 from flipdetect.sources.video_decoder import VideoFrame, estimated_length
 from flipdetect.sources.video_seek import frame_at
 
@@ -43,6 +44,8 @@ RATE_HZ = 10.0
 """Frames per second of a video that are scored while nothing changes."""
 MOST_STEP = 1000
 """Numbers of frames are usually closer than this; those of a clock (milliseconds, nanoseconds) are not frames."""
+KEY_FRAMES, EVERY_FRAME = "key frames", "every frame"
+"""What is decoded of a video: key frames, and what lies between those that differ; or all of it."""
 REFINE = 3
 """Factor by which more frames are scored where scores change."""
 
@@ -57,6 +60,7 @@ class StreamFrame:
         frame: its number; None if unknown.
         image: (H, W, 3) uint8 RGB, perhaps reduced; None if it could not be read.
         error: why there is no image.
+        fine: whether it need be looked at only if the coarse frames around it differ.
     """
 
     path: str
@@ -64,6 +68,7 @@ class StreamFrame:
     frame: int | None
     image: Image | None
     error: str = ""
+    fine: bool = False
 
 
 class FrameStream(ABC):
@@ -72,14 +77,14 @@ class FrameStream(ABC):
     Attributes:
         video: the film's name in tables.
         source: the file or folder, for the user.
-        refine: every so many frames one is scored at first; the frames between where scores change.
+        decoding: `KEY_FRAMES` or `EVERY_FRAME` of a video, known once its first frame was read; else empty.
         problems: what was lost or repaired, for the user; complete after the last frame.
         can_reread: whether `fetch` and `resample` work.
     """
 
     video: str = ""
     source: str = ""
-    refine: int = 1
+    decoding: str = ""
     problems: tuple[str, ...] = ()
     can_reread: bool = False
 
@@ -127,6 +132,7 @@ class VideoStream(FrameStream):
         rate_hz: frames per second that are scored at first.
         refine: factor by which more frames are given, to be scored where scores change.
         stride: instead of the rate: give every so many frames, and score all of them.
+        every_frame: decode all of the film, and look at it as closely where the picture rests.
         start_s, end_s: the seconds of the film between which frames are given.
 
     Raises:
@@ -143,6 +149,7 @@ class VideoStream(FrameStream):
         rate_hz: float = RATE_HZ,
         refine: int = REFINE,
         stride: int | None = None,
+        every_frame: bool = False,
         start_s: float = 0.0,
         end_s: float = math.inf,
     ) -> None:
@@ -156,17 +163,22 @@ class VideoStream(FrameStream):
         self._read_s: float | None = None
         self.video = video or path.stem
         self.source = str(path)
-        self.refine = refine if stride is None else 1
-        self._choice: dict[str, Any] = {"rate_hz": rate_hz * refine} if stride is None else {"stride": stride}
+        skips_rest = stride is None and not every_frame and rate_hz >= 1 / REST_S
+        self._choice: dict[str, Any] = (
+            {"rate_hz": rate_hz * refine, "refine": refine, "skips_rest": skips_rest}
+            if stride is None
+            else {"stride": stride}
+        )
 
     def __iter__(self) -> Iterator[StreamFrame]:
         shown = self.path.as_posix()
         with open_video(self.path, min_size=LEAST_SIZE, start_s=self._start_s, **self._choice) as reader:
+            self.decoding = KEY_FRAMES if reader.skips_groups else EVERY_FRAME
             try:
                 for frame in reader:
                     if frame.time_s > self._end_s:
                         break
-                    yield StreamFrame(shown, frame.time_s, frame.index, frame.image)
+                    yield StreamFrame(shown, frame.time_s, frame.index, frame.image, fine=frame.fine)
                 else:
                     self._read_s = reader.end_s
             finally:
@@ -405,6 +417,7 @@ def open_stream(
     *,
     rate_hz: float = RATE_HZ,
     refine: int = REFINE,
+    every_frame: bool = False,
     fps: float = FPS,
     seconds: float | None = None,
     start_s: float = 0.0,
@@ -415,7 +428,7 @@ def open_stream(
     Args:
         source: path of a video, or of a folder with the frames of one film; an iterable as for `ArrayStream`; or the
             number of a camera.
-        rate_hz, refine: of a video, as for `VideoStream`.
+        rate_hz, refine, every_frame: of a video, as for `VideoStream`.
         fps: frames per second of the film that frame files or arrays come from.
         seconds: how long to watch a camera; None: without end.
         start_s, end_s: the seconds of a film between which frames are given.
@@ -430,7 +443,7 @@ def open_stream(
         return ArrayStream(source, fps, start_s=start_s, end_s=end_s)
     path = Path(source).expanduser()
     if not path.is_dir():
-        return VideoStream(path, rate_hz=rate_hz, refine=refine, start_s=start_s, end_s=end_s)
+        return VideoStream(path, rate_hz=rate_hz, refine=refine, every_frame=every_frame, start_s=start_s, end_s=end_s)
     streams = folder_streams(find_files(path).files, path, fps, start_s=start_s, end_s=end_s)
     if len(streams) != 1:
         held = f"frames of {len(streams)} films" if streams else "no frames"

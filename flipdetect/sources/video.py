@@ -15,7 +15,9 @@ from av.container import InputContainer
 
 from flipdetect.errors import ConfigError
 from flipdetect.sources.image import check_min_size, damage_is_an_error_of
+from flipdetect.sources.video_change import FrameSelection, Taken
 from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
+from flipdetect.sources.video_groups import GroupDecoding, read_frame_table
 from flipdetect.sources.video_pixels import Converter
 
 AHEAD = 4
@@ -34,12 +36,16 @@ def open_video(
     rate_hz: float | None = None,
     min_size: tuple[int, int] | None = None,
     start_s: float = 0.0,
+    refine: int = 1,
+    skips_rest: bool = False,
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
 
     All frames are decoded, because they are predicted from each other; only the requested ones are converted.
-    `min_size` saves memory and later resizing rather than decoding time. FFmpeg's shortcuts are not used: skipping
-    frames (`skip_frame=nonref`) loses the frame count, skipping the loop filter changes pixels and gains a tenth at
+    `min_size` saves memory and later resizing rather than decoding time. With `skips_rest`, groups of pictures between
+    key frames that show the same are not decoded, if key frames are close (`GroupDecoding`), and few frames are
+    returned while the picture rests (`FrameSelection`). Other shortcuts of FFmpeg are not used: skipping frames without
+    successors (`skip_frame=nonref`) loses the frame count, skipping the loop filter changes pixels and gains a sixth at
     most, and `lowres` does not exist for H.264.
 
     Args:
@@ -48,7 +54,9 @@ def open_video(
         rate_hz: frames per second to return, chosen by their times; at most all there are. Not with `stride`.
         min_size: (height, width) in pixels, upright, that frames still cover: larger ones are shrunk, keeping their
             shape, to the smallest size that does. None: full size.
-        start_s: return no frame before this second; earlier ones are decoded all the same.
+        start_s: return no frame before this second.
+        refine: every so many of the frames to return, one is coarse, the others are `fine`.
+        skips_rest: see above.
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
@@ -61,7 +69,8 @@ def open_video(
     if rate_hz is not None and stride != 1:
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
     check_min_size(min_size)
-    return VideoReader(Path(path), _chooser(stride, rate_hz, start_s - _TIME_TOLERANCE), min_size)
+    selection = FrameSelection(_chooser(stride, rate_hz, start_s - _TIME_TOLERANCE), refine, skips_rest=skips_rest)
+    return VideoReader(Path(path), selection, min_size, start_s - _TIME_TOLERANCE if skips_rest else None)
 
 
 def _chooser(stride: int, rate_hz: float | None, start_s: float) -> Callable[[int, float], bool]:
@@ -97,13 +106,24 @@ class VideoReader:
     stream. Pictures that start after the sound do so at a time above 0. Wrong stamps are repaired, see `Clock`.
 
     Damage raises no error as long as one frame can be decoded: see `lost`.
+
+    Attributes:
+        skips_groups: whether the film is decoded only where its key frames differ.
     """
 
-    def __init__(self, path: Path, wants: Callable[[int, float], bool], min_size: tuple[int, int] | None) -> None:
-        """Open a file; called by `open_video`."""
+    def __init__(
+        self, path: Path, selection: FrameSelection, min_size: tuple[int, int] | None, skip_from_s: float | None = None
+    ) -> None:
+        """Open a file; called by `open_video`. From `skip_from_s` on, groups may be left out."""
+        table = None if skip_from_s is None else read_frame_table(path)
         container, stream = open_container(path)
         converter = Converter(str(path), stream, min_size)
-        self._work = _Work(path, container, Decoding(container, stream), wants, converter)
+        if table is None or skip_from_s is None:
+            decoding = Decoding(container, stream)
+        else:
+            decoding = GroupDecoding(path, container, stream, table, selection, skip_from_s)
+        self.skips_groups = table is not None
+        self._work = _Work(path, container, decoding, selection, converter)
         # Called once: by close, when the reader is collected, or at exit. The thread knows only the work.
         self._finish = weakref.finalize(self, self._work.stop)
 
@@ -173,13 +193,13 @@ class _Work:
         path: Path,
         container: InputContainer,
         decoding: Decoding,
-        wants: Callable[[int, float], bool],
+        selection: FrameSelection,
         converter: Converter,
     ) -> None:
         self.decoding = decoding
         self._path = path
         self._container = container
-        self._wants = wants
+        self._selection = selection
         self._converter = converter
         self._ready: SimpleQueue[VideoFrame | Exception | None] = SimpleQueue()
         # One permit for each frame that may still be put into `_ready`; False ends the work.
@@ -204,7 +224,7 @@ class _Work:
         self._stopped = True
         self._permits.put(False)
         if self._thread is None:
-            self._container.close()
+            self._close()
         elif self._thread is not threading.current_thread():
             self._thread.join()
             self._ready = SimpleQueue()  # releases the frames that nobody took
@@ -217,16 +237,30 @@ class _Work:
         except Exception as error:  # raised where the frames are taken
             self._ready.put(error)
         finally:
-            self._container.close()
+            self._close()
+
+    def _close(self) -> None:
+        if isinstance(self.decoding, GroupDecoding):
+            self.decoding.close()
+        self._container.close()
+
+    def _taken(self) -> Iterator[Taken]:
+        if isinstance(self.decoding, GroupDecoding):
+            yield from self.decoding.taken()
+        else:
+            for index, time, frame in self.decoding.frames():
+                if self._stopped:
+                    return
+                yield from self._selection.push(index, time, frame)
+            yield from self._selection.finish()
+        if not self.decoding.shown:
+            fail_to_decode(self._path)
 
     def _decode(self) -> None:
-        shown = returned = 0
-        for index, time, frame in self.decoding.frames():
+        returned = 0
+        for index, time, frame, fine in self._taken():
             if self._stopped:
                 return
-            shown += 1
-            if not self._wants(index, time):
-                continue
             try:
                 image = self._converter.pixels(frame)
             except av.FFmpegError:
@@ -238,6 +272,4 @@ class _Work:
                 for _ in range(min(AHEAD_MOST, AHEAD_BYTES // image.nbytes) - AHEAD):
                     self._permits.put(True)
             returned += 1
-            self._ready.put(VideoFrame(time, index, image))
-        if not shown:
-            fail_to_decode(self._path)
+            self._ready.put(VideoFrame(time, index, image, fine))

@@ -51,11 +51,13 @@ class VideoFrame:
         index: number of the frame in the file in presentation order, from 0, damaged frames included;
             -1 if it was reached by a jump (`frame_at`).
         image: `(H, W, 3) uint8` RGB, upright, contiguous and writable.
+        fine: whether it lies between two coarse frames; see `video_change.FrameSelection`.
     """
 
     time_s: float
     index: int
     image: NDArray[np.uint8]
+    fine: bool = False
 
 
 class Clock:
@@ -240,6 +242,7 @@ class Decoding:
         clock: repairs and counts time stamps.
         failures: packets and frames that could not be decoded.
         index: number of the next frame.
+        shown: frames so far that can be shown.
         ended: whether the end of the file was reached, rather than left early.
         end_s: second of playback at which the last frame so far ends.
     """
@@ -253,7 +256,7 @@ class Decoding:
         self._broke = ""
         self.clock = clock or clock_of(container, stream)
         self.failures = 0
-        self.index = 0
+        self.index = self.shown = 0
         self.ended = False
 
     def frames(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
@@ -273,6 +276,7 @@ class Decoding:
                 if frame.is_corrupt:
                     self.failures += 1
                 else:
+                    self.shown += 1
                     yield self.index - 1, time, frame
         self.ended = True
 

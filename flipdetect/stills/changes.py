@@ -32,6 +32,12 @@ it at least."""
 STEADY_MOTION = 0.02
 """Motion up to which two frames count as steady where their fingerprints cannot be compared: blank pages."""
 
+LONGEST_GAP_S = 10.0
+"""Seconds between two frames up to which they may show one rest: a film is not decoded while nothing changes."""
+
+MOST_WEIGHT_S = 1.0
+"""Seconds on either side for which a frame stands for the frames that were left out."""
+
 UNLIKE, UNLIKE_SHARE = 0.6, 0.3
 """Correlation of a frame with its spread's still below which it shows something else, and the share of such frames
 from which a spread is doubtful."""
@@ -76,7 +82,7 @@ def find_rests(frames: Sequence[FrameScore], parameters: StillParameters | None 
     usual = float(np.median(known)) if known.size else 1.0
     same = settings.same_likeness * usual
     steady = np.where(np.isnan(alike), moved <= STEADY_MOTION, alike >= STEADY * usual) & (
-        np.diff(times) <= settings.gap_s
+        np.diff(times) <= max(settings.gap_s, LONGEST_GAP_S)
     )
     alike = np.nan_to_num(alike, nan=1.0)
 
@@ -249,15 +255,17 @@ def mark_doubts(
 
 
 def _share_unlike(still: Still, frames: Sequence[FrameScore]) -> float:
-    """Share of the frames of a spread, of those that can be compared, that look different from its still."""
+    """Share of a spread's time, by the frames that can be compared, in which it looks different from its still."""
     inside = [
-        frame.quality.fingerprint
+        (frame.time_s, frame.quality.fingerprint)
         for frame in frames
         if frame.quality and frame.time_s is not None and still.start_s < frame.time_s < still.end_s
     ]
     if still.measured is None or not inside:
         return 0.0
     own = decode_print(still.measured.fingerprint)
-    alike = likeness_of_pairs(np.stack([decode_print(text) for text in inside]), np.stack([own] * len(inside)))
-    known = alike[np.isfinite(alike)]
-    return float((known < UNLIKE).mean()) if known.size else 0.0
+    alike = likeness_of_pairs(np.stack([decode_print(text) for _, text in inside]), np.stack([own] * len(inside)))
+    # Frames are dense where something moves, and stand for less time there.
+    apart = np.minimum(np.diff([still.start_s, *(time for time, _ in inside), still.end_s]), MOST_WEIGHT_S)
+    known = np.isfinite(alike)
+    return float(np.average(alike[known] < UNLIKE, weights=(apart[:-1] + apart[1:])[known])) if known.any() else 0.0

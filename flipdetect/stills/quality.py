@@ -86,6 +86,10 @@ class FrameMeter:
         self._finder = PageFinder()
         self._before: tuple[Floats, Mask] | None = None
 
+    def pause(self) -> None:
+        """Frames were left out before the next one: nothing is known of motion at it."""
+        self._before = None
+
     def __call__(self, frame: NDArray[np.uint8], hands: ArrayLike | None = None) -> FrameQuality:
         """Measure a frame.
 
@@ -94,7 +98,7 @@ class FrameMeter:
             hands: (h, w) probabilities 0 to 1 of a hand, over the whole frame, at any resolution; None if unknown.
 
         Returns:
-            Its quality; coverage is None without `hands`, motion None for the first frame.
+            Its quality; coverage is None without `hands`, motion None for the first frame and after a pause.
 
         Raises:
             ValueError: if the frame is not (H, W, 3) uint8, or `hands` is not two-dimensional.

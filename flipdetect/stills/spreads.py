@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,7 +37,8 @@ class MeasuredFrame:
 
     Attributes:
         odds: log-odds of a flip; NaN if it was not scored.
-        motion: the larger one of the changes from the frame before and to the frame after; 0 if neither is known.
+        motion: the larger one of the changes from the frame before and to the frame after; NaN if neither is known: as
+            when frames were left out because nothing moved.
     """
 
     time_s: float
@@ -154,19 +156,20 @@ def _measured(frames: Sequence[FrameScore], gap_s: float) -> list[MeasuredFrame]
             )
         kept.append((frame.time_s, frame, frame.quality))
     odds = log_odds([np.nan if frame.probability is None else frame.probability for _, frame, _ in kept])
-    moved = [0.0] * (len(kept) + 1)  # before each frame, and after the last
+    moved = np.full(len(kept) + 1, np.nan)  # before each frame, and after the last
     for place, (before, after) in enumerate(pairwise(kept), 1):
-        if after[0] - before[0] <= gap_s:
-            moved[place] = after[2].motion or 0.0
+        if after[0] - before[0] <= gap_s and after[2].motion is not None:
+            moved[place] = after[2].motion
+    motion = np.fmax(moved[:-1], moved[1:])
     return [
-        MeasuredFrame(time_s, frame.frame, float(odds[place]), quality, max(moved[place], moved[place + 1]))
+        MeasuredFrame(time_s, frame.frame, float(odds[place]), quality, float(motion[place]))
         for place, (time_s, frame, quality) in enumerate(kept)
     ]
 
 
 def video_statistics(spreads: Sequence[Spread], parameters: StillParameters) -> VideoStatistics:
     """The statistics of the video that these spreads make up."""
-    motion = [frame.motion for spread in spreads for frame in spread.frames]
+    motion = [frame.motion for spread in spreads for frame in spread.frames if not math.isnan(frame.motion)]
     rest = float(np.quantile(motion, REST_QUANTILE)) if motion else 0.0
     sharp = [
         np.quantile(spread.values("sharpness"), BEST_SHARPNESS)
@@ -191,7 +194,7 @@ def quality_scores(spread: Spread, video: VideoStatistics, parameters: StillPara
     if known.any():
         low = max(float(np.quantile(odds[known], LOW_ODDS_SHARE)), parameters.low_odds)
         unlike_turn[known] = _score(odds[known] - low, parameters.odds)
-    motion = np.array([frame.motion for frame in spread.frames]) / video.motion
+    motion = np.nan_to_num([frame.motion for frame in spread.frames], nan=0.0) / video.motion
     # Lower close to a turn; the beginning and the end of the video are none.
     times, margin = np.array([frame.time_s for frame in spread.frames]), np.ones(len(spread.frames))
     if parameters.margin_s > 0:

@@ -112,7 +112,8 @@ def test_a_film_gives_turns_stills_and_scores(book: Path, tmp_path: Path) -> Non
     assert (result.video, result.source, result.complete, result.problems) == ("book", str(book), True, ())
     assert [event.number for event in result.events] == [1, 2]
     assert [still.spread for still in result.stills] == [1, 2, 3]
-    assert result.frames == len(result.scores) > 50
+    assert result.frames == len(result.scores) > 20
+    assert result.decoding == "key frames"
     written = flipdetect.extract_pages(book, stills=tmp_path / "pages", pdf=tmp_path / "book.pdf")
     assert written == result
     assert len(list((tmp_path / "pages").iterdir())) == 3
@@ -139,11 +140,11 @@ def test_scores_come_as_they_are_made_and_ctrl_c_keeps_them(book: Path) -> None:
 
     def stop(scores: list[FrameScore]) -> None:
         seen.extend(scores)
-        if len(seen) > 30:
+        if len(seen) > 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as stopped:
-        extract_pages(VideoStream(book), RednessModel(), ExtractSettings(), on_scores=stop)
+        extract_pages(VideoStream(book), RednessModel(), ExtractSettings(batch_size=4), on_scores=stop)
     assert isinstance(stopped.value, Interrupted)
     assert list(stopped.value.result.scores) == seen
     assert not stopped.value.result.complete

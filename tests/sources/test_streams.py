@@ -114,10 +114,11 @@ def test_what_is_no_frame_is_refused(frames: list, kind: type[Exception], said: 
 
 def test_a_video_is_read_at_a_rate_or_by_a_stride_and_frames_are_read_again(tmp_path: Path) -> None:
     path = write(tmp_path / "film.mp4", [flat(place / 50, 480, 270) for place in range(50)], rate=25)
-    stream = VideoStream(path, rate_hz=2.5, refine=2)
+    stream = VideoStream(path, rate_hz=2.5, refine=2, every_frame=True)
     found = list(stream)
-    assert (stream.video, stream.refine, stream.expected_frames, stream.problems) == ("film", 2, 50, ())
+    assert (stream.video, stream.decoding, stream.expected_frames, stream.problems) == ("film", "every frame", 50, ())
     assert [frame.time_s for frame in found] == pytest.approx([place / 5 for place in range(10)])
+    assert [frame.fine for frame in found] == [False, True] * 5
     assert [frame.frame for frame in VideoStream(path, stride=20)] == [0, 20, 40]
     (image,) = stream.fetch([found[4].time_s])
     assert image.shape == (480, 270, 3)
@@ -128,7 +129,7 @@ def test_a_video_is_read_at_a_rate_or_by_a_stride_and_frames_are_read_again(tmp_
 
 def test_a_part_of_a_film_has_the_times_and_numbers_of_the_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "film.mp4", [flat(place / 50, 48, 28) for place in range(50)], rate=25)
-    stream = VideoStream(path, rate_hz=5, refine=1, start_s=0.5, end_s=1.2)
+    stream = VideoStream(path, rate_hz=5, refine=1, every_frame=True, start_s=0.5, end_s=1.2)
     assert [(frame.frame, frame.time_s) for frame in stream] == [
         (place, pytest.approx(place / 25)) for place in (13, 18, 23, 28)
     ]

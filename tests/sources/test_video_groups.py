@@ -1,0 +1,168 @@
+"""Films that are decoded only where their key frames differ, against the same films decoded whole."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flipdetect.sources import video_groups
+from flipdetect.sources.streams import EVERY_FRAME, KEY_FRAMES, VideoStream
+from flipdetect.sources.video import open_video
+from flipdetect.sources.video_groups import read_frame_table
+from tests.inference.looking import page
+from tests.sources.films import B_FRAMES, decoders, number_of, numbered, open_files, read, write
+from tests.sources.test_video_picture import set_matrix
+
+RATE, GROUP = 25, 25
+OPTIONS = {"preset": "ultrafast", "g": str(GROUP), "x264-params": "scenecut=0"}
+FAST = {"rate_hz": 30.0, "refine": 3, "skips_rest": True}
+
+
+def pages(*rests: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Pages by number, each at rest for so many frames, with a little noise."""
+    rng = np.random.default_rng(0)
+    for number, frames in rests:
+        still = page(number, 192, 108).astype(np.int16)
+        for _ in range(frames):
+            yield (still + rng.integers(-3, 4, still.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the frames of groups that are decoded, where the film starts at 0 and has no pauses."""
+    found: list[int] = []
+    frames = video_groups._Groups.frames
+
+    def counted(self, after: int, until: int | None) -> Iterator:
+        for frame in frames(self, after, until):
+            found.append(round(float(frame.pts * self._stream.time_base) * RATE))
+            yield frame
+
+    monkeypatch.setattr(video_groups._Groups, "frames", counted)
+    return found
+
+
+def test_what_rests_is_not_decoded_and_what_changes_is(tmp_path: Path, decoded: list[int]) -> None:
+    # Groups of 25; the page changes within the third one, and the last one has no key frame after it.
+    path = write(tmp_path / "film.mp4", pages((1, 63), (2, 87)), rate=RATE, options=OPTIONS)
+    frames = read(path, **FAST)
+    assert {number // GROUP for number in decoded} == {2, 5}
+    assert {0, 25, 50, 62, 63, 75, 100, 125} <= {frame.index for frame in frames}
+    assert len(frames) < 30
+    assert len(read(path, rate_hz=30.0)) == 150
+
+
+def test_a_page_that_is_turned_and_turned_back_between_key_frames_is_passed_over(tmp_path, decoded) -> None:
+    path = write(tmp_path / "film.mp4", pages((1, 30), (2, 10), (1, 60)), rate=RATE, options=OPTIONS)
+    assert [frame.index for frame in read(path, **FAST)][:4] == [0, 25, 50, 75]
+    assert min(decoded) > 75
+
+
+def test_a_long_group_is_decoded_in_any_case(tmp_path: Path, decoded: list[int]) -> None:
+    options = OPTIONS | {"g": "100"}
+    path = write(tmp_path / "film.mp4", pages((1, 15), (2, 25), (1, 310)), rate=RATE, options=options)
+    found = {frame.index for frame in read(path, **FAST)}
+    assert {14, 15, 39, 40} <= found
+    # Before a key frame that shows the same, it is passed over.
+    assert not set(decoded) & set(range(70, 100))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("plain.mp4", {}),
+        ("b_frames.mp4", {"options": B_FRAMES | {"g": "25"}}),
+        ("film.mkv", {}),
+        ("open_groups.mkv", {"codec": "libx265", "options": {"x265-params": "keyint=25:min-keyint=25:log-level=0"}}),
+        ("variable.mp4", {"stamps": np.cumsum(np.tile([20, 40, 70], 40)).tolist()}),
+        ("late.mp4", {"stamps": [900 + 40 * place for place in range(120)], "sound_s": 2.0}),
+        ("old.avi", {"codec": "mpeg4", "options": {"g": "25"}, "unit": 25}),
+        ("cut.mkv", {"damage": cut}),
+    ],
+)
+def test_frames_have_the_numbers_times_and_pictures_that_they_have_in_the_whole_film(
+    tmp_path: Path, name: str, settings: dict, decoded: list[int]
+) -> None:
+    damage: Callable[[Path], None] = settings.pop("damage", lambda path: None)
+    settings = {"options": OPTIONS} | settings
+    path = write(tmp_path / name, [numbered(place, (96, 128)) for place in range(120)], rate=RATE, **settings)
+    damage(path)
+    whole = {frame.index: frame for frame in read(path)}
+    with open_video(path, **FAST) as video:
+        found = list(video)
+        assert video.skips_groups
+    assert decoded
+    assert len(found) > 0.5 * len(whole)
+    assert [frame.index for frame in found] == sorted({frame.index for frame in found})
+    for frame in found:
+        assert frame.time_s == pytest.approx(whole[frame.index].time_s, abs=1e-6)
+        assert number_of(frame.image) == number_of(whole[frame.index].image)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("one_group.mp4", {"options": OPTIONS | {"g": "1000"}}),
+        ("keys_alone.mp4", {"options": OPTIONS | {"g": "1"}}),
+        ("stamps_restart.ts", {}),
+    ],
+)
+def test_other_films_are_decoded_whole(tmp_path: Path, name: str, settings: dict, decoded: list[int]) -> None:
+    settings = {"options": OPTIONS} | settings
+    path = write(tmp_path / name, pages((1, 40), (2, 60)), rate=RATE, **settings)
+    assert read_frame_table(path) is None
+    stream = VideoStream(path)
+    frames = [frame.frame for frame in stream]
+    assert stream.decoding == EVERY_FRAME
+    assert not decoded
+    assert {39, 40} <= set(frames)
+    assert len(frames) < 30  # few while nothing changes
+    assert len(list(VideoStream(path, every_frame=True))) == 100
+
+
+def test_a_damaged_key_frame_costs_no_more_than_its_group(tmp_path: Path) -> None:
+    path = write(tmp_path / "film.mkv", pages((1, 60), (2, 90)), rate=RATE, options=OPTIONS)
+    whole = path.read_bytes()
+    with video_groups.open_container(path)[0] as container:
+        third = [packet for packet in container.demux(video=0) if packet.is_keyframe][2]
+        data = bytes(third)
+    place = whole.index(data[20:60])
+    path.write_bytes(whole[:place] + bytes(len(data) - 40) + whole[place + len(data) - 40 :])
+    stream = VideoStream(path)
+    frames = {frame.frame for frame in stream}
+    assert stream.problems
+    assert {0, 25, 75, 100, 125} <= frames
+
+
+def test_frames_are_upright_and_a_part_of_a_film_begins_at_its_key_frame(tmp_path: Path, decoded: list[int]) -> None:
+    path = write(tmp_path / "film.mp4", pages((1, 63), (2, 87)), rate=RATE, options=OPTIONS)
+    set_matrix(path, 0, 1, -1, 0)
+    stream = VideoStream(path, start_s=2.2, end_s=3.5)
+    frames = list(stream)
+    assert stream.decoding == KEY_FRAMES
+    assert frames[0].image is not None
+    assert frames[0].image.shape == (108, 192, 3)
+    assert all(2.19 < frame.time_s < 3.51 for frame in frames)
+    assert {62, 63, 75} <= {frame.frame for frame in frames}
+    assert stream.duration_s == pytest.approx(6.0, abs=0.05)
+
+
+def test_nothing_is_left_open(tmp_path: Path) -> None:
+    path = write(tmp_path / "film.mp4", [numbered(place) for place in range(100)], rate=RATE, options=OPTIONS)
+    read(path, **FAST)
+    before = open_files()
+    with open_video(path, **FAST) as video:
+        next(video)
+    open_video(path, **FAST).close()
+    assert (open_files(), decoders()) == (before, [])
+
+
+def test_sound_of_its_own_does_not_matter(tmp_path: Path, decoded: list[int]) -> None:
+    path = write(tmp_path / "film.mp4", pages((1, 150)), rate=RATE, options=OPTIONS, sound_s=6.0)
+    assert len(read(path, **FAST)) < 12
+    assert min(decoded) > 125
