@@ -9,8 +9,10 @@ Programs that are compared run in turns, each time as a process of its own; the 
     training     ten epochs of a configuration end to end, against the plain program
     startup      from the command to the result of one image
     models       size, and latency of one decoded frame, of the pretrained models and their 8-bit versions
+    films        films as phones record them to turns and pages, against decoding alone and against PySceneDetect
+                 (pip install scenedetect; left out without it); rendering the films takes 15 minutes, once
 
-    python scripts/benchmark.py                        # all parts: 15 minutes on two quiet cores
+    python scripts/benchmark.py                        # all parts: 45 minutes on two quiet cores
     python scripts/benchmark.py prediction startup --json benchmark.json
 """
 
@@ -35,13 +37,23 @@ import typer
 from typer import Argument, Option
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PARTS = ("prediction", "training", "startup", "models")
+PARTS = ("prediction", "training", "startup", "models", "films")
 NETWORKS = {"mobilenet_v2": ("mobilenet", 16), "tiny_cnn": ("tiny_cnn", 32)}
 """Configuration and batch size of the networks that are trained."""
 SIZE = (192, 108)
 UNSEEN_SEED = 2000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WARM_UP, CALLS = 20, 300
+
+RECORDING = {"index": 100, "seconds": 180, "turns": 30, "height": 640, "fps": 10}
+PHONE = {"noise": 2.5, "bitrate": 15}
+FILMS: dict[str, dict[str, object]] = {
+    "3 min 1080p30, a key frame a second": PHONE,
+    "1 min 1080p30, a key frame every 8 s": PHONE | {"seconds": 60, "key-every": 8},
+    "1 min 720p24": PHONE | {"seconds": 60, "size": (720, 1280), "fps": 24, "bitrate": 5},
+    "15 s 4K30 HEVC": PHONE | {"seconds": 15, "size": (2160, 3840), "codec": "libx265", "bitrate": 40},
+}
+"""Options of scripts/research/film_recording.py for the films of `films`."""
 
 Row = tuple[str, float, str, str]
 """Name, value, unit, and what it was made of."""
@@ -83,6 +95,17 @@ class Bench:
         (folder / "done").touch()
         return folder
 
+    def film(self, name: str, options: dict[str, object]) -> Path:
+        """A film of a rendered recording, with sensor noise."""
+        path = self.folder / name
+        if not path.is_file():
+            recording = self.folder / "recording"
+            known = RECORDING | ({"seconds": 6, "turns": 2, "height": 160} if self.quick else {})
+            self.run("-m", "flipdetect.synth", "--recording", recording, *arguments(known))
+            script = REPOSITORY / "scripts" / "research" / "film_recording.py"
+            self.run(script, "--recording", recording, "--output", path, "--blend", *arguments(options))
+        return path
+
     def run(self, *arguments: object, cwd: Path | None = None) -> tuple[float, dict[str, Any]]:
         """Run a Python program; returns its seconds, and the JSON object in the last line of its output, if any."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +132,14 @@ class Bench:
                 found[name].append(programs[name]())
                 print(f"  {name}, run {turn + 1} of {self.repeats}", file=sys.stderr)
         return found
+
+
+def arguments(options: dict[str, object]) -> list[object]:
+    """A program's arguments from its options; a tuple is several values."""
+    return [
+        each for name, value in options.items()
+        for each in (f"--{name}", *(value if isinstance(value, tuple) else (value,)))
+    ]  # fmt: skip
 
 
 def median(values: Sequence[float]) -> float:
@@ -210,6 +241,54 @@ def models(bench: Bench) -> list[Row]:
     return rows
 
 
+def films(bench: Bench) -> list[Row]:
+    """Films to turns and pages, against decoding them; and what a minute of a longer film costs."""
+    from importlib.util import find_spec
+
+    rows: list[Row] = []
+    for number, (name, options) in enumerate(list(FILMS.items())[: 1 if bench.quick else None]):
+        film = bench.film(f"film-{number}.mp4", options)
+        length = bench.worker("seconds_of", film=film)[1]["seconds"]
+        folder = bench.folder / "pages"
+        events = ("-m", "flipdetect.cli.main", "predict", film, "--output", folder)
+        written = ("--stills", folder, "--pdf", folder / "film.pdf", "--report", folder / "film.html")
+        programs = {
+            "decoder": lambda film=film: bench.worker("decode", film=film)[1]["seconds"],
+            "events": lambda events=events: bench.run(*events)[0],
+            "all": lambda events=events, written=written: bench.run(*events, *written)[0],
+        }
+        if number == 0 and find_spec("scenedetect"):
+            programs["PySceneDetect"] = lambda film=film: bench.worker("detect_scenes", film=film)[1]["seconds"]
+        seconds = {each: median(runs) for each, runs in bench.in_turns(programs).items()}
+        note = ", ".join(f"{each} {value:.1f} s" for each, value in seconds.items())
+        rows.append(
+            (
+                f"{name}: as fast as the decoder, with stills, PDF, report",
+                seconds["decoder"] / seconds["all"],
+                "x",
+                note,
+            )
+        )
+        rows.append((f"{name}: times real time, the same", length / seconds["all"], "x", ""))
+        if "PySceneDetect" in seconds:
+            row = (
+                f"{name}: as fast as detect-adaptive, events alone",
+                seconds["PySceneDetect"] / seconds["events"],
+                "x",
+                "",
+            )
+            rows.append(row)
+    minutes = {}
+    for many in (1,) if bench.quick else (1, 10):
+        film = bench.folder / f"film-{many}-min.mp4"
+        bench.worker("repeat", film=bench.folder / "film-0.mp4", output=film, minutes=many)
+        runs = [bench.worker("pages", film=film)[1] for _ in range(bench.repeats)]
+        minutes[many] = [median([run[each] for run in runs]) for each in ("seconds", "memory_mb")]
+        note = f"{minutes[many][1]:.0f} MB at most"
+        rows.append((f"a film of {many} min: a minute of it", minutes[many][0] / many, "s", note))
+    return rows
+
+
 def predict(frames: str, model: str) -> dict[str, float]:
     """The command on a folder, without imports, after a run on one frame."""
     from flipdetect.cli.main import main
@@ -262,6 +341,76 @@ def latency(frames: str, model: str, calls: int) -> dict[str, float]:
         loaded.predict(frame)
         times.append((time.perf_counter() - begun) * 1e3)
     return {"p50": float(np.percentile(times[WARM_UP:], 50)), "p99": float(np.percentile(times[WARM_UP:], 99))}
+
+
+def seconds_of(film: str) -> dict[str, float]:
+    """The length of a film."""
+    import av
+
+    with av.open(film) as container:
+        return {"seconds": (container.duration or 0) / av.time_base}
+
+
+def decode(film: str) -> dict[str, float]:
+    """PyAV's decoder alone, all frames, at the fastest of its thread settings."""
+    import av
+
+    begun = time.perf_counter()
+    with av.open(film) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for _ in container.decode(video=0):
+            pass
+    return {"seconds": time.perf_counter() - begun}
+
+
+def detect_scenes(film: str) -> dict[str, float]:
+    """PySceneDetect's adaptive detector, as its command runs it."""
+    from scenedetect import AdaptiveDetector
+    from scenedetect import detect as find_scenes
+
+    begun = time.perf_counter()
+    find_scenes(film, AdaptiveDetector())
+    return {"seconds": time.perf_counter() - begun}
+
+
+def repeat(film: str, output: str, minutes: float) -> dict[str, float]:
+    """Write so many minutes of a film without encoding it again: its beginning, or all of it over and over."""
+    import av
+
+    with av.open(output, "w") as target:
+        copy, shift, least = None, 0, 0
+        while shift == 0 or shift * float(copy.time_base) < 60 * minutes:
+            with av.open(film) as source:
+                stream = source.streams.video[0]
+                if copy is None:
+                    copy = target.add_stream_from_template(stream)
+                    copy.time_base = stream.time_base
+                for packet in source.demux(stream):
+                    if packet.dts is None:
+                        continue
+                    packet.pts += shift
+                    packet.dts += shift
+                    if packet.pts * packet.time_base >= 60 * minutes:
+                        break
+                    least = max(least, packet.pts + packet.duration)
+                    packet.stream = copy
+                    target.mux(packet)
+                shift = least
+    return {}
+
+
+def pages(film: str) -> dict[str, float]:
+    """The command on a film, with stills and PDF: its seconds without imports, and the peak of its memory."""
+    import resource
+
+    from flipdetect.cli.main import main
+
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        if main(["predict", film, "--output", folder, "--stills", f"{folder}/pages", "--pdf", f"{folder}/film.pdf"]):
+            raise SystemExit("flipdetect predict failed")
+        seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
 
 
 def plain_transform(height: int, width: int, *, augmented: bool = False) -> Any:
@@ -348,7 +497,8 @@ def plain_train(frames: str, network: str, batch: int, epochs: int, workers: int
 
 
 WORKERS: dict[str, Callable[..., dict[str, float]]] = {
-    each.__name__: each for each in (predict, limit, latency, plain_predict, plain_train)
+    each.__name__: each
+    for each in (predict, limit, latency, plain_predict, plain_train, seconds_of, decode, detect_scenes, repeat, pages)
 }
 
 
@@ -370,7 +520,7 @@ def main(
     from tabulate import tabulate
 
     bench = Bench(work_dir.resolve(), quick, repeats)
-    measure = {"prediction": prediction, "training": training, "startup": startup, "models": models}
+    measure = {"prediction": prediction, "training": training, "startup": startup, "models": models, "films": films}
     rows: list[Row] = []
     for part in parts or PARTS:
         rows += measure[part](bench)

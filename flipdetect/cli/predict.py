@@ -44,6 +44,13 @@ class StillFormat(StrEnum):
     WEBP = "webp"
 
 
+class Hardware(StrEnum):
+    """What decodes videos."""
+
+    NONE = "none"
+    AUTO = "auto"
+
+
 class PageMode(StrEnum):
     """How pages are written."""
 
@@ -153,6 +160,9 @@ def predict(
         bool,
         typer.Option("--every-frame", help="Decode videos whole, also between key frames that show the same."),
     ] = False,
+    hwaccel: Annotated[
+        Hardware, typer.Option("--hwaccel", help="auto: videos are decoded by a graphics card, if it can.")
+    ] = Hardware.NONE,
     scores: Annotated[
         Path | None,
         typer.Option("--scores", metavar="CSV", help="Re-detect turns from a predictions.csv, without scoring again."),
@@ -252,11 +262,8 @@ def predict(
     outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr, pages, page_mode.value)
     naming = NamePattern(one_film=True) if one_film else None
     part_s = {"start_s": part[0], "end_s": part[1]}
-    films = (
-        readable_films(video_streams(found.videos, rate_hz=rate, stride=stride, every_frame=every_frame, **part_s))
-        if found
-        else []
-    )
+    reading = {"rate_hz": rate, "stride": stride, "every_frame": every_frame, "hardware": hwaccel == Hardware.AUTO}
+    films = readable_films(video_streams(found.videos, **reading, **part_s)) if found else []
     unread = found is not None and len(films) < len(found.videos)
     if found and not films and not found.frames:
         raise typer.Exit(1)  # nothing is written of what is no film
@@ -290,6 +297,7 @@ def predict(
             "--rate": rate,
             "--stride": stride,
             "--every-frame": every_frame,
+            "--hwaccel": hwaccel.value,
             "--fps": fps,
             "--start": part[0],
             "--end": part[1],

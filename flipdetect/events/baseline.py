@@ -97,7 +97,8 @@ def _binned(times: Array, odds: Array, chosen: NDArray[np.bool_] | None) -> tupl
     # A score holds until the next one: few frames are scored while nothing changes.
     many = np.diff(bins, append=bins[-1] + 1).astype(np.int64)
     many[many > HELD_S / BIN_S + 1e-6] = 1
-    return tuple(np.repeat(np.bincount(place, values) / counts, many) for values in (times, odds))
+    mean_times, mean_odds = (np.repeat(np.bincount(place, values) / counts, many) for values in (times, odds))
+    return mean_times, mean_odds
 
 
 def _shrunken(values: Array, parameters: EventParameters, usual: float, *, at_rest: bool = False) -> float:

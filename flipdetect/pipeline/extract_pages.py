@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from flipdetect.errors import ConfigError, FlipdetectError, FrameError
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.model import Model
-from flipdetect.inference.score import BATCH, score_video
+from flipdetect.inference.score import FILM_BATCH, score_video
 from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
 from flipdetect.outputs.still_files import StillStyle, encode_still
 from flipdetect.pipeline.corrected_pages import Corrections
@@ -113,7 +113,7 @@ def extract_pages(
     problems: tuple[str, ...] = ()
     complete = True
     batches = score_video(
-        stream, model, settings.threshold, video=stream.video, batch_size=settings.batch_size or BATCH,
+        stream, model, settings.threshold, video=stream.video, batch_size=settings.batch_size or FILM_BATCH,
     )  # fmt: skip
     try:
         for batch in batches:
@@ -122,11 +122,17 @@ def extract_pages(
     except FrameError as error:
         problems, complete = (str(error),), False
     except KeyboardInterrupt:
-        raise Interrupted(find_pages(scores, None, settings, stream.video, stream.source, complete=False)) from None
+        found = find_pages(
+            scores, None, settings, stream.video, stream.source, complete=False, decoding=stream.decoding
+        )
+        raise Interrupted(found) from None
     problems += stream.problems
     for problem in problems:
         logger.warning("%s", problem if problem.startswith(f"{stream.source}: ") else f"{stream.source}: {problem}")
-    named = partial(find_pages, scores, settings=settings, video=stream.video, source=stream.source, problems=problems)
+    named = partial(
+        find_pages, scores, settings=settings, video=stream.video, source=stream.source, problems=problems,
+        decoding=stream.decoding,
+    )  # fmt: skip
     try:
         return named(stream, complete=complete, images=images)
     except KeyboardInterrupt:
@@ -144,6 +150,7 @@ def find_pages(
     complete: bool = True,
     images: PageImages | None = None,
     corrections: Corrections | None = None,
+    decoding: str = "",
 ) -> VideoResult:
     """The second half of `extract_pages`: turns and stills from the scores of a film, without scoring it again.
 
@@ -156,6 +163,7 @@ def find_pages(
         complete: whether the film was read to its end.
         images: takes the images of the stills.
         corrections: turns and stills as a person wants them, instead of those that would be found.
+        decoding: what was decoded for the scores, for the result.
 
     Raises:
         DataError: if the corrections cannot be followed.
@@ -183,7 +191,7 @@ def find_pages(
         frames=len(scores),
         events=tuple(events),
         stills=tuple(stills),
-        decoding=stream.decoding if stream is not None else "",
+        decoding=decoding,
         model=settings.model_name,
         threshold=settings.threshold,
         problems=(*problems, *([f"{unread} frames could not be read; predictions.csv says why"] if unread else [])),

@@ -84,12 +84,14 @@ class FilmJob:
         for stream in streams:
             if stream.video in known:
                 logger.info("%s: scored before, not scored again", stream.source)
-                self._find(known[stream.video], stream, stream.video, stream.source)
+                self._find(known[stream.video], stream, stream.video, stream.source, decoding=stream.decoding)
                 continue
             try:
                 self._score(stream, model, writer)
             except Interrupted as error:
-                self._find(error.result.scores, stream, stream.video, stream.source, complete=False)
+                self._find(
+                    error.result.scores, stream, stream.video, stream.source, complete=False, decoding=stream.decoding
+                )
                 raise
 
     def run_on_scores(
@@ -192,10 +194,19 @@ class FilmJob:
         *,
         complete: bool = True,
         corrections: Corrections | None = None,
+        decoding: str = "",
     ) -> None:
         images = None if stream is None else self._new_images(stream)
         result = find_pages(
-            scores, stream, self.settings, video, source, complete=complete, images=images, corrections=corrections
+            scores,
+            stream,
+            self.settings,
+            video,
+            source,
+            complete=complete,
+            images=images,
+            corrections=corrections,
+            decoding=decoding,
         )
         self._keep(Film(result, stream, images))
 

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise, takewhile
 from pathlib import Path, PurePath
 from statistics import median
@@ -30,6 +31,7 @@ from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import open_video
 from flipdetect.sources.video_change import REST_S
 from flipdetect.sources.video_decoder import VideoFrame, estimated_length
+from flipdetect.sources.video_groups import FrameTable, read_frame_table
 from flipdetect.sources.video_seek import frame_at
 
 Image = npt.NDArray[np.uint8]
@@ -77,14 +79,12 @@ class FrameStream(ABC):
     Attributes:
         video: the film's name in tables.
         source: the file or folder, for the user.
-        decoding: `KEY_FRAMES` or `EVERY_FRAME` of a video, known once its first frame was read; else empty.
         problems: what was lost or repaired, for the user; complete after the last frame.
         can_reread: whether `fetch` and `resample` work.
     """
 
     video: str = ""
     source: str = ""
-    decoding: str = ""
     problems: tuple[str, ...] = ()
     can_reread: bool = False
 
@@ -96,6 +96,11 @@ class FrameStream(ABC):
     def expected_frames(self) -> int | None:
         """About how many frames are to be read; None if unknown."""
         return None
+
+    @property
+    def decoding(self) -> str:
+        """`KEY_FRAMES` or `EVERY_FRAME` of a video; else empty."""
+        return ""
 
     @property
     def duration_s(self) -> float | None:
@@ -133,6 +138,7 @@ class VideoStream(FrameStream):
         refine: factor by which more frames are given, to be scored where scores change.
         stride: instead of the rate: give every so many frames, and score all of them.
         every_frame: decode all of the film, and look at it as closely where the picture rests.
+        hardware: decode by a device that can, if there is one; chosen frames are read again without it.
         start_s, end_s: the seconds of the film between which frames are given.
 
     Raises:
@@ -150,6 +156,7 @@ class VideoStream(FrameStream):
         refine: int = REFINE,
         stride: int | None = None,
         every_frame: bool = False,
+        hardware: bool = False,
         start_s: float = 0.0,
         end_s: float = math.inf,
     ) -> None:
@@ -164,16 +171,14 @@ class VideoStream(FrameStream):
         self.video = video or path.stem
         self.source = str(path)
         skips_rest = stride is None and not every_frame and rate_hz >= 1 / REST_S
-        self._choice: dict[str, Any] = (
-            {"rate_hz": rate_hz * refine, "refine": refine, "skips_rest": skips_rest}
-            if stride is None
-            else {"stride": stride}
-        )
+        self._choice: dict[str, Any] = {"hardware": hardware, "skips_rest": skips_rest}
+        self._choice |= {"rate_hz": rate_hz * refine, "refine": refine} if stride is None else {"stride": stride}
 
     def __iter__(self) -> Iterator[StreamFrame]:
         shown = self.path.as_posix()
-        with open_video(self.path, min_size=LEAST_SIZE, start_s=self._start_s, **self._choice) as reader:
-            self.decoding = KEY_FRAMES if reader.skips_groups else EVERY_FRAME
+        with open_video(
+            self.path, min_size=LEAST_SIZE, start_s=self._start_s, table=self._table, **self._choice
+        ) as reader:
             try:
                 for frame in reader:
                     if frame.time_s > self._end_s:
@@ -185,6 +190,18 @@ class VideoStream(FrameStream):
                 repaired = reader.repaired_times
                 times = f"the times of {repaired} frames were missing or wrong, and were repaired" if repaired else ""
                 self.problems = tuple(text for text in (reader.lost, times) if text)
+
+    @property
+    def decoding(self) -> str:
+        """See `FrameStream`."""
+        try:
+            return EVERY_FRAME if self._table is None else KEY_FRAMES
+        except FrameError:
+            return ""
+
+    @cached_property
+    def _table(self) -> FrameTable | None:
+        return read_frame_table(self.path) if self._choice["skips_rest"] else None
 
     @property
     def expected_frames(self) -> int | None:

@@ -17,7 +17,7 @@ from flipdetect.errors import ConfigError
 from flipdetect.sources.image import check_min_size, damage_is_an_error_of
 from flipdetect.sources.video_change import FrameSelection, Taken
 from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
-from flipdetect.sources.video_groups import GroupDecoding, read_frame_table
+from flipdetect.sources.video_groups import FrameTable, GroupDecoding
 from flipdetect.sources.video_pixels import Converter
 
 AHEAD = 4
@@ -38,13 +38,15 @@ def open_video(
     start_s: float = 0.0,
     refine: int = 1,
     skips_rest: bool = False,
+    table: FrameTable | None = None,
+    hardware: bool = False,
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
 
     All frames are decoded, because they are predicted from each other; only the requested ones are converted.
-    `min_size` saves memory and later resizing rather than decoding time. With `skips_rest`, groups of pictures between
-    key frames that show the same are not decoded, if key frames are close (`GroupDecoding`), and few frames are
-    returned while the picture rests (`FrameSelection`). Other shortcuts of FFmpeg are not used: skipping frames without
+    `min_size` saves memory and later resizing rather than decoding time. With `skips_rest`, few are returned while
+    the picture rests (`FrameSelection`); with a table, groups of pictures between key frames that show the same are not
+    even decoded (`GroupDecoding`). Other shortcuts of FFmpeg are not used: skipping frames without
     successors (`skip_frame=nonref`) loses the frame count, skipping the loop filter changes pixels and gains a sixth at
     most, and `lowres` does not exist for H.264.
 
@@ -57,6 +59,8 @@ def open_video(
         start_s: return no frame before this second.
         refine: every so many of the frames to return, one is coarse, the others are `fine`.
         skips_rest: see above.
+        table: see above; with `skips_rest` alone.
+        hardware: decode by a device that can, if there is one; pixels may differ by a level or two.
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
@@ -70,7 +74,14 @@ def open_video(
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
     check_min_size(min_size)
     selection = FrameSelection(_chooser(stride, rate_hz, start_s - _TIME_TOLERANCE), refine, skips_rest=skips_rest)
-    return VideoReader(Path(path), selection, min_size, start_s - _TIME_TOLERANCE if skips_rest else None)
+    container, stream = open_container(Path(path), hardware=hardware)
+    if table is None:
+        decoding = Decoding(container, stream)
+    else:
+        decoding = GroupDecoding(
+            Path(path), container, stream, table, selection, start_s - _TIME_TOLERANCE, hardware=hardware
+        )
+    return VideoReader(Path(path), container, decoding, selection, Converter(str(path), stream, min_size))
 
 
 def _chooser(stride: int, rate_hz: float | None, start_s: float) -> Callable[[int, float], bool]:
@@ -106,23 +117,17 @@ class VideoReader:
     stream. Pictures that start after the sound do so at a time above 0. Wrong stamps are repaired, see `Clock`.
 
     Damage raises no error as long as one frame can be decoded: see `lost`.
-
-    Attributes:
-        skips_groups: whether the film is decoded only where its key frames differ.
     """
 
     def __init__(
-        self, path: Path, selection: FrameSelection, min_size: tuple[int, int] | None, skip_from_s: float | None = None
+        self,
+        path: Path,
+        container: InputContainer,
+        decoding: Decoding,
+        selection: FrameSelection,
+        converter: Converter,
     ) -> None:
-        """Open a file; called by `open_video`. From `skip_from_s` on, groups may be left out."""
-        table = None if skip_from_s is None else read_frame_table(path)
-        container, stream = open_container(path)
-        converter = Converter(str(path), stream, min_size)
-        if table is None or skip_from_s is None:
-            decoding = Decoding(container, stream)
-        else:
-            decoding = GroupDecoding(path, container, stream, table, selection, skip_from_s)
-        self.skips_groups = table is not None
+        """Take over a container that was opened; called by `open_video`."""
         self._work = _Work(path, container, decoding, selection, converter)
         # Called once: by close, when the reader is collected, or at exit. The thread knows only the work.
         self._finish = weakref.finalize(self, self._work.stop)

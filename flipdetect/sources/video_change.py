@@ -91,7 +91,7 @@ SETTLED_S = 0.3
 class Taken(NamedTuple):
     """A frame to look at: its number, second, and whether it is one of the frames in between; see `FrameSelection`."""
 
-    index: int
+    number: int
     time_s: float
     frame: av.VideoFrame
     fine: bool

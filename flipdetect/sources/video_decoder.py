@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from typing import NoReturn, cast
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container import InputContainer
 from numpy.typing import NDArray
 
 from flipdetect.sources.image import damage_is_an_error_of, fail, file_size
+
+logger = logging.getLogger(__name__)
 
 # A stamp further back than this starts a new count (files joined end to end); a smaller step back is a bad stamp.
 JUMP_BACK_S = 0.5
@@ -121,8 +125,12 @@ class Clock:
         return time
 
 
-def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
+def open_container(path: Path, *, hardware: bool = False) -> tuple[InputContainer, av.VideoStream]:
     """The container of a file, which the caller closes, and its picture stream.
+
+    Args:
+        path: the file.
+        hardware: decode by a device that can, if there is one.
 
     Raises:
         FrameError: if it is absent, no regular file, empty, no video, cut short before its index, or without
@@ -130,12 +138,7 @@ def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
     """
     file_size(path, "a video file")
     try:
-        # "file:" keeps a name with a colon from being read as an address.
-        container = av.open(
-            f"file:{path}",
-            options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
-            metadata_errors="replace",
-        )
+        container = (_hardware_container(path) if hardware else None) or _container(path)
     except UnicodeError as error:
         fail(path, "its name cannot be encoded", "rename it", error)
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -165,6 +168,32 @@ def open_container(path: Path) -> tuple[InputContainer, av.VideoStream]:
         container.close()
         raise
     return container, stream
+
+
+def _container(path: Path, hwaccel: HWAccel | None = None) -> InputContainer:
+    return av.open(
+        f"file:{path}",  # "file:" keeps a name with a colon from being read as an address
+        options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+        metadata_errors="replace",
+        hwaccel=hwaccel,
+    )
+
+
+def _hardware_container(path: Path) -> InputContainer | None:
+    """A container whose pictures a device decodes; None, with a word to the user, if there is none for them."""
+    for device in hwdevices_available():
+        try:
+            container = _container(path, HWAccel(device, allow_software_fallback=True))
+        except (av.FFmpegError, NotImplementedError):
+            continue  # no such device in this machine
+        stream = container.streams.best("video")
+        if stream is not None and stream.codec_context.is_hwaccel:
+            logger.info("%s: decoded by %s", path, device)
+            return container
+        container.close()
+    tried = ", ".join(hwdevices_available()) or "nothing"
+    logger.info("%s: no device here decodes it (tried: %s), so the processor does", path, tried)
+    return None
 
 
 def start_of(container: InputContainer, stream: av.VideoStream) -> Fraction:

@@ -91,6 +91,7 @@ class GroupDecoding(Decoding):
         table: the film's frames.
         selection: takes those worth looking at.
         start_s: second from which frames are wanted.
+        hardware: as for `open_container`.
     """
 
     def __init__(
@@ -101,13 +102,15 @@ class GroupDecoding(Decoding):
         table: FrameTable,
         selection: FrameSelection,
         start_s: float,
+        *,
+        hardware: bool = False,
     ) -> None:
         super().__init__(container, stream)
         # Not `stream.discard`, by which other packets are not even read: FFmpeg gives wrong stamps then to films with
         # B-frames in MP4.
         stream.codec_context.skip_frame = "NONKEY"
         self._table, self._selection, self._start_s = table, selection, start_s
-        self._groups = _Groups(path, self)
+        self._groups = _Groups(path, self, hardware=hardware)
 
     def close(self) -> None:
         """Close the file that was opened a second time."""
@@ -120,7 +123,11 @@ class GroupDecoding(Decoding):
             if left is None:
                 if right.stamp > first and right.time_s > self._start_s:  # trimmed in the middle of a group
                     yield from self._group(first - 1, right)
-            elif right.time_s - left.time_s > LONGEST_S or right.glance.differs_from(left.glance):
+            elif (
+                left.time_s < self._start_s
+                or right.time_s - left.time_s > LONGEST_S
+                or right.glance.differs_from(left.glance)
+            ):
                 yield from self._group(left.stamp, right)
             if right.time_s >= self._start_s:
                 yield from self._selection.push_key(self._number(right.stamp), right.time_s, right.frame, right.glance)
@@ -163,9 +170,9 @@ class GroupDecoding(Decoding):
 class _Groups:
     """Decodes groups of pictures in order of time, jumping from one to the next where that is shorter."""
 
-    def __init__(self, path: Path, account: Decoding) -> None:
+    def __init__(self, path: Path, account: Decoding, *, hardware: bool) -> None:
         self._account = account
-        self._container, self._stream = open_container(path)
+        self._container, self._stream = open_container(path, hardware=hardware)
         self._packets: Iterator[av.Packet[av.VideoStream]] = iter(())
         self._next: av.Packet[av.VideoStream] | None = None  # a key frame's, read but not decoded yet
 

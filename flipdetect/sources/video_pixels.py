@@ -208,7 +208,7 @@ def _reduce(frame: av.VideoFrame, size: tuple[int, int], matrix: NDArray[np.floa
     """A frame of planes of 8 bits at a smaller (height, width): planes are scaled first, a quarter of FFmpeg's time."""
     planes = []
     for plane in frame.planes:
-        stored = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        stored = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
         how = cv2.INTER_AREA if size[0] < plane.height else cv2.INTER_LINEAR
         same = stored.shape == size
         planes.append(stored if same else cv2.resize(stored, size[::-1], interpolation=how))

@@ -298,7 +298,7 @@ def test_a_part_of_a_film_in_another_format_with_names_of_ones_own(
     (video,) = json.loads(Path("flips.json").read_text())["videos"]
     assert video["duration_s"] == pytest.approx(10.4, abs=0.05), "that of the film"
     times = [score.time_s or 0 for score in read_predictions(Path("predictions.csv"))]
-    assert (times[0], times[-1]) == (pytest.approx(1.0), pytest.approx(7.4, abs=0.11))
+    assert (times[0], times[-1]) == (pytest.approx(1.0), pytest.approx(7.4, abs=0.6))
     said = capsys.readouterr().err.splitlines()
     written = said[said.index("Written:") + 1 :]
     assert {"predictions.csv", "pages", "book.pdf", "flips.csv", "flips.json"} == set(written)
@@ -495,7 +495,7 @@ def test_an_interruption_is_none_of_a_broken_package(
 def test_names_are_those_of_several_films_when_one_was_handled(
     book: Path, back: Path, interrupt: Callable[..., None]
 ) -> None:
-    outputs = ("--stills", "pages", "--preview", "preview.mp4", "--batch-size", 16)
+    outputs = ("--stills", "pages", "--preview", "preview.mp4", "--batch-size", 4)
     interrupt(book, back, *outputs, video="book")
     assert run(book, back, *outputs, "--resume") == 0
     assert sorted(path.name for path in Path().glob("preview*")) == ["preview_back.mp4", "preview_book.mp4"]
@@ -505,7 +505,7 @@ def test_names_are_those_of_several_films_when_one_was_handled(
 def test_an_interrupted_run_writes_what_it_found_and_skips_finished_films(
     book: Path, back: Path, tmp_path: Path, interrupt: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = (book, back, "--stills", "pages", "--batch-size", 16)
+    command = (book, back, "--stills", "pages", "--batch-size", 4)
     assert run(*command, "--output", "whole/predictions.csv") == 0
     interrupt(*command, video="back", batches=2)
     assert [video["complete"] for video in json.loads(Path("flips.json").read_text())["videos"]] == [True, False]
@@ -524,10 +524,10 @@ def test_an_interrupted_run_writes_what_it_found_and_skips_finished_films(
 def test_a_run_is_resumed_only_with_its_model_and_options(
     book: Path, back: Path, interrupt: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    interrupt(book, back, video="back")
+    interrupt(book, back, "--batch-size", 4, video="back")
     before = Path("predictions.csv.part").read_bytes()
-    for option, value in (("--threshold", 0.7), ("--rate", 5), ("--stride", 2)):
-        assert run(book, back, "--resume", option, value) == 1
+    for option, *value in (("--threshold", 0.7), ("--rate", 5), ("--stride", 2), ("--every-frame",)):
+        assert run(book, back, "--resume", option, *value) == 1
         assert f"different {option}" in capsys.readouterr().err
     Path("red.onnx").write_text("another")
     assert run(book, back, "--resume") == 1

@@ -67,6 +67,7 @@ def test_golden_json(tmp_path: Path) -> None:
         "model": "tiny_cnn",
         "threshold": 0.5,
         "complete": False,
+        "decoding": "",
         "doubtful": 1,
         "problems": ["frame 7 is damaged"],
         "numbering": [],
