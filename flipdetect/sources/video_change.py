@@ -62,7 +62,7 @@ class Glance:
             return True
         height, width = self.grey.shape
         (right, down), _ = cv2.phaseCorrelate(other.detail, self.detail, _window(height, width))
-        if abs(right) > MOST_SHIFT * width or abs(down) > MOST_SHIFT * height:
+        if not (abs(right) <= MOST_SHIFT * width and abs(down) <= MOST_SHIFT * height):  # also of NaN
             right = down = 0.0
         matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
         # Outside of the other frame nothing can be compared.

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.frame_sets import page_frame, write_frame
 from tests.scripts.loading import load_script
+from tests.sources.films import write
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,13 @@ def test_latency_is_that_of_a_model_file(benchmark: ModuleType, frames: Path) ->
 def test_the_plain_program_trains(benchmark: ModuleType, frames: Path) -> None:
     found = benchmark.WORKERS["plain_train"](str(frames), "tiny_cnn", batch=4, epochs=1, workers=0)
     assert 0 <= found["accuracy"] <= 1
+
+
+def test_the_programs_for_films_take_a_film(benchmark: ModuleType, tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", [page_frame(False, number, 96) for number in range(50)], rate=25)
+    benchmark.WORKERS["repeat"](str(film), str(tmp_path / "long.mp4"), minutes=0.1)
+    assert benchmark.WORKERS["seconds_of"](str(tmp_path / "long.mp4"))["seconds"] == pytest.approx(6.0, abs=0.1)
+    assert benchmark.WORKERS["decode"](str(tmp_path / "long.mp4"))["seconds"] > 0
+    found = benchmark.WORKERS["pages"](str(film))
+    assert found["seconds"] > 0
+    assert found["memory_mb"] > 50

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flipdetect.sources import video_groups
+from flipdetect.sources import video_decoder, video_groups
 from flipdetect.sources.streams import EVERY_FRAME, KEY_FRAMES, VideoStream
 from flipdetect.sources.video import open_video
 from flipdetect.sources.video_groups import read_frame_table
@@ -169,3 +169,15 @@ def test_sound_of_its_own_does_not_matter(tmp_path: Path, decoded: list[int]) ->
     path = write(tmp_path / "film.mp4", pages((1, 150)), rate=RATE, options=OPTIONS, sound_s=6.0)
     assert len(read(path, **fast(path))) < 12
     assert min(decoded) > 125
+
+
+def test_a_graphics_card_decodes_the_same_or_the_processor_does(tmp_path, caplog, monkeypatch) -> None:
+    path = write(tmp_path / "film.mp4", pages((1, 63), (2, 87)), rate=RATE, options=OPTIONS)
+    expected = list(VideoStream(path))
+    caplog.set_level("INFO")
+    found = list(VideoStream(path, hardware=True))
+    assert [frame.frame for frame in found] == [frame.frame for frame in expected]
+    assert "decoded by" in caplog.text or "the processor does" in caplog.text
+    monkeypatch.setattr(video_decoder, "hwdevices_available", lambda: ["no such device"])
+    assert len(list(VideoStream(path, hardware=True))) == len(expected)
+    assert "no device here decodes it (tried: no such device), so the processor does" in caplog.text
