@@ -25,7 +25,7 @@ from typer import Option
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = 300
-SIDE = 192
+SIDE = 128
 WARM_UP, CALLS = 10, 100
 
 app = typer.Typer(add_completion=False, help=__doc__)

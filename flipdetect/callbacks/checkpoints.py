@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGES = (
     "flipdetect", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "albumentations",
-    "opencv-python-headless", "numpy", "pillow",
+    "opencv-python-headless", "numpy", "pillow", "pycocotools",
 )  # fmt: skip
 """Libraries that results depend on."""
 
