@@ -17,7 +17,7 @@ from flipdetect.errors import FlipdetectError, require_extra
 HELP = """\
 Usage: flipdetect train --config NAME|PATH [--config ...] [--KEY VALUE ...]
 
-Train a frame classifier as YAML files describe it, then test its best checkpoint.
+Train a frame classifier or an object detector as YAML files describe it, then test its best checkpoint.
 
   --config NAME|PATH     a file, or a configuration that comes with the package (`flipdetect configs` lists them);
                          later ones override earlier ones
@@ -33,12 +33,13 @@ Train a frame classifier as YAML files describe it, then test its best checkpoin
 Examples:
   flipdetect train --config mobilenet --data.root my_frames/
   flipdetect train --config finetune --data.root my_frames/
+  flipdetect train --config detect --data.root my_boxes/ --data.format voc
   flipdetect train --config tiny_cnn --config debug/fast
 """
 
 
 def train(ctx: typer.Context) -> None:
-    """Train a frame classifier as a YAML configuration describes it, then test it."""
+    """Train a classifier or a detector as a YAML configuration describes it, then test it."""
     raise typer.Exit(main(ctx.args))
 
 

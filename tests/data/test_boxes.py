@@ -46,12 +46,12 @@ def test_every_format_gives_the_boxes_that_were_drawn(form: str, named: bool, tm
 
 
 def test_rendered_boxes_come_from_the_renderers_table(tmp_path: Path) -> None:
-    for name in ("a_1", "b_1"):
-        write_picture(tmp_path / f"flip/{name}.png", np.full((64, 36, 3), 90, np.uint8))
+    for name in ("flip/a_1", "notflip/b_1"):
+        write_picture(tmp_path / f"{name}.png", np.full((64, 36, 3), 90, np.uint8))
     (tmp_path / "labels.csv").write_text(
         "path,label,source,video,frame,book_box,page_box,hand_boxes\n"
         "flip/a_1.png,flip,book-000,flip/a,1,1 2 30 60,3 4 20 50,0 0 10 10;20 40 36 64\n"
-        "flip/b_1.png,flip,book-001,flip/b,1,1 2 30 60,,\n"
+        "notflip/b_1.png,notflip,book-001,notflip/b,1,1 2 30 60,3 4 20 50,\n"
     )
     found = index_boxes(tmp_path)
     assert found.classes == ("book", "page", "hand")

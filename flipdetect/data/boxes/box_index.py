@@ -90,7 +90,7 @@ def index_boxes(
         raise ConfigError(f"data.format must be one of {', '.join(get_args(Format))}, got {form!r}")
     if not root.is_dir():
         raise DataError(f"data.root is no folder: {root}. Give the folder of your pictures with --data.root")
-    found = READERS[guess_format(root) if form == "auto" else form](root)
+    found = _read_any(root) if form == "auto" else READERS[form](root)
     names = tuple(classes) or found.classes or _names_in(found)
     problems = list(found.problems)
     records: list[FrameRecord] = []
@@ -110,19 +110,19 @@ def index_boxes(
     return BoxIndex(FrameIndex(tuple(records), tuple(problems), root), boxes, names)
 
 
-def guess_format(root: Path) -> str:
-    """The format of the annotations below a folder, by their files.
+def _read_any(root: Path) -> Annotations:
+    """The annotations below a folder, in the first format that has any.
 
     Raises:
         DataError: if there are none.
     """
-    for form, reader in READERS.items():
-        if form == "rendered" or any(root.rglob({"voc": "*.xml", "coco": "*.json", "yolo": "*.txt"}[form])):
-            try:
-                if reader(root).pictures:
-                    return form
-            except DataError:
-                continue
+    for reader in READERS.values():
+        try:
+            found = reader(root)
+        except DataError:
+            continue
+        if found.pictures:
+            return found
     raise DataError(
         f"no annotations were found below {root}: looked for a rendered set's labels.csv, Pascal VOC's XML files, "
         "COCO's JSON, and YOLO's text files with a data.yaml; correct data.root, or set data.format to see the error"

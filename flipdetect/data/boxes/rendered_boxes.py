@@ -1,4 +1,8 @@
-"""The boxes of rendered frames, from labels.csv: of the book, the page that moves or lies on top, and hands."""
+"""The boxes of rendered frames, from labels.csv: of the book, the page that is being turned, and hands.
+
+Where no page is being turned, the table has the box of the page that would be turned next. Whether that is the left or
+the right one cannot be seen: it is no object to be found.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import csv
 from pathlib import Path
 
 from flipdetect.data.boxes.annotations import Annotation, Annotations, NamedBox
+from flipdetect.data.rehearsal import RENDERED_CLASSES
 from flipdetect.errors import DataError
 from flipdetect.sources.folder import Problem
 from flipdetect.sources.labels import MANIFEST_NAME
 
-COLUMNS = {"book_box": "book", "page_box": "page", "hand_boxes": "hand"}
+PAGE = "page"
+COLUMNS = {"book_box": "book", "page_box": PAGE, "hand_boxes": "hand"}
 """Class by column; a box is "x0 y0 x1 y1", several are separated by ";"."""
 
 
@@ -42,6 +48,8 @@ def _read(row: dict[str, str], root: Path) -> Annotation:
     if number := row.get("frame"):
         annotation.frame = int(number)
     for column, name in COLUMNS.items():
+        if name == PAGE and row.get("label") != RENDERED_CLASSES.positive:
+            continue
         for text in filter(None, row[column].split(";")):
             x0, y0, x1, y1 = (float(edge) for edge in text.split())
             annotation.boxes.append(NamedBox(name, (x0, y0, x1, y1)))
