@@ -147,17 +147,22 @@ def evaluate(
     from flipdetect.evaluation.robustness import BASIC, FULL
     from flipdetect.evaluation.spot_check import spot_check as check_frames
     from flipdetect.evaluation.videos import save_clip_threshold as save_threshold
-    from flipdetect.inference.load import load_model
+    from flipdetect.inference.detector import Detector
+    from flipdetect.inference.load import load_trained
     from flipdetect.metrics.threshold import ThresholdCosts
     from flipdetect.zoo import DEFAULT
 
     price = ThresholdCosts(*costs) if costs else None
     names = [] if predictions else model or [DEFAULT]
-    if detectors := _detectors(names, device.value):
+    loaded = {name: load_trained(name, engine.value, device.value) for name in names}
+    detectors = {name: each for name, each in loaded.items() if isinstance(each, Detector)}
+    models = {name: each for name, each in loaded.items() if not isinstance(each, Detector)}
+    if detectors:
+        if models:
+            raise ConfigError(f"{', '.join(detectors)} finds boxes, {', '.join(models)} does not: evaluate them apart")
         files = {"sheet": mistakes, "report": report, "output": output, "json": json}
         part = split.value if split else None
         return _evaluate_boxes(detectors, data or [], box_format.value, part, split_file, threshold, count, **files)
-    models = {name: load_model(name, engine.value, device.value) for name in names}
     selection = outcome.Selection(manifest, split, split_file, validation, validation_split_file)
     if spot_check is not None:
         for name, each in models.items():
@@ -210,37 +215,6 @@ def _evaluate_turns(found: list[Path], truths: list[Path], json: Path | None) ->
     print(turn_table(rows))
     if json:
         write_json(json, [row.as_dict() for row in rows])
-
-
-def _detectors(names: list[str], device: str) -> dict[str, Detector]:
-    """The models by name if they are detectors; empty if they are classifiers.
-
-    Raises:
-        ConfigError: if some are detectors and some are not.
-    """
-    from flipdetect.inference.load import resolve_model
-
-    paths = {name: resolve_model(name) for name in names}
-    found = {name: _detector(path, device) for name, path in paths.items()}
-    detectors = {name: detector for name, detector in found.items() if detector is not None}
-    if detectors and len(detectors) < len(names):
-        raise ConfigError(f"{', '.join(detectors)} finds boxes, other models here classify frames: evaluate them apart")
-    return detectors
-
-
-def _detector(path: Path, device: str) -> Detector | None:
-    if path.suffix == ".onnx" and path.is_file():
-        from flipdetect.inference.detector import Detector
-        from flipdetect.inference.onnx_detector import load_exported
-
-        exported = load_exported(path)
-        return exported if isinstance(exported, Detector) else None
-    if path.suffix not in (".ckpt", ".safetensors") or not path.is_file():
-        return None
-    from flipdetect.inference.torch_detector import is_detector, load_detector
-    from flipdetect.inference.torch_model import read_model
-
-    return load_detector(path, device) if is_detector(read_model(path)[0]) else None
 
 
 def _evaluate_boxes(

@@ -1,4 +1,4 @@
-"""Object detection from the command line: a generated set is trained on, resumed, and evaluated."""
+"""Object detection by the commands: a generated set is trained on, resumed, evaluated, exported, and predicted."""
 
 import csv
 import json
