@@ -2,32 +2,44 @@
 
 python scripts/load_test.py load --frames FOLDER [--model NAME] [--seconds 20] [--rounds 2]     needs npx autocannon
 python scripts/load_test.py broken --frames FOLDER [--count 2000]
+python scripts/load_test.py memory --frames FOLDER [--model NAME] [--count 20000]
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count as count_from
+from itertools import cycle
 from pathlib import Path
+from statistics import linear_regression
 from typing import Annotated
 
 import requests
 from tabulate import tabulate
 from typer import Option, Typer
 
+from flipdetect.apps.batch import PartScorer
+from flipdetect.inference.load import resolve_model
+from flipdetect.sources.parts import Part
+
 CLIENTS = (1, 8, 64)
 SIDE_BY_SIDE = 8
 """Clients at which the service is compared with the engine alone."""
 BOUNDARY = "load"
+POINTS, PER_REQUEST, PER_PART = 5, 20, 1000
+"""Measurements of memory, and pictures of a request and of a part of `flipdetect batch` meanwhile."""
 
 app = Typer()
 Folder = Annotated[Path, Option(help="folder with JPEG files")]
@@ -116,6 +128,45 @@ def load(frames: Folder, model: str = "ensemble", seconds: float = 20, rounds: i
     print(tabulate(rows, ("round", "clients", "pictures/s", "p50 ms", "p99 ms", "not 2xx", "engine alone/s"), "github"))
     print(f"service to engine alone at {SIDE_BY_SIDE} clients: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
     print("resident MB after pictures:", ", ".join(f"{mb:.0f} ({count:.0f})" for count, mb in memory))
+
+
+@app.command()
+def memory(frames: Folder, model: str = "ensemble", count: int = 20_000) -> None:
+    """Print the resident memory of the service, and of a worker of `flipdetect batch`, while they score pictures."""
+    files = sorted(frames.glob("*.jpg"))
+    sent = [
+        ("pictures", (file.name, file.read_bytes())) for file, _ in zip(cycle(files), range(PER_REQUEST), strict=False)
+    ]
+    with serving(model) as url, requests.Session() as client:
+
+        def request() -> float:
+            client.post(f"{url}/predict", files=sent, timeout=600).raise_for_status()
+            return resident_mb(url)
+
+        print("service:", _five_points(request, count, PER_REQUEST))
+    names = b"\0".join(os.fsencode(file.name) for file, _ in zip(cycle(files), range(PER_PART), strict=False))
+    with tempfile.TemporaryDirectory() as folder:
+        scorer = PartScorer(resolve_model(model), 0.5, "cpu", 1, folder, ".parquet")
+        numbers = count_from()
+
+        def part() -> float:
+            done = scorer(vars(Part(next(numbers), str(files[0].parent), "", "", names)))
+            assert not done["problem"], done
+            return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+        print("worker of batch:", _five_points(part, count, PER_PART))
+
+
+def _five_points(score: Callable[[], float], count: int, at_a_time: int) -> str:
+    """Score so many pictures; megabytes at five points, and the slope from the second on."""
+    points: list[tuple[int, float]] = []
+    for done in range(at_a_time, count + 1, at_a_time):
+        now = score()
+        if done * POINTS >= count * (len(points) + 1):
+            points.append((done, now))
+    x, y = zip(*points[1:], strict=True)
+    said = ", ".join(f"{mb:.1f} MB after {done:,}" for done, mb in points)
+    return f"{said}; slope {1e4 * linear_regression(x, y).slope:+.2f} MB per 10,000 pictures"
 
 
 def break_body(body: bytes, rng: random.Random) -> bytes:

@@ -66,7 +66,7 @@ HEAVY = {
     "data.boxes.box_datamodule", "data.boxes.box_dataset",
     "evaluation.compare", "evaluation.cross_validation", "evaluation.explain",
     "evaluation.study", "evaluation.tuning", "evaluation.box_evaluation",
-    "export.detector_onnx", "export.onnx",
+    "export.detector_onnx", "export.mobile", "export.onnx",
     "inference.torch_model", "inference.torch_detector",
     "metrics.frame", "metrics.mean_ap",
 }  # fmt: skip

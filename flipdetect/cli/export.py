@@ -1,4 +1,4 @@
-"""`flipdetect export`: write a trained model as an ONNX file that predicts without PyTorch, and check it."""
+"""`flipdetect export`: write a trained model as a file that predicts without PyTorch, and check it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from flipdetect.errors import require_extra
 
 if TYPE_CHECKING:
     from flipdetect.data.preprocess import PreprocessSpec
+    from flipdetect.export.onnx_files import ModelDifference
     from flipdetect.inference.model import Inputs
 
 CHECKED, CALIBRATED = 64, 128
@@ -36,6 +37,12 @@ class Format(StrEnum):
     FLOAT16 = "onnx-float16"
     INT8 = "onnx-int8"
     PORTABLE = "onnx-portable"
+    EXECUTORCH = "executorch"
+    LITERT = "litert"
+
+
+MOBILE = {Format.EXECUTORCH: (".pte", ("executorch",)), Format.LITERT: (".tflite", ("litert_torch", "ai_edge_litert"))}
+"""Of formats for phones: suffix, and packages."""
 
 
 def export(
@@ -55,7 +62,8 @@ def export(
         typer.Option(
             "--format",
             help="onnx: float32. onnx-float16: half the size, same speed. onnx-int8: a quarter of the size and about "
-            "half the time on processors with VNNI; needs --data.",
+            "half the time on processors with VNNI; needs --data. executorch (.pte), litert (.tflite): for phones, "
+            "each with the extra of its name.",
         ),
     ] = Format.ONNX,
     data: Annotated[
@@ -77,17 +85,19 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a trained model as an ONNX file, which predicts without PyTorch.
+    """Write a trained model as a file that predicts without PyTorch: ONNX, or for phones ExecuTorch or LiteRT.
 
-    The file is kept only if its probabilities are those of the model: they may differ by 0.0001 (onnx), 0.01
-    (onnx-float16), or 0.05 on average (onnx-int8). Of a detector, whose file selects the boxes itself, 99.9% of the
-    detections have to be the same (onnx), 95% (onnx-float16), or 80% nearly the same (onnx-int8).
+    The file is kept only if its probabilities are those of the model: they may differ by 0.0001 (onnx), 0.001
+    (executorch, litert), 0.01 (onnx-float16), or 0.05 on average (onnx-int8). Of a detector, whose file selects the
+    boxes itself, 99.9% of the detections have to be the same (onnx), 95% (onnx-float16), or 80% nearly the same
+    (onnx-int8).
 
     Without --output, the file is written next to the model, where prediction finds it: best.onnx for best.ckpt.
     """
     output = output or _next_to(model, format)
-    if output.suffix.lower() != ".onnx":
-        raise typer.BadParameter(f"the file's name has to end in .onnx, got {output}", param_hint="--output")
+    suffix = MOBILE[format][0] if format in MOBILE else ".onnx"
+    if output.suffix.lower() != suffix:
+        raise typer.BadParameter(f"the file's name has to end in {suffix}, got {output}", param_hint="--output")
     if format is Format.PORTABLE:
         _export_portable(model, output)
         return
@@ -97,6 +107,9 @@ def export(
         _export_int8(model, output, data, reduce_range)
         return
     require_extra("train", "torch", "timm", "pytorch_lightning")
+    if format in MOBILE:
+        _export_mobile(model, output, data, format)
+        return
     from flipdetect.export.detector_onnx import export_detector_checked
     from flipdetect.export.onnx import LIMITS, Precision, export_checked
     from flipdetect.export.onnx_files import sample_frames
@@ -116,11 +129,7 @@ def export(
             )
         return
     difference = export_checked(trained, output, frames, precision=precision)
-    print(f"{output}: {output.stat().st_size:,} bytes")
-    print(
-        f"largest difference of probability on {difference.frames} frames: {difference.largest:.2g} "
-        f"({LIMITS[precision]:g} is allowed); frames that change class: {difference.flipped}"
-    )
+    _print_difference(output, difference, LIMITS[precision])
     if difference.hands is not None:
         print(f"largest difference between maps of hands: {difference.hands:.2g}")
 
@@ -135,6 +144,26 @@ def _next_to(model: str, format: Format) -> Path:  # noqa: A002 - as in `export`
     if suffix is None or path.parent == FOLDER or path == path.with_suffix(suffix):
         raise typer.BadParameter("name the file to write", param_hint="--output")
     return path.with_suffix(suffix)
+
+
+def _export_mobile(model: str, output: Path, data: Path | None, format: Format) -> None:  # noqa: A002
+    require_extra(format.value, *MOBILE[format][1])
+    from flipdetect.export.mobile import LIMIT, export_mobile
+    from flipdetect.export.onnx_files import sample_frames
+    from flipdetect.inference.load import resolve_model
+    from flipdetect.inference.torch_model import load_torch_model
+
+    trained = load_torch_model(resolve_model(model), "cpu")
+    frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
+    _print_difference(output, export_mobile(trained, output, frames, format.value), LIMIT)
+
+
+def _print_difference(output: Path, difference: ModelDifference, limit: float) -> None:
+    print(f"{output}: {output.stat().st_size:,} bytes")
+    print(
+        f"largest difference of probability on {difference.frames} frames: {difference.largest:.2g} "
+        f"({limit:g} is allowed); frames that change class: {difference.flipped}"
+    )
 
 
 def _export_portable(model: str, output: Path) -> None:

@@ -3,13 +3,17 @@
 import csv
 import os
 import struct
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.stream import Disposition
 
 from flipdetect.cli.main import main
 from flipdetect.errors import FrameError
@@ -19,7 +23,7 @@ from flipdetect.sources.video_seek import frame_at
 from tests.faults import frames
 from tests.faults.runner import REFUSED, SURVIVED, Fault, check_words
 from tests.inference.exported import write_exported
-from tests.sources.films import add_sound, number_of, numbered, write
+from tests.sources.films import SIZE, add_sound, number_of, numbered, write
 
 COUNT = 24
 OPTIONS = {
@@ -209,6 +213,56 @@ def no_pictures(rng: Random, number: int, place: Path) -> str:
     return REFUSED
 
 
+def several_streams(rng: Random, number: int, place: Path) -> str:
+    """Two films in a file, sound, a cover picture, pictures that begin late: all frames of one film, at their times."""
+    path = place / f"film{(suffix := ('.mp4', '.mkv', '.ts', '.mov')[number % 4])}"
+    films = [0, 100][: rng.choice((1, 2))]
+    sounds, cover, late_s = rng.randrange(3), suffix != ".ts" and rng.random() < 0.5, rng.choice((0, 0.4, 3.0))
+    if number % 8 == 7:  # music with a cover
+        films, sounds, cover = [], 1, True
+    order = rng.sample([*films, *["sound"] * sounds, *["cover"] * cover], len(films) + sounds + cover)
+    with av.open(str(path), "w") as container:
+        if cover and suffix == ".mkv":
+            container.add_attachment("cover.png", "image/png", frames.original("plain.png", frames.LARGE)[0])
+        made = [(what, _add_stream(container, what)) for what in order if (what, suffix) != ("cover", ".mkv")]
+        for what, stream in made:
+            if what == "sound":
+                add_sound(container, stream, 1)
+                continue
+            for count in range(1 if what == "cover" else COUNT):
+                image = frames.picture(frames.LARGE) if what == "cover" else numbered(count + what)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts = 0 if what == "cover" else round(1000 * late_s) + 40 * count
+                frame.time_base = Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    times, pictures = watched(path)
+    if not films:
+        assert not times, "pictures from a cover"
+        return REFUSED
+    numbers = [number_of(picture) for picture in pictures]
+    assert numbers in [list(range(first, first + COUNT)) for first in films], (numbers, order, late_s)
+    begin = late_s if sounds else 0
+    assert abs(times[0] - begin) < 0.2, (times[0], order, late_s)  # sound begins a little before 0
+    again = [number_of(found.image) for found in frame_at(path, times)]
+    assert again == numbers, (again, numbers, order, late_s)
+    return outcome(times)
+
+
+def _add_stream(container: OutputContainer, what: object) -> Any:
+    if what == "sound":
+        return container.add_stream("aac", rate=8000, layout="mono")
+    stream = container.add_stream("png" if what == "cover" else "libx264", rate=25)
+    stream.height, stream.width = frames.LARGE if what == "cover" else SIZE
+    stream.pix_fmt = "rgb24" if what == "cover" else "yuv420p"
+    stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+    if what == "cover":
+        stream.disposition = Disposition.attached_pic
+    else:
+        stream.options = OPTIONS["libx264"]
+    return stream
+
+
 def odd_files(rng: Random, number: int, place: Path) -> str:
     """Films under every odd name, and what is no regular file."""
     raw = frames.NAMES[number % len(frames.NAMES)]
@@ -268,6 +322,7 @@ FAULTS = [
     Fault("stamps of a film", stamps, 150, 15),
     Fault("table of durations", stamp_table, 150, 15),
     Fault("turned films", turned, 64, 8),
+    Fault("several streams, covers, a late start", several_streams, 160, 16),
     Fault("no pictures", no_pictures, 80, 12),
     Fault("names and kinds of film files", odd_files, len(frames.NAMES) * len(KINDS), 24),
     Fault("predictions on damaged files", predicted, 40, 2, warm=True),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 SURVIVED, REFUSED = "survived", "refused"
 CPU_S = 30
-HANG_S = 300
+HANG_S = 600
 MEGABYTES = 600
 """Limits of one try: processor time, time without a word, and memory on top of what there was."""
 
