@@ -2,7 +2,8 @@
 
 python scripts/research/measure_pages.py outlines frames             # of page_outlines.py render; books 0 to 11
 python scripts/research/measure_pages.py marked path/to/real/frames  # outlines in tests/pages/real_outlines.json
-python scripts/research/measure_pages.py text --count 4              # renders spreads of text first; needs tesseract
+python scripts/research/measure_pages.py text --count 16             # renders spreads of text first; needs tesseract
+python scripts/research/measure_pages.py picture docs/images/pages.png
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import difflib
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from PIL import ImageDraw, ImageFont
 from scipy.interpolate import LinearNDInterpolator
 
 from flipdetect.inference.onnx_model import open_session
-from flipdetect.pages.cutting import SURE, find_pages
+from flipdetect.pages.cutting import SURE, cut_book, find_pages
 from flipdetect.pages.flatten import FlatPage
 from flipdetect.pages.light import even_light
 from flipdetect.pages.outline import PageNetwork, find_spread, refine
@@ -42,6 +43,8 @@ from flipdetect.zoo import PAGE_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_OUT, LEAST = 12, 0.04
+SPREADS, PICTURED, TALL = 16, (3, 6), 400
+"""Rendered spreads of text, those of the picture, and its rows' height in pixels."""
 FONT = "/usr/share/fonts/truetype/liberation/LiberationSerif-Regular.ttf"
 WORDS = (ROOT / "licenses" / "Apache-2.0.txt").read_text().split()
 
@@ -108,11 +111,11 @@ def paint_text(config: SynthConfig, index: int, number: int) -> NDArray[np.float
     return bind_sheet(front, back, source.style, source.book.gutter)
 
 
-def render_text(count: int) -> Iterator[tuple[Image, dict[str, str], dict[str, list[NDArray[np.float64]]]]]:
+def render_text(spreads: Iterable[int]) -> Iterator[tuple[Image, dict[str, str], dict[str, list[NDArray[np.float64]]]]]:
     """Spreads of text at 1600x1200: the picture, and by side the text and points along level lines."""
     compose.paint_sheet = paint_text  # type: ignore[assignment]
-    config = SynthConfig(9001, count, 2, 1, 1600, "landscape", aspect=3 / 4, without="hands,sun,exposure")
-    for index in range(count):
+    config = SynthConfig(9401, SPREADS, 2, 1, 1600, "landscape", aspect=3 / 4, without="hands,sun,exposure")
+    for index in spreads:
         clip, source = replace(sample_clip(config, 2 * index + 1), clutter=None), sample_source(config, index)
         light = compose.draw_sample(compose.set_stage(config, clip), 0.1, (0, 0), 0) * clip.capture.brightness(0.1)
         phone = replace(source.phone, defocus=min(0.4, source.phone.defocus))
@@ -167,7 +170,7 @@ def flat_points(page: FlatPage, size: tuple[int, int]) -> LinearNDInterpolator:
 def measure_text(network: PageNetwork, count: int) -> None:
     """Print how bent lines are before and after, the share of characters read, and the seconds a page takes."""
     rows = []
-    for image, texts, levels in render_text(count):
+    for image, texts, levels in render_text(range(count)):
         begin = time.process_time()
         found = [one for one in find_pages(image, network) if one.flat is not None]
         shared = (time.process_time() - begin) / max(1, len(found))
@@ -187,16 +190,36 @@ def measure_text(network: PageNetwork, count: int) -> None:
           f"characters read {raw:.0%} and {flat:.0%}, {seconds:.2f} s a page")  # fmt: skip
 
 
+def draw_pages(network: PageNetwork, file: Path) -> None:
+    """Write a picture of spreads as filmed, and of their pages."""
+    rows = []
+    for image, _, _ in render_text(PICTURED):
+        spread = next(cut_book([lambda image=image: image], network))  # type: ignore[misc]
+        parts = [PillowImage.fromarray(part) for part in (image, *(page for _, page in spread if page is not None))]
+        rows.append([part.resize((round(part.width * TALL / part.height), TALL)) for part in parts])
+    gap = TALL // 40
+    wide = max(sum(part.width + gap for part in row) for row in rows) - gap
+    sheet = PillowImage.new("RGB", (wide, (TALL + gap) * len(rows) - gap), "white")
+    for number, row in enumerate(rows):
+        left = 0
+        for part in row:
+            sheet.paste(part, (left, number * (TALL + gap)))
+            left += part.width + gap
+    sheet.quantize(128).save(file, optimize=True)
+
+
 def main() -> None:
-    """Measure one of three things."""
+    """Measure one of three things, or draw a picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("outlines", "marked", "text"))
+    parser.add_argument("what", choices=("outlines", "marked", "text", "picture"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path())
-    parser.add_argument("--count", type=int, default=4)
+    parser.add_argument("--count", type=int, default=SPREADS)
     wanted = parser.parse_args()
     network = PageNetwork(open_session(PAGE_NETWORK, threads=1))
     if wanted.what == "text":
         measure_text(network, wanted.count)
+    elif wanted.what == "picture":
+        draw_pages(network, wanted.folder)
     elif wanted.what == "marked":
         marks = json.loads((ROOT / "tests" / "pages" / "real_outlines.json").read_text())
         measure_outlines(network, ((wanted.folder / name, truth) for name, truth in marks.items()), 0.1)
