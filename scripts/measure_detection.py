@@ -3,6 +3,7 @@
 shapes       a generated set of two classes, 300 pictures in Pascal VOC's format: trained on from random weights; mAP
              at an IoU of 0.5 on its test split, wall-clock and processor time
 latency      size of a detector's weights, and time of one decoded picture, with PyTorch, on --threads threads
+picture      COCO's table on the test split, and random pictures of it with true and found boxes
 
 python scripts/measure_detection.py shapes --folder /tmp/shapes
 python scripts/measure_detection.py latency --model logs/detect/version_0/best.ckpt --threads 2
@@ -91,6 +92,30 @@ def latency(
         f"{model}: weights {weights / 1e6:.1f} MB; one picture, input {spec.height}x{spec.width}, {threads} threads: "
         f"{wall:.1f} ms, processor time {processor:.1f} ms (medians of {calls})"
     )
+
+
+@app.command()
+def picture(
+    model: Annotated[Path, Option(help="A detector's best.ckpt, with the splits.csv of its training next to it.")],
+    data: Annotated[Path, Option(help="The data set of its training.")],
+    output: Annotated[Path, Option(help="PNG to write.")],
+    count: Annotated[int, Option(min=1)] = 4,
+    seed: Annotated[int, Option(min=0)] = 4,
+) -> None:
+    """Draw random pictures of the test split, true boxes left of found ones."""
+    import numpy as np
+    from PIL import Image
+
+    from flipdetect.evaluation.box_evaluation import evaluate_boxes, true_and_found
+    from flipdetect.inference.torch_detector import load_detector
+
+    found = evaluate_boxes(model.name, load_detector(model, "cpu"), data, split="test")
+    pictures = sorted(found.pictures, key=lambda each: each.name)
+    chosen = sorted(np.random.default_rng(seed).choice(len(pictures), count, replace=False).tolist())
+    rows = [true_and_found(pictures[place], found.classes) for place in chosen]
+    gap = np.full((rows[0].shape[0], 12, 3), 255, np.uint8)  # frames of a rendered set have one size
+    Image.fromarray(np.hstack([part for row in rows for part in (row, gap)][:-1])).save(output, optimize=True)
+    print(found.table())
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def draw_worst(path: Path, evaluation: BoxEvaluation, count: int) -> None:
         DataError: if the file cannot be written.
     """
     worst = evaluation.pictures[:count]
-    images = [_true_and_found(each, evaluation.classes) for each in worst]
+    images = [true_and_found(each, evaluation.classes) for each in worst]
     titles = [f"{each.name}: {each.result.missed} missed, {each.result.false} false" for each in worst]
     with writing(path) as part:
         save_figure(plot_batch(images, titles), part)
@@ -202,7 +202,7 @@ def write_box_report(folder: Path, evaluations: Sequence[BoxEvaluation], count: 
             "facts": each.as_dict(),
             "summary": [(words, each.values[name]) for name, words in SUMMARY.items()],
             "per_class": [(c, each.values[f"ap_{c}"], each.values[f"ar_{c}"]) for c in each.classes],
-            "worst": [(p, _address(_true_and_found(p, each.classes))) for p in each.pictures[:count]],
+            "worst": [(p, _address(true_and_found(p, each.classes))) for p in each.pictures[:count]],
         }
         for each in evaluations
     ]
@@ -212,7 +212,8 @@ def write_box_report(folder: Path, evaluations: Sequence[BoxEvaluation], count: 
     return path
 
 
-def _true_and_found(each: PictureEvaluation, names: Sequence[str]) -> npt.NDArray[np.uint8]:
+def true_and_found(each: PictureEvaluation, names: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """The picture with its true boxes, and right of it with the found ones: (H, W', 3) uint8."""
     picture, (boxes, labels, _) = decode_frame(each.record.path), each.truth
     left, found = draw_boxes(picture, boxes, labels.tolist(), names), each.found
     right = draw_boxes(picture, found.boxes, found.labels.tolist(), names, found.scores.tolist())
