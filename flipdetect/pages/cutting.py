@@ -13,7 +13,7 @@ from flipdetect.pages.flatten import FlatPage, flat_page, level_lines
 from flipdetect.pages.light import even_light, in_mode
 from flipdetect.pages.order import ASKED, is_upside_down
 from flipdetect.pages.outline import PageNetwork, find_spread, refine
-from flipdetect.pages.surface import LEFT, RIGHT, SIDES
+from flipdetect.pages.surface import LEFT, RIGHT, SIDES, Floats
 from flipdetect.records import WHOLE_FRAME, BookPage
 
 Image = NDArray[np.uint8]
@@ -79,23 +79,36 @@ def cut_book(
     Yields:
         for each still its pages, each with its picture (H, W, 3), or (H, W), uint8; None for one that is left out.
     """
-    found = []
+    found: list[list[FoundPage]] = []
     samples: list[Image] = []
+    usual: Floats | None = None
+    opposite = []
     for place, still in enumerate(stills):
         on_still(place)
         picture = still()
         found.append(find_pages(picture, network))
-        for page in found[-1]:
-            if page.flat is not None and len(samples) < 2 * ASKED:
-                samples.append(page.flat.cut(picture, _fitting(page.flat.size(), READABLE)))
-    turned = is_upside_down(samples)
+        flat = [page.flat for page in found[-1] if page.flat is not None]
+        # Of a book that lies sideways, one still may be taken for the right way up, and the next one for upside down.
+        spine = np.subtract(*flat[0].surface.spine(2)[::-1]) if flat else usual
+        usual = spine if usual is None else usual
+        opposite.append(spine is not None and usual is not None and float(spine @ usual) < 0)
+        samples += (
+            _turned(page.cut(picture, _fitting(page.size(), READABLE)), 2 * opposite[-1])
+            for page in flat[: max(0, 2 * ASKED - len(samples))]
+        )
+    down = is_upside_down(samples)
     sizes = np.array([page.flat.size() for pages in found for page in pages if page.flat is not None])
     aspect = float(np.median(sizes[:, 1] / sizes[:, 0])) if len(sizes) else 1.0
     width = round(float(np.median(sizes[:, 0]))) if len(sizes) else 0
     for place, (still, pages) in enumerate(zip(stills, found, strict=True)):
         on_still(len(stills) + place)
-        picture = still()
-        cut = [(one.page, _cut(one, picture, width, aspect, turned, mode)) for one in pages]
+        picture, turned = still(), down != opposite[place]
+        cut = [(one.page, _cut(one, picture, width, aspect, mode)) for one in pages]
+        quarters = {WHOLE_FRAME: _quarter_turns(usual, upside_down=down)}
+        cut = [
+            (page, None if image is None else _turned(image, quarters.get(page.side, 2 * turned)))
+            for page, image in cut
+        ]
         if turned:
             names = {LEFT: RIGHT, RIGHT: LEFT}
             cut = [(replace(page, side=names.get(page.side, page.side)), image) for page, image in cut]
@@ -103,7 +116,20 @@ def cut_book(
         yield cut
 
 
-def _cut(one: FoundPage, picture: Image, width: int, aspect: float, turned: bool, mode: str) -> Image | None:
+def _turned(image: Image, quarters: int) -> Image:
+    """A picture (H, W, ...) turned counterclockwise."""
+    return np.ascontiguousarray(np.rot90(image, quarters))
+
+
+def _quarter_turns(spine: Floats | None, *, upside_down: bool) -> int:
+    """Counterclockwise quarter turns after which a book stands upright in its frame: its spine (2,) points down."""
+    if spine is None:
+        return 0
+    x, y = -spine if upside_down else spine
+    return int(np.argmax([y, -x, -y, x]))
+
+
+def _cut(one: FoundPage, picture: Image, width: int, aspect: float, mode: str) -> Image | None:
     if one.page.side == WHOLE_FRAME:
         return in_mode(picture, "grey" if mode == "bw" else mode)
     if one.flat is None:
@@ -112,8 +138,6 @@ def _cut(one: FoundPage, picture: Image, width: int, aspect: float, turned: bool
     own = min(width, one.flat.size()[0])
     image = one.flat.cut(picture, (own, round(own * aspect)))
     image = in_mode(even_light(image, gutter_left=one.flat.side == RIGHT), mode)
-    if turned:
-        image = np.ascontiguousarray(image[::-1, ::-1])
     spare = (round(width * aspect) - image.shape[0], width - image.shape[1])
     top, left = spare[0] // 2, spare[1] // 2
     return np.asarray(

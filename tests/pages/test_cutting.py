@@ -58,3 +58,16 @@ def test_a_page_that_is_cut_off_is_named_and_left_out() -> None:
 def test_black_and_white() -> None:
     spread = cut([surface()], mode="bw")[0]
     assert all(set(np.unique(image)) <= {0, 255} for _, image in spread)
+
+
+def test_stills_of_a_book_that_lies_sideways_are_turned_the_same_way() -> None:
+    # A quarter turn and a little more: the spine of the second would point the other way.
+    spreads = cut([surface(roll=1.5, depth=1.5), surface(roll=1.64, depth=1.5)])
+    for (first, _), (second, _) in zip(*spreads, strict=True):
+        assert first.side == second.side
+        assert np.linalg.norm(np.mean(first.outline, axis=0) - np.mean(second.outline, axis=0)) < 40
+
+
+def test_whole_frames_of_a_book_that_lies_sideways_are_turned_upright() -> None:
+    spreads = cut([surface(roll=1.5, depth=1.5), None])
+    assert spreads[1][0][1].shape == (640, 480, 3)
