@@ -7,13 +7,17 @@ Programs that are compared run in turns, each time as a process of its own; the 
     prediction   a folder of 1080x1920 JPEGs to predictions.csv, against the plain program, and against the limit:
                  decoding alone and the model alone, each on all cores and at its fastest
     training     ten epochs of a configuration end to end, against the plain program
-    startup      from the command to the result of one image
+    finetune     a model of one's own from --frames labelled JPEGs of 1080x1920, from the command to the tested model:
+                 configs/finetune.yaml against ten epochs of the plain program on the same weights and split
+    startup      from the command to the result of one image; what training takes besides the fit, against importing
+                 torch and Lightning; how soon a wrong path is refused
     models       size, and latency of one decoded frame, of the pretrained models and their 8-bit versions
     films        films as phones record them to turns and pages, against decoding alone and against PySceneDetect
                  (pip install scenedetect; left out without it); rendering the films takes 15 minutes, once
 
-    python scripts/benchmark.py                        # all parts: 45 minutes on two quiet cores
+    python scripts/benchmark.py                        # all parts: an hour on two quiet cores
     python scripts/benchmark.py prediction startup --json benchmark.json
+    python scripts/benchmark.py finetune --frames 3000 --repeats 1
 """
 
 from __future__ import annotations
@@ -37,10 +41,14 @@ import typer
 from typer import Argument, Option
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PARTS = ("prediction", "training", "startup", "models", "films")
+PARTS = ("prediction", "training", "finetune", "startup", "models", "films")
 NETWORKS = {"mobilenet_v2": ("mobilenet", 16), "tiny_cnn": ("tiny_cnn", 32)}
 """Configuration and batch size of the networks that are trained."""
 SIZE = (192, 108)
+PRETRAINED, PRETRAINED_SIZE = "efficientnet_lite0", (353, 193)
+"""The network of configs/finetune.yaml, and its input."""
+SOURCES, CLIPS = 8, 4
+"""Books that are rendered, and clips of each."""
 UNSEEN_SEED = 2000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WARM_UP, CALLS = 20, 300
@@ -66,33 +74,48 @@ class Bench:
         folder: for frames, caches and runs; rendered frames are kept in it.
         quick: the smallest work that runs every line; its metrics mean nothing.
         repeats: runs of each program.
+        frames: how many frames of one's own a model is fine-tuned on.
     """
 
-    def __init__(self, folder: Path, quick: bool, repeats: int) -> None:
+    def __init__(self, folder: Path, quick: bool, repeats: int, frames: int = 256) -> None:
         self.folder, self.quick, self.repeats = folder, quick, 1 if quick else repeats
+        self.frames = frames
 
-    def phone_frames(self) -> Path:
-        """256 JPEGs of 1080x1920 in flip/ and notflip/; a quarter is rendered, the others are mirror images of them."""
+    def phone_frames(self, count: int = 256) -> Path:
+        """JPEGs of 1080x1920 in flip/ and notflip/, and splits.csv, which keeps two of eight books for validation.
+
+        64 are rendered; the others are mirror images of them, from the fifth set on of cut-outs as well.
+        """
         from PIL import Image
 
-        height, sources, frames = (320, 4, 1) if self.quick else (1920, 8, 2)
-        folder = self.folder / f"frames-{height}"
-        if (folder / "done").is_file():
+        height, sources, frames = (320, 4, 1) if self.quick else (1920, SOURCES, 2)
+        count = 64 if self.quick else count
+        folder = self.folder / f"frames-{height}{'' if count == 256 else f'-{count}'}"
+        if (folder / "splits.csv").is_file():
             return folder
-        rendered = self.folder / "rendered"
-        size = ("--sources", sources, "--clips-per-source", 4, "--frames-per-clip", frames, "--height", height)
+        rendered = self.folder / f"rendered-{height}"
+        size = ("--sources", sources, "--clips-per-source", CLIPS, "--frames-per-clip", frames, "--height", height)
         self.run("-m", "flipdetect.synth", "--output", rendered, *size, "--seed", UNSEEN_SEED)
-        mirrored = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180)
-        for path in sorted(rendered.glob("*flip/*.jpg")):
-            target = folder / path.parent.name
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-            video, frame = path.stem.split("_")
-            with Image.open(path) as image:
-                for number, how in enumerate(mirrored, start=1):
-                    copy = target / f"{int(video) + 1000 * number:04d}_{frame}.jpg"
-                    image.transpose(how).save(copy, quality=90)
-        (folder / "done").touch()
+        mirrored = (
+            None,
+            *(getattr(Image.Transpose, name) for name in ("FLIP_LEFT_RIGHT", "FLIP_TOP_BOTTOM", "ROTATE_180")),
+        )
+        files, rows = sorted(rendered.glob("*flip/*.jpg")), []
+        for number in range(count):
+            copy, place = divmod(number, len(files))
+            video, frame = files[place].stem.split("_")
+            name = f"{files[place].parent.name}/{int(video) + 1000 * copy:04d}_{frame}.jpg"
+            split = "val" if (int(video) - 1) // (CLIPS // 2) >= sources * 3 // 4 else "train"  # clips by book
+            rows.append((name, split))
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with Image.open(files[place]) as image:
+                edge = copy // len(mirrored)  # pixels for each 1/200 of the sides
+                box = (image.width * edge / 200, image.height * edge / 200, image.width, image.height)
+                cut = image.resize(image.size, Image.Resampling.BILINEAR, box) if edge else image
+                how = mirrored[copy % len(mirrored)]
+                (cut if how is None else cut.transpose(how)).save(folder / name, quality=90)
+        with (folder / "splits.csv").open("w", newline="") as table:
+            csv.writer(table).writerows([("path", "split"), *rows])
         return folder
 
     def film(self, name: str, options: dict[str, object]) -> Path:
@@ -106,16 +129,17 @@ class Bench:
             self.run(script, "--recording", recording, "--output", path, "--blend", *arguments(options))
         return path
 
-    def run(self, *arguments: object, cwd: Path | None = None) -> tuple[float, dict[str, Any]]:
+    def run(self, *arguments: object, cwd: Path | None = None, status: int = 0) -> tuple[float, dict[str, Any]]:
         """Run a Python program; returns its seconds, and the JSON object in the last line of its output, if any."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, *map(str, arguments)]
         path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": path, "NO_ALBUMENTATIONS_UPDATE": "1"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as in an installed package
         begun = time.perf_counter()
         done = subprocess.run(command, cwd=cwd or self.folder, env=environment, capture_output=True, text=True)
         seconds = time.perf_counter() - begun
-        if done.returncode:
+        if done.returncode != status:
             raise SystemExit(f"{' '.join(command)} failed with status {done.returncode}:\n{done.stderr[-1500:]}")
         last = done.stdout.strip().rpartition("\n")[2]
         return seconds, json.loads(last) if last.startswith("{") else {}
@@ -194,26 +218,75 @@ def training(bench: Bench) -> list[Row]:
     return rows
 
 
+def finetune(bench: Bench) -> list[Row]:
+    """From the command to a model of one's own that is tested, without a cache or rendered frames at the start."""
+    frames, epochs = bench.phone_frames(bench.frames), 1 if bench.quick else 10
+    scores: dict[str, list[float]] = {"ours": [], "plain": []}
+
+    def ours() -> float:
+        with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+            given = (f"--data.root={frames}", f"--data.split_file={frames / 'splits.csv'}")
+            seconds = bench.run("-m", "flipdetect.cli.train", "--config", "finetune", *given, cwd=Path(folder))[0]
+            metrics = json.loads(next(Path(folder).rglob("metrics.json")).read_text())
+        scores["ours"].append(metrics["val_f1"])
+        return seconds
+
+    def plain() -> float:
+        options = {"network": PRETRAINED, "batch": 32, "epochs": epochs, "workers": 0, "size": PRETRAINED_SIZE}
+        seconds, report = bench.worker("plain_train", frames=frames, **options)
+        scores["plain"].append(report["f1"])
+        return seconds
+
+    seconds = {name: median(runs) for name, runs in bench.in_turns({"ours": ours, "plain": plain}).items()}
+    f1 = {name: median(found) for name, found in scores.items()}
+    note = (
+        f"{seconds['ours']:.1f} s against {seconds['plain']:.1f} s; validation F1 {f1['ours']:.3f}, {f1['plain']:.3f}"
+    )
+    name = f"finetune.yaml on {bench.frames:,} JPEGs: as fast as {epochs} epochs of the plain program"
+    return [(name, seconds["plain"] / seconds["ours"], "x", note)]
+
+
+def outside_fit(bench: Bench) -> float:
+    """Seconds that two epochs of tiny_cnn.yaml take besides the fit, without a cache at the start."""
+    with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+        given = ("--config", "tiny_cnn", f"--data.root={bench.phone_frames()}", "--trainer.max_epochs=2")
+        seconds = bench.run("-m", "flipdetect.cli.train", *given, cwd=Path(folder))[0]
+        return seconds - float(json.loads(next(Path(folder).rglob("metrics.json")).read_text())["fit_seconds"])
+
+
 def startup(bench: Bench) -> list[Row]:
-    """From the command to the result of one image, files in the system's cache."""
+    """Files are in the system's cache."""
     one = bench.folder / "one"
     one.mkdir(parents=True, exist_ok=True)
     shutil.copy(min(bench.phone_frames().glob("flip/*.jpg")), one)
     command = ("-m", "flipdetect.cli.main")
     predict = (*command, "predict", one, "--model", "mobilenet_v2", "--output", bench.folder / "one.csv")
+    wrong = (*command, "train", "--config", "tiny_cnn", "--data.root", "nowhere")
     found = bench.in_turns({
         "flipdetect": lambda: bench.run(*predict)[0],
         "--engine torch": lambda: bench.run(*predict, "--engine", "torch")[0],
         "plain program": lambda: bench.worker("plain_predict", frames=one, model="mobilenet_v2")[0],
+        "default": lambda: bench.run(*command, "predict", one, "--output", bench.folder / "one.csv")[0],
         "--help": lambda: bench.run(*command, "predict", "--help")[0],
+        "wrong": lambda: bench.run(*wrong, status=1)[0],
+        "imports": lambda: bench.run("-c", "import torch, pytorch_lightning")[0],
+        "training": lambda: outside_fit(bench),
     })  # fmt: skip
     seconds = {name: median(runs) for name, runs in found.items()}
     slower = min(seconds["--engine torch"], seconds["plain program"])
     note = f"--engine torch {seconds['--engine torch']:.2f} s, plain program {seconds['plain program']:.2f} s"
     return [
         ("one image, from the command to its result", seconds["flipdetect"], "s", "mobilenet_v2"),
+        ("one image with the default model", seconds["default"], "s", ""),
         ("as fast as through PyTorch", slower / seconds["flipdetect"], "x", note),
         ("flipdetect predict --help", seconds["--help"], "s", ""),
+        ("flipdetect train on a wrong path", seconds["wrong"], "s", ""),
+        (
+            "training 256 frames: seconds besides the fit, as a multiple of importing torch and Lightning",
+            seconds["training"] / seconds["imports"],
+            "x",
+            f"tiny_cnn.yaml: {seconds['training']:.2f} s against {seconds['imports']:.2f} s",
+        ),
     ]
 
 
@@ -413,7 +486,7 @@ def pages(film: str) -> dict[str, float]:
     return {"seconds": seconds, "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
 
 
-def plain_transform(height: int, width: int, *, augmented: bool = False) -> Any:
+def plain_transform(height: int, width: int, *, augmented: bool = False, halves: bool = False) -> Any:
     """What a picture becomes before the network sees it."""
     from torchvision import transforms
 
@@ -423,7 +496,8 @@ def plain_transform(height: int, width: int, *, augmented: bool = False) -> Any:
         transforms.RandomAffine(10, translate=(0.08, 0.08), scale=(0.85, 1.3), shear=4),
         transforms.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05),
     ]
-    ends = [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    scale = ((0.5,) * 3, (0.5,) * 3) if halves else (MEAN, STD)
+    ends = [transforms.ToTensor(), transforms.Normalize(*scale)]
     return transforms.Compose([transforms.Resize((height, width)), *(usual if augmented else []), *ends])
 
 
@@ -451,36 +525,51 @@ def plain_predict(frames: str, model: str) -> dict[str, float]:
     return {"ms": (time.perf_counter() - begun) * 1e3 / len(files)}
 
 
-def plain_train(frames: str, network: str, batch: int, epochs: int, workers: int) -> dict[str, float]:
-    """The plain program: train, validate after each epoch, keep the best weights, test."""
+def plain_train(
+    frames: str, network: str, batch: int, epochs: int, workers: int, size: tuple[int, int] = SIZE
+) -> dict[str, float]:
+    """The plain program: train, validate after each epoch, keep the best weights, test; fine-tune if pretrained."""
     import torch
     from torch import nn
-    from torch.utils.data import DataLoader, random_split
+    from torch.utils.data import DataLoader, Subset, random_split
     from torchvision.datasets import ImageFolder
 
-    from flipdetect.models import MobileNetV2, TinyCNN
+    from flipdetect.models import EfficientNetLite0, MobileNetV2, TinyCNN
 
     torch.manual_seed(0)
-    halves = [
-        random_split(
-            ImageFolder(frames, plain_transform(*SIZE, augmented=augmented)),
-            (0.7, 0.15, 0.15),
-            torch.Generator().manual_seed(0),
-        )
+    pretrained = network == PRETRAINED
+    folders = [
+        ImageFolder(frames, plain_transform(*size, augmented=augmented, halves=pretrained))
         for augmented in (True, False)
     ]
     settings: dict[str, Any] = {"batch_size": batch, "num_workers": workers}
-    seen = DataLoader(halves[0][0], shuffle=True, drop_last=True, **settings)
-    validation, test = DataLoader(halves[1][1], **settings), DataLoader(halves[1][2], **settings)
-    mobilenet = network == "mobilenet_v2"
-    model = MobileNetV2(weights="none", evidence="maps") if mobilenet else TinyCNN(evidence="maps")
-    optimizer, criterion = torch.optim.AdamW(model.parameters(), lr=1e-3), nn.BCEWithLogitsLoss()
+    if pretrained:  # validation is the test, as in configs/finetune.yaml
+        with Path(frames, "splits.csv").open(newline="") as table:
+            splits = {row["path"]: row["split"] for row in csv.DictReader(table)}
+        chosen: dict[str, list[int]] = {"train": [], "val": []}
+        for number, (path, _) in enumerate(folders[0].samples):
+            chosen[splits[Path(path).relative_to(frames).as_posix()]].append(number)
+        parts = [Subset(folders[0], chosen["train"]), *(Subset(folders[1], chosen["val"]) for _ in range(2))]
+    else:
+        every = [random_split(folder, (0.7, 0.15, 0.15), torch.Generator().manual_seed(0)) for folder in folders]
+        parts = [every[0][0], *every[1][1:]]
+    seen = DataLoader(parts[0], shuffle=True, drop_last=True, **settings)
+    validation, test = (DataLoader(part, **settings) for part in parts[1:])
+    make: dict[str, Callable[[], nn.Module]] = {
+        "mobilenet_v2": lambda: MobileNetV2(weights="none", evidence="maps"),
+        "tiny_cnn": lambda: TinyCNN(evidence="maps"),
+        PRETRAINED: lambda: EfficientNetLite0(weights="flipdetect"),
+    }
+    model = make[network]()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4 if pretrained else 1e-3)
+    criterion = nn.BCEWithLogitsLoss()
+    positive = folders[0].class_to_idx["flip"]
 
     @torch.no_grad()
-    def accuracy(loader: Any) -> float:
+    def f1(loader: Any) -> float:
         model.eval()
-        right = [((model(images) > 0) == targets.bool()).float() for images, targets in loader]
-        return float(torch.cat(right).mean())
+        said, true = (torch.cat(each) for each in zip(*((model(x) > 0, y == positive) for x, y in loader), strict=True))
+        return float(2 * (said & true).sum() / (said.sum() + true.sum()).clamp(min=1))
 
     best = -1.0
     with tempfile.TemporaryDirectory() as folder:
@@ -488,12 +577,13 @@ def plain_train(frames: str, network: str, batch: int, epochs: int, workers: int
             model.train()
             for images, targets in seen:
                 optimizer.zero_grad()
-                criterion(model(images), targets.float()).backward()
+                criterion(model(images), (targets == positive).float()).backward()
                 optimizer.step()
-            if (value := accuracy(validation)) > best:
+            if (value := f1(validation)) > best:
                 best = value
                 torch.save(model.state_dict(), f"{folder}/plain.pt")
-    return {"accuracy": accuracy(test)}
+        model.load_state_dict(torch.load(f"{folder}/plain.pt", weights_only=True))
+    return {"f1": f1(test)}
 
 
 WORKERS: dict[str, Callable[..., dict[str, float]]] = {
@@ -507,6 +597,7 @@ def main(
     repeats: Annotated[int, Option(help="Runs of each program.")] = 3,
     quick: Annotated[bool, Option("--quick", help="The smallest work that runs every line.")] = False,
     output: Annotated[Path | None, Option("--json", help="Also write the results as JSON.")] = None,
+    frames: Annotated[int, Option(min=64, help="Frames of one's own that `finetune` learns from.")] = 256,
     work_dir: Annotated[Path, Option(help="For frames and runs.")] = Path("data/benchmark"),
     worker: Annotated[str, Option(hidden=True)] = "",
 ) -> None:
@@ -519,8 +610,11 @@ def main(
         raise typer.BadParameter(f"no such part: {', '.join(sorted(unknown))}; give some of {', '.join(PARTS)}")
     from tabulate import tabulate
 
-    bench = Bench(work_dir.resolve(), quick, repeats)
-    measure = {"prediction": prediction, "training": training, "startup": startup, "models": models, "films": films}
+    bench = Bench(work_dir.resolve(), quick, repeats, 64 if quick else frames)
+    measure = {
+        "prediction": prediction, "training": training, "finetune": finetune, "startup": startup, "models": models,
+        "films": films,
+    }  # fmt: skip
     rows: list[Row] = []
     for part in parts or PARTS:
         rows += measure[part](bench)
