@@ -15,8 +15,8 @@ def commands() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from flipdetect.cli.main import app
+    from flipdetect.cli.main import build_app
 
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(build_app())
     text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="flipdetect"), name="flipdetect")
     return text.split("\n", 1)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -13,6 +14,9 @@ from flipdetect.errors import printable
 
 EVERY_S = 10.0
 """Seconds between two lines of a log."""
+
+_LOCK = threading.RLock()
+"""Bars are drawn by one process: tqdm's own lock, for several, takes time to import."""
 
 Item = TypeVar("Item")
 
@@ -71,6 +75,7 @@ def progress_bar(iterable: Iterable[Any] | None = None, **settings: Any) -> tqdm
     Args:
         iterable: what is gone through, as for tqdm; None if it is moved by hand.
     """
+    tqdm.set_lock(_LOCK)
     if "desc" in settings:
         settings["desc"] = printable(settings["desc"] or "")
     if sys.stderr.isatty():

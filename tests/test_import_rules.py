@@ -29,7 +29,8 @@ RULES: dict[str, set[str]] = {
     "metrics": set(),
     "tasks": {"models", "metrics"},
     "outputs": {"sources"},
-    "inference": {"sources", "events", "stills", "data", "models", "tasks"},
+    "start": {"sources", "synth", "data"},
+    "inference": {"start", "sources", "events", "stills", "data", "models", "tasks"},
     "export": {"sources", "data", "models", "tasks", "inference"},
     "evaluation": {"sources", "events", "stills", "data", "models", "metrics", "tasks", "outputs", "inference"},
     "callbacks": {"sources", "data", "metrics", "outputs", "synth", "inference", "evaluation"},
@@ -39,6 +40,7 @@ RULES: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {
         "apps",
+        "start",
         "pipeline",
         "sources",
         "synth",

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 from flipdetect.atomic import alone
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, FrameError
-from flipdetect.inference.load import load_model, resolve_model
+from flipdetect.inference.load import load_model
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import SUFFIX, file_digest
+from flipdetect.inference.resolve import resolve_model
 from flipdetect.inference.score import BATCH, Predictor, score_video
 from flipdetect.outputs.prediction_parts import write_part
 from flipdetect.progress import progress_bar

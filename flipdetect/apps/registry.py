@@ -21,9 +21,10 @@ from PIL import Image
 import flipdetect
 from flipdetect.apps.picture_queue import PictureQueue
 from flipdetect.errors import DataError, FrameError
-from flipdetect.inference.load import load_model, resolve_model
+from flipdetect.inference.load import load_model
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import SUFFIX, OnnxModel
+from flipdetect.inference.resolve import resolve_model
 from flipdetect.inference.settings import SUFFIX as EVENTS_SUFFIX
 from flipdetect.runs import run_files
 

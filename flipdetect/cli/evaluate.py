@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +21,7 @@ from flipdetect.cli.options import (
     Seed,
     Threshold,
 )
-from flipdetect.errors import ConfigError, require_extra
+from flipdetect.errors import ConfigError, DataError, require_extra
 
 if TYPE_CHECKING:
     from flipdetect.inference.detector import Detector
@@ -130,6 +130,10 @@ def evaluate(
     --count, --report, --output and --json.
     """
     require_extra("train", "scipy", "torch", "matplotlib")
+    _check_paths(
+        {"--manifest": [manifest], "--split-file": [split_file], "--validation-split-file": [validation_split_file],
+         "--predictions": [predictions], "--events": events, "--truth": truth}
+    )  # fmt: skip
     if events or truth:
         return _evaluate_turns(events or [], truth or [], json)
     if predictions is None and not data:
@@ -140,6 +144,15 @@ def evaluate(
         raise typer.BadParameter("--costs chooses thresholds on a validation split; give --split or --validation")
     if robustness and predictions:
         raise typer.BadParameter("--robustness needs the frames; leave --predictions out")
+    from flipdetect.inference.resolve import resolve_model
+    from flipdetect.zoo import DEFAULT
+
+    names = [] if predictions else model or [DEFAULT]
+    paths = {name: resolve_model(name) for name in names}
+    for folder in data or []:
+        if not folder.exists():
+            raise DataError(f"the folder {folder} does not exist; give the folder that holds the frames")
+
     from flipdetect.atomic import write_json
     from flipdetect.evaluation import results as outcome
     from flipdetect.evaluation.evaluate import read_evaluation, write_predictions
@@ -150,11 +163,9 @@ def evaluate(
     from flipdetect.inference.detector import Detector
     from flipdetect.inference.load import load_trained
     from flipdetect.metrics.threshold import ThresholdCosts
-    from flipdetect.zoo import DEFAULT
 
     price = ThresholdCosts(*costs) if costs else None
-    names = [] if predictions else model or [DEFAULT]
-    loaded = {name: load_trained(name, engine.value, device.value) for name in names}
+    loaded = {name: load_trained(path, engine.value, device.value) for name, path in paths.items()}
     detectors = {name: each for name, each in loaded.items() if isinstance(each, Detector)}
     models = {name: each for name, each in loaded.items() if not isinstance(each, Detector)}
     if detectors:
@@ -205,12 +216,20 @@ def evaluate(
     return None
 
 
+def _check_paths(files: Mapping[str, Sequence[Path | None] | None]) -> None:
+    """Refuse files that are absent before anything heavy is imported; raises DataError with the option."""
+    for option, paths in files.items():
+        for path in paths or ():
+            if path is not None and not path.is_file():
+                raise DataError(f"{option} {path} cannot be read: no such file; correct the path")
+
+
 def _evaluate_turns(found: list[Path], truths: list[Path], json: Path | None) -> None:
+    if len(found) != len(truths):
+        raise typer.BadParameter(f"--events is given {len(found)} times and --truth {len(truths)} times; give pairs")
     from flipdetect.atomic import write_json
     from flipdetect.evaluation.videos import evaluate_turns, turn_table
 
-    if len(found) != len(truths):
-        raise typer.BadParameter(f"--events is given {len(found)} times and --truth {len(truths)} times; give pairs")
     rows = evaluate_turns(list(zip(found, truths, strict=True)))
     print(turn_table(rows))
     if json:

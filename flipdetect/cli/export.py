@@ -14,6 +14,7 @@ import typer
 
 from flipdetect.cli.options import OptionalOutput
 from flipdetect.errors import require_extra
+from flipdetect.start.lean_imports import defer_torchmetrics
 
 if TYPE_CHECKING:
     from flipdetect.data.preprocess import PreprocessSpec
@@ -110,14 +111,17 @@ def export(
     if format in MOBILE:
         _export_mobile(model, output, data, format)
         return
+    from flipdetect.inference.resolve import resolve_model
+
+    path = resolve_model(model)
+    defer_torchmetrics()
     from flipdetect.export.detector_onnx import export_detector_checked
     from flipdetect.export.onnx import LIMITS, Precision, export_checked
     from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.inference.load import resolve_model
     from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint
 
     precision: Precision = "float16" if format is Format.FLOAT16 else "float32"
-    trained = load_checkpoint(resolve_model(model), "cpu")
+    trained = load_checkpoint(path, "cpu")
     frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
     if isinstance(trained, TorchDetector):
         parity = export_detector_checked(trained, output, frames, precision=precision)
@@ -135,8 +139,9 @@ def export(
 
 
 def _next_to(model: str, format: Format) -> Path:  # noqa: A002 - as in `export`
-    from flipdetect.inference.load import INT8_SUFFIX, resolve_model
+    from flipdetect.inference.load import INT8_SUFFIX
     from flipdetect.inference.onnx_model import SUFFIX
+    from flipdetect.inference.resolve import resolve_model
     from flipdetect.zoo import FOLDER
 
     path = resolve_model(model)
@@ -178,8 +183,8 @@ def _export_portable(model: str, output: Path) -> None:
 @contextmanager
 def _exported(model: str) -> Iterator[Path]:
     """The model as an ONNX file; one that was not exported yet is, to a temporary file."""
-    from flipdetect.inference.load import resolve_model
     from flipdetect.inference.onnx_model import SUFFIX
+    from flipdetect.inference.resolve import resolve_model
     from flipdetect.zoo import PRETRAINED
 
     source = resolve_model(model)
@@ -188,6 +193,7 @@ def _exported(model: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         if source.suffix != SUFFIX:
             require_extra("train", "torch", "timm", "pytorch_lightning")
+            defer_torchmetrics()
             from flipdetect.export.detector_onnx import export_detector
             from flipdetect.export.onnx import export_onnx
             from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint

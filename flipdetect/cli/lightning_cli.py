@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from lightning_fabric.plugins import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import LightningDataModule
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
@@ -36,14 +37,14 @@ from flipdetect.cli.check_config import (
     without_allowed,
 )
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_libraries
-from flipdetect.data.boxes.box_datamodule import BoxDataModule
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, TrainingError
 from flipdetect.metrics.frame import check_monitor
-from flipdetect.metrics.mean_ap import coco_table
 from flipdetect.runs import ClaimedRun, run_to_resume, version_for, version_of
-from flipdetect.tasks import FrameClassifier, ObjectDetector
+from flipdetect.start.read_ahead import ReadAhead
+from flipdetect.tasks import FrameClassifier
 from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test, resolve_precision, reuse_freed_memory
+from flipdetect.tasks.trainable import Trainable
 
 HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
 SPLIT_PREFIXES = {"validation": "val_", "test": "test_"}
@@ -67,10 +68,17 @@ class TrainCLI(LightningCLI):
     def __init__(self, args: Sequence[str]) -> None:
         self.allowed = allowed_classes(args)
         self.detection = is_detection(args)
-        kind = "an object detector" if self.detection else "a frame classifier"
+        model: type[Trainable] = FrameClassifier
+        data: type[LightningDataModule] = FrameDataModule
+        kind = "a frame classifier"
+        if self.detection:  # needs torchvision, which takes time to import
+            from flipdetect.data.boxes.box_datamodule import BoxDataModule
+            from flipdetect.tasks import ObjectDetector
+
+            model, data, kind = ObjectDetector, BoxDataModule, "an object detector"
         super().__init__(
-            ObjectDetector if self.detection else FrameClassifier,
-            BoxDataModule if self.detection else FrameDataModule,
+            model,
+            data,
             subclass_mode_model=True,
             save_config_callback=None,  # Provenance writes it next to the checkpoint
             seed_everything_default=0,
@@ -186,8 +194,12 @@ def resolve_config(args: Sequence[str]) -> dict[str, Any]:
     return config
 
 
-def run(args: Sequence[str]) -> int:
-    """Train and test; returns the exit status."""
+def run(args: Sequence[str], ahead: ReadAhead | None = None) -> int:
+    """Train and test; returns the exit status.
+
+    Args:
+        ahead: fills the cache; it is waited for.
+    """
     hush_libraries()
     reuse_freed_memory()
     try:
@@ -198,6 +210,8 @@ def run(args: Sequence[str]) -> int:
         return _explained(error, built=False)
     discard = True
     try:
+        if ahead is not None:
+            ahead.wait()
         results = fit_and_test(cli.trainer, cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path)
     except TrainingInterrupted:
         return INTERRUPTED
@@ -243,6 +257,8 @@ def _table(results: dict[str, float]) -> str:
 
 def _detection_tables(results: dict[str, float]) -> str:
     splits = [(words, prefix) for words, prefix in SPLIT_PREFIXES.items() if f"{prefix}map" in results]
+    from flipdetect.metrics.mean_ap import coco_table
+
     return "\n".join(f"{words}:\n{coco_table(results, prefix)}" for words, prefix in splits)
 
 

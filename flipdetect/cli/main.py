@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -41,14 +41,6 @@ PASSED_ON = ("train",)
 """Commands whose options another parser reads: everything after their name is passed on to them."""
 
 logger = logging.getLogger(__name__)
-app = typer.Typer(
-    name="flipdetect",
-    help="Detect page turns in photos and videos of books, and extract one clean image per spread.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
 
 
 def _print_version(asked: bool) -> None:
@@ -57,7 +49,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _flipdetect(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -77,13 +68,24 @@ class _Command(TyperCommand):
         return super().invoke(ctx)
 
 
-for _name, _module in COMMANDS.items():
-    _function = getattr(import_module(f"flipdetect.cli.{_module}"), _name.replace("-", "_"))
-    _settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    _title = " ".join(str(_function.__doc__).split("\n\n", 1)[0].split())  # whole; by default it is cut off
-    app.command(_name, cls=_Command, short_help=_title, context_settings=_settings if _name in PASSED_ON else None)(
-        _function
+def build_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The program with some of its commands; each of them takes time to describe."""
+    app = typer.Typer(
+        name="flipdetect",
+        help=_flipdetect.__doc__,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
+    app.callback()(_flipdetect)
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    for name in names:
+        function = getattr(import_module(f"flipdetect.cli.{COMMANDS[name]}"), name.replace("-", "_"))
+        title = " ".join(str(function.__doc__).split("\n\n", 1)[0].split())  # whole; by default it is cut off
+        settings = passed_on if name in PASSED_ON else None
+        app.command(name, cls=_Command, short_help=title, context_settings=settings)(function)
+    return app
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -93,6 +95,7 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     try:
         try:
+            app = build_app(words[:1] if words[:1] and words[0] in COMMANDS else COMMANDS)
             status = app(args=words, prog_name="flipdetect", standalone_mode=False)
         except Exception as error:
             cause: BaseException | None = error

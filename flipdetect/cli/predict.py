@@ -18,7 +18,7 @@ import typer
 from flipdetect.atomic import alone
 from flipdetect.cli.messages import INTERRUPTED
 from flipdetect.cli.options import BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
-from flipdetect.errors import ConfigError, printable, require_extra
+from flipdetect.errors import ConfigError, DataError, printable, require_extra
 from flipdetect.zoo import FOLDER
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flipdetect.pipeline.jobs import FilmJob
     from flipdetect.records import DetectionResult, FrameScore
     from flipdetect.sources.folder import FoundInputs
+    from flipdetect.sources.streams import FrameStream
 
 OLD_NAMES = {"--save-stills": "--stills", "--checkpoint-path": "--model"}
 OLD_INPUTS = ("--folder-path", "--video")
@@ -227,18 +228,9 @@ def predict(
     if resume and (is_stream or scores is not None):
         raise ConfigError("--resume continues a file: give --output a name, and no --scores or --from")
 
-    from flipdetect.inference.detector import Detector
-    from flipdetect.inference.load import load_model, load_trained, resolve_model
-    from flipdetect.inference.onnx_model import file_digest
-    from flipdetect.inference.score import Predictor
-    from flipdetect.outputs.predictions import PredictionWriter
-    from flipdetect.outputs.still_files import StillStyle
-    from flipdetect.pipeline.extract_pages import ExtractSettings
-    from flipdetect.pipeline.jobs import FilmJob, readable_films, score_frames
-    from flipdetect.pipeline.write_outputs import Outputs
+    # Light modules first: a wrong path or name is refused before the others are imported.
+    from flipdetect.inference.resolve import resolve_model
     from flipdetect.sources.folder import find_inputs
-    from flipdetect.sources.naming import NamePattern
-    from flipdetect.sources.streams import folder_streams, video_streams
 
     found = None if inputs is None else find_inputs(inputs)
     for problem in found.problems if found else ():
@@ -252,32 +244,59 @@ def predict(
             if value is not None:
                 raise ConfigError(f"{name} needs films; if the pictures are ordered frames of films, add --events")
     path = resolve_model(model)
+    if scores is not None and not scores.is_file():
+        raise DataError(f"predictions {scores} cannot be read: no such file; correct the path")
+
+    from flipdetect.inference.load import load_model
+    from flipdetect.inference.onnx_model import file_digest
+    from flipdetect.inference.score import Predictor
+    from flipdetect.inference.settings import chosen_settings
+    from flipdetect.outputs.predictions import PredictionWriter
+    from flipdetect.pipeline.pictures import score_frames
+
     if found is not None and scores is None and path.parent != FOLDER:  # the pretrained ones are classifiers
+        from flipdetect.inference.detector import Detector
+        from flipdetect.inference.load import load_trained
+
         trained = load_trained(path, engine.value, device.value, threads=1)
         if isinstance(trained, Detector):
             raise typer.Exit(_find_boxes(ctx, trained, found, None if is_stream else output, threshold, strict=strict))
-    settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
+    clip_threshold = chosen_settings(path, event_settings, threshold).clip_threshold
     folder = Path() if is_stream else output.parent
-    style = StillStyle(still_name, f".{still_format.value}", quality)
-    outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr, pages, page_mode.value)
-    naming = NamePattern(one_film=True) if one_film else None
     part_s = {"start_s": part[0], "end_s": part[1]}
     reading = {"rate_hz": rate, "stride": stride, "every_frame": every_frame, "hardware": hwaccel == Hardware.AUTO}
-    films = readable_films(video_streams(found.videos, **reading, **part_s)) if found else []
-    unread = found is not None and len(films) < len(found.videos)
-    if found and not films and not found.frames:
-        raise typer.Exit(1)  # nothing is written of what is no film
+    films: list[FrameStream] = []
+    job: FilmJob | None = None
     tables = sys.stderr if is_stream else sys.stdout  # they must not mix with rows on standard output
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare, ExitStack() as locks:
         if sys.stderr.isatty():  # messages come above the bar
             from tqdm.contrib.logging import logging_redirect_tqdm
 
             locks.enter_context(logging_redirect_tqdm([logging.getLogger("flipdetect")]))
-        job = FilmJob(settings, outputs, Path(spare))
+        if found is None or found.videos or events or scores is not None:  # pictures do without these modules
+            from flipdetect.outputs.still_files import StillStyle
+            from flipdetect.pipeline.extract_pages import ExtractSettings
+            from flipdetect.pipeline.jobs import FilmJob, readable_films
+            from flipdetect.pipeline.write_outputs import Outputs
+            from flipdetect.sources.naming import NamePattern
+            from flipdetect.sources.streams import folder_streams, video_streams
+
+            settings = ExtractSettings.of_model(path, threshold, event_settings, batch_size)
+            style = StillStyle(still_name, f".{still_format.value}", quality)
+            outputs = Outputs(
+                folder, stills, pdf, report, preview, timeline, style, edited, ocr, pages, page_mode.value
+            )
+            naming = NamePattern(one_film=True) if one_film else None
+            films += readable_films(video_streams(found.videos, **reading, **part_s)) if found else []
+            job = FilmJob(settings, outputs, Path(spare))
+        unread = found is not None and len(films) < len(found.videos)
+        if found and not films and not found.frames:
+            raise typer.Exit(1)  # nothing is written of what is no film
         if scores is not None:
             if found is not None:
                 films += folder_streams(found.frames, found.root, fps, naming, **part_s)
             _lock(locks, folder / "flips.json", stills, pages, pdf, report, preview)
+            assert job is not None
             job.run_on_scores(scores, fps, films, part)
             raise typer.Exit(max(_finish_films(job, tables, strict=strict), int(unread)))
 
@@ -310,6 +329,7 @@ def predict(
         try:
             with writer:
                 if film_model is not None:
+                    assert job is not None
                     if events:
                         named = naming or film_model.naming
                         films += folder_streams(found.frames, found.root, fps, named, **part_s)
@@ -322,14 +342,14 @@ def predict(
             rows = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
             logger.warning("Interrupted%s. What was found so far is written.%s", count, rows)
         written = [writer.output] if writer.output is not None and not interrupted else []
-        status = _finish_films(job, tables, written, strict=strict) if job.results else 0
+        status = _finish_films(job, tables, written, strict=strict) if job and job.results else 0
         status = max(status, int(unread), int(strict and bool(found.problems)))
         if interrupted:
             raise typer.Exit(INTERRUPTED)
         if frame_model is not None:
-            failed = _print_frames(frame_scores, frame_model.classes.positive, settings.events.clip_threshold, tables)
+            failed = _print_frames(frame_scores, frame_model.classes.positive, clip_threshold, tables)
             status = max(status, int(strict and failed))
-            if not job.results:
+            if job is None or not job.results:
                 _name_files(written)
     raise typer.Exit(status)
 

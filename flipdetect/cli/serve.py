@@ -74,7 +74,8 @@ def serve(
 
     from flipdetect.apps.job_store import JobStore
     from flipdetect.apps.service import LOOPBACK, Limits, Service, create_app
-    from flipdetect.inference.load import load_model, resolve_model
+    from flipdetect.inference.load import load_model
+    from flipdetect.inference.resolve import resolve_model
     from flipdetect.pipeline.extract_pages import ExtractSettings
 
     path = resolve_model(model)

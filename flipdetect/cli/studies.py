@@ -16,7 +16,8 @@ from flipdetect.cli.check_config import ALLOW, checked_arguments
 from flipdetect.cli.configs import find_space
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import Config, Device, DeviceName, Manifest, Models, Override, Seed
-from flipdetect.errors import ConfigError, ModelError, require_extra
+from flipdetect.errors import ConfigError, DataError, ModelError, require_extra
+from flipdetect.start.lean_imports import defer_torchmetrics
 
 if TYPE_CHECKING:
     import optuna
@@ -73,7 +74,13 @@ def compare(
         checked_arguments([each], values if place else [*values, *named], data)
         for place, each in enumerate(config or [])
     ]
+    if split_file is not None and not split_file.is_file():
+        raise DataError(f"there is no split file {split_file}; name the splits.csv of a training run with --split-file")
+    from flipdetect.inference.resolve import resolve_model
+
+    paths = [resolve_model(each) for each in model or []]
     hush_libraries()
+    defer_torchmetrics()
     from flipdetect.cli import train
     from flipdetect.cli.lightning_cli import resolve_config
     from flipdetect.evaluation import study
@@ -81,12 +88,10 @@ def compare(
     from flipdetect.evaluation.compare import compare as compare_models
     from flipdetect.evaluation.evaluate import short_model_name
     from flipdetect.export.onnx import export_onnx
-    from flipdetect.inference.load import resolve_model
     from flipdetect.runs import BEST
 
     # What can be refused is refused before the first training, which takes long.
     configs = [resolve_config(each) for each in arguments]
-    paths = [resolve_model(each) for each in model or []]
     if configs:
         shared = study.shared_split(study.training_data(configs[0]), output)
     else:
@@ -164,6 +169,7 @@ def cross_validate(
         raise typer.BadParameter(f"source or video is needed, got {group_by!r}", param_hint="--group-by")
     arguments = checked_arguments(config, [*(override or []), f"seed_everything={seed}"], data)
     hush_libraries()
+    defer_torchmetrics()
     from flipdetect.atomic import write_json, write_text
     from flipdetect.cli import train
     from flipdetect.cli.lightning_cli import resolve_config
@@ -243,6 +249,7 @@ def tune(
     arguments = checked_arguments(config, override or [], data)
     space_file = find_space(space)
     hush_libraries()
+    defer_torchmetrics()
     from flipdetect.cli.lightning_cli import resolve_config
     from flipdetect.evaluation.tuning import Sweep, load_space, open_study, run_trials, write_best, write_results
 

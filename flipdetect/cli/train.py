@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
-from flipdetect.cli.check_config import check_arguments
-from flipdetect.cli.messages import INTERRUPTED, explain, set_up_logging, stop_on_signals
+from flipdetect.cli.check_config import check_arguments, is_detection, settings_of
+from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, set_up_logging, stop_on_signals
 from flipdetect.errors import FlipdetectError, require_extra
+from flipdetect.start.lean_imports import defer_torchmetrics
+
+if TYPE_CHECKING:
+    from flipdetect.start.read_ahead import ReadAhead
 
 HELP = """\
 Usage: flipdetect train --config NAME|PATH [--config ...] [--KEY VALUE ...]
@@ -59,11 +64,26 @@ def main(args: Sequence[str] | None = None) -> int:
     except FlipdetectError as error:
         return explain(error)
     try:
-        from flipdetect.cli.lightning_cli import run
+        asks = any(word.startswith(("--help", "--print")) or word.endswith(".help") for word in arguments)
+        if asks or is_detection(arguments):
+            return _run(arguments)
+        from flipdetect.start.read_ahead import ReadAhead
 
-        return run(arguments)
+        ahead, status = ReadAhead(settings_of(arguments)["data"]), INTERRUPTED
+        try:
+            status = _run(arguments, ahead)
+        finally:
+            ahead.end(discard=status == REFUSED)
+        return status
     except KeyboardInterrupt:  # before the fit, which handles it by itself
         return INTERRUPTED
+
+
+def _run(arguments: Sequence[str], ahead: ReadAhead | None = None) -> int:
+    defer_torchmetrics()
+    from flipdetect.cli.lightning_cli import run
+
+    return run(arguments, ahead)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +25,10 @@ from flipdetect.records import DECIMALS, FrameScore
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import usable_cores
 from flipdetect.sources.naming import unlabelled_video
-from flipdetect.sources.streams import Image, StreamFrame
 from flipdetect.stills.quality import FrameMeter
+
+if TYPE_CHECKING:  # it imports a video decoder, which pictures need not wait for
+    from flipdetect.sources.streams import Image, StreamFrame
 
 CHANGE = 1.0
 """Difference in log-odds of two coarse frames from which the frames between them are scored, too."""

@@ -185,6 +185,16 @@ def read_event_settings(path: Path) -> EventSettings:
         raise ConfigError(f"{path}: {error}") from error
 
 
+def chosen_settings(model: Path, events: Path | None = None, threshold: float | None = None) -> EventSettings:
+    """The settings of a model's file, or of a YAML file `events`, moved to another threshold if one is given.
+
+    Raises:
+        ConfigError: if a file cannot be used.
+    """
+    found = settings_of(model) if events is None else read_event_settings(events)
+    return found if threshold is None else found.at_threshold(threshold)
+
+
 def settings_of(model: Path) -> EventSettings:
     """The settings next to a model's file (`best.ckpt`, `best.int8.onnx`: `best.events.yaml`), or the defaults.
 

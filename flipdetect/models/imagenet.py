@@ -13,18 +13,19 @@ import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
 import numpy as np
-import timm
 import torch
 from torch import Tensor
 
 from flipdetect.errors import ModelError
 from flipdetect.models.base import FrameModel
-from flipdetect.models.box_model import BoxModel
 from flipdetect.models.weights import load_without_code
+
+if TYPE_CHECKING:  # it imports torchvision, which most models need not wait for
+    from flipdetect.models.box_model import BoxModel
 
 HUB_FILE = "model.safetensors"
 HUB_TIMEOUT_S = 10.0
@@ -61,6 +62,8 @@ def pretrained_overlay(name: str) -> dict[str, Any] | None:
     Raises:
         ModelError: if there are no such weights, they cannot be downloaded, or the package's file is damaged.
     """
+    import timm  # takes a second
+
     cfg = timm.get_pretrained_cfg(LITE0_WEIGHTS if name == LITE0 else name)
     if cfg is None or not cfg.has_weights:
         raise ModelError(f"timm has no pretrained weights for {name!r}; set weights: none, or the path of a file")
@@ -112,6 +115,8 @@ def timm_names(state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor]
     Raises:
         ModelError: if number, role (such as `running_mean`) or shape of the tensors differ.
     """
+    import timm
+
     with torch.device("meta"):  # only names and shapes are needed
         places = timm.create_model(name).state_dict()
     unfit = [

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-import timm
-from timm.models import ConvNeXt, EfficientNet, MobileNetV3, RegNet, ResNet
 from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
@@ -31,14 +29,14 @@ WIDTHS = {0.35: "mobilenetv2_035", 0.5: "mobilenetv2_050", 0.75: "mobilenetv2_07
 BATCH_NORM_EPS = 1e-3
 """TensorFlow's, with which EfficientNet-Lite0's ImageNet weights were trained; some channels have smaller variances."""
 
-LAYOUTS: dict[type[nn.Module], tuple[str, ...]] = {
-    EfficientNet: ("conv_stem bn1", "blocks.*", "conv_head bn2"),
-    MobileNetV3: ("conv_stem bn1", "blocks.*"),
-    ResNet: ("conv1 bn1 act1 maxpool", "layer1", "layer2", "layer3", "layer4"),
-    RegNet: ("stem", "s1", "s2", "s3", "s4", "final_conv"),
-    ConvNeXt: ("stem", "stages.*", "norm_pre"),
+LAYOUTS: dict[str, tuple[str, ...]] = {
+    "EfficientNet": ("conv_stem bn1", "blocks.*", "conv_head bn2"),
+    "MobileNetV3": ("conv_stem bn1", "blocks.*"),
+    "ResNet": ("conv1 bn1 act1 maxpool", "layer1", "layer2", "layer3", "layer4"),
+    "RegNet": ("stem", "s1", "s2", "s3", "s4", "final_conv"),
+    "ConvNeXt": ("stem", "stages.*", "norm_pre"),
 }
-"""By class, what its `forward_features` computes: one stage per entry, or one per child of an entry with `.*`."""
+"""By timm's class, what `forward_features` computes: one stage per entry, or one per child of an entry with `.*`."""
 
 
 class TimmBackbone(FrameModel):
@@ -192,6 +190,8 @@ class ResNet18(TimmBackbone):
 
 def create_body(name: str, in_channels: int, weights: str, backbone_args: dict[str, Any]) -> Any:
     """A timm model without its classifier; raises a `ModelError` if it cannot be built."""
+    import timm  # all of its networks, and torchvision: a model without them starts a second sooner
+
     # For timm "hf-hub:owner/model" is a network address and "local-dir:" a folder: neither is meant here.
     if ":" in name or not timm.is_model(name):
         family = name.split(":")[-1].split("_")[0].rstrip("0123456789")
@@ -237,7 +237,7 @@ def body_stages(body: nn.Module) -> list[Stage]:
             stages[-1].append(module)
             if isinstance(module, nn.MaxPool2d):
                 stages.append([])
-    for entry in LAYOUTS.get(type(body), ()):
+    for entry in LAYOUTS.get(type(body).__name__, ()):
         if entry.endswith(".*"):
             stages += [[child] for child in body.get_submodule(entry.removesuffix(".*")).children()]
         else:

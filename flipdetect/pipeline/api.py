@@ -11,7 +11,8 @@ from typing import Any
 
 from flipdetect.errors import DataError
 from flipdetect.events.score_history import ScoredFrame
-from flipdetect.inference.load import load_model, resolve_model
+from flipdetect.inference.load import load_model
+from flipdetect.inference.resolve import resolve_model
 from flipdetect.inference.score import score_video
 from flipdetect.inference.settings import settings_of
 from flipdetect.pipeline.extract_pages import ExtractSettings, PageImages

@@ -17,7 +17,7 @@ from flipdetect.errors import ConfigError, FlipdetectError, FrameError
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.model import Model
 from flipdetect.inference.score import FILM_BATCH, score_video
-from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
+from flipdetect.inference.settings import EventSettings, chosen_settings
 from flipdetect.outputs.still_files import StillStyle, encode_still
 from flipdetect.pipeline.corrected_pages import Corrections
 from flipdetect.records import CONTENT, TAKEN_BACK, FlipEvent, FrameScore, Still, VideoResult
@@ -61,9 +61,7 @@ class ExtractSettings:
         Raises:
             ConfigError: if a file cannot be used, or a number is impossible.
         """
-        found = settings_of(path) if events is None else read_event_settings(events)
-        if threshold is not None:
-            found = found.at_threshold(threshold)
+        found = chosen_settings(path, events, threshold)
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
         return cls(threshold, found, batch_size, path.stem)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.model import Model
-from flipdetect.inference.score import Predictor
 from flipdetect.outputs.corrections import read_flips_csv
 from flipdetect.outputs.predictions import PredictionWriter, fingerprints_path, read_predictions
 from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video
@@ -26,9 +25,8 @@ from flipdetect.pipeline.write_outputs import (
     Written,
     write_outputs,
 )
-from flipdetect.progress import JobProgress, progress_bar
+from flipdetect.progress import JobProgress
 from flipdetect.records import FrameScore, VideoResult
-from flipdetect.sources.folder import name_below
 from flipdetect.sources.streams import FPS, FrameStream, VideoStream, frame_times
 from flipdetect.stills.fingerprint import GRID
 
@@ -272,28 +270,6 @@ def readable_films(streams: Iterable[FrameStream]) -> list[FrameStream]:
         else:
             found.append(stream)
     return found
-
-
-def score_frames(
-    predictor: Predictor, files: Sequence[Path], root: Path, writer: PredictionWriter, scores: list[FrameScore]
-) -> None:
-    """Score frame files that belong to no film, writing their rows; files that the writer resumes are not scored again.
-
-    Args:
-        predictor: to score with.
-        files: in the order of the rows.
-        root: rows name files relative to this folder.
-        writer: for the rows.
-        scores: all scores are appended to this list, so that they are known after Ctrl-C as well.
-    """
-    known = {score.path for score in writer.resumed}
-    scores += [score for score in writer.resumed if score.time_s is None]
-    left = [file for file in files if name_below(file, root) not in known]
-    with progress_bar(total=len(left), desc="scoring", unit="frame", delay=1) as bar:
-        for batch in predictor.predict(left, root):
-            writer.write(batch)
-            scores += batch
-            bar.update(len(batch))
 
 
 def _by_video(scores: Sequence[FrameScore]) -> dict[str, list[FrameScore]]:

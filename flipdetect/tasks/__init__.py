@@ -1,7 +1,9 @@
 """LightningModules: how a model is trained and evaluated. One class per model, all interchangeable in YAML."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from flipdetect.tasks.base import FrameClassifier, StepOutput
-from flipdetect.tasks.box_detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
 from flipdetect.tasks.classifiers import (
     EfficientNetLite0Classifier,
     MobileNetV2Classifier,
@@ -9,8 +11,20 @@ from flipdetect.tasks.classifiers import (
     TimmClassifier,
     TinyCNNClassifier,
 )
-from flipdetect.tasks.detection import DetectionOutput, ObjectDetector
 from flipdetect.tasks.trainable import Trainable
+
+if TYPE_CHECKING:
+    from flipdetect.tasks.box_detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
+    from flipdetect.tasks.detection import DetectionOutput, ObjectDetector
+
+OF_DETECTION = {
+    "DetectionOutput": "detection",
+    "ObjectDetector": "detection",
+    "FCOSLiteDetector": "box_detectors",
+    "SSDLiteDetector": "box_detectors",
+    "TorchvisionDetector": "box_detectors",
+}
+"""Module of each name that needs torchvision, which takes time to import: only where such a name is asked for."""
 
 __all__ = [
     "DetectionOutput",
@@ -27,3 +41,9 @@ __all__ = [
     "TorchvisionDetector",
     "Trainable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in OF_DETECTION:
+        return getattr(import_module(f"flipdetect.tasks.{OF_DETECTION[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,7 +33,7 @@ PAGES = (1, 2, 3, 4)
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A model that takes red frames for flips and sees no hands, with event settings of its own."""
-    monkeypatch.setattr("flipdetect.pipeline.extract_pages.settings_of", lambda path: EventSettings())
+    monkeypatch.setattr("flipdetect.inference.settings.settings_of", lambda path: EventSettings())
     monkeypatch.setattr("flipdetect.inference.load.load_model", lambda *_, **__: RednessModel(hands=0.0))
     monkeypatch.chdir(tmp_path)
 
@@ -55,7 +55,7 @@ def scored(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables of a run on the book."""
     folder = tmp_path_factory.mktemp("scored")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flipdetect.pipeline.extract_pages.settings_of", lambda path: EventSettings())
+        patch.setattr("flipdetect.inference.settings.settings_of", lambda path: EventSettings())
         patch.setattr("flipdetect.inference.load.load_model", lambda *_, **__: RednessModel(hands=0.0))
         assert run(book, "-o", folder / "predictions.csv") == 0
     return folder

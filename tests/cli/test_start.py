@@ -74,3 +74,15 @@ def test_a_wrong_configuration_is_refused_before_torch_is_imported(command: list
     assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
     assert "widht" in done.stderr
     assert "width" in done.stderr
+
+
+def test_training_starts_without_metrics_of_images_and_networks_that_it_does_not_use() -> None:
+    code = (
+        "import sys; from flipdetect.start.lean_imports import defer_torchmetrics; defer_torchmetrics(); "
+        "import flipdetect.cli.lightning_cli; from flipdetect.models import TinyCNN; TinyCNN(); "
+        "print(*{'torch', 'torchvision', 'timm', 'scipy.signal', 'torchmetrics.functional'} & set(sys.modules)); "
+        "import torchmetrics; from torchmetrics.classification import BinaryAccuracy; "
+        "assert issubclass(BinaryAccuracy, torchmetrics.Metric); assert torchmetrics.functional"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["torch"]), done.stderr

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from flipdetect.cli.configs import find_config
-from flipdetect.cli.main import PASSED_ON, app, main
+from flipdetect.cli.main import PASSED_ON, build_app, main
 from tests.frame_sets import page_frame
 from tests.rendered_sets import make_rendered_set
 from tests.sources.films import write
@@ -54,7 +54,7 @@ LINES = [(example.page, words) for example in EXAMPLES for words in example.comm
 
 @pytest.mark.parametrize(("page", "words"), LINES, ids=[" ".join(words) for _, words in LINES])
 def test_the_options_of_an_example_exist(page: str, words: list[str]) -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(build_app()).commands  # type: ignore[attr-defined]
     if words[0].startswith("-"):
         return
     assert words[0] in commands, f"{page}: no command {words[0]}"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from flipdetect.errors import ModelError
-from flipdetect.inference.load import load_model, resolve_model
+from flipdetect.inference.load import load_model
 from flipdetect.inference.onnx_model import OnnxModel, file_digest
+from flipdetect.inference.resolve import resolve_model
 from flipdetect.inference.torch_model import TorchModel
 from flipdetect.zoo import DEFAULT, pretrained_path
 from tests.inference.exported import write_exported
