@@ -31,7 +31,7 @@ from tabulate import tabulate
 from typer import Option, Typer
 
 from flipdetect.apps.batch import PartScorer
-from flipdetect.inference.load import resolve_model
+from flipdetect.inference.resolve import resolve_model
 from flipdetect.sources.parts import Part
 
 CLIENTS = (1, 8, 64)

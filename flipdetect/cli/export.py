@@ -155,7 +155,7 @@ def _export_mobile(model: str, output: Path, data: Path | None, format: Format) 
     require_extra(format.value, *MOBILE[format][1])
     from flipdetect.export.mobile import LIMIT, export_mobile
     from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.inference.load import resolve_model
+    from flipdetect.inference.resolve import resolve_model
     from flipdetect.inference.torch_model import load_torch_model
 
     trained = load_torch_model(resolve_model(model), "cpu")

@@ -7,7 +7,7 @@ import pytest
 from flipdetect.cli.main import main
 from flipdetect.errors import ModelError
 from flipdetect.export import mobile
-from flipdetect.inference.load import resolve_model
+from flipdetect.inference.resolve import resolve_model
 from flipdetect.inference.torch_model import load_torch_model
 from tests.frame_sets import page_frame
 
