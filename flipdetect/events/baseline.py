@@ -18,9 +18,6 @@ from flipdetect.events.parameters import EventParameters
 BIN_S = 0.1
 """Frames within such a time become one value: the estimate does not depend on the frame rate."""
 
-HELD_S = 2.0
-"""Seconds until the next score up to which a score holds; more is a pause of which nothing is known."""
-
 GRID_S = 5.0
 """In a file the level is computed so often, and interpolated between."""
 
@@ -87,18 +84,14 @@ def file_levels(times: Array, odds: Array, parameters: EventParameters, turning:
 
 
 def _binned(times: Array, odds: Array, chosen: NDArray[np.bool_] | None) -> tuple[Array, Array]:
-    """Mean time and log-odds of each `BIN_S` of a file, or of the last one in which there are chosen frames."""
+    """Mean time and log-odds of each `BIN_S` of a file in which there are chosen frames."""
     if chosen is not None:
         times, odds = times[chosen], odds[chosen]
     if len(times) == 0:
         return np.empty(0), np.empty(0)
-    bins, place = np.unique(np.floor((times - times[0]) / BIN_S + 1e-6), return_inverse=True)
+    _, place = np.unique(np.floor((times - times[0]) / BIN_S + 1e-6), return_inverse=True)
     counts = np.bincount(place)
-    # A score holds until the next one: few frames are scored while nothing changes.
-    many = np.diff(bins, append=bins[-1] + 1).astype(np.int64)
-    many[many > HELD_S / BIN_S + 1e-6] = 1
-    mean_times, mean_odds = (np.repeat(np.bincount(place, values) / counts, many) for values in (times, odds))
-    return mean_times, mean_odds
+    return np.bincount(place, times) / counts, np.bincount(place, odds) / counts
 
 
 def _shrunken(values: Array, parameters: EventParameters, usual: float, *, at_rest: bool = False) -> float:

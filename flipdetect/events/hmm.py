@@ -16,6 +16,10 @@ from flipdetect.records import FlipEvent
 PASSES = 4
 """Rounds of estimating the resting level and the turns in turn; they agree after two or three."""
 
+FILL_S, HELD_S, ALIKE = 0.1, 2.1, 1.0
+"""Seconds between the frames that stand for those left out, seconds that may have been left out, and the difference in
+log-odds of the frames before and after, up to which nothing changed in between."""
+
 TIDYING = 64
 """Frames after which the live detector looks which ones it no longer needs."""
 
@@ -118,7 +122,7 @@ def detect_with_hmm(
     kept = [(float(row[0]), row[1]) for row in scores if history.add(*row) and row[1] is not None]
     if not kept:
         return []
-    times, odds = np.array([time for time, _ in kept]), log_odds([score for _, score in kept])
+    times, odds, known = _filled(np.array([time for time, _ in kept]), log_odds([score for _, score in kept]))
     segments: list[Segment] = []
     turning: NDArray[np.bool_] | None = None
     for _ in range(PASSES):
@@ -130,7 +134,22 @@ def detect_with_hmm(
             turning[first : last + 1] = True
         if segments == before:
             break
-    return history.events(segments)
+    places = np.cumsum(known) - 1  # of the last scored frame up to each
+    scored = ((int(places[first - 1]) + 1 if first else 0, int(places[last])) for first, last in segments)
+    return history.events(segment for segment in scored if segment[0] <= segment[1])
+
+
+def _filled(times: Array, odds: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Times and log-odds with those of frames that were left out as nothing changed, and which of them were scored.
+
+    That is believed of a time of `HELD_S` at most between two frames whose log-odds are alike.
+    """
+    apart = np.diff(times)
+    left_out = (apart > 2.5 * FILL_S) & (apart <= HELD_S) & (np.abs(np.diff(odds)) <= ALIKE)
+    between = [np.arange(times[at] + FILL_S, times[at + 1] - FILL_S / 2, FILL_S) for at in np.flatnonzero(left_out)]
+    every = np.concatenate([times, *between])
+    order = np.argsort(every, kind="stable")
+    return every[order], np.interp(every[order], times, odds), order < len(times)
 
 
 def _decode(times: Array, ratios: Array, parameters: EventParameters) -> list[Segment]:

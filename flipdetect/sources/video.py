@@ -23,7 +23,7 @@ from flipdetect.sources.video_pixels import Converter
 AHEAD = 4
 """Frames decoded ahead, at least: little memory even at full size (4K: 25 MB each)."""
 AHEAD_MOST = 64
-AHEAD_BYTES = 16_000_000
+AHEAD_BYTES = 48_000_000
 """More small frames are decoded ahead, up to so many and so many bytes: decoding continues while a batch is scored."""
 # Containers round time stamps, to a millisecond at worst.
 _TIME_TOLERANCE = 0.002

@@ -35,8 +35,8 @@ STEADY_MOTION = 0.02
 LONGEST_GAP_S = 10.0
 """Seconds between two frames up to which they may show one rest: a film is not decoded while nothing changes."""
 
-MOST_WEIGHT_S = 1.0
-"""Seconds on either side for which a frame stands for the frames that were left out."""
+PAIR_S, MOST_WEIGHT_S = 0.1, 1.0
+"""Seconds between frames usually, and at most those for which a frame stands where others were left out."""
 
 UNLIKE, UNLIKE_SHARE = 0.6, 0.3
 """Correlation of a frame with its spread's still below which it shows something else, and the share of such frames
@@ -78,7 +78,9 @@ def find_rests(frames: Sequence[FrameScore], parameters: StillParameters | None 
     odds = log_odds([np.nan if frame.probability is None else frame.probability for _, frame, _ in rows])
     alike = likeness_of_pairs(levels[:-1], levels[1:])
     moved = np.array([quality.motion or 0.0 for _, _, quality in rows])[1:]
-    known = alike[np.isfinite(alike)]
+    # Frames are dense where something moves: pairs count by the time between them.
+    many = np.clip(np.rint(np.diff(times) / PAIR_S), 1, MOST_WEIGHT_S / PAIR_S).astype(np.int64)
+    known = np.repeat(alike, many)[np.isfinite(np.repeat(alike, many))]
     usual = float(np.median(known)) if known.size else 1.0
     same = settings.same_likeness * usual
     steady = np.where(np.isnan(alike), moved <= STEADY_MOTION, alike >= STEADY * usual) & (
