@@ -36,6 +36,8 @@ RUN_FILE = "_run.json"
 """Readers of data sets pass over names like this."""
 MOST_BLOCKS = 10_000
 """Pieces of work that Ray Data keeps account of; where there are more parts, a piece has several."""
+STARTS = 4
+"""Attempts to start Ray, which gives its own processes 30 s each time: not enough on a busy machine."""
 STORE_BYTES = 100_000_000
 """Ray's shared memory on one machine: only names and counts go through it."""
 
@@ -158,13 +160,16 @@ def run_batch(
         left = [part for part in parts if part.file_name(suffix) not in done]
         logger.info("Model: %s (threshold %.3f); %d of %d parts are left", path, limit, len(left), len(parts))
         settings = {"model": path, "threshold": limit, "output": output, "suffix": suffix}
-        return _run(left, settings, device, workers) if left else BatchResult(0, 0, [])
+        result = _run(left, settings, device, workers) if left else BatchResult(0, 0, [])
+        if not is_url(output):
+            for unfinished in Path(output).glob(".*.part"):  # of processes that were killed
+                unfinished.unlink(missing_ok=True)
+    return result
 
 
 def _run(parts: Sequence[Part], settings: dict[str, Any], device: str, workers: int | None) -> BatchResult:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own processes write to their files
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # 30 are not enough on a busy machine
     import ray
     from ray.data import ActorPoolStrategy, DataContext
 
@@ -173,7 +178,7 @@ def _run(parts: Sequence[Part], settings: dict[str, Any], device: str, workers: 
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if is_local else {}
     result = BatchResult(0, 0, [])
     with (
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own),
+        _start_ray(log_to_driver=False, logging_level=logging.ERROR, **own),
         progress_bar(total=sum(part.size for part in parts), desc="scoring", unit="file") as bar,
     ):
         found = ray.cluster_resources()
@@ -199,6 +204,24 @@ def _run(parts: Sequence[Part], settings: dict[str, Any], device: str, workers: 
             problems = [*result.problems, made["problem"]] if made["problem"] else result.problems
             result = BatchResult(result.rows + made["rows"], result.unread + made["unread"], problems)
     return result
+
+
+def _start_ray(**settings: Any) -> Any:
+    """Start Ray on this machine, or join a cluster; a context that ends it.
+
+    Raises:
+        DataError: if it does not start.
+    """
+    import ray
+
+    for left in reversed(range(STARTS)):
+        try:
+            return ray.init(**settings)
+        except Exception as error:  # Ray's have no class in common
+            ray.shutdown()
+            if not left or "timed out" not in str(error):
+                raise DataError(f"Ray cannot be started: {error}; free the machine, or check RAY_ADDRESS") from error
+    raise AssertionError
 
 
 def _begin(output: str, run: dict[str, str], suffix: str) -> set[str]:

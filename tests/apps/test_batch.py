@@ -1,9 +1,9 @@
 """`flipdetect batch`: the same rows as `flipdetect predict`, whatever happens to its processes."""
 
 import os
+import shutil
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from tests.inference.looking import RATE, film
 from tests.sources.films import write
 
 FRAMES = 160
-WAIT_S = 600
+ATTEMPTS = 5
 
 
 @pytest.fixture(autouse=True)
@@ -69,14 +69,20 @@ def test_a_killed_process_costs_nothing_and_a_run_goes_on(
 ) -> None:
     pytest.importorskip("ray", reason="needs the extra [batch]")
     killed: list[int] = []
-    killer = threading.Thread(target=kill_a_worker, args=(tmp_path / "scores", killed))
-    killer.start()
     command = ["batch", str(inputs), "--model", "tiny_cnn", "--output", "scores", "--format", "csv"]
-    assert main([*command, "--workers", "2"]) == 1  # of none.mp4
-    killer.join()
+    for _ in range(ATTEMPTS):
+        shutil.rmtree("scores", ignore_errors=True)
+        over = threading.Event()
+        killer = threading.Thread(target=kill_a_worker, args=(tmp_path / "scores", killed, over))
+        killer.start()
+        assert main([*command, "--workers", "2"]) == 1  # of none.mp4
+        over.set()
+        killer.join()
+        assert rows_of(tmp_path / "scores") == wanted
+        assert "none.mp4" in capfd.readouterr().err
+        if killed:
+            break
     assert killed
-    assert rows_of(tmp_path / "scores") == wanted
-    assert "none.mp4" in capfd.readouterr().err
 
     parts = sorted((tmp_path / "scores").glob("part-*.csv"))
     parts[3].unlink()
@@ -91,11 +97,10 @@ def test_a_killed_process_costs_nothing_and_a_run_goes_on(
     assert "different --threshold" in capfd.readouterr().err
 
 
-def kill_a_worker(output: Path, killed: list[int]) -> None:
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end and not killed:
-        time.sleep(0.02)
-        if not list(output.glob("part-*.csv")):
+def kill_a_worker(output: Path, killed: list[int], over: threading.Event) -> None:
+    """Kill one of the processes, once a part is done; they may be faster."""
+    while not over.wait(0.01):
+        if not any(output.glob("part-*.csv")):
             continue
         for process in Path("/proc").iterdir():
             try:
