@@ -147,7 +147,8 @@ def _next_to(model: str, format: Format) -> Path:  # noqa: A002 - as in `export`
     path = resolve_model(model)
     suffix = {Format.ONNX: SUFFIX, Format.INT8: INT8_SUFFIX}.get(format)
     if suffix is None or path.parent == FOLDER or path == path.with_suffix(suffix):
-        raise typer.BadParameter("name the file to write", param_hint="--output")
+        what = "name the file to write; only onnx and onnx-int8 files of your own models have a name by default"
+        raise typer.BadParameter(what, param_hint="--output")
     return path.with_suffix(suffix)
 
 

@@ -18,7 +18,7 @@ from flipdetect.inference.model import Inputs, Maps, Model, Probabilities
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.models.weights import load_without_code, read_facts, read_tensors
 from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, stored_temperature
+from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, DETECTION, KIND_KEY, stored_temperature
 from flipdetect.sources.naming import NamePattern
 from flipdetect.tasks import FrameClassifier, Trainable
 from flipdetect.zoo import SUFFIX
@@ -81,6 +81,8 @@ def torch_model_of(
 ) -> TorchModel:
     """The classifier that a file describes; raises ModelError if it is damaged, or of a detector."""
     try:
+        if facts.get(KIND_KEY) == DETECTION:
+            raise ModelError("it is a detector, which finds boxes in pictures; a classifier of frames is needed here")
         task = task_class(facts["task"], FrameClassifier)(**{**facts["arguments"], "weights": "none"})
         task.load_state_dict(tensors)
         if any(torch.isnan(tensor).any() for tensor in tensors.values()):

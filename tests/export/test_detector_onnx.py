@@ -9,12 +9,14 @@ import torch
 
 from flipdetect.cli.main import main
 from flipdetect.data.preprocess import PreprocessSpec
+from flipdetect.errors import ModelError
 from flipdetect.export.detector_onnx import LEAST_SHARE, export_detector, export_detector_checked
 from flipdetect.export.detector_parity import compare_detectors
 from flipdetect.inference.load import load_trained
 from flipdetect.inference.onnx_detector import OnnxDetector, load_onnx_detector
 from flipdetect.inference.onnx_model import file_digest
 from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint
+from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.weights import write_packed
 from flipdetect.tasks import FCOSLiteDetector
 from tests.frame_sets import write_frame
@@ -105,6 +107,11 @@ def test_the_export_next_to_the_trained_file_is_used_while_it_is_of_that_file(
 ) -> None:
     assert isinstance(load_trained(pair[0].path), OnnxDetector)
     assert isinstance(load_trained(pair[0].path, engine="torch"), TorchDetector)
+
+
+def test_what_takes_a_classifier_refuses_the_trained_detector(packed: Path) -> None:
+    with pytest.raises(ModelError, match=r"best\.safetensors cannot be used: it is a detector"):
+        load_torch_model(packed, "cpu")
 
 
 def test_float16_halves_the_file(pair: tuple[TorchDetector, OnnxDetector], frames: np.ndarray, tmp_path: Path) -> None:
