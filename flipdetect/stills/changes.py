@@ -42,6 +42,9 @@ UNLIKE, UNLIKE_SHARE = 0.6, 0.3
 """Correlation of a frame with its spread's still below which it shows something else, and the share of such frames
 from which a spread is doubtful."""
 
+HIDDEN = 0.15
+"""Share of the pages under a hand from which likeness of two stills says nothing: an arm that lies there is content."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rest:
@@ -237,13 +240,18 @@ def mark_doubts(
         before, after = by_number.get(turn.number), by_number.get(turn.number + 1)
         if after is None or after.same_as is not None:
             continue
-        alike = math.nan  # comparisons with it are false
+        alike, hidden = math.nan, False  # comparisons with NaN are false
         if before is not None and before.measured is not None and after.measured is not None:
             prints = (decode_print(still.fingerprint)[None] for still in (before.measured, after.measured))
             alike = float(likeness_of_pairs(*prints)[0])
+            hidden = any((still.measured.coverage or 0.0) > HIDDEN for still in (before, after) if still.measured)
         if turn.kind == CONTENT and not alike < UNLIKE:
             doubts[after.spread].append(f"may show the pages of spread {turn.number}: no turn was seen before it")
-        elif turn.kind != CONTENT and turn.peak_probability < threshold and not alike < parameters.same_likeness:
+        elif (
+            turn.kind != CONTENT
+            and turn.peak_probability < threshold
+            and (hidden or not alike < parameters.same_likeness)
+        ):
             doubts[after.spread].append(f"may show the pages of spread {turn.number}: the turn before it is uncertain")
         if turn.duration_s > longest_turn_s:
             doubts[after.spread].append(f"pages may be missing before it: the turn takes {turn.duration_s:.1f} s")

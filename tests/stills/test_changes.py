@@ -173,3 +173,13 @@ def test_a_spread_with_frames_of_other_pages_is_doubtful() -> None:
     frames = film((1, 2.0), (2, 2.0))
     (still,) = mark_doubts(stills_of(frames, []), [], frames, 0.5, StillParameters())
     assert still.doubt.startswith("pages may be missing: ")
+
+
+def test_a_weak_turn_to_pages_under_an_arm_is_doubtful() -> None:
+    frames, turns = recording([1, 2])
+    weak = [replace(turns[0], peak_probability=0.4)]
+    stills = stills_of(frames, weak)
+    under = [replace(still, measured=replace(still.measured, coverage=0.25)) for still in stills if still.measured]
+    for given, doubtful in ((stills, False), (under, True)):
+        marked = mark_doubts(given, weak, frames, 0.5, StillParameters())
+        assert ("uncertain" in marked[1].doubt) == doubtful
