@@ -124,7 +124,7 @@ class Bench:
         if not path.is_file():
             recording = self.folder / "recording"
             known = RECORDING | ({"seconds": 6, "turns": 2, "height": 160} if self.quick else {})
-            self.run("-m", "flipdetect.synth", "--recording", recording, *arguments(known))
+            self.run("-m", "flipdetect.cli.main", "render", "--recording", recording, *arguments(known))
             script = REPOSITORY / "scripts" / "research" / "film_recording.py"
             self.run(script, "--recording", recording, "--output", path, "--blend", *arguments(options))
         return path
