@@ -95,7 +95,7 @@ class Bench:
             return folder
         rendered = self.folder / f"rendered-{height}"
         size = ("--sources", sources, "--clips-per-source", CLIPS, "--frames-per-clip", frames, "--height", height)
-        self.run("-m", "flipdetect.synth", "--output", rendered, *size, "--seed", UNSEEN_SEED)
+        self.run("-m", "flipdetect.cli.main", "render", "--output", rendered, *size, "--seed", UNSEEN_SEED)
         mirrored = (
             None,
             *(getattr(Image.Transpose, name) for name in ("FLIP_LEFT_RIGHT", "FLIP_TOP_BOTTOM", "ROTATE_180")),

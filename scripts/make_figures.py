@@ -91,7 +91,7 @@ def timeline(path: Path) -> None:
     """The timeline of a rendered recording, as `flipdetect predict` draws it."""
     render = ("--index", "1", "--seconds", "40", "--turns", "8", "--fps", "10", "--height", "384")
     with tempfile.TemporaryDirectory() as folder:
-        _python("-m", "flipdetect.synth", "--recording", f"{folder}/film", *render)
+        _python("-m", "flipdetect.cli.main", "render", "--recording", f"{folder}/film", *render)
         frames = ("--folder-path", f"{folder}/film/frames", "--events", "--fps", "10")
         _python(str(REPOSITORY / "inference.py"), *frames, "--output", f"{folder}/predictions.csv")
         with replacing(path) as part:

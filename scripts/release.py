@@ -247,7 +247,7 @@ def _fit_films(weights: Path) -> None:
         recording = RECORDINGS / f"lesson-{number}"
         if not (recording / "events.csv").is_file():
             run_python(
-                "-m", "flipdetect.synth", "--recording", recording, "--index", 100 + number,
+                *COMMAND, "render", "--recording", recording, "--index", 100 + number,
                 "--seconds", 120, "--turns", 24, "--fps", 10, "--height", 384,
             )  # fmt: skip
         scores.append(recording / f"{weights.stem}.csv")
