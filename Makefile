@@ -1,7 +1,7 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
 # make check   lint, types, security and licences of the packages alone
-# make faults  damaged files, odd names, signals: 21,000 tries and a table; ARGS="--hours 3" for longer
+# make faults  damaged files, odd names, signals: 22,000 tries and a table; ARGS="--hours 3" for longer
 # make audit   known vulnerabilities of the installed packages (needs the network)
 # make docs    the documentation, into site/
 # make benchmark   speed and size against a plain PyTorch program, as a table: about 15 minutes; ARGS=prediction

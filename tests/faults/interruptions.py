@@ -241,7 +241,7 @@ def exported(rng: Random, number: int, place: Path) -> str:
 
 FAULTS = [
     Fault("predictions ended by a signal", predicted, 80, 4),
-    Fault("predictions killed between two files", killed_between, 2 * MOST_CHANGES, 4),
+    Fault("predictions killed between two files", killed_between, 2 * MOST_CHANGES, 2),
     Fault("trainings ended by a signal", trained, 24, 1, warm=True),
     Fault("exports ended by a signal", exported, 24, 1, warm=True),
 ]
