@@ -1,7 +1,7 @@
 """Measure pages: outlines on rendered frames and on marked stills, flatness and OCR on rendered pages of text.
 
 python scripts/research/measure_pages.py outlines frames             # of page_outlines.py render; books 0 to 11
-python scripts/research/measure_pages.py marked path/to/real/frames  # outlines in tests/pages/real_outlines.json
+python scripts/research/measure_pages.py marked path/to/real/frames  # the outlines of tests/pages, and lines of text
 python scripts/research/measure_pages.py text --count 16             # renders spreads of text first; needs tesseract
 python scripts/research/measure_pages.py picture docs/images/pages.png
 """
@@ -27,7 +27,7 @@ from scipy.interpolate import LinearNDInterpolator
 
 from flipdetect.inference.onnx_model import open_session
 from flipdetect.pages.cutting import SURE, cut_book, find_pages
-from flipdetect.pages.flatten import FlatPage
+from flipdetect.pages.flatten import FEWEST_LINES, FlatPage, trace_lines, unevenness
 from flipdetect.pages.light import even_light
 from flipdetect.pages.outline import PageNetwork, find_spread, refine
 from flipdetect.synth.camera import develop
@@ -82,6 +82,18 @@ def measure_outlines(network: PageNetwork, frames: Iterator[tuple[Path, dict[str
     sure = share[confidence >= SURE]
     print(f"{len(share)} pages: IoU {share.mean():.3f} (median {np.median(share):.3f}); {len(sure) / len(share):.0%} "
           f"are sure: {sure.mean():.3f}, lowest {sure.min():.2f}")  # fmt: skip
+
+
+def measure_lines(network: PageNetwork, files: Iterable[Path]) -> None:
+    """Print how far the lines of text that are found in flat pages are from straight and level."""
+    uneven = []
+    for image in map(read, files):
+        for flat in (one.flat for one in find_pages(image, network) if one.flat is not None):
+            lines = trace_lines(flat.cut(image, flat.size()))
+            if len(lines) >= FEWEST_LINES:
+                uneven.append(unevenness(lines))
+    print(f"{len(uneven)} pages with text: lines are off by {np.mean(uneven):.5f} of the page's height "
+          f"(median {np.median(uneven):.5f})")  # fmt: skip
 
 
 def text_page(config: SynthConfig, index: int, number: int, back: bool) -> tuple[NDArray[np.float32], str]:
@@ -223,6 +235,7 @@ def main() -> None:
     elif wanted.what == "marked":
         marks = json.loads((ROOT / "tests" / "pages" / "real_outlines.json").read_text())
         measure_outlines(network, ((wanted.folder / name, truth) for name, truth in marks.items()), 0.1)
+        measure_lines(network, (wanted.folder / name for name in marks))
     else:
         table = [json.loads(line) for line in (wanted.folder / "truth.jsonl").read_text().splitlines()]
         known = (row for row in table if int(row["name"][:5]) < HELD_OUT and row["pages"])
