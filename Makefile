@@ -4,7 +4,7 @@
 # make faults  damaged files, odd names, signals: 22,000 tries and a table; ARGS="--hours 3" for longer
 # make audit   known vulnerabilities of the installed packages (needs the network)
 # make docs    the documentation, into site/
-# make benchmark   speed and size against a plain PyTorch program, as a table: about 15 minutes; ARGS=prediction
+# make benchmark   speed and size against a plain PyTorch program, as a table: an hour; ARGS="finetune --frames 3000"
 # make web     the page that scans on a phone, into web/dist (needs node and npm)
 # make figures pictures in docs/images and the tables, from the results in docs/results
 # make clean   remove rendered data and caches; trained models (logs/), your own data and the environment stay
