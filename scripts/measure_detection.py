@@ -100,7 +100,7 @@ def picture(
     data: Annotated[Path, Option(help="The data set of its training.")],
     output: Annotated[Path, Option(help="PNG to write.")],
     count: Annotated[int, Option(min=1)] = 4,
-    seed: Annotated[int, Option(min=0)] = 4,
+    seed: Annotated[int, Option(min=0)] = 0,
 ) -> None:
     """Draw random pictures of the test split, true boxes left of found ones."""
     import numpy as np
