@@ -115,15 +115,17 @@ def export(
 
     path = resolve_model(model)
     defer_torchmetrics()
-    from flipdetect.export.detector_onnx import export_detector_checked
     from flipdetect.export.onnx import LIMITS, Precision, export_checked
     from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint
+    from flipdetect.inference.detector import Detector
+    from flipdetect.inference.load import load_checkpoint
 
     precision: Precision = "float16" if format is Format.FLOAT16 else "float32"
     trained = load_checkpoint(path, "cpu")
     frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
-    if isinstance(trained, TorchDetector):
+    if isinstance(trained, Detector):
+        from flipdetect.export.detector_onnx import export_detector_checked
+
         parity = export_detector_checked(trained, output, frames, precision=precision)
         print(f"{output}: {output.stat().st_size:,} bytes")
         print(f"the same detections on {parity.frames} pictures: {parity.same} of {parity.detections}")
@@ -195,14 +197,17 @@ def _exported(model: str) -> Iterator[Path]:
         if source.suffix != SUFFIX:
             require_extra("train", "torch", "timm", "pytorch_lightning")
             defer_torchmetrics()
-            from flipdetect.export.detector_onnx import export_detector
-            from flipdetect.export.onnx import export_onnx
-            from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint
+            from flipdetect.inference.detector import Detector
+            from flipdetect.inference.load import load_checkpoint
 
             trained, target = load_checkpoint(source, "cpu"), Path(folder) / f"{source.stem}{SUFFIX}"
-            if isinstance(trained, TorchDetector):
+            if isinstance(trained, Detector):
+                from flipdetect.export.detector_onnx import export_detector
+
                 source = export_detector(trained, target)
             else:
+                from flipdetect.export.onnx import export_onnx
+
                 source = export_onnx(trained, target)
         yield source
 

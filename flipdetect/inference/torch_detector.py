@@ -10,20 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import flipdetect.tasks.box_detectors  # noqa: F401 - the classes that files name
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import FlipdetectError, ModelError
 from flipdetect.inference.detector import Detector, FoundBoxes
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.torch_model import (
-    TorchModel,
     check_version,
     read_model,
     task_class,
     torch_device,
-    torch_model_of,
 )
 from flipdetect.runs import DETECTION, KIND_KEY
-from flipdetect.tasks import ObjectDetector
+from flipdetect.tasks.detection import ObjectDetector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +48,6 @@ class TorchDetector(Detector):
         return [self.checked(FoundBoxes(*(each[name].cpu().numpy() for name in columns))) for each in found]
 
 
-def is_detector(facts: Mapping[str, Any]) -> bool:
-    """Whether what a model's file says of it (see `read_model`) is that of a detector."""
-    return facts.get(KIND_KEY) == DETECTION
-
-
 def load_detector(path: Path, device: str = "auto") -> TorchDetector:
     """Load a trained detector without executing anything in its file.
 
@@ -65,18 +59,12 @@ def load_detector(path: Path, device: str = "auto") -> TorchDetector:
         ModelError: if the file is absent, damaged, no detector, or of another version; or if the device is not to be
             had.
     """
-    loaded = load_checkpoint(path, device)
-    if not isinstance(loaded, TorchDetector):
-        raise ModelError(f"{path} is no detector, but a classifier; give a detector's best.ckpt")
-    return loaded
-
-
-def load_checkpoint(path: Path, device: str = "auto") -> TorchModel | TorchDetector:
-    """Load whatever training wrote, a classifier or a detector; arguments and errors as `load_detector`."""
     place = torch_device(device)
     facts, tensors = read_model(path)
     check_version(facts, path)
-    return (detector_of if is_detector(facts) else torch_model_of)(facts, tensors, path, place)
+    if facts.get(KIND_KEY) != DETECTION:
+        raise ModelError(f"{path} is no detector, but a classifier ({facts.get('task')}); give a detector's best.ckpt")
+    return detector_of(facts, tensors, path, place)
 
 
 def detector_of(

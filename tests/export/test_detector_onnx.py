@@ -1,5 +1,7 @@
 """An exported detector finds what the trained one finds; its 8-bit form nearly; what cannot be exported is refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,10 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
 from flipdetect.export.detector_onnx import LEAST_SHARE, export_detector, export_detector_checked
 from flipdetect.export.detector_parity import compare_detectors
-from flipdetect.inference.load import load_trained
+from flipdetect.inference.load import load_checkpoint, load_trained
 from flipdetect.inference.onnx_detector import OnnxDetector, load_onnx_detector
 from flipdetect.inference.onnx_model import file_digest
-from flipdetect.inference.torch_detector import TorchDetector, load_checkpoint
+from flipdetect.inference.torch_detector import TorchDetector
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.models.weights import write_packed
 from flipdetect.tasks import FCOSLiteDetector
@@ -112,6 +114,16 @@ def test_the_export_next_to_the_trained_file_is_used_while_it_is_of_that_file(
 def test_what_takes_a_classifier_refuses_the_trained_detector(packed: Path) -> None:
     with pytest.raises(ModelError, match=r"best\.safetensors cannot be used: it is a detector"):
         load_torch_model(packed, "cpu")
+
+
+def test_a_process_that_has_trained_nothing_loads_it(packed: Path) -> None:
+    code = (
+        "import pathlib, sys\n"
+        "from flipdetect.inference.load import load_checkpoint\n"
+        f"detector = load_checkpoint(pathlib.Path({str(packed)!r}), 'cpu')\n"
+        "sys.exit(len(detector.classes))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == len(CLASSES)
 
 
 def test_float16_halves_the_file(pair: tuple[TorchDetector, OnnxDetector], frames: np.ndarray, tmp_path: Path) -> None:
