@@ -78,8 +78,9 @@ def flip_strip() -> Figure:
         above.set(xticks=[], yticks=[])
         above.spines[:].set(color=colour, linewidth=2.5)
         below.bar([0], [score], width=0.6, color=colour)
-        below.text(0, score + 0.04, f"{score:.2f}", ha="center", color=colour, weight="bold")
         below.axhline(model.threshold, color=INK, linewidth=0.9, linestyle=(0, (5, 4)))
+        label = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+        below.text(0, score + 0.05, f"{score:.2f}", ha="center", color=colour, weight="bold", bbox=label)
         below.set(xlim=(-0.5, 0.5), ylim=(0, 1.28), xticks=[0], yticks=[])
         below.set_xticklabels([frame.truth.label])
         below.spines[["top", "right", "left"]].set_visible(False)
