@@ -49,6 +49,8 @@ from flipdetect.sources.naming import NamePattern
 
 logger = logging.getLogger(__name__)
 
+AuditDepth = Literal["quick", "full"]
+
 RENDERED_STREAM = 1
 """Separates the augmentation's random streams of rendered frames from those of own frames."""
 
@@ -60,7 +62,132 @@ class _SplitFrames(NamedTuple):
     split: Split
 
 
-class FrameDataModule(pl.LightningDataModule):
+class GroupedDataModule(pl.LightningDataModule):
+    """What data modules have in common: settings, the audit of a grouped split, batches in order, what a run keeps.
+
+    Args: as of `FrameDataModule`; augmentation: checked for frames of the input's shape.
+    """
+
+    collate: Callable[[list[Any]], Any] | None = None
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        embedded: EmbeddedData | None,
+        naming: NamePattern | None,
+        preprocess: PreprocessSpec,
+        augmentation: Augmentation | None,
+        batch_size: int,
+        num_workers: int | None,
+        prefetch: int | None,
+        pin_memory: bool | None,
+        group_by: GroupChoice,
+        val_fraction: float,
+        test_fraction: float,
+        split_file: str | None,
+        audit: AuditDepth,
+        split_seed: int,
+        seed: int | None,
+        cache_dir: str | None,
+        cache_gb: float,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("batch_size", batch_size), ("num_workers", num_workers), ("prefetch", prefetch), ("cache_gb", cache_gb),
+        ):  # fmt: skip
+            check_range(f"data.{name}", value)
+        self.root = Path(root).expanduser()
+        self.embedded = embedded
+        self.naming = naming
+        self.preprocess = preprocess
+        self.augmentation = augmentation
+        if augmentation is not None:
+            augmentation.check((preprocess.height, preprocess.width, preprocess.channels))
+        self.batch_size = batch_size
+        self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
+        self.group_by = group_by
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.split_file = Path(split_file).expanduser() if split_file else None
+        self.audit = audit
+        self.split_seed = split_seed
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
+        self.cache_bytes = int(cache_gb * 2**30)
+        self._cache = ChunkCache(self.cache_dir / "frames", self.cache_bytes) if self.cache_dir else None
+
+    @property
+    def index(self) -> FrameIndex:
+        """The frames that can be used, and what could not be used."""
+        raise NotImplementedError
+
+    @property
+    def split(self) -> Split:
+        """The split in use.
+
+        Raises:
+            RuntimeError: before `setup`.
+        """
+        raise NotImplementedError
+
+    def dataset(self, records: Sequence[FrameRecord]) -> Dataset[Any]:
+        """Some of the frames as they are, not augmented."""
+        raise NotImplementedError
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """The validation split in order, not augmented; each process has its share."""
+        return self._in_order(self.split.val)
+
+    def test_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
+        """The test split in order, not augmented; an empty list if there is none."""
+        return self._in_order(self.split.test) if self.split.test else []
+
+    def loading(self) -> dict[str, Any]:
+        """Loader processes and memory, as a `DataLoader` takes them; see `loader_settings`."""
+        processes = self.trainer.num_devices if self.trainer else 1
+        return loader_settings(self.num_workers, self.prefetch, self.pin_memory, processes=processes)
+
+    def split_csv(self, path: Path) -> None:
+        """Write the split so that `data.split_file` can read it back."""
+        write_split(self.split, path, self.index.root)
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint must know of the data: preprocessing, naming, split; plain JSON types."""
+        return {
+            "split": {name: sorted({record.video for record in self.split.of(name)}) for name in SPLITS},
+            "preprocess": self.preprocess.to_dict(),
+            "naming": None if self.naming is None else asdict(self.naming),
+        }
+
+    def _audit(self, split: Split, *, unsaid: str = "") -> None:
+        """Log what the audit of a split found, leaks as warnings, without one sentence."""
+        audit = audit_frames(split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(split)
+        leaks = audit.warnings()
+        for sentence in audit.sentences():
+            if sentence != unsaid:
+                logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
+
+    def _in_order(self, records: Sequence[FrameRecord]) -> DataLoader[Any]:
+        dataset, processes = self._encoded(self.dataset(records), training=False), self._processes()
+        if not 1 < processes["num_replicas"] <= len(records):
+            return self._loader(dataset, self.batch_size)
+        batch_size = even_batch_size(len(records), processes["num_replicas"], self.batch_size)
+        return self._loader(dataset, batch_size, sampler=ShareSampler(dataset, **processes))
+
+    def _encoded(self, frames: Dataset[Any], *, training: bool) -> Dataset[Any]:
+        """The frames, or what is made of them before they become batches."""
+        return frames
+
+    def _processes(self) -> dict[str, int]:
+        """Number of processes that train together, and the number of this one, as samplers take them."""
+        trainer = self.trainer
+        return {"num_replicas": trainer.world_size if trainer else 1, "rank": trainer.global_rank if trainer else 0}
+
+    def _loader(self, dataset: Dataset[Any], batch_size: int, **settings: Any) -> DataLoader[Any]:
+        return FrameLoader(dataset, batch_size=batch_size, collate_fn=self.collate, **self.loading(), **settings)
+
+
+class FrameDataModule(GroupedDataModule):
     """Labelled frames from a folder or a manifest, split by video or source.
 
     Args:
@@ -121,45 +248,29 @@ class FrameDataModule(pl.LightningDataModule):
         test_fraction: float = 0.15,
         use_supplied_test: bool = False,
         split_file: str | None = None,
-        audit: Literal["quick", "full"] = "quick",
+        audit: AuditDepth = "quick",
         split_seed: int = 0,
         seed: int | None = None,
         cache_dir: str | None = "data/cache",
         cache_gb: float = 8.0,
     ) -> None:
-        super().__init__()
-        for name, value in (
-            ("batch_size", batch_size), ("epoch_frames", epoch_frames), ("num_workers", num_workers),
-            ("prefetch", prefetch), ("cache_gb", cache_gb),
-        ):  # fmt: skip
-            check_range(f"data.{name}", value)
+        super().__init__(
+            root=root, embedded=embedded, naming=naming, preprocess=preprocess,
+            augmentation=Augmentation(augment) if augment else None, batch_size=batch_size,
+            num_workers=num_workers, prefetch=prefetch, pin_memory=pin_memory, group_by=group_by,
+            val_fraction=val_fraction, test_fraction=test_fraction, split_file=split_file, audit=audit,
+            split_seed=split_seed, seed=seed, cache_dir=cache_dir, cache_gb=cache_gb,
+        )  # fmt: skip
+        check_range("data.epoch_frames", epoch_frames)
         if pairs and batch_size % 2:
             raise ConfigError(f"data.pairs needs an even data.batch_size, got {batch_size}")
-        self.root = Path(root).expanduser()
-        self.embedded = embedded
         self.manifest = Path(manifest).expanduser() if manifest else None
-        self.naming = naming
         self.classes = classes
-        self.preprocess = preprocess
-        self.augmentation = Augmentation(augment) if augment else None
-        if self.augmentation is not None:
-            self.augmentation.check((preprocess.height, preprocess.width, preprocess.channels))
-        self.batch_size = batch_size
-        self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
         self.mix_in = mix_in if mix_in is not None and mix_in.share > 0 else None
         self.epoch_frames = epoch_frames
         self.balance = balance
         self.pairs = pairs
-        self.group_by = group_by
-        self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.use_supplied_test = use_supplied_test
-        self.split_file = Path(split_file).expanduser() if split_file else None
-        self.audit = audit
-        self.split_seed = split_seed
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
-        self.cache_bytes = int(cache_gb * 2**30)
-        self._cache = ChunkCache(self.cache_dir / "frames", self.cache_bytes) if self.cache_dir else None
         self._own: _SplitFrames | None = None
         self._rendered: _SplitFrames | None = None
         # Set by `CachedFeatures` during a fit: the outputs of a network's frozen stages in place of frames.
@@ -196,11 +307,7 @@ class FrameDataModule(pl.LightningDataModule):
         own = self._read_own()
         logger.log(logging.WARNING if own.index.warning else logging.INFO, "%s", own.index.summary())
         split = self._divided(own.index.records)
-        audit = audit_frames(split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(split)
-        leaks = audit.warnings()
-        for sentence in audit.sentences():
-            if sentence != NO_SHARED_VIDEO or not own.index.warning:  # without videos, it would mean nothing
-                logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
+        self._audit(split, unsaid=NO_SHARED_VIDEO if own.index.warning else "")  # without videos, it would mean nothing
         self._own = _SplitFrames(own, split)
         if (rendered := self._read_rendered()) is not None:
             self._rendered = _SplitFrames(rendered, rehearsal_split(rendered.index.records))
@@ -282,14 +389,6 @@ class FrameDataModule(pl.LightningDataModule):
         # The statistics of batch norm are worthless in a batch of one or two frames.
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
-    def val_dataloader(self) -> DataLoader[Sample]:
-        """The validation split in order, not augmented; each process has its share."""
-        return self._in_order(self.split.val)
-
-    def test_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """The test split in order, not augmented; an empty list if there is none."""
-        return self._in_order(self.split.test) if self.split.test else []
-
     def rehearsal_dataloader(self) -> DataLoader[Sample] | None:
         """The rendered frames that are not mixed in, in order, not augmented; None if none are mixed in."""
         if self._rendered is None:
@@ -297,42 +396,15 @@ class FrameDataModule(pl.LightningDataModule):
         frames = self._rendered.frames.dataset(self._rendered.split.val, seed=self.seed)
         return self._loader(self._encoded(frames, training=False), self.batch_size)
 
-    def _in_order(self, records: Sequence[FrameRecord]) -> DataLoader[Sample]:
-        dataset = self._encoded(self.dataset(records), training=False)
-        processes = self._processes()
-        if not 1 < processes["num_replicas"] <= len(records):
-            return self._loader(dataset, self.batch_size)
-        batch_size = even_batch_size(len(records), processes["num_replicas"], self.batch_size)
-        return self._loader(dataset, batch_size, sampler=ShareSampler(dataset, **processes))
-
-    def _encoded(self, frames: FrameDataset, *, training: bool) -> Dataset[Any]:
+    def _encoded(self, frames: Dataset[Any], *, training: bool) -> Dataset[Any]:
         """The frames, or what a callback makes of them."""
         return frames if self.encode is None else self.encode(frames, training=training)
 
-    def _processes(self) -> dict[str, int]:
-        """Number of processes that train together, and the number of this one, as samplers take them."""
-        trainer = self.trainer
-        return {"num_replicas": trainer.world_size if trainer else 1, "rank": trainer.global_rank if trainer else 0}
-
-    def _loader(self, dataset: Dataset[Any], batch_size: int, **settings: Any) -> DataLoader[Sample]:
-        return FrameLoader(dataset, batch_size=batch_size, **self.loading(), **settings)
-
-    def loading(self) -> dict[str, Any]:
-        """Loader processes and memory, as a `DataLoader` takes them; see `loader_settings`."""
-        processes = self.trainer.num_devices if self.trainer else 1
-        return loader_settings(self.num_workers, self.prefetch, self.pin_memory, processes=processes)
-
-    def split_csv(self, path: Path) -> None:
-        """Write the split so that `data.split_file` can read it back."""
-        write_split(self.split, path, self.index.root)
-
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint must know of the data: class names, preprocessing, naming, split; plain JSON types."""
+        """What a checkpoint must know of the data: as the base class, classes, and how frames are drawn."""
         return {
-            "split": {name: sorted({record.video for record in self.split.of(name)}) for name in SPLITS},
+            **super().describe(),
             "classes": asdict(self.classes),
-            "preprocess": self.preprocess.to_dict(),
-            "naming": None if self.naming is None else asdict(self.naming),
             "drawing": {"epoch_frames": self.epoch_frames, "balance": self.balance, "pairs": self.pairs},
             "mix_in": None if self.mix_in is None else self.mix_in.describe(),
         }

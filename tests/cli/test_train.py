@@ -26,7 +26,7 @@ CONFIGS = sorted(
     path.name
     for path in (REPOSITORY / "configs").glob("*.yaml")
     # Fine-tuning needs pretrained weights and rendered frames; it and detection have tests of their own.
-    if not path.name.startswith(("finetune", "defaults", "detect"))
+    if not path.name.startswith(("finetune", "defaults", "detect", "ssdlite"))
 )
 
 

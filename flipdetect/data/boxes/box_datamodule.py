@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from flipdetect.data.audit.audit import audit_frames
-from flipdetect.data.audit.leaks import audit_split
-from flipdetect.data.boxes.box_dataset import BoxAugmentation, BoxDataset, BoxSample, join
+from flipdetect.data.boxes.box_dataset import BoxAugmentation, BoxDataset, join
 from flipdetect.data.boxes.box_index import EMPTY, BoxIndex, Format, index_boxes
 from flipdetect.data.boxes.box_splits import check_boxes, split_boxes
 from flipdetect.data.boxes.rendered_boxes import COLUMNS
-from flipdetect.data.cache import ChunkCache, DecodedFrames, decode_frames
+from flipdetect.data.cache import DecodedFrames, decode_frames
+from flipdetect.data.datamodule import AuditDepth, GroupedDataModule
 from flipdetect.data.dataset import Transform
 from flipdetect.data.grouped_splits import GroupChoice
 from flipdetect.data.index import FrameIndex
-from flipdetect.data.loading import EpochSampler, FrameLoader, ShareSampler, even_batch_size, loader_settings
+from flipdetect.data.loading import EpochSampler
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import EmbeddedData
-from flipdetect.data.splits import SPLITS, Split, read_split, write_split
+from flipdetect.data.splits import Split, read_split
 from flipdetect.errors import DataError
-from flipdetect.parameters import check_range
 from flipdetect.records import FrameRecord
 from flipdetect.runs import DETECTION, KIND_KEY
 from flipdetect.sources.folder import Problem
@@ -37,7 +33,7 @@ from flipdetect.sources.naming import NamePattern
 logger = logging.getLogger(__name__)
 
 
-class BoxDataModule(pl.LightningDataModule):
+class BoxDataModule(GroupedDataModule):
     """Training, validation and test pictures with boxes.
 
     Args:
@@ -66,6 +62,9 @@ class BoxDataModule(pl.LightningDataModule):
         cache_gb: limit for all cached pictures together, in GiB.
     """
 
+    collate = staticmethod(join)
+    augmentation: BoxAugmentation | None
+
     def __init__(
         self,
         root: str = "data/embedded",
@@ -83,36 +82,21 @@ class BoxDataModule(pl.LightningDataModule):
         val_fraction: float = 0.15,
         test_fraction: float = 0.15,
         split_file: str | None = None,
-        audit: Literal["quick", "full"] = "quick",
+        audit: AuditDepth = "quick",
         split_seed: int = 0,
         seed: int | None = None,
         cache_dir: str | None = "data/cache",
         cache_gb: float = 8.0,
     ) -> None:
-        super().__init__()
-        for name, value in (
-            ("batch_size", batch_size), ("num_workers", num_workers), ("prefetch", prefetch), ("cache_gb", cache_gb),
-        ):  # fmt: skip
-            check_range(f"data.{name}", value)
-        self.root = Path(root).expanduser()
+        super().__init__(
+            root=root, embedded=embedded, naming=naming, preprocess=preprocess,
+            augmentation=BoxAugmentation(augment) if augment else None, batch_size=batch_size,
+            num_workers=num_workers, prefetch=prefetch, pin_memory=pin_memory, group_by=group_by,
+            val_fraction=val_fraction, test_fraction=test_fraction, split_file=split_file, audit=audit,
+            split_seed=split_seed, seed=seed, cache_dir=cache_dir, cache_gb=cache_gb,
+        )  # fmt: skip
         self.format = format
         self.classes = classes
-        self.embedded = embedded
-        self.naming = naming
-        self.preprocess = preprocess
-        self.augmentation = BoxAugmentation(augment) if augment else None
-        if self.augmentation is not None:
-            self.augmentation.check((preprocess.height, preprocess.width, preprocess.channels))
-        self.batch_size = batch_size
-        self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
-        self.group_by = group_by
-        self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        self.split_file = Path(split_file).expanduser() if split_file else None
-        self.audit = audit
-        self.split_seed = split_seed
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
-        self._cache = ChunkCache(self.cache_dir / "frames", int(cache_gb * 2**30)) if self.cache_dir else None
         self._split: Split | None = None
 
     @property
@@ -162,10 +146,7 @@ class BoxDataModule(pl.LightningDataModule):
         found, _ = self._decoded
         logger.log(logging.WARNING if found.frames.problems else logging.INFO, "%s", found.summary())
         split = self._divided(found)
-        audit = audit_frames(split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(split)
-        leaks = audit.warnings()
-        for sentence in audit.sentences():
-            logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
+        self._audit(split)
         self._split = split
 
     def _divided(self, found: BoxIndex) -> Split:
@@ -202,47 +183,13 @@ class BoxDataModule(pl.LightningDataModule):
         found, frames = self._decoded
         return BoxDataset(records, frames, found.boxes, augmentation, self.seed)
 
-    def train_dataloader(self) -> DataLoader[BoxSample]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled, augmented batches; the last, smaller one is dropped if there are others."""
         dataset = self.dataset(self.split.train, self.augmentation)
         processes: dict[str, Any] = self._processes()
         sampler = EpochSampler(dataset, seed=self.seed, **processes)
         return self._loader(dataset, self.batch_size, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
-    def val_dataloader(self) -> DataLoader[BoxSample]:
-        """The validation split in order, not augmented; each process has its share."""
-        return self._in_order(self.split.val)
-
-    def test_dataloader(self) -> DataLoader[BoxSample] | list[DataLoader[BoxSample]]:
-        """The test split in order, not augmented; an empty list if there is none."""
-        return self._in_order(self.split.test) if self.split.test else []
-
-    def _in_order(self, records: Sequence[FrameRecord]) -> DataLoader[BoxSample]:
-        dataset, processes = self.dataset(records), self._processes()
-        if not 1 < processes["num_replicas"] <= len(records):
-            return self._loader(dataset, self.batch_size)
-        batch_size = even_batch_size(len(records), processes["num_replicas"], self.batch_size)
-        return self._loader(dataset, batch_size, sampler=ShareSampler(dataset, **processes))
-
-    def _processes(self) -> dict[str, int]:
-        trainer = self.trainer
-        return {"num_replicas": trainer.world_size if trainer else 1, "rank": trainer.global_rank if trainer else 0}
-
-    def _loader(self, dataset: BoxDataset, batch_size: int, **settings: Any) -> DataLoader[BoxSample]:
-        processes = self.trainer.num_devices if self.trainer else 1
-        loading = loader_settings(self.num_workers, self.prefetch, self.pin_memory, processes=processes)
-        return FrameLoader(dataset, batch_size=batch_size, collate_fn=join, **loading, **settings)
-
-    def split_csv(self, path: Path) -> None:
-        """Write the split so that `data.split_file` can read it back."""
-        write_split(self.split, path, self.index.root)
-
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint must know of the data: classes, preprocessing, naming, split; plain JSON types."""
-        return {
-            KIND_KEY: DETECTION,
-            "split": {name: sorted({record.video for record in self.split.of(name)}) for name in SPLITS},
-            "classes": {"names": self.class_names},
-            "preprocess": self.preprocess.to_dict(),
-            "naming": None if self.naming is None else asdict(self.naming),
-        }
+        """What a checkpoint must know of the data: as the base class, and the classes; plain JSON types."""
+        return {**super().describe(), KIND_KEY: DETECTION, "classes": {"names": self.class_names}}
