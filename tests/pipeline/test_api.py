@@ -28,8 +28,8 @@ def frames(seconds: float = 11.0) -> Iterator[np.ndarray]:
 
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("api", "extract_pages"):
-        monkeypatch.setattr(f"flipdetect.pipeline.{room}.settings_of", lambda path: EventSettings())
+    for room in ("pipeline.api", "inference.settings"):
+        monkeypatch.setattr(f"flipdetect.{room}.settings_of", lambda path: EventSettings())
     monkeypatch.setattr(api, "load_model", lambda model, **_: RednessModel(hands=0.0))
 
 
