@@ -123,14 +123,14 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, line_end: str = "\n") -> None:
     """Write a table as UTF-8 CSV, atomically. File names that are not valid UTF-8 are written byte for byte.
 
     Raises:
         OSError: if the folder cannot be written to.
     """
     with replacing(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator=line_end)
         writer.writerow(columns)
         writer.writerows(rows)
 

@@ -124,7 +124,8 @@ class InterruptCheckpoint(Callback):
     """Makes sure that an interrupted run leaves a `last.ckpt`.
 
     A `last.ckpt` of a completed epoch is kept: resuming from it repeats an uninterrupted run exactly. If there is none
-    yet, the current state is saved.
+    yet, the current state is saved, unless the first epoch's validation is over: a run that resumes there would not
+    repeat it, and have no best checkpoint.
     """
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -134,12 +135,13 @@ class InterruptCheckpoint(Callback):
         if folder is None or not fitting or not isinstance(exception, KeyboardInterrupt):
             return
         last = folder / LAST
-        if not last.exists() and trainer.global_step > 0:
-            trainer.save_checkpoint(last)
+        epoch = trainer.fit_loop.epoch_progress.current
+        if not last.exists() and trainer.global_step > 0 and epoch.processed == epoch.completed:
+            trainer.save_checkpoint(last, weights_only=False)
         if last.exists():
             logger.warning("Interrupted. Resume with the same command and --ckpt_path %s", last)
         else:
-            logger.warning("Interrupted before the first step: there is nothing to resume.")
+            logger.warning("Interrupted before the first step or as the first epoch ended: there is nothing to resume.")
 
 
 class ResumedState(Callback):
@@ -245,4 +247,5 @@ class ResumableCSVLogger(CSVLogger):
             with path.open(encoding="utf-8", newline="") as file:
                 header, *rows = list(csv.reader(file)) or [["step"]]
             place = header.index("step")
-            write_csv(path, header, [row for row in rows if len(row) == len(header) and int(row[place]) < step])
+            kept = [row for row in rows if len(row) == len(header) and int(row[place]) < step]
+            write_csv(path, header, kept, line_end="\r\n")  # as Lightning writes them

@@ -32,7 +32,7 @@ _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: the user asked for it
-    """Ctrl-C ended the fit; `last.ckpt` has its state."""
+    """Ctrl-C ended the run; `last.ckpt` has the state of its fit."""
 
 
 @runtime_checkable
@@ -60,7 +60,7 @@ def fit_and_test(
         `metrics.json` next to the checkpoint and, with the hyper-parameters, to TensorBoard.
 
     Raises:
-        TrainingInterrupted: after Ctrl-C during the fit.
+        TrainingInterrupted: after Ctrl-C.
         ModelError: if the checkpoint is not one of this model and data.
         TrainingError: if loss or probabilities are not finite.
     """
@@ -72,7 +72,7 @@ def fit_and_test(
     started = time.monotonic()
     try:
         trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
-    except SystemExit as error:  # this is how Lightning ends a fit after Ctrl-C
+    except SystemExit as error:  # this is how Lightning ends after Ctrl-C
         raise TrainingInterrupted from error
     seconds, epochs = time.monotonic() - started, trainer.current_epoch
     checkpoint = trainer.checkpoint_callback
@@ -81,7 +81,11 @@ def fit_and_test(
     data.setup("test")  # a strategy that trains in processes of its own leaves none here
     # A small data set may have no test split.
     for evaluate in (trainer.validate, trainer.test) if data.test_dataloader() else (trainer.validate,):
-        for values in evaluate(model, datamodule=data, ckpt_path=best or None, verbose=False):
+        try:
+            found = evaluate(model, datamodule=data, ckpt_path=best or None, verbose=False)
+        except SystemExit as error:
+            raise TrainingInterrupted from error
+        for values in found:
             results.update(values)
     if best and trainer.is_global_zero:
         best_epoch = torch.load(best, map_location="cpu", weights_only=True)["epoch"]
