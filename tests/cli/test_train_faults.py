@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from flipdetect.errors import DataError
 from flipdetect.runs import ClaimedRun
@@ -161,11 +161,11 @@ def test_f17_a_checkpoint_is_written_next_to_its_target(train: Train, monkeypatc
 
 def test_f20_resuming_a_finished_run_repeats_no_row(train: Train) -> None:
     assert train("tiny_cnn.yaml", "--trainer.max_epochs=2") == 0
-    table = (RUN / "metrics.csv").read_text().splitlines()
+    table = (RUN / "metrics.csv").read_bytes().splitlines(keepends=True)
     assert len(table) == 9  # the header, rate and two rows of each epoch, validation and test of the best
     results = json.loads((RUN / "metrics.json").read_text())
     assert train("tiny_cnn.yaml", "--trainer.max_epochs=2", "--ckpt_path=last") == 0
-    assert (RUN / "metrics.csv").read_text().splitlines() == table
+    assert (RUN / "metrics.csv").read_bytes().splitlines(keepends=True) == table
     again = json.loads((RUN / "metrics.json").read_text())
     assert {**again, "fit_seconds": 0} == {**results, "fit_seconds": 0}
 
@@ -184,6 +184,34 @@ def test_f16_a_run_interrupted_in_its_first_validation_is_resumed(
     signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
     assert train("tiny_cnn.yaml", "--ckpt_path=last") == 0
     assert json.loads((RUN / "metrics.json").read_text())["epochs"] == 1
+
+
+def test_a_run_that_ends_after_its_first_validation_leaves_nothing_to_resume(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EarlyStopping, "on_train_epoch_end", interrupted)
+    assert train("tiny_cnn.yaml") == 130
+    signal.signal(signal.SIGINT, handler)
+    assert not (RUN / "last.ckpt").exists()
+
+
+def test_ctrl_c_in_the_test_has_the_status_of_an_interruption(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FrameClassifier, "test_step", interrupted)
+        assert train("tiny_cnn.yaml") == 130
+    signal.signal(signal.SIGINT, handler)
+    assert train("tiny_cnn.yaml", "--ckpt_path=last") == 0
+    assert (RUN / "metrics.json").is_file()
 
 
 @pytest.mark.parametrize(
