@@ -135,7 +135,7 @@ class InterruptCheckpoint(Callback):
         if folder is None or not fitting or not isinstance(exception, KeyboardInterrupt):
             return
         last = folder / LAST
-        epoch = trainer.fit_loop.epoch_progress.current
+        epoch: Any = trainer.fit_loop.epoch_progress.current
         if not last.exists() and trainer.global_step > 0 and epoch.processed == epoch.completed:
             trainer.save_checkpoint(last, weights_only=False)
         if last.exists():
