@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback
 from flipdetect.atomic import replacing, write_csv
 from flipdetect.callbacks.checkpoints import run_folder
 from flipdetect.callbacks.images import add_picture, rgb_of
+from flipdetect.callbacks.scores import CollectingCallback
 from flipdetect.inference.detector import FoundBoxes
 from flipdetect.metrics.box_matching import match_boxes
 from flipdetect.outputs.drawn_boxes import draw_boxes, side_by_side
@@ -30,7 +31,7 @@ FEW_PICTURES = 20
 """Of a split, below which its metrics say little."""
 
 
-class DetectionCallback(Callback):
+class DetectionCallback(CollectingCallback):
     """Base class: collects the boxes found in each complete validation and test run (of the main process).
 
     Args:
@@ -44,29 +45,18 @@ class DetectionCallback(Callback):
     def on_boxes(self, trainer: Trainer, module: Any, stage: str, found: Mapping[int, FoundBoxes]) -> None:
         """Use the boxes found in a split, by position in its records; a subclass overrides this."""
 
-    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
+    def keep(self, outputs: Mapping[str, Any]) -> None:
         """Keep the boxes of a batch."""
         for index, each in zip(outputs["index"].tolist(), outputs["detections"], strict=True):
             arrays = (each[name].detach().cpu().numpy() for name in ("boxes", "scores", "labels"))
             self._found[index] = FoundBoxes(*arrays)
 
-    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
-        """Keep the boxes of a batch."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Pass on what validation found."""
-        self._finish(trainer, pl_module, "val")
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Pass on what the test found."""
-        self._finish(trainer, pl_module, "test")
-
-    def _finish(self, trainer: Trainer, module: Any, stage: str) -> None:
+    def finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Pass on the boxes of a run."""
         found, self._found = self._found, {}
         due = stage == "test" or trainer.current_epoch % self.every_n_epochs == 0
         if found and due and trainer.is_global_zero and not trainer.sanity_checking:
-            self.on_boxes(trainer, module, stage, found)
+            self.on_boxes(trainer, pl_module, stage, found)
 
 
 class BoxPictures(DetectionCallback):

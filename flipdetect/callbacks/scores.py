@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,34 @@ class EpochScores:
     threshold: float
 
 
-class ScoreCallback(Callback):
+class CollectingCallback(Callback):
+    """Base class: collects what the module gives for the batches of each validation and test run."""
+
+    def keep(self, outputs: Mapping[str, Any]) -> None:
+        """Keep what is needed of a batch; a subclass overrides this."""
+
+    def finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Use what was kept of a run over "val" or "test", and forget it; a subclass overrides this."""
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
+        """Keep a batch."""
+        self.keep(outputs)
+
+    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
+        """Keep a batch."""
+        self.keep(outputs)
+
+    # Not on_..._epoch_end: there, callbacks run before the module chooses the epoch's threshold.
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validation is over."""
+        self.finish(trainer, pl_module, "val")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The test is over."""
+        self.finish(trainer, pl_module, "test")
+
+
+class ScoreCallback(CollectingCallback):
     """Base class: collects the scores of each complete validation and test run, in the main process.
 
     Args:
@@ -56,24 +84,12 @@ class ScoreCallback(Callback):
     def on_scores(self, trainer: Trainer, pl_module: LightningModule, scores: EpochScores) -> None:
         """Use the scores of a run; a subclass overrides this."""
 
-    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
+    def keep(self, outputs: Mapping[str, Any]) -> None:
         """Keep the scores of a batch."""
         self._batches.append({key: outputs[key].detach().cpu() for key in ("index", "probability", "target")})
 
-    def on_test_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:  # type: ignore[no-untyped-def]
-        """Keep the scores of a batch."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-
-    # Not on_..._epoch_end: there, callbacks run before the module chooses the epoch's threshold.
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Pass on the validation scores."""
-        self._finish(trainer, pl_module, "val")
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Pass on the test scores."""
-        self._finish(trainer, pl_module, "test")
-
-    def _finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def finish(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Pass on the scores of a run."""
         batches, self._batches = self._batches, []
         if trainer.sanity_checking:
             return

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 import flipdetect
@@ -14,11 +12,11 @@ from flipdetect.atomic import replacing
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
 from flipdetect.export.detector_parity import SCORE, DetectionParity, compare_detectors
-from flipdetect.export.onnx import OPSET, PACKAGES, Precision, without_traces
-from flipdetect.export.onnx_files import IR_VERSION, check_packages, store_float16, write_model
+from flipdetect.export.onnx import OPSET, Precision, trace
+from flipdetect.export.onnx_files import IR_VERSION, store_float16, write_model
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.onnx_detector import ONNX_DETECTOR_VERSION, OUTPUTS, load_onnx_detector
-from flipdetect.inference.onnx_model import INPUT, file_digest
+from flipdetect.inference.onnx_model import file_digest
 from flipdetect.inference.torch_detector import TorchDetector
 from flipdetect.models.box_model import (
     LOWEST_SCORE,
@@ -111,7 +109,7 @@ def export_detector(detector: TorchDetector, path: Path, *, precision: Precision
         raise ModelError(
             f"{type(network).__name__} has several stages and cannot be exported; FCOSLite and SSDLite can be"
         )
-    proto = _trace(network, detector.preprocess)
+    proto = trace(_Candidates(network), detector.preprocess, CANDIDATES, batch=1)
     if precision == "float16":
         store_float16(proto.graph)
     facts = {
@@ -166,26 +164,6 @@ class _Candidates(nn.Module):
 
     def forward(self, frames: Tensor) -> Candidates:
         return self.network.candidates(frames)
-
-
-def _trace(network: DenseBoxModel, spec: PreprocessSpec) -> ModelProto:
-    """Frames (1, C, H, W) float32 -> candidate boxes (1, N, 4) and their scores (1, N, classes)."""
-    check_packages(PACKAGES)
-    frames = torch.zeros(1, spec.channels, spec.height, spec.width)
-    try:
-        program = torch.onnx.export(
-            copy.deepcopy(_Candidates(network)).cpu().to(memory_format=torch.contiguous_format).eval(),
-            (frames,),
-            input_names=[INPUT],
-            output_names=list(CANDIDATES),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    except torch.onnx.OnnxExporterError as error:
-        raise ModelError(f"{type(network).__name__} cannot be expressed in ONNX: {error}") from error
-    assert program is not None
-    return without_traces(program.model_proto)
 
 
 def _with_selection(network: ModelProto, spec: PreprocessSpec) -> ModelProto:

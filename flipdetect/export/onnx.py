@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -79,7 +80,9 @@ def export_onnx(model: TorchModel, path: Path, *, precision: Precision = "float3
     if precision not in get_args(Precision):
         raise ModelError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
     proto = trace(
-        _Exported(model.task.model, model.temperature), model.preprocess, with_hands=model.task.model.has_maps
+        _Exported(model.task.model, model.temperature),
+        model.preprocess,
+        [LOGITS, HANDS] if model.task.model.has_maps else [LOGITS],
     )
     if precision == "float16":
         store_float16(proto.graph)
@@ -124,21 +127,26 @@ def export_checked(
     return difference
 
 
-def trace(network: nn.Module, spec: PreprocessSpec, *, with_hands: bool) -> ModelProto:
-    """Trace a network by torch's exporter: frames (B, C, H, W) float32 -> logits (B,), with hands also (B, h, w).
+def trace(network: nn.Module, spec: PreprocessSpec, outputs: Sequence[str], *, batch: int | None = None) -> ModelProto:
+    """Trace a network by torch's exporter, from `frames` (B, C, H, W) float32.
+
+    Args:
+        network: is not changed.
+        spec: gives C, H and W.
+        outputs: names of what it returns.
+        batch: B, if it is fixed; None for any.
 
     Raises:
         ModelError: if packages are missing, or the network cannot be expressed in ONNX.
     """
     check_packages(PACKAGES)
-    frames = torch.zeros(EXAMPLE_BATCH, spec.channels, spec.height, spec.width)
     try:
         program = torch.onnx.export(
             copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format).eval(),
-            (frames,),
+            (torch.zeros(batch or EXAMPLE_BATCH, spec.channels, spec.height, spec.width),),
             input_names=[INPUT],
-            output_names=[LOGITS, HANDS] if with_hands else [LOGITS],
-            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            output_names=list(outputs),
+            dynamic_shapes=None if batch else {INPUT: {0: torch.export.Dim("batch")}},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

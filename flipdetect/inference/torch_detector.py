@@ -12,13 +12,14 @@ from torch import Tensor
 
 import flipdetect.tasks.box_detectors  # noqa: F401 - the classes that files name
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import FlipdetectError, ModelError
+from flipdetect.errors import ModelError
 from flipdetect.inference.detector import Detector, FoundBoxes
 from flipdetect.inference.model import Inputs
 from flipdetect.inference.torch_model import (
     check_version,
+    naming_damage,
     read_model,
-    task_class,
+    restored_task,
     torch_device,
 )
 from flipdetect.runs import DETECTION, KIND_KEY
@@ -71,21 +72,11 @@ def detector_of(
     facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path, place: torch.device
 ) -> TorchDetector:
     """The detector that a file describes; raises ModelError if it is damaged."""
-    try:
-        arguments = {**facts["arguments"], "weights": "none"}
-        task = task_class(facts["task"], ObjectDetector)(**arguments)
-        task.load_state_dict(tensors)
-        if any(torch.isnan(tensor).any() for tensor in tensors.values()):
-            raise ModelError("some of its weights are no numbers (NaN): its training diverged; use another checkpoint")
-        task.setup("predict")
+    with naming_damage(path):
         return TorchDetector(
-            task=task.eval().to(place),
+            task=restored_task(facts, tensors, ObjectDetector).to(place),
             classes=tuple(facts["classes"]["names"]),
             preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
             threshold=float(facts["threshold"]),
             path=path,
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path} is damaged or was changed: {error}") from error
-    except FlipdetectError as error:
-        raise ModelError(f"{path} cannot be used: {error}") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,16 +81,12 @@ def torch_model_of(
     facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path, place: torch.device
 ) -> TorchModel:
     """The classifier that a file describes; raises ModelError if it is damaged, or of a detector."""
-    try:
-        if facts.get(KIND_KEY) == DETECTION:
-            raise ModelError("it is a detector, which finds boxes in pictures; a classifier of frames is needed here")
-        task = task_class(facts["task"], FrameClassifier)(**{**facts["arguments"], "weights": "none"})
-        task.load_state_dict(tensors)
-        if any(torch.isnan(tensor).any() for tensor in tensors.values()):
-            raise ModelError("some of its weights are no numbers (NaN): its training diverged; use another checkpoint")
-        task.setup("predict")
+    if facts.get(KIND_KEY) == DETECTION:
+        needed = "a classifier of frames is needed here"
+        raise ModelError(f"{path} cannot be used: it is a detector, which finds boxes in pictures; {needed}")
+    with naming_damage(path):
         return TorchModel(
-            task=task.eval().to(place),
+            task=restored_task(facts, tensors, FrameClassifier).to(place),
             classes=ClassNames(**facts["classes"]),
             preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
             threshold=float(facts["threshold"]),
@@ -97,10 +94,27 @@ def torch_model_of(
             path=path,
             temperature=stored_temperature(facts),
         )
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Whatever is wrong with what a file says becomes a ModelError that names the file."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path} is damaged or was changed: {error}") from error
     except FlipdetectError as error:
         raise ModelError(f"{path} cannot be used: {error}") from error
+
+
+def restored_task(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], base: type[Task]) -> Task:
+    """The task that a file describes, with its weights, in evaluation mode; call it in `naming_damage`."""
+    task = task_class(facts["task"], base)(**{**facts["arguments"], "weights": "none"})
+    task.load_state_dict(tensors)
+    if any(torch.isnan(tensor).any() for tensor in tensors.values()):
+        raise ModelError("some of its weights are no numbers (NaN): its training diverged; use another checkpoint")
+    task.setup("predict")
+    return task.eval()
 
 
 def read_model(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:

@@ -29,7 +29,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.export.onnx import trace
 from flipdetect.export.onnx_files import sample_frames, store_float16, write_model
 from flipdetect.export.quantize import quantize_checked
-from flipdetect.inference.onnx_model import ONNX_VERSION, file_digest, load_onnx
+from flipdetect.inference.onnx_model import HANDS, LOGITS, ONNX_VERSION, file_digest, load_onnx
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.runs import NO_TEMPERATURE
@@ -116,7 +116,7 @@ def main(
 
 def export(first: TorchModel, second: TorchModel, decision: Decision, path: Path, *, half: bool = False) -> None:
     """Write the ensemble; `half` stores its weights as float16."""
-    proto = trace(Ensemble(first, second, decision.temperature), first.preprocess, with_hands=True)
+    proto = trace(Ensemble(first, second, decision.temperature), first.preprocess, [LOGITS, HANDS])
     if half:
         store_float16(proto.graph)
     facts = {

@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -170,46 +170,43 @@ def test_f20_resuming_a_finished_run_repeats_no_row(train: Train) -> None:
     assert {**again, "fit_seconds": 0} == {**results, "fit_seconds": 0}
 
 
+def interrupted(*args: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def sigint() -> Iterator[None]:
+    """Listening to Ctrl-C again: Lightning ignores it after the first."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("sigint")
 def test_f16_a_run_interrupted_in_its_first_validation_is_resumed(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handler = signal.getsignal(signal.SIGINT)
-
-    def interrupted(*args: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(FrameClassifier, "validation_step", interrupted)
         assert train("tiny_cnn.yaml") == 130
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
     assert train("tiny_cnn.yaml", "--ckpt_path=last") == 0
     assert json.loads((RUN / "metrics.json").read_text())["epochs"] == 1
 
 
+@pytest.mark.usefixtures("sigint")
 def test_a_run_that_ends_after_its_first_validation_leaves_nothing_to_resume(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handler = signal.getsignal(signal.SIGINT)
-
-    def interrupted(*args: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(EarlyStopping, "on_train_epoch_end", interrupted)
     assert train("tiny_cnn.yaml") == 130
-    signal.signal(signal.SIGINT, handler)
     assert not (RUN / "last.ckpt").exists()
 
 
+@pytest.mark.usefixtures("sigint")
 def test_ctrl_c_in_the_test_has_the_status_of_an_interruption(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    handler = signal.getsignal(signal.SIGINT)
-
-    def interrupted(*args: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(FrameClassifier, "test_step", interrupted)
         assert train("tiny_cnn.yaml") == 130
-    signal.signal(signal.SIGINT, handler)
     assert train("tiny_cnn.yaml", "--ckpt_path=last") == 0
     assert (RUN / "metrics.json").is_file()
 
