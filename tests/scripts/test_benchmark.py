@@ -13,7 +13,7 @@ from tests.sources.films import write
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    return load_script("benchmark")
+    return load_script("benchmark_workers")
 
 
 @pytest.fixture(scope="module")
