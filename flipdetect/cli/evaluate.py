@@ -66,7 +66,6 @@ def evaluate(
     threshold: Threshold = None,
     engine: Engine = EngineName.AUTO,
     device: Device = DeviceName.AUTO,
-    per_video: Annotated[bool, typer.Option("--per-video", help="Also a line per video.")] = False,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,18 +75,6 @@ def evaluate(
         ),
     ] = None,
     clips: Annotated[bool, typer.Option("--clips", help="Also decisions about whole videos.")] = False,
-    save_clip_threshold: Annotated[
-        Path | None, typer.Option(metavar="YAML", help="Event settings that take the threshold for whole videos.")
-    ] = None,
-    validation: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", exists=True, help="Choose thresholds here. With --split: the val split of --data."
-        ),
-    ] = None,
-    validation_split_file: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Only the val split of --validation, by this file.")
-    ] = None,
     costs: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -105,12 +92,8 @@ def evaluate(
     spot_check: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Instead of everything else: score N random frames.")
     ] = None,
-    natural: Annotated[bool, typer.Option("--natural", help="Draw them from all frames, not half per class.")] = False,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="The frames of --spot-check.")] = None,
     seed: Seed = 0,
-    predictions: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Evaluate saved predictions (see --output) at --threshold.")
-    ] = None,
     events: Annotated[
         list[Path] | None,
         typer.Option(metavar="CSV", help="Evaluate page turns: the flips.csv of a video, with --truth; repeatable."),
@@ -131,35 +114,29 @@ def evaluate(
     """
     require_extra("train", "scipy", "torch", "matplotlib")
     _check_paths(
-        {"--manifest": [manifest], "--split-file": [split_file], "--validation-split-file": [validation_split_file],
-         "--predictions": [predictions], "--events": events, "--truth": truth}
+        {"--manifest": [manifest], "--split-file": [split_file],
+         "--events": events, "--truth": truth}
     )  # fmt: skip
     if events or truth:
         return _evaluate_turns(events or [], truth or [], json)
-    if predictions is None and not data:
-        raise typer.BadParameter("name labelled frames with --data, or saved predictions with --predictions")
-    if predictions is not None and threshold is None:
-        raise typer.BadParameter("--predictions needs --threshold")
-    if costs and not (split or validation):
-        raise typer.BadParameter("--costs chooses thresholds on a validation split; give --split or --validation")
-    if robustness and predictions:
-        raise typer.BadParameter("--robustness needs the frames; leave --predictions out")
+    if not data:
+        raise typer.BadParameter("name labelled frames with --data")
+    if costs and not split:
+        raise typer.BadParameter("--costs chooses thresholds on the validation split of a training; give --split")
     from flipdetect.inference.resolve import resolve_model
     from flipdetect.zoo import DEFAULT
 
-    names = [] if predictions else model or [DEFAULT]
-    paths = {name: resolve_model(name) for name in names}
-    for folder in data or []:
+    paths = {name: resolve_model(name) for name in model or [DEFAULT]}
+    for folder in data:
         if not folder.exists():
             raise DataError(f"the folder {folder} does not exist; give the folder that holds the frames")
 
     from flipdetect.atomic import write_json
     from flipdetect.evaluation import results as outcome
-    from flipdetect.evaluation.evaluate import read_evaluation, write_predictions
+    from flipdetect.evaluation.evaluate import write_predictions
     from flipdetect.evaluation.report import write_reports
     from flipdetect.evaluation.robustness import BASIC, FULL
     from flipdetect.evaluation.spot_check import spot_check as check_frames
-    from flipdetect.evaluation.videos import save_clip_threshold as save_threshold
     from flipdetect.inference.detector import Detector
     from flipdetect.inference.load import load_trained
     from flipdetect.metrics.threshold import ThresholdCosts
@@ -173,34 +150,28 @@ def evaluate(
             raise ConfigError(f"{', '.join(detectors)} finds boxes, {', '.join(models)} does not: evaluate them apart")
         files = {"sheet": mistakes, "report": report, "output": output, "json": json}
         part = split.value if split else None
-        return _evaluate_boxes(detectors, data or [], box_format.value, part, split_file, threshold, count, **files)
-    selection = outcome.Selection(manifest, split, split_file, validation, validation_split_file)
+        return _evaluate_boxes(detectors, data, box_format.value, part, split_file, threshold, count, **files)
+    selection = outcome.Selection(manifest, split, split_file)
     if spot_check is not None:
         for name, each in models.items():
-            for folder in data or []:
-                table = check_frames(
-                    name, each, folder, spot_check, selection.of(each), threshold=threshold, seed=seed,
-                    natural=natural, picture=picture,
-                )  # fmt: skip
-                print(table)
+            for folder in data:
+                options: dict[str, Any] = {"threshold": threshold, "seed": seed, "picture": picture}
+                print(check_frames(name, each, folder, spot_check, selection.of(each), **options))
         return None
-    if predictions is not None and threshold is not None:
-        evaluations = [("saved predictions", str(predictions), read_evaluation(predictions, threshold))]
-    else:
-        evaluations = []
-        for folder in data or []:
-            evaluations += outcome.evaluate_models(models, folder, selection, threshold=threshold, costs=price)
+    evaluations = []
+    for folder in data:
+        evaluations += outcome.evaluate_models(models, folder, selection, threshold=threshold, costs=price)
     results = outcome.measure(
         evaluations,
         models,
         selection,
         resamples=resamples,
         costs=price,
-        clips=clips or save_clip_threshold is not None,
+        clips=clips,
         corruptions={None: None, Corruptions.BASIC: BASIC, Corruptions.FULL: FULL}[robustness],
     )
     keys = [each.split(",") for each in by or []]
-    print(outcome.result_tables(results, keys, per_video=per_video))
+    print(outcome.result_tables(results, keys))
     if output:
         write_predictions(output, evaluations)
     if json:
@@ -208,8 +179,6 @@ def evaluate(
         write_json(json, [each.as_dict(keys) | chosen for each in results])
     if mistakes:
         outcome.draw_mistakes(mistakes, results, count)
-    if save_clip_threshold and results[0].clips:
-        save_threshold(results[0].clips, save_clip_threshold)
     if report:
         columns = sorted({key for some in keys for key in some})
         write_reports(report, results, models, split, columns=columns, mistakes=count)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tabulate import tabulate
 
 from flipdetect.atomic import write_csv
 from flipdetect.data.index import FrameIndex, index_frames
@@ -22,7 +21,7 @@ from flipdetect.inference.score import Predictor
 from flipdetect.metrics.bootstrap import METRICS, RESAMPLES, Estimate, bootstrap_ci, bootstrap_difference, frame_metrics
 from flipdetect.metrics.calibration import calibration_metrics, reliability
 from flipdetect.metrics.threshold import ThresholdCosts, choose_threshold, cost_at, threshold_curve
-from flipdetect.outputs.predictions import COLUMNS, prediction_cells, read_prediction_table
+from flipdetect.outputs.predictions import COLUMNS, prediction_cells
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 from flipdetect.runs import BEST, LAST
 from flipdetect.sources.naming import NamePattern
@@ -89,20 +88,6 @@ class Evaluation:
         failed = iter(self.failed)
         for record in self.index.records:
             yield record, scores[record.path] if record.path in scores else next(failed)
-
-    def video_table(self) -> str:
-        """A line per video: frames, label, correctly classified frames, probabilities."""
-        videos: dict[str, list[ScoredRecord]] = {}
-        for pair in self.scored:
-            videos.setdefault(pair.record.video, []).append(pair)
-        rows = []
-        for video, frames in videos.items():
-            p = [pair.probability for pair in frames]
-            correct = sum(pair.score.label == pair.record.label for pair in frames)
-            label = "/".join(sorted({pair.record.label for pair in frames}))
-            rows.append((video, label, len(frames), correct, sum(p) / len(p), min(p), max(p)))
-        headers = ("video", "label", "frames", "correct", f"mean p({self.classes.positive})", "min p", "max p")
-        return tabulate(rows, headers=headers, floatfmt=".3f", disable_numparse=[0, 1])
 
     def as_dict(self, model: str, data_set: str) -> dict[str, Any]:
         """Metrics and counts as JSON types."""
@@ -237,39 +222,6 @@ def write_predictions(path: Path, results: Results) -> None:
     write_csv(path, (*COLUMNS, *FURTHER_COLUMNS, *extra), rows)
 
 
-def read_evaluation(path: Path, threshold: float, classes: ClassNames | None = None) -> Evaluation:
-    """An evaluation of saved predictions, without the model and the frames.
-
-    Args:
-        path: predictions.csv with a column `truth`, of one model and data set.
-
-    Raises:
-        DataError: if the file cannot be read, has no truth, or has rows of several models or data sets.
-    """
-    classes = classes or ClassNames()
-    scores, further = read_prediction_table(path)
-    if not scores or "truth" not in further:
-        raise DataError(
-            f"{path} has no {'column truth' if scores else 'row'}; `flipdetect evaluate --output` writes it"
-        )
-    for name in ("model", "set"):
-        if len(set(further.get(name, ()))) > 1:
-            raise DataError(f"{path} has predictions of more than one {name}; keep the rows of one of them")
-    columns = {name: cells for name, cells in further.items() if name not in FURTHER_COLUMNS}
-    records, labelled = [], []
-    for row, score in enumerate(scores):
-        label = further["truth"][row]
-        if label not in classes.names:
-            raise DataError(f"{path}: the truth {label!r} of {score.path} is none of {', '.join(classes.names)}")
-        source = further["source"][row] or None if "source" in further else None
-        extra = {name: cells[row] for name, cells in columns.items() if cells[row]}
-        records.append(FrameRecord(path.parent / score.path, label, score.video, score.frame, source, None, extra))
-        known = score.probability is not None
-        predicted = classes.names[int(score.probability >= threshold)] if known else None  # type: ignore[operator]
-        labelled.append(replace(score, label=predicted))
-    return evaluate_scores(FrameIndex(tuple(records), (), path.parent), labelled, threshold, classes)
-
-
 def short_model_name(name: str) -> str:
     """A name for titles: `logs/tiny_cnn/version_0/best.ckpt` becomes `tiny_cnn/version_0`."""
     path = Path(name)
@@ -322,14 +274,14 @@ def decision_facts(evaluation: Evaluation, costs: ThresholdCosts | None = None) 
     """Calibration, metrics over the threshold, and the cost of errors, as JSON types.
 
     Returns:
-        `calibration` (see `calibration_metrics`), `reliability` by `width` and `mass`, `threshold_curve` (columns
+        `calibration` (see `calibration_metrics`), `reliability`, `threshold_curve` (columns
         `threshold`, `f1`, `precision`, `recall`) and `plateau` (see `ThresholdCurve`; both None without a positive
         frame), and with costs `costs` and `cost_per_frame`.
     """
     p, targets = arrays(evaluation.scored, evaluation.classes)
     found: dict[str, Any] = {
         "calibration": calibration_metrics(p, targets),
-        "reliability": {how: reliability(p, targets, binning=how).as_dict() for how in ("width", "mass")},
+        "reliability": reliability(p, targets).as_dict(),
         "threshold_curve": None,
         "plateau": None,
     }

@@ -40,20 +40,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Selection:
-    """Which labelled frames models are evaluated on, and on which their thresholds are chosen.
+    """Which labelled frames models are evaluated on; with a split, thresholds can be chosen on its val frames.
 
     Attributes:
         split: "train", "val" or "test" of the model's training; None for all frames.
         split_file: of that split; None: the one next to the model.
-        validation: folder for choosing thresholds; None: the val split of the data set, if `split` is given.
-        validation_split_file: only the val split of `validation`, by this file.
     """
 
     manifest: Path | None = None
     split: str | None = None
     split_file: Path | None = None
-    validation: Path | None = None
-    validation_split_file: Path | None = None
 
     def of(self, model: Model) -> dict[str, Any]:
         """Keyword arguments of `select_frames` for a model."""
@@ -62,12 +58,7 @@ class Selection:
 
     def evaluate_validation(self, model: Model, folder: Path) -> Evaluation | None:
         """A model on the frames that its thresholds are chosen on; None if there are none."""
-        if self.validation is not None:
-            split = None if self.validation_split_file is None else "val"
-            return evaluate_folder(model, self.validation, split=split, split_file=self.validation_split_file)
-        if self.split is None:
-            return None
-        return evaluate_folder(model, folder, **{**self.of(model), "split": "val"})
+        return evaluate_folder(model, folder, **{**self.of(model), "split": "val"}) if self.split else None
 
 
 @dataclass(frozen=True)
@@ -175,12 +166,10 @@ def measure(
     return results
 
 
-def result_tables(results: Sequence[Result], slices: Sequence[Sequence[str]] = (), *, per_video: bool = False) -> str:
+def result_tables(results: Sequence[Result], slices: Sequence[Sequence[str]] = ()) -> str:
     """All results as text: the details of each, and tables with a line for each."""
     parts = []
     for each in results:
-        if per_video:
-            parts.append(f"{each.title}\n{each.evaluation.video_table()}")
         for keys in slices:
             table = slice_table(slice_metrics(each.evaluation, keys), keys, each.evaluation.classes.positive)
             parts.append(f"{each.title}, by {' and '.join(keys)}\n{table}")
@@ -198,11 +187,11 @@ def result_tables(results: Sequence[Result], slices: Sequence[Sequence[str]] = (
     decisions: list[list[object]] = []
     for each in results:
         low, high = each.facts["plateau"] or (float("nan"), float("nan"))
-        errors = [each.facts["calibration"][name] for name in ("ece", "ece_equal_mass", "brier")]
+        errors = [each.facts["calibration"][name] for name in ("ece", "brier")]
         cost = [each.facts["cost_per_frame"]] if "costs" in each.facts else []
         span = f"{low:.3f} to {high:.3f}"
         decisions.append([each.model, each.data_set, each.evaluation.threshold, span, *errors, *cost])
-    headers = ["model", "data set", "threshold", "F1 within 0.01 of its best", "ECE", "ECE (equal mass)", "Brier"]
+    headers = ["model", "data set", "threshold", "F1 within 0.01 of its best", "ECE", "Brier"]
     parts.append(tabulate(decisions, headers=[*headers, "cost per frame"][: len(decisions[0])], floatfmt=".3f"))
     rows = [
         [r.model, f"minus {r.base}", r.data_set, *(r.differences[name].text(signed=True) for name in HEADLINES)]

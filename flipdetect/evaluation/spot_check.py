@@ -38,28 +38,20 @@ logger = logging.getLogger(__name__)
 
 
 def choose_frames(
-    records: Sequence[FrameRecord], count: int, classes: ClassNames, *, seed: int = 0, natural: bool = False
+    records: Sequence[FrameRecord], count: int, classes: ClassNames, *, seed: int = 0
 ) -> tuple[FrameRecord, ...]:
-    """Frames drawn at random without replacement, the positive class first.
-
-    Args:
-        count: of frames; all, if there are fewer.
-        natural: draw from all frames. Else half of them are of each class, as far as there are enough.
-    """
+    """Frames drawn at random, half of each class as far as there are enough, the positive ones first."""
     in_order = sorted(records, key=lambda record: str(record.path))
     drawn = [in_order[position] for position in np.random.default_rng(seed).permutation(len(in_order))]
-    if not natural:
-        available = Counter(record.label for record in drawn)
-        of_positive = min(available[classes.positive], max((count + 1) // 2, count - available[classes.negative]))
-        by_class = {name: [record for record in drawn if record.label == name] for name in classes.names}
-        kept = {*by_class[classes.positive][:of_positive], *by_class[classes.negative][: count - of_positive]}
-        drawn = [record for record in drawn if record in kept]
-    return tuple(sorted(drawn[:count], key=lambda record: record.label != classes.positive))
+    positive = [record for record in drawn if record.label == classes.positive]
+    negative = [record for record in drawn if record.label != classes.positive]
+    of_positive = min(len(positive), max((count + 1) // 2, count - len(negative)))
+    return (*positive[:of_positive], *negative[: count - of_positive])
 
 
 def spot_check(
     name: str, model: Model, folder: Path, count: int, selection: Mapping[str, Any], *, threshold: float | None = None,
-    seed: int = 0, natural: bool = False, picture: Path | None = None,
+    seed: int = 0, picture: Path | None = None,
 ) -> str:  # fmt: skip
     """Score random labelled frames; returns a table.
 
@@ -67,7 +59,7 @@ def spot_check(
         selection: further arguments of `select_frames`.
     """
     index = select_frames(folder, model.classes, model.naming, **selection)
-    frames = choose_frames(index.records, count, model.classes, seed=seed, natural=natural)
+    frames = choose_frames(index.records, count, model.classes, seed=seed)
     found = evaluate_index(model, replace(index, records=frames), threshold)
     if picture:
         tiles = []

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from flipdetect.atomic import write_text
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.errors import DataError
 from flipdetect.evaluation.evaluate import ORACLE, Evaluation, metrics_with_oracle
-from flipdetect.inference.settings import EventSettings, read_event_settings
 from flipdetect.metrics.event import TOLERANCE_S, EventMetrics, event_metrics, pooled
 from flipdetect.metrics.threshold import choose_threshold, confusion_matrix
 
@@ -95,24 +92,6 @@ def clip_table(rows: Iterable[tuple[str, str, ClipEvaluation]]) -> str:
     ]
     headers = ["clips of", "model", "clips", "threshold", "from", *METRICS.values(), "F1 of frames"]
     return tabulate(table, headers=headers, floatfmt=".3f", disable_numparse=[0, 1, 4])
-
-
-def save_clip_threshold(clips: ClipEvaluation, path: Path) -> None:
-    """Write a threshold for clips into a file of event settings; other settings in it stay.
-
-    Raises:
-        ConfigError: if the threshold was not chosen on a validation split, or the file cannot be used.
-    """
-    if clips.origin != "validation":
-        raise ConfigError(
-            f"the threshold for clips, {clips.threshold:.3f}, was not chosen on a validation split; give --split, or "
-            "--validation"
-        )
-    settings = read_event_settings(path) if path.is_file() else EventSettings()
-    # Another `--threshold` later moves both thresholds, so the one for frames has to be known.
-    known = clips.frames.threshold if settings.threshold is None else settings.threshold
-    settings = replace(settings, threshold=known, clip_threshold=clips.threshold)
-    write_text(path, yaml.safe_dump(settings.to_dict(), sort_keys=False))
 
 
 class TurnTimes(NamedTuple):

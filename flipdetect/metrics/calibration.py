@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +16,6 @@ from scipy.special import expit, log_expit, logit
 
 from flipdetect.metrics.threshold import Floats, checked_arrays
 from flipdetect.runs import NO_TEMPERATURE
-
-Binning = Literal["width", "mass"]
 
 TEMPERATURES = (0.05, 20.0)
 """Temperatures beyond these are effects of the number format."""
@@ -55,42 +52,28 @@ class Reliability:
         return {name: getattr(self, name).tolist() for name in ("low", "high", "confidence", "frequency", "count")}
 
 
-def reliability(
-    probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS, binning: Binning = "width"
-) -> Reliability:
-    """Sort frames into bins by their probability of the positive class.
-
-    Args:
-        probabilities, targets: N at least 1.
-        binning: "width": equally wide bins from 0 to 1; "mass": bins with equally many frames, which shows where the
-            frames are and does not rest on near-empty bins. Equal probabilities share a bin.
+def reliability(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> Reliability:
+    """Sort N > 0 frames into equally wide bins by their probability of the positive class.
 
     Raises:
-        ValueError: if arrays do not fit, are empty or outside their ranges, or `bins` or `binning` is impossible.
+        ValueError: if arrays do not fit, are empty or outside their ranges, or `bins` is below 1.
     """
     scores, truths = checked_arrays(probabilities, targets)
     if bins < 1:
         raise ValueError(f"a reliability diagram needs at least 1 bin, got {bins}")
-    if binning == "width":
-        edges = np.linspace(0.0, 1.0, bins + 1)
-    elif binning == "mass":
-        edges = np.unique(np.quantile(scores, np.linspace(0.0, 1.0, bins + 1), method="inverted_cdf"))
-        edges[0], edges[-1] = 0.0, 1.0
-        edges = np.array([0.0, 1.0]) if len(edges) < 2 else edges
-    else:
-        raise ValueError(f"binning must be width or mass, got {binning!r}")
-    place = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, len(edges) - 2)
-    count = np.bincount(place, minlength=len(edges) - 1)
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    place = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
     used = count > 0
-    sums = [np.bincount(place, values, len(edges) - 1)[used] / count[used] for values in (scores, truths)]
+    sums = [np.bincount(place, values, bins)[used] / count[used] for values in (scores, truths)]
     return Reliability(edges[:-1][used], edges[1:][used], sums[0], sums[1], count[used])
 
 
 def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike) -> dict[str, float]:
-    """Four measures of calibration; lower is better.
+    """Three measures of calibration; lower is better.
 
     Returns:
-        `ece` (equally wide bins), `ece_equal_mass`, `brier` (mean squared distance of probability and target; Brier,
+        `ece` (of `reliability`), `brier` (mean squared distance of probability and target; Brier,
         1950) and `log_loss` (mean negative log likelihood, of probabilities no nearer than 1e-7 to 0 and 1).
 
     Raises:
@@ -100,7 +83,6 @@ def calibration_metrics(probabilities: ArrayLike, targets: ArrayLike) -> dict[st
     logits = logits_of(scores)
     return {
         "ece": reliability(scores, truths).expected_error,
-        "ece_equal_mass": reliability(scores, truths, binning="mass").expected_error,
         "brier": float(((scores - truths) ** 2).mean()),
         "log_loss": float(-(truths * log_expit(logits) + (1 - truths) * log_expit(-logits)).mean()),
     }

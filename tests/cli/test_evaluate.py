@@ -10,33 +10,24 @@ import pytest
 from PIL import Image
 
 from flipdetect.cli.main import main
-from flipdetect.inference.settings import read_event_settings
 
 
 def evaluate(*arguments: object) -> int:
     return main(["evaluate", *map(str, arguments)])
 
 
-def test_a_row_per_model_and_data_set_and_saved_predictions(
-    trained: Path, monreader_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_row_per_model_and_data_set(trained: Path, monreader_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ("--data", monreader_set, "--data", monreader_set)
-    assert evaluate("--model", trained, *data, "--per-video", "--resamples", 0) == 0
+    assert evaluate("--model", trained, *data, "--resamples", 0) == 0
     printed = capsys.readouterr().out
-    assert "notflip/0008" in printed
-    assert len([line for line in printed.splitlines() if line.startswith(str(trained))]) == 2 + 2 + 2
-    table = tmp_path / "p.csv"
-    assert evaluate("--model", trained, "--data", monreader_set, "--output", table, "--threshold", 0.5) == 0
-    first = capsys.readouterr().out
-    assert evaluate("--predictions", table, "--threshold", 0.5) == 0
-    assert capsys.readouterr().out.split("0.500", 1)[1].split()[:2] == first.split("0.500", 1)[1].split()[:2]
+    assert len([line for line in printed.splitlines() if line.startswith(str(trained))]) == 2 + 2
 
 
 def test_slices_predictions_mistakes_clips_and_json(
     trained: Path, monreader_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = [tmp_path / name for name in ("p.csv", "f.json", "m.png", "events.yaml")]
-    outputs = ("--output", files[0], "--json", files[1], "--mistakes", files[2], "--save-clip-threshold", files[3])
+    files = [tmp_path / name for name in ("p.csv", "f.json", "m.png")]
+    outputs = ("--output", files[0], "--json", files[1], "--mistakes", files[2])
     slices = ("--by", "kind", "--by", "label,video")
     assert evaluate("--model", trained, "--data", monreader_set, "--split", "test", *slices, "--clips", *outputs) == 0
     printed = capsys.readouterr().out
@@ -55,7 +46,6 @@ def test_slices_predictions_mistakes_clips_and_json(
     assert found["auroc"] == pytest.approx(trained_on["test_auroc"], abs=1e-5)
     assert found["f1"] == pytest.approx(trained_on["test_f1"], abs=1e-5)
     assert found["clips"]["threshold_from"] == "validation"
-    assert read_event_settings(files[3]).clip_threshold == pytest.approx(found["clips"]["threshold"], abs=1e-5)
     assert Image.open(files[2]).format == "PNG"
 
 

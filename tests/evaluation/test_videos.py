@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flipdetect.data.index import FrameIndex
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.errors import DataError
 from flipdetect.evaluation.evaluate import Evaluation, evaluate_scores
 from flipdetect.evaluation.videos import (
     POOLED,
@@ -14,10 +14,8 @@ from flipdetect.evaluation.videos import (
     evaluate_clips,
     evaluate_turns,
     read_turns,
-    save_clip_threshold,
     turn_table,
 )
-from flipdetect.inference.settings import read_event_settings
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
 
 CLASSES = ClassNames()
@@ -63,17 +61,6 @@ def test_clips_without_a_readable_frame_are_left_out() -> None:
 def test_a_validation_split_without_a_flip_is_refused() -> None:
     with pytest.raises(DataError, match="validation split"):
         evaluate_clips(scored(*SURE), scored(None, None, None, None, 0.1, 0.2))
-
-
-def test_a_saved_threshold_leaves_other_settings(tmp_path: Path) -> None:
-    path = tmp_path / "best.events.yaml"
-    path.write_text("detector: hysteresis\nthreshold: 0.4\n", "utf-8")
-    row = evaluate_clips(scored(*SURE), scored(*SURE))
-    save_clip_threshold(row, path)
-    saved = read_event_settings(path)
-    assert (saved.detector, saved.threshold, saved.clip_threshold) == ("hysteresis", 0.4, pytest.approx(row.threshold))
-    with pytest.raises(ConfigError, match="--validation"):
-        save_clip_threshold(evaluate_clips(scored(*SURE)), path)
 
 
 FOUND = "video,event,start_s,peak_s,end_s\na,1,1.0,1.5,2.0\na,2,5.0,5.5,6.0\n"

@@ -36,20 +36,10 @@ def test_bins_and_errors_of_a_small_set_by_hand() -> None:
     assert (ends.count.tolist(), ends.low.tolist()) == ([1, 2], pytest.approx([0.0, 0.9]))
 
 
-def test_bins_of_equal_mass_hold_equally_many() -> None:
-    probabilities = np.random.default_rng(0).random(3000) ** 4
-    found = reliability(probabilities, probabilities > 0.5, bins=10, binning="mass")
-    assert found.count.sum() == 3000
-    assert found.count.min() >= 295
-    assert (found.low[0], found.high[-1]) == (0.0, 1.0)
-    assert reliability([0.5] * 8, [0, 1] * 4, binning="mass").count.tolist() == [8]
-
-
 def test_honest_probabilities_have_no_error_and_a_temperature_of_one() -> None:
     logits, targets = honest()
     figures = calibration_metrics(expit(logits), targets)
     assert figures["ece"] < 0.015
-    assert figures["ece_equal_mass"] < 0.015
     assert fit_temperature(logits, targets) == pytest.approx(1.0, abs=0.05)
 
 
