@@ -1,7 +1,7 @@
 """Make the pictures in docs/images, and the tables of README and docs, from docs/results and the pretrained models.
 
 A table is placed between the lines <!-- figures:NAME --> and <!-- /figures -->; other text is left as it is. The same
-results make the same files. The first two pictures are rendered and scored, which takes a minute.
+results make the same files. Some pictures are rendered and scored, which takes a minute.
 
 Examples:
     python scripts/make_figures.py            # or: make figures
@@ -226,6 +226,30 @@ def _bounds(estimate: Mapping[str, Any]) -> str:
 CHECK = typer.Option("--check", help="Change nothing; status 1 if a table is not up to date.")
 
 
+def scenes(path: Path) -> None:
+    """Three rows of frames of `scenes: any`, each of another book: every second one is a turn."""
+    from PIL import Image
+
+    from flipdetect.synth import SynthConfig, render_frame
+
+    config = SynthConfig(seed=UNSEEN_SEED, sources=24, clips_per_source=2, frames_per_clip=1, scenes="any")
+    frames = [Image.fromarray(render_frame(config, 2 * source + source % 2, 0).image) for source in range(24)]
+    rows = []
+    for row in (frames[:8], frames[8:16], frames[16:]):
+        tall = round(1200 / sum(frame.width / frame.height for frame in row))
+        rows.append([frame.resize((round(frame.width * tall / frame.height), tall)) for frame in row])
+    picture = Image.new("RGB", (1200, sum(row[0].height for row in rows)))
+    top = 0
+    for row in rows:
+        left = 0
+        for frame in row:
+            picture.paste(frame, (left, top))
+            left += frame.width
+        top += row[0].height
+    with replacing(path) as part:
+        picture.save(part, "JPEG", quality=85)
+
+
 def main(check: Annotated[bool, CHECK] = False) -> None:
     """Make the pictures in docs/images, and the tables of README and docs, from docs/results."""
     stale = []
@@ -242,6 +266,7 @@ def main(check: Annotated[bool, CHECK] = False) -> None:
     for draw in (training, confusion, comparison, flip_strip):
         save_figure(draw(), IMAGES / f"{draw.__name__}.png")
     timeline(IMAGES / "timeline.png")
+    scenes(IMAGES / "scenes.jpg")
 
 
 if __name__ == "__main__":

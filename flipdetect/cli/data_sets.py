@@ -189,6 +189,7 @@ def render(
     seed: Seed = 0,
     height: Annotated[int, typer.Option(help="Long side of a frame in pixels.")] = 384,
     orientation: Annotated[str, typer.Option(help="portrait, landscape or mixed.")] = "portrait",
+    scenes: Annotated[str, typer.Option(help="desk, or any: also books held up, single pages, notebooks ...")] = "desk",
     aspect: Annotated[float, typer.Option(help="Short side over long side.", show_default="9/16")] = 9 / 16,
     sources: Annotated[int, typer.Option(help="Clips: number of books, each with desk, light and reader.")] = 40,
     clips_per_source: Annotated[int, typer.Option(help="Clips: of each book, half of them flips.")] = 16,
@@ -223,11 +224,11 @@ def render(
     if output or not recording:
         clips = SynthConfig(
             seed=seed, sources=sources, clips_per_source=clips_per_source, frames_per_clip=frames_per_clip,
-            height=height, orientation=orientation, aspect=aspect, margin=margin, without=without,
+            height=height, orientation=orientation, aspect=aspect, margin=margin, without=without, scenes=scenes,
         )  # fmt: skip
     if recording:
         book = RecordingConfig(
-            seed=seed, index=index, seconds=seconds, turns=turns, height=height, orientation=orientation,
+            seed=seed, index=index, seconds=seconds, turns=turns, height=height, orientation=orientation, scenes=scenes,
             aspect=aspect, fps=fps, pace=pace, visits=visits,
         )  # fmt: skip
     try:

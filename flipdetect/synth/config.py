@@ -25,6 +25,11 @@ MAX_FRAMES_PER_CLIP = 12
 ORIENTATIONS = ("portrait", "landscape", "mixed")
 ORIENTATION_STREAM = 8
 
+SCENES = ("desk", "any")
+FORMATS = ((9 / 16, False), (3 / 4, False), (9 / 16, True), (3 / 4, True), (1.0, False))
+FORMAT_CHANCES = (0.55, 0.15, 0.1, 0.12, 0.08)
+"""Aspect, and whether lying, of the frames of a source where any scene is rendered."""
+
 PARTS = ("sun", "exposure", "print", "bow", "standing", "behaviours", "hands")
 """What a rendering can be made without, to measure what each brings: patches of sun and shade; over- and underexposed
 films; faint and uneven print; strongly bowed pages; pages that stand off at rest; turns other than simple ones;
@@ -63,6 +68,8 @@ class SynthConfig(PlainParameters):
             distinguish from a page that does not lie flat.
         without: parts of the rendering to leave out, names of `PARTS` separated by commas; for ablations.
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
+        scenes: "desk", printed books on desks; or "any", also books held in the air, single pages that fill the frame,
+            notebooks, comics, music and so on, in frames of all shapes (orientation and aspect are not used).
 
     Raises:
         ConfigError: if a value cannot be rendered.
@@ -79,6 +86,7 @@ class SynthConfig(PlainParameters):
     aspect: float = 9 / 16
     margin: float = 0.22
     without: str = ""
+    scenes: str = "desk"
 
     def __post_init__(self) -> None:
         self.check("seed", lambda value: value >= 0, "choose an integer from 0")
@@ -94,6 +102,7 @@ class SynthConfig(PlainParameters):
         self.check("without", lambda _: set(self.parts_left_out) <= set(PARTS), f"choose among {', '.join(PARTS)}")
         self.check("margin", lambda value: 0.16 <= value <= 0.6, "choose 0.16 to 0.6 page widths")
         self.check("aspect", lambda value: 0.4 <= value <= 1, "choose 0.4 to 1: short side over long side")
+        self.check("scenes", lambda value: value in SCENES, f"choose {', '.join(SCENES)}")
 
     @property
     def width(self) -> int:
@@ -102,6 +111,11 @@ class SynthConfig(PlainParameters):
 
     def frame_size(self, source: int) -> tuple[int, int]:
         """(width, height) in pixels of the frames of a source."""
+        if self.scenes == "any":
+            chosen = self.stream(ORIENTATION_STREAM, source).choice(len(FORMATS), p=FORMAT_CHANCES)
+            aspect, lying = FORMATS[int(chosen)]
+            short = round(self.height * aspect)
+            return (self.height, short) if lying else (short, self.height)
         turned = self.orientation == "landscape"
         if self.orientation == "mixed":
             turned = bool(self.stream(ORIENTATION_STREAM, source).random() < 0.5)
@@ -123,8 +137,8 @@ class SynthConfig(PlainParameters):
         return self.clips * self.frames_per_clip
 
     def identity(self) -> dict[str, Any]:
-        """The settings as a rendered folder keeps them."""
-        return asdict(self)
+        """The settings as a rendered folder keeps them; `scenes`, younger than the first folders, where it matters."""
+        return {name: value for name, value in asdict(self).items() if name != "scenes" or value != "desk"}
 
     def stream(self, *key: int) -> np.random.Generator:
         """A generator of its own for each key: what one thing draws never shifts what another gets."""
@@ -140,6 +154,7 @@ class RecordingConfig(PlainParameters):
         index: of the recording: each has its own book, desk, light, phone and person.
         seconds: how long it is.
         turns: completed turns in it; attempts that are given up come on top.
+        scenes: "desk" or "any", as of `SynthConfig`.
         visits: times that a hand comes and turns nothing (it points, smooths, takes a corner, pushes the book), besides
             those of pauses; at most as many as there is time for.
         height: of a portrait frame, in pixels: the long side of any frame.
@@ -164,6 +179,7 @@ class RecordingConfig(PlainParameters):
     fps: float = 10.0
     pace: str = "normal"
     visits: int = 0
+    scenes: str = "desk"
 
     def __post_init__(self) -> None:
         _ = self.synth  # checks what they share
@@ -189,11 +205,14 @@ class RecordingConfig(PlainParameters):
     @property
     def synth(self) -> SynthConfig:
         """Settings with which its pictures are drawn."""
-        return SynthConfig(seed=self.seed, height=self.height, orientation=self.orientation, aspect=self.aspect)
+        return SynthConfig(
+            seed=self.seed, height=self.height, orientation=self.orientation, aspect=self.aspect, scenes=self.scenes
+        )
 
     def identity(self) -> dict[str, Any]:
-        """The settings as a rendered folder keeps them; `visits`, younger than the first folders, where it matters."""
-        return {name: value for name, value in asdict(self).items() if name != "visits" or value}
+        """The settings as a rendered folder keeps them; those younger than the first folders where they matter."""
+        younger = {"visits": 0, "scenes": "desk"}
+        return {name: value for name, value in asdict(self).items() if value != younger.get(name, ...)}
 
     def time(self, frame: int) -> float:
         """Second at which frame `frame` (from 1) is taken."""

@@ -14,11 +14,12 @@ from flipdetect.synth.config import FRAME_RATE, SynthConfig
 from flipdetect.synth.hands.gestures import sample_hands, vary_hands
 from flipdetect.synth.scene.desk import sample_clutter
 from flipdetect.synth.scene.scene import SHEETS, Source, sample_source
+from flipdetect.synth.scene.variety import vary_turn
 from flipdetect.synth.sheet import TurnStyle
 from flipdetect.synth.truth.maps import draw_map
 from flipdetect.synth.turn import BEHAVIOUR_CHANCES, BEHAVIOURS, shape_turn
 
-CLIP_STREAM, FRAMES_STREAM, VARIATION_STREAM = 5, 6, 10
+CLIP_STREAM, FRAMES_STREAM, VARIATION_STREAM, BENDING_STREAM = 5, 6, 10, 12
 
 IN_VIEW = 0.35
 """Share of the moving sheet that must be inside the frame."""
@@ -39,6 +40,9 @@ NUDGED = 0.2
 """Share of the clips in which the book is pushed."""
 
 MAX_ATTEMPTS = 60
+WIDER = 0.96
+"""Zoom of each attempt of the later half against the one before, where a view may be too close for any turn."""
+
 TRIES = 6
 """Moments of a stretch at which the hands are looked at."""
 
@@ -58,7 +62,8 @@ def sample_clip(config: SynthConfig, index: int) -> Clip:
     """
     needed = config.frames_per_clip
     for attempt in range(MAX_ATTEMPTS):
-        clip = _sample_clip(config, index, config.stream(CLIP_STREAM, index // 2, attempt))
+        wider = 1.0 if config.scenes == "desk" else WIDER ** max(0, attempt - MAX_ATTEMPTS // 2)
+        clip = _sample_clip(config, index, config.stream(CLIP_STREAM, index // 2, attempt), wider)
         if len(moving_frames(config, clip)) >= needed:
             return clip
     raise ConfigError(
@@ -67,12 +72,14 @@ def sample_clip(config: SynthConfig, index: int) -> Clip:
     )
 
 
-def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> Clip:
+def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator, wider: float) -> Clip:
     source = sample_source(config, index // config.clips_per_source)
     label = CLASSES.positive if index % 2 == 0 else CLASSES.negative
     to_left, style = bool(rng.random() < 0.75), sample_style(rng)
+    if config.scenes != "desk":
+        style = vary_turn(config.stream(BENDING_STREAM, index // 2), style)
     zoom, shift, roll = rng.uniform(0.92, 1.1), rng.normal(0, 0.07, 2), rng.normal(0, 0.03)
-    camera, book = source.camera(config, zoom, tuple(shift.tolist()), roll), source.book
+    camera, book = source.camera(config, zoom * wider, tuple(shift.tolist()), roll), source.book
     hands, linger = sample_hands(rng, book.height, book.page_z, to_left)
     start = rng.uniform(0.25, 0.5) + linger
     turn = shape_turn(rng, str(rng.choice(BEHAVIOURS, p=BEHAVIOUR_CHANCES)), start)
@@ -80,7 +87,7 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator) -> C
         turn = shape_turn(rng, "simple", start)
     duration = turn.end + rng.uniform(0.25, 0.5)
     raised = _raise(rng, source, camera, style, to_left)
-    hands = vary_hands(config.stream(VARIATION_STREAM, index // 2), hands, book.height, book.page_z)
+    hands = vary_hands(config.stream(VARIATION_STREAM, index // 2), hands, book.height, book.page_z, held=source.held)
     if "hands" in config.parts_left_out:
         hands = ()
     if "standing" in config.parts_left_out:

@@ -227,14 +227,20 @@ def _active(rng: np.random.Generator, page_height: float, page_z: float, side: i
 
 
 def vary_hands(
-    rng: np.random.Generator, hands: tuple[HandTrack, ...], page_height: float, page_z: float
+    rng: np.random.Generator, hands: tuple[HandTrack, ...], page_height: float, page_z: float, *, held: bool = False
 ) -> tuple[HandTrack, ...]:
-    """The hands of a clip, each with a way of its own to take its poses; some hold the book from below."""
+    """The hands of a clip, each with a way of its own to take its poses; some hold the book from below.
+
+    Where it is `held` in the air, all hands at rest do, and there is at least one of them.
+    """
+    if held and not any(hand.plan in ("rest", "slide") for hand in hands):
+        free = -1 if any(not hand.left for hand in hands) else 1
+        hands = (_holding(rng, page_height, page_z, free, lands_here=False), *hands)
     varied = []
     for hand in hands:
         variation, chance, side = int(rng.integers(2**16)), rng.random(), -1 if hand.left else 1
         x, y, away = side * rng.uniform(0.12, 0.8), rng.uniform(0.03, 0.13), rng.uniform(1.5, 2.4)
-        if hand.plan in ("rest", "slide") and chance < FROM_BELOW:
+        if hand.plan in ("rest", "slide") and (held or chance < FROM_BELOW):
             home = (float(x), float(y - page_height / 2), page_z + 0.04)
             elbow = (float(x + side * rng.uniform(-0.2, 0.9)), float(-page_height / 2 - away))
             hand = replace(hand, plan="rest", pose="grip", home=home, away=home, elbow=elbow, under=True)

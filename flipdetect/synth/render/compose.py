@@ -14,8 +14,8 @@ from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.hands.picture import HandPicture, draw_hand, draw_thumb, picture_hand, place_hand
 from flipdetect.synth.render.rasterizer import Page, dim, draw_sheets
 from flipdetect.synth.render.shadow import light_left
-from flipdetect.synth.scene.book import Block, build_block, draw_block
-from flipdetect.synth.scene.desk import lay_on_page, texture_to_world
+from flipdetect.synth.scene.book import Block, build_block, draw_block, draw_rings
+from flipdetect.synth.scene.desk import DESK_REACH, lay_on_page, texture_to_world
 from flipdetect.synth.scene.scene import Assets, Source, paint_sheet, paint_skin, paint_source, sample_source
 
 SHADOW_EVERY = 3
@@ -86,7 +86,8 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
         place_hand(track, picture, track.anchor(time, clip.turn, grip))
         for track, picture in zip(clip.hands, stage.hands, strict=True)
     ]
-    canvas = _lay(desk_view, stage.assets.desk, 0.0, stage.size)
+    canvas = _lay(desk_view, stage.assets.desk, source.ground_z, stage.size)
+    ground = canvas.copy() if source.held else None
     for hand in hands:
         if hand.track.below_book:
             draw_hand(canvas, view, hand)
@@ -98,7 +99,7 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
         draw_sheets(canvas, view, [stage.under[1]], light, height)
     if stage.shadow is None or index % SHADOW_EVERY == 0:
         stage.shadow = light_left(view, light, source.book.page_z, stage.size, moving, hands)
-    dim(canvas, stage.shadow)
+    dim(canvas, stage.shadow if ground is None else np.where((canvas == ground).all(axis=2), 1, stage.shadow))
     # A page that lies still has nothing beneath it.
     under = [clip.is_flip and hand.track.is_under(time, clip.turn) for hand in hands]
     for hand in compress(hands, under):
@@ -109,6 +110,8 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
         for number, progress in sorted(layers)
     ]
     draw_sheets(canvas, view, on_top, light, height)
+    if source.book.rings:
+        draw_rings(canvas, view, source.book)
     for hand, beneath in zip(hands, under, strict=True):
         if not beneath and hand.track.below_book:
             draw_thumb(canvas, view, hand)
@@ -121,6 +124,7 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
 
 def _lay(view: Camera, picture: Picture, z: float, size: tuple[int, int]) -> Picture:
     """A picture (h, h, 3) of the whole desk as seen when it lies at height `z`: (H, W, 3)."""
-    homography = view.plane(z) @ texture_to_world(picture.shape[0])
+    reach = DESK_REACH * (1 - min(z, 0.0) / 3)  # what is farther away is seen more widely
+    homography = view.plane(z) @ texture_to_world(picture.shape[0], reach)
     seen = cv2.warpPerspective(picture, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(seen, np.float32)

@@ -22,6 +22,12 @@ STEEPEST_ARCH = 1.75
 """Slope of an arching page at the gutter, in radians: beyond a right angle it hangs over the gutter and hides it, so
 that the page ends there like a sheet in the air. Only the higher half does, or they would cross."""
 
+WIDEST_RISE = 0.5
+"""A page that climbs all the way is on the average as high as if it climbed to its middle."""
+
+RING_RADIUS, RING_RISE, WIRE_WIDTH = 0.045, 0.05, 0.012
+"""Of a wire binding, in page widths."""
+
 EDGE_LAYERS, END_LAYERS = 5, 3
 """Bands of lighter and darker paper along the fore-edge, and on the top and bottom of the block."""
 
@@ -41,6 +47,9 @@ class Book:
         overhang: of the cover beyond the pages.
         slant: how far the block's edges lean outwards at the desk.
         gutter: light lost in the gutter, 0 to 1.
+        thickness: of a half that is held up, below its pages; None where the block stands on the desk.
+        rings: of a wire binding; 0 for any other.
+        wire: linear grey of the wire.
     """
 
     height: float
@@ -51,11 +60,15 @@ class Book:
     cover: tuple[float, ...]
     slant: float
     gutter: float
+    thickness: float | None = None
+    rings: int = 0
+    wire: float = 0.0
 
     @property
     def page_z(self) -> float:
         """About how high the open pages lie above the desk."""
-        return self.spine_z + (self.right.climb * self.right.reach + self.left.climb * self.left.reach) / 2
+        rise = (page.climb * min(page.reach, WIDEST_RISE) for page in (self.right, self.left))
+        return self.spine_z + sum(rise) / 2
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,7 @@ def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]
     half, colour = book.height / 2, linear(paper)
     for page, side in zip(pages, (-1, 1), strict=True):
         rim = page.edge_points(np.array([-half, half]) * 0.9999)
-        _add_wall(corners, tones, rim, rim * [1, 1, 0] + [side * book.slant, 0, 0], EDGE_LAYERS, EDGE_TONE)
+        _add_wall(corners, tones, rim, _foot(book, rim, side * book.slant), EDGE_LAYERS, EDGE_TONE)
         points = page.points().reshape(-1, 3)
         for end in (half, -half):
             crest = points[np.abs(points[:, 1] - end) < 0.06]
@@ -132,7 +145,7 @@ def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]
             crest = np.concatenate([crest[:-1:CREST_STEP], crest[-1:]])
             for first, second in pairwise(crest):
                 rim = np.array([first, second])
-                _add_wall(corners, tones, rim, rim * [1, 1, 0], END_LAYERS, END_TONE)
+                _add_wall(corners, tones, rim, _foot(book, rim), END_LAYERS, END_TONE)
     colours = np.array(tones)[:, None] * colour
     if book.overhang:
         reach, far = 1 + book.overhang, half + book.overhang
@@ -140,6 +153,24 @@ def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]
         corners.insert(0, cover)
         colours = np.concatenate([[book.cover], colours])
     return Block(np.array(corners), np.asarray(colours, np.float32))
+
+
+def _foot(book: Book, rim: Floats, lean: float = 0.0) -> Floats:
+    """Where a wall below a rim (N, 3) ends that leans outwards by `lean`."""
+    foot = rim + np.array([lean, 0.0, 0.0])
+    foot[:, 2] = 0 if book.thickness is None else np.maximum(rim[:, 2] - book.thickness, 0)
+    return np.asarray(foot)
+
+
+def draw_rings(canvas: Picture, view: Camera, book: Book) -> None:
+    """Draw the rings of a wire binding over the spine into a canvas (H, W, 3), in place."""
+    angles = np.linspace(0, np.pi, 9)
+    arc = np.stack([RING_RADIUS * np.cos(angles), np.zeros(9), book.spine_z + RING_RISE * np.sin(angles)], axis=1)
+    places = np.linspace(-0.47, 0.47, book.rings)[:, None, None] * book.height * np.array([0.0, 1.0, 0.0])
+    arcs = view.project(arc + places)
+    across = float(np.linalg.norm(arcs[0, 0] - arcs[0, -1])) / (2 * RING_RADIUS)
+    lines = [fixed_point(points).reshape(-1, 1, 2) for points in arcs]
+    cv2.polylines(canvas, lines, False, (book.wire,) * 3, max(1, round(across * WIRE_WIDTH)), cv2.LINE_8, SUBPIXEL_BITS)
 
 
 def draw_block(canvas: Picture, view: Camera, block: Block) -> None:

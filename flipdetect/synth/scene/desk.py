@@ -29,6 +29,9 @@ METERED = (0.35, 0.95)
 
 MATERIALS = ("white", "white", "white", "wood", "wood", "dark", "cloth", "plain")
 
+MORE_MATERIALS = ("stone", "carpet", "check", "vivid", "wood", "cloth")
+"""Where any scene is rendered, as often as those above."""
+
 CLUTTER_CHANCE = 0.1
 """Share of the clips with something on the page towards which the (real or imagined) turn goes."""
 
@@ -38,13 +41,28 @@ MARGIN = 0.03
 """What lies on a page stays this far from its edges, in page widths: it is painted onto the page."""
 
 
-def draw_desk(rng: np.random.Generator, page_height: float) -> Picture:
-    """A desk seen from straight above, (640, 640, 3) float32 linear; row 0 is the side away from the reader."""
-    desk = _material(rng)
+def draw_desk(rng: np.random.Generator, page_height: float, material: str = "") -> Picture:
+    """A desk seen from straight above, (640, 640, 3) float32 linear; row 0 is the side away from the reader.
+
+    Args:
+        material: one of `MATERIALS` or `MORE_MATERIALS`; one of the former by chance if empty.
+    """
+    desk = _material(rng, material)
     _scatter(rng, desk, page_height)
     if rng.random() < 0.5:
         _lap(rng, desk, page_height)
     return linear(np.clip(desk, 3, 255))
+
+
+def draw_room(rng: np.random.Generator) -> Picture:
+    """What is seen out of focus behind a book that is held up, (640, 640, 3) float32 linear: a wall or a room."""
+    grey = rng.choice([rng.uniform(200, 252), rng.uniform(90, 200), rng.uniform(15, 90)], p=[0.6, 0.25, 0.15])
+    room = np.full((DESK_PIXELS, DESK_PIXELS, 3), grey, np.float32) * (1 + rng.uniform(-0.08, 0.08, 3))
+    if rng.random() < 0.4:
+        for grid in ((3, 4), (9, 12), (25, 30)):
+            colour = np.stack([_noise(rng, grid) for _ in range(3)], axis=2)
+            room += 22 * (0.7 * colour.mean(axis=2, keepdims=True) + 0.3 * colour)
+    return linear(np.clip(cv2.GaussianBlur(room, (0, 0), rng.uniform(2, 12)), 3, 255))
 
 
 def draw_light(rng: np.random.Generator, *, sun: bool = True) -> Picture:
@@ -70,10 +88,10 @@ def draw_light(rng: np.random.Generator, *, sun: bool = True) -> Picture:
     return np.asarray(np.clip(light, 0.15, 2.6)[..., None] * colour, np.float32)
 
 
-def texture_to_world(size: int) -> NDArray[np.float64]:
-    """(3, 3) homography from pixels of a desk picture of `size` to desk coordinates (x, y, 1)."""
-    step = 2 * DESK_REACH / size
-    return np.array([[step, 0, -DESK_REACH], [0, -step, DESK_REACH], [0, 0, 1]])
+def texture_to_world(size: int, reach: float = DESK_REACH) -> NDArray[np.float64]:
+    """(3, 3) homography from pixels of a picture of `size` to (x, y, 1) of a plane, which it covers so far."""
+    step = 2 * reach / size
+    return np.array([[step, 0, -reach], [0, -step, reach], [0, 0, 1]])
 
 
 def _noise(rng: np.random.Generator, grid: tuple[int, int]) -> Picture:
@@ -82,8 +100,8 @@ def _noise(rng: np.random.Generator, grid: tuple[int, int]) -> Picture:
     return np.asarray(cv2.resize(coarse, (DESK_PIXELS, DESK_PIXELS), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _material(rng: np.random.Generator) -> Picture:
-    kind, size = MATERIALS[int(rng.integers(len(MATERIALS)))], DESK_PIXELS
+def _material(rng: np.random.Generator, kind: str = "") -> Picture:
+    kind, size = kind or MATERIALS[int(rng.integers(len(MATERIALS)))], DESK_PIXELS
     if kind == "wood":
         base = np.array([[176, 130, 84], [120, 78, 46], [205, 172, 130], [88, 60, 42]])[rng.integers(4)]
         warp = _noise(rng, (6, 6)) * 0.5 + _noise(rng, (int(rng.integers(50, 120)), 4))
@@ -96,6 +114,21 @@ def _material(rng: np.random.Generator) -> Picture:
         rows = np.sin(np.arange(size, dtype=np.float32) * 1.6)
         tone = 1 + 0.05 * (rows[None] * rows[:, None]) + 0.05 * _noise(rng, (5, 5))
         tone += 0.05 * rng.normal(0, 1, (size, size))
+    elif kind == "stone":
+        base = rng.uniform(60, 215) * (1 + rng.uniform(-0.08, 0.08, 3))
+        specks = rng.normal(0, 1, (size, size))
+        tone = 1 + 0.16 * specks + 0.1 * _noise(rng, (90, 90)) + 0.06 * _noise(rng, (12, 12))
+    elif kind == "carpet":
+        base = rng.uniform(30, 150) * (1 + rng.uniform(-0.4, 0.4, 3))
+        motif = _noise(rng, (int(rng.integers(8, 30)), int(rng.integers(8, 30))))
+        tone = 1 + rng.uniform(0.1, 0.35) * np.sign(motif) + 0.12 * rng.normal(0, 1, (size, size))
+    elif kind == "check":
+        base = rng.uniform(70, 210) * (1 + rng.uniform(-0.35, 0.35, 3))
+        stripes = np.sign(np.sin(np.arange(size) * rng.uniform(0.06, 0.3)))
+        tone = 1 + rng.uniform(0.06, 0.2) * (stripes[None] + stripes[:, None]) + 0.04 * rng.normal(0, 1, (size, size))
+    elif kind == "vivid":
+        base = rng.uniform(25, 235, 3)
+        tone = 1 + 0.03 * _noise(rng, (6, 6)) + 0.012 * rng.normal(0, 1, (size, size))
     else:
         grey = {"white": rng.uniform(185, 240), "dark": rng.uniform(25, 70), "plain": rng.uniform(80, 180)}[kind]
         base = grey * (1 + rng.uniform(-0.09, 0.09, 3))

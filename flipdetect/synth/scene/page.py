@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flipdetect.synth.camera import Picture
 from flipdetect.synth.render.rasterizer import linear
+from flipdetect.synth.scene.content import draw_content
 
 Drawing = NDArray[np.uint8]
 """(h, w, 3) display colours of a page or of a part of it."""
@@ -30,6 +31,7 @@ class PageStyle:
         line: distance of text lines, as a share of the page width.
         picture_share: chance that a block is a picture or table.
         show_through: how much of the other side shows, 0 to 1.
+        content: "print", or one of `content.CONTENTS`.
     """
 
     paper: tuple[float, ...]
@@ -42,6 +44,7 @@ class PageStyle:
     picture_share: float
     colour_pictures: bool
     show_through: float
+    content: str = "print"
 
 
 def sample_page_style(rng: np.random.Generator) -> PageStyle:
@@ -93,6 +96,9 @@ def bind_sheet(front: Picture, back: Picture, style: PageStyle, gutter: float) -
 
 
 def _fill_page(rng: np.random.Generator, style: PageStyle, page: Drawing) -> None:
+    if style.content != "print":
+        draw_content(rng, style, page)
+        return
     height, width = page.shape[:2]
     margin, pitch = int(style.margin * width), max(4, int(style.line * width))
     top = int(margin * rng.uniform(0.8, 1.4))

@@ -14,10 +14,11 @@ from flipdetect.synth.hands.shape import POSES, Pose, sample_pose
 from flipdetect.synth.hands.skin import Texture, paint_texture
 from flipdetect.synth.render.rasterizer import Light
 from flipdetect.synth.scene.book import Book, sample_book
-from flipdetect.synth.scene.desk import draw_desk, draw_light
+from flipdetect.synth.scene.desk import MATERIALS, MORE_MATERIALS, draw_desk, draw_light, draw_room
 from flipdetect.synth.scene.page import PageStyle, bind_sheet, draw_page, sample_page_style
+from flipdetect.synth.scene.variety import Variation, vary
 
-SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM = 1, 2, 3, 4
+SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM, VARIETY_STREAM = 1, 2, 3, 4, 11
 """First keys of the random streams of a source; those of clips (5, 6) and noise (7) follow on."""
 
 SHEETS = 6
@@ -36,7 +37,11 @@ View = tuple[tuple[float, ...], tuple[float, ...], float, float]
 
 @dataclass(frozen=True)
 class Source:
-    """Everything that the clips of a source share: one book on one desk, read by one person, filmed by one phone."""
+    """Everything that the clips of a source share: one book on one desk, read by one person, filmed by one phone.
+
+    Attributes:
+        ground_z: height of the desk; below 0, the book is held in the air before it.
+    """
 
     index: int
     book: Book
@@ -45,6 +50,12 @@ class Source:
     style: PageStyle
     phone: Phone
     view: View
+    ground_z: float = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether the book is held in the air."""
+        return self.ground_z < 0
 
     def camera(self, config: SynthConfig, zoom: float, shift: tuple[float, ...], roll: float) -> Camera:
         """The phone's view, zoomed, aimed elsewhere by `shift` page widths, and rolled a little further."""
@@ -96,7 +107,10 @@ def sample_source(config: SynthConfig, index: int) -> Source:
     if "exposure" in left_out:
         exposure, contrast = (min(max(phone.exposure, 0.55), 1.08), min(max(phone.contrast, 0.1), 0.7))
         phone = replace(phone, exposure=exposure, contrast=contrast)
-    return Source(index, book, light, person, style, phone, view)
+    if config.scenes == "desk":
+        return Source(index, book, light, person, style, phone, view)
+    varied = vary(config.stream(VARIETY_STREAM, index), Variation(book, style, phone, view, 0.0))
+    return Source(index, varied.book, light, person, varied.style, varied.phone, varied.view, varied.ground_z)
 
 
 @lru_cache(maxsize=2)
@@ -104,7 +118,12 @@ def paint_source(config: SynthConfig, index: int) -> Assets:
     """The pictures of a source; the last two are kept, as the clips of a source follow one another."""
     source = sample_source(config, index)
     rng = config.stream(DESK_STREAM, index)
-    return Assets(draw_desk(rng, source.book.height), draw_light(rng, sun="sun" not in config.parts_left_out))
+    if source.held:
+        ground = draw_room(rng)
+    else:
+        material = "" if config.scenes == "desk" else str(rng.choice([*MATERIALS, *MORE_MATERIALS]))
+        ground = draw_desk(rng, source.book.height, material)
+    return Assets(ground, draw_light(rng, sun="sun" not in config.parts_left_out))
 
 
 @lru_cache(maxsize=2 * SHEETS)
