@@ -12,7 +12,8 @@ from flipdetect.synth import RecordingConfig, SynthConfig, render_frame
 from flipdetect.synth.config import FORMATS
 from flipdetect.synth.scenario import sample_clip
 from flipdetect.synth.scene.content import CONTENTS
-from flipdetect.synth.scene.page import draw_page, sample_page_style
+from flipdetect.synth.scene.page import draw_page
+from flipdetect.synth.scene.page_style import sample_page_style
 from flipdetect.synth.scene.scene import sample_source
 
 SOURCES = 60

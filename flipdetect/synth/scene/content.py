@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from flipdetect.synth.scene.page import Drawing, PageStyle
+from flipdetect.synth.scene.page_style import Drawing, PageStyle
 
 CONTENTS = ("handwriting", "code", "comic", "plate", "table", "music")
 
@@ -133,7 +129,7 @@ def _plate(rng: np.random.Generator, style: PageStyle, page: Drawing) -> None:
     plate[:] = _wash(rng, plate.shape[1], plate.shape[0], flat=False, coloured=bool(rng.random() < 0.7))
 
 
-def _wash(rng: np.random.Generator, width: int, height: int, *, flat: bool, coloured: bool) -> NDArray[np.uint8]:
+def _wash(rng: np.random.Generator, width: int, height: int, *, flat: bool, coloured: bool) -> Drawing:
     """Soft colours, or flat ones in steps."""
     tone = np.full((height, width, 3), rng.uniform(90, 215), np.float32)
     if coloured:

@@ -15,7 +15,8 @@ from flipdetect.synth.hands.skin import Texture, paint_texture
 from flipdetect.synth.render.rasterizer import Light
 from flipdetect.synth.scene.book import Book, sample_book
 from flipdetect.synth.scene.desk import MATERIALS, MORE_MATERIALS, draw_desk, draw_light, draw_room
-from flipdetect.synth.scene.page import PageStyle, bind_sheet, draw_page, sample_page_style
+from flipdetect.synth.scene.page import bind_sheet, draw_page
+from flipdetect.synth.scene.page_style import PageStyle, sample_page_style
 from flipdetect.synth.scene.variety import Variation, vary
 
 SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM, VARIETY_STREAM = 1, 2, 3, 4, 11

@@ -12,7 +12,7 @@ import numpy as np
 from flipdetect.synth.camera import Phone
 from flipdetect.synth.scene.book import Book
 from flipdetect.synth.scene.content import CONTENTS
-from flipdetect.synth.scene.page import PageStyle
+from flipdetect.synth.scene.page_style import PageStyle
 from flipdetect.synth.sheet import RestProfile, TurnStyle
 
 VIEWS = ("desk", "close", "held")
