@@ -71,7 +71,8 @@ def load_trained(
         model: as for `resolve_model`.
         engine: "auto", "torch" or "onnx".
         device: "auto", "cpu" or "cuda". ONNX Runtime always uses the CPU, PyTorch on "auto" a GPU if there is one.
-        threads: of ONNX Runtime; None: one per core. With 1, `Predictor` calls the model from several threads.
+        threads: of ONNX Runtime; None: one per core, or if `fast`, 1. With 1, `Predictor` and `score_video` call the
+            model from several threads.
         fast: prefer the 8-bit file next to an exported model (`NAME.int8.onnx`): for films with thousands of frames.
 
     Raises:
@@ -80,6 +81,7 @@ def load_trained(
     """
     if engine not in get_args(Engine):
         raise ModelError(f"engine must be one of {', '.join(get_args(Engine))}, got {engine!r}")
+    threads = 1 if fast and threads is None else threads
     path = resolve_model(model)
     is_exported = path.suffix == SUFFIX
     if is_exported and engine == "torch":

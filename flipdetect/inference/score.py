@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,12 @@ from flipdetect.records import DECIMALS, FrameScore
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import usable_cores
 from flipdetect.sources.naming import unlabelled_video
-from flipdetect.stills.quality import FrameMeter
+from flipdetect.stills.page_finder import PAGES_SIDE
+from flipdetect.stills.quality import FrameMeter, hidden_by
 
 if TYPE_CHECKING:  # it imports a video decoder, which pictures need not wait for
     from flipdetect.sources.streams import Image, StreamFrame
+    from flipdetect.sources.video_change import Opinion
 
 CHANGE = 1.0
 """Difference in log-odds of two coarse frames from which the frames between them are scored, too."""
@@ -81,6 +83,21 @@ def score_video(
             chunk, coarse = [held], 0
     if any(not held.reported for held in chunk):
         yield scorer.finish(chunk)
+
+
+def look_at(frame: Image, model: Model, threshold: float) -> Opinion | None:
+    """A model's opinion of a frame (H, W, 3) uint8 RGB; None if it has no maps of hands."""
+    from flipdetect.sources.video_change import Opinion
+
+    spec, (height, width) = model.preprocess, frame.shape[:2]
+    (probability,), hands = model.predict_with_maps(spec.normalise(resize_frame(spec, frame))[None])
+    if hands is None:
+        return None
+    ratio = PAGES_SIDE / max(height, width)
+    size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
+    _, hidden = hidden_by(spec.unplace(hands[0], height, width), size)
+    odds = float(log_odds([probability])[0])
+    return Opinion(float(probability), bool(probability >= threshold), odds, hands[0], hidden.astype(np.uint8))
 
 
 @dataclass(slots=True)
@@ -140,19 +157,27 @@ class _Scorer:
         return labels[0] != labels[1] or abs(left.odds - right.odds) >= CHANGE
 
     def _score(self, wanted: list[_Held]) -> None:
-        spec = self.model.preprocess
         readable = [held for held in wanted if held.resized is not None or held.frame.image is not None]
-        for first in range(0, len(readable), self.batch_size):
-            part = readable[first : first + self.batch_size]
-            for held in part:
-                if held.resized is None and held.frame.image is not None:
-                    held.resized = resize_frame(spec, held.frame.image)
-            inputs = np.stack([spec.normalise(held.resized) for held in part if held.resized is not None])
-            probabilities, hands = self.model.predict_with_maps(inputs)
-            for place, held in enumerate(part):
-                self._record(
-                    held, round(float(probabilities[place]), DECIMALS), None if hands is None else hands[place]
-                )
+        asked = [held for held in readable if held.frame.opinion is None]
+        # One core for each of several calls takes less time than all cores for each call.
+        workers = usable_cores() if self.model.is_single_threaded else 1
+        size = max(1, min(self.batch_size, math.ceil(len(asked) / workers)))
+        parts = [asked[first : first + size] for first in range(0, len(asked), size)]
+        with ThreadPoolExecutor(workers) as pool:
+            answers = chain.from_iterable((pool.map if workers > 1 else map)(self._ask, parts))
+            for held in readable:
+                known = held.frame.opinion
+                probability, hands = next(answers) if known is None else (known.probability, known.hands)
+                self._record(held, round(probability, DECIMALS), hands)
+
+    def _ask(self, wanted: list[_Held]) -> list[tuple[float, Maps | None]]:
+        spec = self.model.preprocess
+        for held in wanted:
+            if held.resized is None and held.frame.image is not None:
+                held.resized = resize_frame(spec, held.frame.image)
+        inputs = np.stack([spec.normalise(held.resized) for held in wanted if held.resized is not None])
+        probabilities, hands = self.model.predict_with_maps(inputs)
+        return list(zip(probabilities.tolist(), [None] * len(wanted) if hands is None else hands, strict=True))
 
     def _record(self, held: _Held, probability: float, hands: Maps | None) -> None:
         frame, quality = held.frame, None

@@ -11,7 +11,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,7 +29,7 @@ from flipdetect.sources.folder import find_files, name_below, natural_key
 from flipdetect.sources.image import check_frame, decode_frame, usable_cores
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 from flipdetect.sources.video import open_video
-from flipdetect.sources.video_change import REST_S
+from flipdetect.sources.video_change import REST_S, Opinion
 from flipdetect.sources.video_decoder import VideoFrame, estimated_length
 from flipdetect.sources.video_groups import FrameTable, read_frame_table
 from flipdetect.sources.video_seek import frame_at
@@ -63,6 +63,7 @@ class StreamFrame:
         image: (H, W, 3) uint8 RGB, perhaps reduced; None if it could not be read.
         error: why there is no image.
         fine: whether it need be looked at only if the coarse frames around it differ.
+        opinion: a model's, if `look` was asked already.
     """
 
     path: str
@@ -71,6 +72,7 @@ class StreamFrame:
     image: Image | None
     error: str = ""
     fine: bool = False
+    opinion: Opinion | None = None
 
 
 class FrameStream(ABC):
@@ -81,12 +83,14 @@ class FrameStream(ABC):
         source: the file or folder, for the user.
         problems: what was lost or repaired, for the user; complete after the last frame.
         can_reread: whether `fetch` and `resample` work.
+        look: asks the model that will score the frames; a video is not decoded then where only hands move.
     """
 
     video: str = ""
     source: str = ""
     problems: tuple[str, ...] = ()
     can_reread: bool = False
+    look: Callable[[Image], Opinion | None] | None = None
 
     @abstractmethod
     def __iter__(self) -> Iterator[StreamFrame]:
@@ -177,13 +181,15 @@ class VideoStream(FrameStream):
     def __iter__(self) -> Iterator[StreamFrame]:
         shown = self.path.as_posix()
         with open_video(
-            self.path, min_size=LEAST_SIZE, start_s=self._start_s, table=self._table, **self._choice
+            self.path, min_size=LEAST_SIZE, start_s=self._start_s, table=self._table, look=self.look, **self._choice
         ) as reader:
             try:
                 for frame in reader:
                     if frame.time_s > self._end_s:
                         break
-                    yield StreamFrame(shown, frame.time_s, frame.index, frame.image, fine=frame.fine)
+                    yield StreamFrame(
+                        shown, frame.time_s, frame.index, frame.image, fine=frame.fine, opinion=frame.opinion
+                    )
                 else:
                     self._read_s = reader.end_s
             finally:

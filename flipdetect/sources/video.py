@@ -6,16 +6,19 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Self
 
 import av
+import numpy as np
 from av.container import InputContainer
+from numpy.typing import NDArray
 
 from flipdetect.errors import ConfigError
 from flipdetect.sources.image import check_min_size, damage_is_an_error_of
-from flipdetect.sources.video_change import FrameSelection, Taken
+from flipdetect.sources.video_change import FrameSelection, Opinion, Taken
 from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
 from flipdetect.sources.video_groups import FrameTable, GroupDecoding
 from flipdetect.sources.video_pixels import Converter
@@ -39,6 +42,7 @@ def open_video(
     refine: int = 1,
     skips_rest: bool = False,
     table: FrameTable | None = None,
+    look: Callable[[NDArray[np.uint8]], Opinion | None] | None = None,
     hardware: bool = False,
 ) -> VideoReader:
     """Open a video to read its frames in the order in which they are shown.
@@ -60,6 +64,8 @@ def open_video(
         refine: every so many of the frames to return, one is coarse, the others are `fine`.
         skips_rest: see above.
         table: see above; with `skips_rest` alone.
+        look: with a table, asks a model about an upright frame (H, W, 3) uint8 RGB, in the thread that decodes; see
+            `GroupDecoding`.
         hardware: decode by a device that can, if there is one; pixels may differ by a level or two.
 
     Raises:
@@ -75,13 +81,19 @@ def open_video(
     check_min_size(min_size)
     selection = FrameSelection(_chooser(stride, rate_hz, start_s - _TIME_TOLERANCE), refine, skips_rest=skips_rest)
     container, stream = open_container(Path(path), hardware=hardware)
-    if table is None:
-        decoding = Decoding(container, stream)
-    else:
-        decoding = GroupDecoding(
-            Path(path), container, stream, table, selection, start_s - _TIME_TOLERANCE, hardware=hardware
-        )
-    return VideoReader(Path(path), container, decoding, selection, Converter(str(path), stream, min_size))
+    converter = Converter(str(path), stream, min_size)
+
+    def ask(frame: av.VideoFrame) -> Opinion | None:
+        opinion = None if look is None else look(converter.pixels(frame))
+        return None if opinion is None else replace(opinion, hidden=converter.as_stored(opinion.hidden))
+
+    first_s = start_s - _TIME_TOLERANCE
+    decoding = (
+        Decoding(container, stream)
+        if table is None
+        else GroupDecoding(Path(path), container, stream, table, selection, first_s, ask, hardware=hardware)
+    )
+    return VideoReader(Path(path), container, decoding, selection, converter)
 
 
 def _chooser(stride: int, rate_hz: float | None, start_s: float) -> Callable[[int, float], bool]:
@@ -263,7 +275,7 @@ class _Work:
 
     def _decode(self) -> None:
         returned = 0
-        for index, time, frame, fine in self._taken():
+        for index, time, frame, fine, opinion in self._taken():
             if self._stopped:
                 return
             try:
@@ -277,4 +289,4 @@ class _Work:
                 for _ in range(min(AHEAD_MOST, AHEAD_BYTES // image.nbytes) - AHEAD):
                     self._permits.put(True)
             returned += 1
-            self._ready.put(VideoFrame(time, index, image, fine))
+            self._ready.put(VideoFrame(time, index, image, fine, opinion))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -32,7 +32,32 @@ CHANGED = 16.0
 a hand-held camera, a second apart and at rest, seven or eight stay below; pairs between which a page was turned have 90
 and more, pairs in the middle of a turn 19 and more, pages of one textbook 22 and more (docs/research/benchmarks.md)."""
 
+ODDS_APART = 1.0
+"""Difference in log-odds of two frames from which something may happen between them, as for `score_video`."""
+
+MOST_HIDDEN = 0.4
+"""Share of the picture behind hands up to which the rest of it shows whether a page was turned."""
+
 _AROUND = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a model says of a frame.
+
+    Attributes:
+        probability: of a flip.
+        is_flip: whether that is enough.
+        odds: its logarithm against no flip.
+        hands: (h, w) float32, the model's map of hands.
+        hidden: (h, w) uint8, not 0 where the upright frame shows hands, or what is next to them.
+    """
+
+    probability: float
+    is_flip: bool
+    odds: float
+    hands: Grey
+    hidden: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +67,12 @@ class Glance:
     Attributes:
         grey: (h, w) float32, 0 to 255, with a long side of `SIDE` pixels, as stored: not turned upright.
         detail: (h, w) float32, what is left of it without light.
+        hidden: (h, w) float32, not 0 where it is not to be compared; None: nowhere.
     """
 
     grey: Grey
     detail: Grey
+    hidden: Grey | None = None
 
     @classmethod
     def at(cls, frame: av.VideoFrame) -> Glance:
@@ -56,8 +83,16 @@ class Glance:
         grey = np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), SMOOTHING), np.float32)
         return cls(grey, grey - np.asarray(cv2.GaussianBlur(grey, (0, 0), DETAIL), np.float32))
 
+    def without(self, hidden: NDArray[np.uint8]) -> Glance:
+        """The same where a mask (h, w), of any resolution, is 0."""
+        size = self.grey.shape[::-1]
+        return replace(self, hidden=cv2.resize(hidden, size, interpolation=cv2.INTER_NEAREST).astype(np.float32))
+
     def differs_from(self, other: Glance) -> bool:
-        """Whether something else is to be seen; a movement of the whole picture does not count."""
+        """Whether something else is to be seen; a movement of the whole picture does not count.
+
+        If more than `MOST_HIDDEN` of it is hidden in one of the two, it does.
+        """
         if self.grey.shape != other.grey.shape:
             return True
         height, width = self.grey.shape
@@ -71,6 +106,11 @@ class Glance:
         # What lies between its neighbours' values may be the same, turned or moved by up to a pixel.
         highest, lowest = cv2.dilate(other.grey, _AROUND), cv2.erode(other.grey, _AROUND)
         difference = np.nan_to_num(np.maximum(np.maximum(moved - highest, lowest - moved), 0))
+        if self.hidden is not None and other.hidden is not None:
+            hidden = (cv2.warpAffine(self.hidden, matrix, (width, height), flags=how) + other.hidden) > 0
+            if hidden.mean() > MOST_HIDDEN:
+                return True
+            difference[hidden] = 0
         size = (max(1, width // BLOCK), max(1, height // BLOCK))
         blocks = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
         return float(np.sort(blocks, axis=None)[-2:][0]) > CHANGED
@@ -89,12 +129,16 @@ SETTLED_S = 0.3
 
 
 class Taken(NamedTuple):
-    """A frame to look at: its number, second, and whether it is one of the frames in between; see `FrameSelection`."""
+    """A frame to look at: its number, second, and whether it is one of the frames in between; see `FrameSelection`.
+
+    Of a key frame, there may be an opinion already.
+    """
 
     number: int
     time_s: float
     frame: av.VideoFrame
     fine: bool
+    opinion: Opinion | None = None
 
 
 class FrameSelection:
@@ -134,12 +178,12 @@ class FrameSelection:
         else:
             yield from self._coarse(taken, Glance.at(frame))
 
-    def push_key(self, index: int, time_s: float, frame: av.VideoFrame, glance: Glance) -> Iterator[Taken]:
+    def push_key(self, key: Taken, glance: Glance) -> Iterator[Taken]:
         """The same for a key frame, which is taken in any case, as coarse; the frames before it may be missing."""
         self._taken_s = -REST_S
-        yield from self._coarse(Taken(index, time_s, frame, fine=False), glance)
+        yield from self._coarse(key, glance)
         self._count = 1
-        self._changed_s = time_s
+        self._changed_s = key.time_s
 
     def _coarse(self, taken: Taken, glance: Glance) -> Iterator[Taken]:
         changed = self._glance is None or glance.differs_from(self._glance)

@@ -17,6 +17,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from flipdetect.sources.image import damage_is_an_error_of, fail, file_size
+from flipdetect.sources.video_change import Opinion
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +57,14 @@ class VideoFrame:
             -1 if it was reached by a jump (`frame_at`).
         image: `(H, W, 3) uint8` RGB, upright, contiguous and writable.
         fine: whether it lies between two coarse frames; see `video_change.FrameSelection`.
+        opinion: a model's, if it was asked already.
     """
 
     time_s: float
     index: int
     image: NDArray[np.uint8]
     fine: bool = False
+    opinion: Opinion | None = None
 
 
 class Clock:

@@ -59,6 +59,11 @@ class Orientation:
             pixels = pixels[::-1]
         return np.ascontiguousarray(pixels)
 
+    def undo(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Turn `(H, W)` values of an upright picture back."""
+        values = values[:: -1 if self.flip else 1, :: -1 if self.mirror else 1]
+        return np.ascontiguousarray(values.T if self.swap else values)
+
 
 def orientation_of_matrix(matrix: NDArray[np.int32]) -> Orientation:
     """The orientation that a display matrix asks for, `(9,) int32` as in ISO/IEC 14496-12 (a b u c d v x y w).
@@ -143,6 +148,10 @@ class Converter:
             alpha = raw[..., 3:].astype(np.uint16)
             raw = ((raw[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
         return self._orientation.apply(raw)
+
+    def as_stored(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values `(H, W)` of the last upright frame as the frame is stored."""
+        return self._orientation.undo(values)
 
     def _stored_size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """(height, width) to scale the frame to before it is turned."""

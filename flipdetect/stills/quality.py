@@ -109,13 +109,7 @@ class FrameMeter:
         covered: Mask = np.zeros(small.shape[:2], np.bool_)
         near = covered
         if hands is not None:
-            found = np.asarray(hands, np.float32)
-            if found.ndim != 2 or found.size == 0:
-                raise ValueError(f"a map of hands must be (h, w), got {found.shape}; leave out its other dimensions")
-            covered = cv2.resize(found, small.shape[1::-1], interpolation=cv2.INTER_LINEAR) > HAND
-            reach = 2 * round(HAND_BORDER * max(small.shape)) + 1
-            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-            near = cv2.dilate(covered.astype(np.uint8), disc) > 0
+            covered, near = hidden_by(hands, small.shape[:2])
         pages = self._finder.find(small, near)
         free = pages & ~near
         grey: Grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -148,6 +142,25 @@ class FrameMeter:
         gain = float(np.median(new) + 1) / float(np.median(old) + 1)
         change = np.maximum(np.abs(new - gain * old) - STILL_NOISE, 0)
         return float(min(change.mean() / 255, 1.0))
+
+
+def hidden_by(hands: ArrayLike, shape: tuple[int, ...]) -> tuple[Mask, Mask]:
+    """Which pixels of a frame of a shape (h, w) hands cover, and which are there or near it.
+
+    Args:
+        hands: as for `FrameMeter`.
+        shape: of the masks.
+
+    Raises:
+        ValueError: if `hands` is not two-dimensional.
+    """
+    found = np.asarray(hands, np.float32)
+    if found.ndim != 2 or found.size == 0:
+        raise ValueError(f"a map of hands must be (h, w), got {found.shape}; leave out its other dimensions")
+    covered = np.asarray(cv2.resize(found, shape[::-1], interpolation=cv2.INTER_LINEAR) > HAND)
+    reach = 2 * round(HAND_BORDER * max(shape)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return covered, cv2.dilate(covered.astype(np.uint8), disc) > 0
 
 
 def _averaged(values: Floats, size: tuple[int, int]) -> Floats:

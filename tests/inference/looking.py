@@ -27,6 +27,7 @@ class RednessModel:
     path: Path = Path("red.onnx")
     runs_on: str = "tests"
     hands: float | None = 1.0
+    is_single_threaded: bool = False
     batches: list[int] = field(default_factory=list)
 
     def predict_with_maps(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

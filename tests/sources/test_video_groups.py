@@ -10,7 +10,8 @@ import pytest
 from flipdetect.sources import video_decoder, video_groups
 from flipdetect.sources.streams import EVERY_FRAME, KEY_FRAMES, VideoStream
 from flipdetect.sources.video import open_video
-from flipdetect.sources.video_groups import read_frame_table
+from flipdetect.sources.video_change import Opinion
+from flipdetect.sources.video_groups import GroupDecoding, read_frame_table
 from tests.inference.looking import page
 from tests.sources.films import B_FRAMES, decoders, number_of, numbered, open_files, read, write
 from tests.sources.test_video_picture import set_matrix
@@ -36,14 +37,15 @@ def pages(*rests: tuple[int, int]) -> Iterator[np.ndarray]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the frames of groups that are decoded, where the film starts at 0 and has no pauses."""
     found: list[int] = []
-    frames = video_groups._Groups.frames
+    decode = GroupDecoding._decoded
 
-    def counted(self, after: int, until: int | None) -> Iterator:
-        for frame in frames(self, after, until):
-            found.append(round(float(frame.pts * self._stream.time_base) * RATE))
-            yield frame
+    def counted(self, decoder: Any, packet: Any) -> list:
+        frames = decode(self, decoder, packet)
+        if decoder is self._decoder:
+            found.extend(round(self.clock.seconds(frame.pts) * RATE) for frame in frames if not frame.key_frame)
+        return frames
 
-    monkeypatch.setattr(video_groups._Groups, "frames", counted)
+    monkeypatch.setattr(GroupDecoding, "_decoded", counted)
     return found
 
 
@@ -61,6 +63,33 @@ def test_a_page_that_is_turned_and_turned_back_between_key_frames_is_passed_over
     path = write(tmp_path / "film.mp4", pages((1, 30), (2, 10), (1, 60)), rate=RATE, options=OPTIONS)
     assert [frame.index for frame in read(path, **fast(path))][:4] == [0, 25, 50, 75]
     assert min(decoded) > 75
+
+
+@pytest.mark.parametrize(
+    ("after", "odds", "left_out"), [(1, -2.0, True), (2, -2.0, False), (1, -0.5, False)], ids=["hand", "turn", "doubt"]
+)
+def test_what_only_a_hand_covers_is_not_decoded(tmp_path, decoded, after: int, odds: float, left_out: bool) -> None:
+    # A hand lies there from frame 40 to frame 60; the key frames around the second and the third group differ by it.
+    hand = np.s_[60:130, 8:50]
+
+    def filmed() -> Iterator[np.ndarray]:
+        for place, picture in enumerate(pages((1, 45), (after, 105))):
+            if 40 <= place <= 60:
+                picture[hand] = 250
+            yield picture
+
+    def look(upright: np.ndarray) -> Opinion:
+        hidden = np.zeros((192, 108), np.uint8)
+        is_there = np.rot90(upright)[hand].mean() > 240
+        hidden[56:134, 4:54] = is_there
+        hands = np.zeros((1, 1), np.float32)
+        return Opinion(0.1, False, odds if is_there else -2.0, hands, np.rot90(hidden, -1).copy())
+
+    path = write(tmp_path / "film.mp4", filmed(), rate=RATE, options=OPTIONS)
+    set_matrix(path, 0, 1, -1, 0)  # what is hidden in the upright picture is turned back by a quarter
+    frames = read(path, look=look, **fast(path))
+    assert {number // GROUP for number in decoded} == ({5} if left_out else {1, 2, 5} if odds > -1 else {1, 5})
+    assert [frame.index for frame in frames if frame.opinion is not None] == [50, 75]
 
 
 def test_a_long_group_is_decoded_in_any_case(tmp_path: Path, decoded: list[int]) -> None:
