@@ -28,7 +28,7 @@ SECTIONS = {
     "trainer": "pytorch_lightning.trainer.trainer.Trainer",
     "data": "flipdetect.data.datamodule.FrameDataModule",
 }
-BOX_DATA = "flipdetect.data.boxes.box_datamodule.BoxDataModule"
+BOX_DATA = "flipdetect.data.BoxDataModule"
 DETECTOR = "Detector"
 """What the names of detectors' classes end in, as those of classifiers end in Classifier: it tells the two apart."""
 KEYS = ("seed_everything", "trainer", "model", "data", "ckpt_path")

@@ -65,32 +65,53 @@ class _SplitFrames(NamedTuple):
 class GroupedDataModule(pl.LightningDataModule):
     """What data modules have in common: settings, the audit of a grouped split, batches in order, what a run keeps.
 
-    Args: as of `FrameDataModule`; augmentation: checked for frames of the input's shape.
+    Args:
+        root: the data set's folder.
+        embedded: the data set to render if `root` is its folder; null for none.
+        naming: how video, frame, label and source are read from a file name; null for `VideoID_Frame`. `one_film: true`
+            if all frames are of one film: contiguous blocks of it are split.
+        preprocess: how a frame becomes model input.
+        augment: albumentations transforms for training, on uint8 frames at input size; null for none.
+        batch_size: frames per batch and process.
+        num_workers: loader processes for each training process; null chooses by the number of cores: none on two.
+        prefetch: batches that each loader process prepares ahead; null: 2.
+        pin_memory: whether batches are in page-locked memory, for faster copies to a GPU; null: if there is a GPU.
+        group_by: the unit that must not be divided by the split. "auto": the source (book, person) if every frame has
+            one and there are enough of them, else the video.
+        val_fraction: share of the frames for validation.
+        test_fraction: share of the frames for test.
+        split_file: a `splits.csv` to use instead of splitting.
+        audit: what is checked before training. "quick": videos, sources and files in two splits; "full": also copied
+            pictures, and opposite labels of one picture, which reads every frame once more (docs/guides/audit.md).
+        split_seed: seed of the split; separate from `seed`, so that runs with several seeds share one split.
+        seed: seed of shuffling and augmentation; null: that of `seed_everything`.
+        cache_dir: where decoded frames are kept; null decodes in every epoch.
+        cache_gb: limit for all cached frames together, in GiB, and for all cached features.
     """
 
+    augmentation_class: type[Augmentation] = Augmentation
     collate: Callable[[list[Any]], Any] | None = None
 
     def __init__(
         self,
-        *,
-        root: str,
-        embedded: EmbeddedData | None,
-        naming: NamePattern | None,
-        preprocess: PreprocessSpec,
-        augmentation: Augmentation | None,
-        batch_size: int,
-        num_workers: int | None,
-        prefetch: int | None,
-        pin_memory: bool | None,
-        group_by: GroupChoice,
-        val_fraction: float,
-        test_fraction: float,
-        split_file: str | None,
-        audit: AuditDepth,
-        split_seed: int,
-        seed: int | None,
-        cache_dir: str | None,
-        cache_gb: float,
+        root: str = "data/embedded",
+        embedded: EmbeddedData | None = None,
+        naming: NamePattern | None = None,
+        preprocess: PreprocessSpec = PreprocessSpec(),  # noqa: B008 - frozen
+        augment: list[Transform] | None = None,
+        batch_size: int = 32,
+        num_workers: int | None = None,
+        prefetch: int | None = None,
+        pin_memory: bool | None = None,
+        group_by: GroupChoice = "auto",
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        split_file: str | None = None,
+        audit: AuditDepth = "quick",
+        split_seed: int = 0,
+        seed: int | None = None,
+        cache_dir: str | None = "data/cache",
+        cache_gb: float = 8.0,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -101,9 +122,9 @@ class GroupedDataModule(pl.LightningDataModule):
         self.embedded = embedded
         self.naming = naming
         self.preprocess = preprocess
-        self.augmentation = augmentation
-        if augmentation is not None:
-            augmentation.check((preprocess.height, preprocess.width, preprocess.channels))
+        self.augmentation = self.augmentation_class(augment) if augment else None
+        if self.augmentation is not None:
+            self.augmentation.check((preprocess.height, preprocess.width, preprocess.channels))
         self.batch_size = batch_size
         self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
         self.group_by = group_by
@@ -190,19 +211,11 @@ class GroupedDataModule(pl.LightningDataModule):
 class FrameDataModule(GroupedDataModule):
     """Labelled frames from a folder or a manifest, split by video or source.
 
+    The folder `root` is `training|testing/<class>/...`, `<class>/...`, or one with a `labels.csv`.
+
     Args:
-        root: the folder: `training|testing/<class>/...`, `<class>/...`, or one with a `labels.csv`.
-        embedded: the data set to render if `root` is its folder; null for none.
         manifest: a CSV file `path,label,video,frame,source` that describes the set instead of folders.
-        naming: how video, frame, label and source are read from a file name; null for `VideoID_Frame`. `one_film: true`
-            if all frames are of one film: contiguous blocks of it are split.
         classes: names of the two classes; F1 is the positive one's.
-        preprocess: how a frame becomes model input.
-        augment: albumentations transforms for training, on uint8 frames at input size; null for none.
-        batch_size: frames per batch and process.
-        num_workers: loader processes for each training process; null chooses by the number of cores: none on two.
-        prefetch: batches that each loader process prepares ahead; null: 2.
-        pin_memory: whether batches are in page-locked memory, for faster copies to a GPU; null: if there is a GPU.
         mix_in: rendered frames mixed into the training frames; validation and test contain own frames only. Null for
             none.
         epoch_frames: training frames drawn in an epoch, rendered ones included. Frames of a small set are repeated with
@@ -212,58 +225,25 @@ class FrameDataModule(GroupedDataModule):
         pairs: draw twins, two frames of a rendered set that differ only in the turning sheet, next to each other and
             augmented alike. Ignored, with a line in the log, if no training frames are twins, or with `mix_in` or
             `balance`.
-        group_by: the unit that must not be divided by the split. "auto": the source (book, person) if every frame has
-            one and there are enough of them, else the video.
-        val_fraction: share of the frames for validation.
-        test_fraction: share of the frames for test.
         use_supplied_test: use the `testing/` folder of the set as the test split (it is audited for leaks).
-        split_file: a `splits.csv` to use instead of splitting.
-        audit: what is checked before training. "quick": videos, sources and files in two splits; "full": also copied
-            pictures, and opposite labels of one picture, which reads every frame once more (docs/guides/audit.md).
-        split_seed: seed of the split; separate from `seed`, so that runs with several seeds share one split.
-        seed: seed of shuffling and augmentation; null: that of `seed_everything`.
-        cache_dir: where decoded frames are kept; null decodes in every epoch.
-        cache_gb: limit for all cached frames together, in GiB, and for all cached features.
+        kwargs: see `GroupedDataModule`.
     """
 
     def __init__(
         self,
-        root: str = "data/embedded",
-        embedded: EmbeddedData | None = None,
         manifest: str | None = None,
-        naming: NamePattern | None = None,
         classes: ClassNames = ClassNames(),  # noqa: B008 - frozen
-        preprocess: PreprocessSpec = PreprocessSpec(),  # noqa: B008 - frozen
-        augment: list[Transform] | None = None,
-        batch_size: int = 32,
-        num_workers: int | None = None,
-        prefetch: int | None = None,
-        pin_memory: bool | None = None,
         mix_in: MixIn | None = None,
         epoch_frames: int | None = None,
         balance: Balance = "none",
         pairs: bool = False,
-        group_by: GroupChoice = "auto",
-        val_fraction: float = 0.15,
-        test_fraction: float = 0.15,
         use_supplied_test: bool = False,
-        split_file: str | None = None,
-        audit: AuditDepth = "quick",
-        split_seed: int = 0,
-        seed: int | None = None,
-        cache_dir: str | None = "data/cache",
-        cache_gb: float = 8.0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            root=root, embedded=embedded, naming=naming, preprocess=preprocess,
-            augmentation=Augmentation(augment) if augment else None, batch_size=batch_size,
-            num_workers=num_workers, prefetch=prefetch, pin_memory=pin_memory, group_by=group_by,
-            val_fraction=val_fraction, test_fraction=test_fraction, split_file=split_file, audit=audit,
-            split_seed=split_seed, seed=seed, cache_dir=cache_dir, cache_gb=cache_gb,
-        )  # fmt: skip
+        super().__init__(**kwargs)
         check_range("data.epoch_frames", epoch_frames)
-        if pairs and batch_size % 2:
-            raise ConfigError(f"data.pairs needs an even data.batch_size, got {batch_size}")
+        if pairs and self.batch_size % 2:
+            raise ConfigError(f"data.pairs needs an even data.batch_size, got {self.batch_size}")
         self.manifest = Path(manifest).expanduser() if manifest else None
         self.classes = classes
         self.mix_in = mix_in if mix_in is not None and mix_in.share > 0 else None

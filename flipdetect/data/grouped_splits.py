@@ -56,7 +56,7 @@ def split_records(
         ConfigError: if the fractions leave nothing for a split.
         DataError: if there are too few groups, a class is absent, or a source is unknown with `group_by="source"`.
     """
-    _check_fractions(val_fraction, 0.0 if use_supplied_test else test_fraction)
+    check_fractions(val_fraction, 0.0 if use_supplied_test else test_fraction)
     shares = {"val": Fraction(str(val_fraction))}
     rest = list(records)
     if use_supplied_test:
@@ -72,7 +72,7 @@ def split_records(
     unit: GroupBy = _auto(rest, classes, len(shares)) if group_by == "auto" else group_by
     split_of = _assign(rest, shares, classes, unit, seed)
     assigned = tuple(
-        "test" if use_supplied_test and record.supplied_split == "test" else split_of[_group_of(record, unit)]
+        "test" if use_supplied_test and record.supplied_split == "test" else split_of[group_of(record, unit)]
         for record in records
     )
     split = Split(tuple(records), assigned, classes, unit)
@@ -100,7 +100,7 @@ def kfold_records(
     """
     if folds < 2:
         raise ConfigError(f"cross-validation needs at least 2 folds, got {folds}")
-    _check_fractions(val_fraction, 0.0)
+    check_fractions(val_fraction, 0.0)
     # The frames outside of a fold must give train and val: other folds do, but of two there is only one other.
     parts = 4 if folds == 2 else folds
     part_of = _assign(records, {str(part): Fraction(1, parts) for part in range(parts)}, classes, group_by, seed)
@@ -125,8 +125,8 @@ def leave_one_out_records(
         ConfigError: if `val_fraction` is impossible.
         DataError: as `split_records`, or if a source lacks a class.
     """
-    _check_fractions(val_fraction, 0.0)
-    _need_sources(records)
+    check_fractions(val_fraction, 0.0)
+    need_sources(records)
     splits = {}
     for source in natsorted({record.source or "" for record in records}):
         splits[source] = _held_out(records, {source}, classes, val_fraction, "source", seed)
@@ -146,10 +146,10 @@ def _held_out(
     seed: int,
 ) -> Split:
     """A split whose test records are those of the groups `tested`; the others are divided into train and val."""
-    rest = [record for record in records if _group_of(record, group_by) not in tested]
+    rest = [record for record in records if group_of(record, group_by) not in tested]
     val = Fraction(str(val_fraction))
     split_of = _assign(rest, {"train": 1 - val, "val": val}, classes, group_by, seed)
-    assigned = tuple(split_of.get(_group_of(record, group_by), "test") for record in records)
+    assigned = tuple(split_of.get(group_of(record, group_by), "test") for record in records)
     return Split(tuple(records), assigned, classes, group_by)
 
 
@@ -162,7 +162,7 @@ def _assign(
         DataError: if there are too few groups for that, or a source is unknown.
     """
     if group_by == "source":
-        _need_sources(records)
+        need_sources(records)
     groups = _groups(records, classes, group_by)
     names = tuple(shares)
     assigned = assign_groups(groups, list(shares.values()), seed)
@@ -203,15 +203,17 @@ def _auto(records: Sequence[FrameRecord], classes: ClassNames, splits: int) -> G
 def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> Groups:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for record in records:
-        counts[_group_of(record, group_by)][classes.target(record.label)] += 1
+        counts[group_of(record, group_by)][classes.target(record.label)] += 1
     return {name: (negatives, positives) for name, (negatives, positives) in counts.items()}
 
 
-def _group_of(record: FrameRecord, group_by: GroupBy) -> str:
+def group_of(record: FrameRecord, group_by: GroupBy) -> str:
+    """The name of the group that a record belongs to."""
     return record.video if group_by == "video" else record.source or ""
 
 
-def _check_fractions(val_fraction: float, test_fraction: float) -> None:
+def check_fractions(val_fraction: float, test_fraction: float) -> None:
+    """Raise a `ConfigError` if the fractions leave nothing for a split."""
     if not 0 < val_fraction < 1 or not 0 <= test_fraction < 1 or val_fraction + test_fraction >= 1:
         raise ConfigError(
             f"the fractions must leave something for each split, got val_fraction={val_fraction} and "
@@ -219,7 +221,8 @@ def _check_fractions(val_fraction: float, test_fraction: float) -> None:
         )
 
 
-def _need_sources(records: Sequence[FrameRecord]) -> None:
+def need_sources(records: Sequence[FrameRecord]) -> None:
+    """Raise a `DataError` if the source of a record is unknown."""
     lacking = [record.path.name for record in records if not record.source]
     if lacking:
         raise DataError(
@@ -248,15 +251,16 @@ def assign_groups(groups: Groups, shares: Sequence[Fraction], seed: int) -> dict
     best: dict[str, int] = {}
     least_error = math.inf
     for order in range(max(1, min(_MAX_ORDERS, _MAX_WORK // len(groups)))):
-        # Python's own hash() differs from run to run.
-        key = {
-            name: hashlib.sha256(f"{seed}/{order}/{name}".encode("utf-8", "surrogatepass")).digest() for name in groups
-        }
-        ordered = {name: groups[name] for name in sorted(groups, key=lambda name: (key[name], name))}
+        ordered = {name: groups[name] for name in shuffled(groups, f"{seed}/{order}")}
         assigned, error = _assign_in_order(ordered, wanted, unit)
         if error < least_error:
             best, least_error = assigned, error
     return best
+
+
+def shuffled(names: Iterable[str], key: str) -> list[str]:
+    """Names in an order that depends on them and on a key alone; Python's own hash() differs from run to run."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{key}/{name}".encode("utf-8", "surrogatepass")).digest())
 
 
 def _assign_in_order(groups: Groups, wanted: Sequence[tuple[int, int]], unit: int) -> tuple[dict[str, int], int]:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import flipdetect.tasks.box_detectors  # noqa: F401 - the classes that files name
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
 from flipdetect.inference.detector import Detector, FoundBoxes
@@ -23,7 +22,7 @@ from flipdetect.inference.torch_model import (
     torch_device,
 )
 from flipdetect.runs import DETECTION, KIND_KEY
-from flipdetect.tasks.detection import ObjectDetector
+from flipdetect.tasks.box_detectors import ObjectDetector
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,17 +14,16 @@ from flipdetect.tasks.classifiers import (
 from flipdetect.tasks.trainable import Trainable
 
 if TYPE_CHECKING:
-    from flipdetect.tasks.box_detectors import FCOSLiteDetector, SSDLiteDetector, TorchvisionDetector
-    from flipdetect.tasks.detection import DetectionOutput, ObjectDetector
+    from flipdetect.tasks.box_detectors import (
+        DetectionOutput,
+        FCOSLiteDetector,
+        ObjectDetector,
+        SSDLiteDetector,
+        TorchvisionDetector,
+    )
 
-OF_DETECTION = {
-    "DetectionOutput": "detection",
-    "ObjectDetector": "detection",
-    "FCOSLiteDetector": "box_detectors",
-    "SSDLiteDetector": "box_detectors",
-    "TorchvisionDetector": "box_detectors",
-}
-"""Module of each name that needs torchvision, which takes time to import: only where such a name is asked for."""
+DETECTORS = ("DetectionOutput", "FCOSLiteDetector", "ObjectDetector", "SSDLiteDetector", "TorchvisionDetector")
+"""Names that need torchvision, which takes time to import: only where such a name is asked for."""
 
 __all__ = [
     "DetectionOutput",
@@ -44,6 +43,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in OF_DETECTION:
-        return getattr(import_module(f"flipdetect.tasks.{OF_DETECTION[name]}"), name)
+    if name in DETECTORS:
+        return getattr(import_module("flipdetect.tasks.box_detectors"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,11 +14,9 @@ from flipdetect.metrics.frame import FrameMetrics
 from flipdetect.models.base import FrameModel
 from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.weights import NO_WEIGHTS
-from flipdetect.parameters import check_range
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs, starting_decision
-from flipdetect.tasks.optimization import map_loss, rank_loss, twin_margins
-from flipdetect.tasks.trainable import Trainable
+from flipdetect.tasks.trainable import Trainable, map_loss, rank_loss, twin_margins
 
 logger = logging.getLogger(__name__)
 
@@ -50,14 +48,8 @@ class FrameClassifier(Trainable):
 
     Args:
         in_channels: channels of a frame; the command line links it to `data.preprocess.channels`.
-        lr: peak learning rate of the head, and of the backbone if `backbone_lr` is null.
-        backbone_lr: peak learning rate of the backbone; smaller than `lr` when it is pretrained.
-        weight_decay: of AdamW; norms and biases are excluded.
-        warmup_epochs: epochs of linear warm-up before the cosine decay; may be a fraction.
-        final_lr_ratio: where the cosine ends, as a share of the peak.
         positive_weight: weight of the positive class in the loss; null weighs both alike.
         label_smoothing: moves targets from 0 and 1 towards 0.5 by this share, 0 to below 1.
-        channels_last: memory format NHWC, which about doubles MobileNetV2's speed on CPUs; null: by the machine.
         threshold_min_videos: with fewer validation videos of either class, the threshold of the initial weights is
             kept, if they have one. With 10, a single video changes recall by at most 0.1; with 2 or 3, the best
             threshold is mostly chance.
@@ -71,6 +63,7 @@ class FrameClassifier(Trainable):
             the lowest cost on validation instead of the best F1. Null for the latter.
         mirrored: outside training, a frame's logit and maps are the mean over the frame and its mirror image: books are
             read in both directions, and a mistake in one is often none in the other. Twice the work.
+        kwargs: see `Trainable`.
 
     Raises:
         ConfigError: if a value is impossible.
@@ -83,25 +76,17 @@ class FrameClassifier(Trainable):
     def __init__(
         self,
         in_channels: int = 3,
-        lr: float = 1e-3,
-        backbone_lr: float | None = None,
-        weight_decay: float = 0.01,
-        warmup_epochs: float = 1.0,
-        final_lr_ratio: float = 0.01,
         positive_weight: float | None = None,
         label_smoothing: float = 0.0,
-        channels_last: bool | None = None,
         threshold_min_videos: int = 10,
         map_weight: float = 4.0,
         rank_weight: float = 1.0,
         mirrored: bool = False,
         temperature: bool = False,
         threshold_costs: dict[str, float] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(lr, backbone_lr, weight_decay, warmup_epochs, final_lr_ratio, channels_last)
-        self.save_hyperparameters()
-        for name in self.hparams:
-            check_range(f"model.{name}", self.hparams[name])
+        super().__init__(**kwargs)
         self.in_channels = in_channels
         self.positive_weight = positive_weight
         self.label_smoothing = label_smoothing

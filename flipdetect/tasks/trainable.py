@@ -1,4 +1,4 @@
-"""What every LightningModule here has: a backbone and a head with learning rates of their own, and a stop at NaN."""
+"""What every LightningModule here has: losses, learning rates of backbone and head, memory format, a stop at NaN."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from flipdetect.errors import ConfigError, TrainingError
-from flipdetect.tasks.optimization import fused_optimiser, parameter_groups, resolve_channels_last, warmup_cosine
+from flipdetect.parameters import check_range
 
 logger = logging.getLogger(__name__)
 
@@ -23,26 +25,33 @@ class Trainable(pl.LightningModule):
     """Base of all tasks. A subclass sets `self.model`, which has a `backbone`.
 
     Args:
-        lr: peak learning rate of what is not the backbone, and of the backbone if `backbone_lr` is None.
-        backbone_lr: peak learning rate of the backbone.
+        lr: peak learning rate of what is not the backbone, and of the backbone if `backbone_lr` is null.
+        backbone_lr: peak learning rate of the backbone; smaller than `lr` when it is pretrained.
         weight_decay: of AdamW; norms and biases are excluded.
         warmup_epochs: epochs of linear warm-up before the cosine decay; may be a fraction.
         final_lr_ratio: where the cosine ends, as a share of the peak.
-        channels_last: memory format NHWC; None: by the machine, see `resolve_channels_last`.
+        channels_last: memory format NHWC, which about doubles MobileNetV2's speed on CPUs; null: by the machine, see
+            `resolve_channels_last`.
+
+    Raises:
+        ConfigError: if a value, also one of a subclass, is impossible.
     """
 
     model: Any
 
     def __init__(
         self,
-        lr: float,
-        backbone_lr: float | None,
-        weight_decay: float,
-        warmup_epochs: float,
-        final_lr_ratio: float,
-        channels_last: bool | None,
+        lr: float = 1e-3,
+        backbone_lr: float | None = None,
+        weight_decay: float = 0.01,
+        warmup_epochs: float = 1.0,
+        final_lr_ratio: float = 0.01,
+        channels_last: bool | None = None,
     ) -> None:
         super().__init__()
+        self.save_hyperparameters()  # those of the subclasses, too
+        for name in self.hparams:
+            check_range(f"model.{name}", self.hparams[name])
         self.lr = lr
         self.backbone_lr = lr if backbone_lr is None else backbone_lr
         self.weight_decay = weight_decay
@@ -120,3 +129,91 @@ class Trainable(pl.LightningModule):
         warmup = round(self.warmup_epochs * steps / max(1, self.trainer.max_epochs or 1))
         schedule = warmup_cosine(optimizer, warmup=warmup, steps=int(steps), final_ratio=self.final_lr_ratio)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def map_loss(maps: Tensor, truth: Tensor) -> Tensor:
+    """Binary cross-entropy of maps (N, 3, Hm, Wm) as logits against shares in [0, 1] of the same shape -> () float32.
+
+    A backbone that rounds sizes down has fewer positions than the truth, which is then averaged to fit.
+    """
+    if truth.shape[-2:] != maps.shape[-2:]:
+        truth = F.adaptive_avg_pool2d(truth, (maps.shape[-2], maps.shape[-1]))
+    return F.binary_cross_entropy_with_logits(maps, truth)
+
+
+def twin_margins(logits: Tensor, targets: Tensor, pairs: Tensor) -> Tensor:
+    """How far the flip of each pair of twins lies above its twin.
+
+    Args:
+        logits: (B,) float32.
+        targets: (B,) in {0, 1}.
+        pairs: (B,) int64, the same number for both twins, negative for frames without one.
+
+    Returns:
+        (P,) differences of logits. Two twins of one class are no pair: neither must lie above the other.
+    """
+    flips, others = targets > 0.5, targets <= 0.5
+    same = (pairs[:, None] == pairs[None, :]) & (pairs >= 0)[:, None]
+    flip, other = torch.nonzero(same & flips[:, None] & others[None, :], as_tuple=True)
+    return logits[flip] - logits[other]
+
+
+def rank_loss(margins: Tensor) -> Tensor:
+    """Logistic ranking loss of (P,) margins, P > 0 -> () float32 (RankNet: Burges et al., 2005)."""
+    return F.softplus(-margins).mean()
+
+
+def parameter_groups(
+    module: nn.Module, backbone: nn.Module, *, lr: float, backbone_lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Parameters of backbone and head, each with and without weight decay (norms and biases).
+
+    Frozen parameters are included, because a callback may unfreeze them later.
+    """
+    of_backbone = {id(parameter) for parameter in backbone.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        groups.setdefault((id(parameter) in of_backbone, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": backbone_lr if in_backbone else lr,
+            "weight_decay": weight_decay if decays else 0.0,
+            "name": f"{'backbone' if in_backbone else 'head'}{'' if decays else ', no decay'}",
+        }
+        for (in_backbone, decays), parameters in groups.items()
+    ]
+
+
+def warmup_cosine(optimizer: Optimizer, *, warmup: int, steps: int, final_ratio: float) -> LambdaLR:
+    """Per step: linear warm-up over `warmup` steps, then a cosine to `final_ratio` of the peak at step `steps`."""
+
+    def ratio(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+        return final_ratio + (1 - final_ratio) * (1 + math.cos(math.pi * progress)) / 2
+
+    return LambdaLR(optimizer, ratio)
+
+
+def fused_optimiser(device: torch.device, precision: str | int | None) -> bool:
+    """Whether the optimiser's step is one kernel for all weights.
+
+    On CUDA GPUs, where a step would else be hundreds of small ones; not with float16, whose gradients a fused optimiser
+    unscales itself, so that they could not be clipped.
+    """
+    return device.type == "cuda" and not str(precision).startswith("16-mixed")
+
+
+def resolve_channels_last(wanted: bool | None, device: torch.device) -> bool:
+    """Whether frames and weights lie in memory channels last (NHWC).
+
+    Left open, they do on CPUs and CUDA GPUs, whose convolutions are written for it; elsewhere (MPS) they do not. The
+    measurements are in docs/guides/data-loading.md.
+
+    Args:
+        wanted: by the configuration; None leaves it open.
+        device: that trains.
+    """
+    return device.type in ("cpu", "cuda") if wanted is None else wanted

@@ -8,11 +8,9 @@ import albumentations
 import numpy as np
 import pytest
 
-from flipdetect.data.boxes.box_datamodule import BoxDataModule
-from flipdetect.data.boxes.box_dataset import BoxAugmentation
-from flipdetect.data.boxes.box_index import index_boxes
-from flipdetect.data.boxes.box_splits import split_boxes
-from flipdetect.data.boxes.voc import parse_xml
+from flipdetect.data.boxes.box_datamodule import BoxAugmentation, BoxDataModule
+from flipdetect.data.boxes.box_index import index_boxes, split_boxes
+from flipdetect.data.boxes.formats import parse_xml
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, DataError
 from tests.data.boxes_sets import (

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from flipdetect.tasks import TinyCNNClassifier
-from flipdetect.tasks.optimization import (
+from flipdetect.tasks.trainable import (
     fused_optimiser,
     map_loss,
     parameter_groups,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -148,8 +147,3 @@ def read_annotation(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"it cannot be read ({error.strerror or error})") from error
-
-
-def in_order_of_first_use(names: Iterable[str]) -> tuple[str, ...]:
-    """Each name once."""
-    return tuple(dict.fromkeys(names))

@@ -7,94 +7,205 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from torch.utils.data import DataLoader
+import albumentations
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset
 
-from flipdetect.data.boxes.box_dataset import BoxAugmentation, BoxDataset, join
-from flipdetect.data.boxes.box_index import EMPTY, BoxIndex, Format, index_boxes
-from flipdetect.data.boxes.box_splits import check_boxes, split_boxes
-from flipdetect.data.boxes.rendered_boxes import COLUMNS
+from flipdetect.data.boxes.annotations import PictureBoxes
+from flipdetect.data.boxes.box_index import EMPTY, BoxIndex, Format, check_boxes, index_boxes, split_boxes
+from flipdetect.data.boxes.formats import BOX_COLUMNS
 from flipdetect.data.cache import DecodedFrames, decode_frames
-from flipdetect.data.datamodule import AuditDepth, GroupedDataModule
-from flipdetect.data.dataset import Transform
-from flipdetect.data.grouped_splits import GroupChoice
+from flipdetect.data.datamodule import GroupedDataModule
+from flipdetect.data.dataset import Augmentation, Draw, Transform
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.loading import EpochSampler
-from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.data.rehearsal import EmbeddedData
 from flipdetect.data.splits import Split, read_split
-from flipdetect.errors import DataError
+from flipdetect.errors import ConfigError, DataError
 from flipdetect.records import FrameRecord
 from flipdetect.runs import DETECTION, KIND_KEY
 from flipdetect.sources.folder import Problem
-from flipdetect.sources.naming import NamePattern
 
 logger = logging.getLogger(__name__)
+
+SEEN = 0.3
+"""Share of a box that must stay in the picture under augmentation; one of which less is left is dropped."""
+LEAST_SIDE = 1.0
+"""Pixels of the input; smaller boxes are dropped in training."""
+
+
+class BoxTargets(TypedDict):
+    """The true boxes of one input.
+
+    Keys:
+        boxes: (N, 4) float32, (x0, y0, x1, y1) in pixels of the input; N may be 0.
+        labels: (N,) int64.
+    """
+
+    boxes: torch.Tensor
+    labels: torch.Tensor
+
+
+class BoxSample(TypedDict):
+    """One picture.
+
+    Keys:
+        image: (C, H, W) float32, normalised.
+        targets: its boxes.
+        placement: (4,) float32, where the picture lies in the input; see `PreprocessSpec.placement`.
+        size: (2,) int64, height and width of the picture.
+        index: position in the data set's `records`.
+    """
+
+    image: torch.Tensor
+    targets: BoxTargets
+    placement: torch.Tensor
+    size: torch.Tensor
+    index: int
+
+
+class BoxBatch(TypedDict):
+    """Pictures of a batch: as in `BoxSample`, with a leading dimension B, and a list of targets."""
+
+    image: torch.Tensor
+    targets: list[BoxTargets]
+    placement: torch.Tensor
+    size: torch.Tensor
+    index: torch.Tensor
+
+
+class BoxAugmentation(Augmentation):
+    """A chain of albumentations transforms on uint8 inputs and their boxes.
+
+    Rotation and shear enlarge boxes, because only their corners are known: leave them out where boxes must be tight.
+    """
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        super().__init__(transforms)
+        self.with_boxes = albumentations.Compose(
+            list(transforms),
+            bbox_params=albumentations.BboxParams(
+                format="pascal_voc",
+                label_fields=["labels"],
+                min_visibility=SEEN,
+                min_width=LEAST_SIDE,
+                min_height=LEAST_SIDE,
+                clip=True,
+                filter_invalid_bboxes=True,
+            ),
+        )
+
+    def augment(
+        self, frame: npt.NDArray[np.uint8], boxes: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """An input (H, W, C) uint8 with boxes (N, 4) float32 in its pixels and labels (N,), moved alike.
+
+        Raises:
+            ConfigError: if the chain changes the shape or type of the input.
+        """
+        self.with_boxes.set_random_seed(seed)
+        result = self.with_boxes(image=frame, bboxes=boxes, labels=labels)
+        changed = result["image"]
+        if changed.shape != frame.shape or changed.dtype != np.uint8:
+            raise ConfigError(
+                f"data.augment turned an input of shape {frame.shape}, uint8, into {changed.shape}, {changed.dtype}; "
+                "its transforms must keep size and type"
+            )
+        found = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
+        return changed, found, np.asarray(result["labels"], np.int64).reshape(-1)
+
+
+class BoxDataset(Dataset[BoxSample]):
+    """Pictures at input size with their boxes, augmented on request.
+
+    Args:
+        records: the pictures of one part of the split.
+        frames: decoded pictures, these among them.
+        boxes: of each picture, by `FrameRecord.file`.
+        augmentation: applied before normalisation; None for none.
+        seed: base of the augmentation's random streams.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[FrameRecord],
+        frames: DecodedFrames,
+        boxes: dict[str, PictureBoxes],
+        augmentation: BoxAugmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.records = tuple(records)
+        self.augmentation = augmentation
+        self.seed = seed
+        self._frames = frames
+        self._boxes = [boxes[record.file] for record in self.records]
+        positions = {file: position for position, file in enumerate(frames.files)}
+        self._positions = np.array([positions[record.file] for record in self.records], np.int64)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, draw: int | Draw) -> BoxSample:
+        """The sample at an index; an int stands for a draw in epoch 0.
+
+        Raises:
+            FrameError: if the file has become unreadable since it was checked.
+        """
+        draw = draw if isinstance(draw, Draw) else Draw(0, draw)
+        spec, picture = self._frames.spec, self._boxes[draw.index]
+        frame, labels = self._frames[int(self._positions[draw.index])], picture.labels
+        limits = [spec.width, spec.height] * 2
+        boxes = np.clip(spec.place_boxes(picture.boxes, *picture.size), 0, limits).astype(np.float32)
+        if self.augmentation is not None:
+            frame, boxes, labels = self.augmentation.augment(frame, boxes, labels, draw.stream(self.seed))
+        return BoxSample(
+            image=torch.from_numpy(spec.normalise(frame)),
+            targets=BoxTargets(boxes=torch.from_numpy(boxes), labels=torch.from_numpy(labels)),
+            placement=torch.tensor(spec.placement(*picture.size), dtype=torch.float32),
+            size=torch.tensor(picture.size),
+            index=draw.index,
+        )
+
+
+def join(samples: Sequence[BoxSample]) -> BoxBatch:
+    """A batch of samples."""
+    return BoxBatch(
+        image=torch.stack([sample["image"] for sample in samples]),
+        targets=[sample["targets"] for sample in samples],
+        placement=torch.stack([sample["placement"] for sample in samples]),
+        size=torch.stack([sample["size"] for sample in samples]),
+        index=torch.tensor([sample["index"] for sample in samples]),
+    )
 
 
 class BoxDataModule(GroupedDataModule):
     """Training, validation and test pictures with boxes.
 
+    A picture whose name says nothing of a video is one by itself.
+
     Args:
-        root: the data set's folder.
         format: of the annotations: "rendered" (labels.csv of the renderer), "voc", "coco", "yolo"; "auto": by the files
             that are there.
         classes: names of the classes, by label; null: those of the annotations. Boxes of others are left out.
-        embedded: the rendered data set that is made if `root` is its folder; null never renders.
-        naming: how video and source are read from a file name; null for `VideoID_Frame`. A picture whose name says
-            nothing of a video is one by itself.
-        preprocess: how a picture becomes model input.
-        augment: albumentations transforms for training, on uint8 pictures at input size and their boxes; null for none.
         batch_size: pictures per batch and process.
-        num_workers: loader processes for each training process; null chooses by the number of cores.
-        prefetch: batches that each loader process prepares ahead; null: 2.
-        pin_memory: whether batches are in page-locked memory; null: if there is a GPU.
-        group_by: the unit that must not be divided by the split: "source", "video", or "auto".
-        val_fraction: share of the pictures for validation.
-        test_fraction: share of the pictures for test.
-        split_file: a `splits.csv` to use instead of splitting.
-        audit: "quick": videos, sources and files in two splits; "full": also copied pictures, which reads every picture
-            once more.
-        split_seed: seed of the split; separate from `seed`.
-        seed: seed of shuffling and augmentation; null: that of `seed_everything`.
-        cache_dir: where decoded pictures are kept; null decodes in every epoch.
-        cache_gb: limit for all cached pictures together, in GiB.
+        kwargs: see `GroupedDataModule`; frames are pictures here, and `augment` also moves their boxes.
     """
 
+    augmentation_class = BoxAugmentation
     collate = staticmethod(join)
     augmentation: BoxAugmentation | None
 
     def __init__(
         self,
-        root: str = "data/embedded",
         format: Format = "auto",  # noqa: A002
         classes: list[str] | None = None,
-        embedded: EmbeddedData | None = None,
-        naming: NamePattern | None = None,
-        preprocess: PreprocessSpec = PreprocessSpec(),  # noqa: B008 - frozen
-        augment: list[Transform] | None = None,
         batch_size: int = 16,
-        num_workers: int | None = None,
-        prefetch: int | None = None,
-        pin_memory: bool | None = None,
-        group_by: GroupChoice = "auto",
-        val_fraction: float = 0.15,
-        test_fraction: float = 0.15,
-        split_file: str | None = None,
-        audit: AuditDepth = "quick",
-        split_seed: int = 0,
-        seed: int | None = None,
-        cache_dir: str | None = "data/cache",
-        cache_gb: float = 8.0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            root=root, embedded=embedded, naming=naming, preprocess=preprocess,
-            augmentation=BoxAugmentation(augment) if augment else None, batch_size=batch_size,
-            num_workers=num_workers, prefetch=prefetch, pin_memory=pin_memory, group_by=group_by,
-            val_fraction=val_fraction, test_fraction=test_fraction, split_file=split_file, audit=audit,
-            split_seed=split_seed, seed=seed, cache_dir=cache_dir, cache_gb=cache_gb,
-        )  # fmt: skip
+        super().__init__(batch_size=batch_size, **kwargs)
         self.format = format
         self.classes = classes
         self._split: Split | None = None
@@ -108,7 +219,7 @@ class BoxDataModule(GroupedDataModule):
         """Names of the classes by label. Unless they are configured or known of rendered frames, reads annotations."""
         if self.classes:
             return list(self.classes)
-        return list(COLUMNS.values()) if self._is_embedded else list(self.boxes.classes)
+        return list(BOX_COLUMNS.values()) if self._is_embedded else list(self.boxes.classes)
 
     @cached_property
     def boxes(self) -> BoxIndex:

@@ -1,23 +1,25 @@
-"""From a folder to pictures with checked boxes, and a report of what could not be used."""
+"""From a folder to pictures with checked boxes, a report of what could not be used, and grouped splits."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from flipdetect.data.boxes.annotations import Annotation, Annotations, PictureBoxes
-from flipdetect.data.boxes.coco import read_coco
-from flipdetect.data.boxes.rendered_boxes import read_rendered
-from flipdetect.data.boxes.voc import OTHER_PICTURE, read_voc
-from flipdetect.data.boxes.yolo import read_yolo
+from flipdetect.data.boxes.formats import OTHER_PICTURE, read_coco, read_rendered, read_voc, read_yolo
+from flipdetect.data.grouped_splits import GroupChoice, check_fractions, group_of, need_sources, shuffled
 from flipdetect.data.index import FrameIndex
+from flipdetect.data.splits import SPLITS, GroupBy, Split
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.sources.folder import Problem, name_below, natural_key
@@ -34,6 +36,10 @@ BEYOND = 1.0
 """Pixels that a box may reach beyond the picture, by rounding or by counting from 1; it is clipped."""
 PROBE_THREADS = 8
 NAMES_SHOWN = 3
+ORDERS = 32
+"""Random orders that are tried; the best balanced split is kept."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -180,3 +186,94 @@ def _record(annotation: Annotation, root: Path, pattern: NamePattern | None, *, 
     source = annotation.source or parsed.source
     frame = parsed.frame if annotation.frame is None else annotation.frame
     return FrameRecord(path, EMPTY.names[has_boxes], video, frame, source)
+
+
+def split_boxes(
+    index: BoxIndex,
+    *,
+    val_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    group_by: GroupChoice = "auto",
+    seed: int = 0,
+) -> Split:
+    """Divide pictures into train, val and test, whole groups at a time.
+
+    Args:
+        index: the pictures and their boxes.
+        val_fraction: share of the pictures for validation, above 0.
+        test_fraction: share of the pictures for the test; 0 for no test split.
+        group_by: the unit that stays together; "auto": the source if every picture has one and there are at least as
+            many as splits, else the video. A picture whose name has no video is one by itself.
+        seed: another seed, another split.
+
+    Raises:
+        ConfigError: if the fractions leave nothing for a split.
+        DataError: if there are too few groups, or a source is unknown with `group_by="source"`.
+    """
+    check_fractions(val_fraction, test_fraction)
+    shares = [1 - Fraction(str(val_fraction)) - Fraction(str(test_fraction)), Fraction(str(val_fraction))]
+    shares += [Fraction(str(test_fraction))] if test_fraction > 0 else []
+    records = index.frames.records
+    unit: GroupBy
+    if group_by == "auto":
+        sources = {record.source for record in records}
+        unit = "source" if None not in sources and len(sources) >= len(shares) else "video"
+    else:
+        unit = group_by
+    if unit == "source":
+        need_sources(records)
+    groups: dict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros(1 + len(index.classes), np.int64))
+    for record in records:
+        counts = np.bincount(index.boxes[record.file].labels, minlength=len(index.classes))
+        groups[group_of(record, unit)] += np.array([1, *counts])
+    if len(groups) < len(shares):
+        raise DataError(
+            f"too few {unit}s for a split: found {len(groups)}, but each of {len(shares)} splits needs one, and no "
+            f"{unit} may be in two. Add pictures, or, if the {unit}s were read wrongly from file names, set data.naming"
+        )
+    split_of = _assign(dict(groups), shares, seed)
+    assigned = tuple(SPLITS[split_of[group_of(record, unit)]] for record in records)
+    split = Split(records, assigned, EMPTY, unit)
+    check_boxes(split, index)
+    return split
+
+
+def check_boxes(split: Split, index: BoxIndex) -> None:
+    """Log a warning for each class of which a split has no box.
+
+    Raises:
+        DataError: if train or val has no box at all.
+    """
+    for name in SPLITS[: 2 + ("test" in split.assigned)]:
+        counts = index.counts(split.of(name))
+        if not any(counts.values()):
+            raise DataError(f"the {name} split has no box; add pictures with boxes, or split without a split file")
+        logger.info("%s: %d pictures, %s.", name, len(split.of(name)), ", ".join(f"{n} {c}" for c, n in counts.items()))
+        if lacking := [each for each, count in counts.items() if not count]:
+            logger.warning("The %s split has no box of %s: its metrics say nothing of it.", name, ", ".join(lacking))
+
+
+def _assign(groups: dict[str, npt.NDArray[np.int64]], shares: Sequence[Fraction], seed: int) -> dict[str, int]:
+    """The split of each group: greedily, in several orders, the one with the least error of pictures and boxes.
+
+    Each count (pictures, boxes of each class) is measured as a share of its total, so that rare classes weigh as much
+    as frequent ones.
+    """
+    totals = np.maximum(np.sum(list(groups.values()), axis=0), 1)
+    counts = {name: values / totals for name, values in groups.items()}
+    wanted = np.array([[float(share)] * len(totals) for share in shares])
+    best: dict[str, int] = {}
+    least = np.inf
+    for order in range(ORDERS):
+        given = np.zeros_like(wanted)
+        assigned: dict[str, int] = {}
+        for place, name in enumerate(shuffled(groups, f"{seed}/{order}")):
+            # No split stays empty: the first groups go one to each.
+            growth = ((given + counts[name] - wanted) ** 2 - (given - wanted) ** 2).sum(axis=1)
+            chosen = place if place < len(shares) else int(np.argmin(growth))
+            given[chosen] += counts[name]
+            assigned[name] = chosen
+        error = float(((given - wanted) ** 2).sum())
+        if error < least:
+            best, least = assigned, error
+    return best
