@@ -106,13 +106,13 @@ def picture(
     import numpy as np
     from PIL import Image
 
-    from flipdetect.evaluation.box_evaluation import evaluate_boxes, true_and_found
+    from flipdetect.evaluation.box_evaluation import evaluate_boxes
     from flipdetect.inference.torch_detector import load_detector
 
     found = evaluate_boxes(model.name, load_detector(model, "cpu"), data, split="test")
     pictures = sorted(found.pictures, key=lambda each: each.name)
     chosen = sorted(np.random.default_rng(seed).choice(len(pictures), count, replace=False).tolist())
-    rows = [true_and_found(pictures[place], found.classes) for place in chosen]
+    rows = [pictures[place].drawn(found.classes) for place in chosen]
     gap = np.full((rows[0].shape[0], 12, 3), 255, np.uint8)  # frames of a rendered set have one size
     Image.fromarray(np.hstack([part for row in rows for part in (row, gap)][:-1])).save(output, optimize=True)
     print(found.table())

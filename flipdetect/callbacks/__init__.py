@@ -11,7 +11,7 @@ from flipdetect.callbacks.checkpoints import (
 )
 from flipdetect.callbacks.ema import AveragedWeights
 from flipdetect.callbacks.freezing import BackboneFreezing, CachedFeatures
-from flipdetect.callbacks.images import AugmentedBatch, EvaluationCurves, EvidenceMaps, WorstMistakes
+from flipdetect.callbacks.images import AugmentedBatch, EvaluationCurves, WorstMistakes
 from flipdetect.callbacks.monitoring import MlflowArtifacts, ProgressBar
 from flipdetect.callbacks.scores import RunReport
 from flipdetect.callbacks.summary import RehearsalCheck, TrainingSummary
@@ -26,7 +26,6 @@ __all__ = [
     "DetectionSummary",
     "EpochSeed",
     "EvaluationCurves",
-    "EvidenceMaps",
     "InterruptCheckpoint",
     "MlflowArtifacts",
     "ProgressBar",

@@ -6,24 +6,24 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 
-from flipdetect.atomic import replacing, write_csv
+from flipdetect.atomic import write_csv
 from flipdetect.callbacks.checkpoints import run_folder
-from flipdetect.callbacks.images import add_picture, rgb_of
+from flipdetect.callbacks.images import add_picture, rgb_of, show
 from flipdetect.callbacks.scores import CollectingCallback
+from flipdetect.evaluation.box_evaluation import (
+    PICTURE_COLUMNS,
+    PictureEvaluation,
+    evaluate_picture,
+    mistakes_first,
+)
 from flipdetect.inference.detector import FoundBoxes
-from flipdetect.metrics.box_matching import match_boxes
-from flipdetect.outputs.drawn_boxes import draw_boxes, side_by_side
+from flipdetect.outputs.drawn_boxes import draw_boxes
 from flipdetect.outputs.plots.canvas import figure_to_array
 from flipdetect.outputs.plots.frames import plot_batch
 from flipdetect.records import FrameRecord
-from flipdetect.sources.folder import name_below
-from flipdetect.sources.image import decode_frame
 
 logger = logging.getLogger(__name__)
 
@@ -35,15 +35,17 @@ class DetectionCallback(CollectingCallback):
     """Base class: collects the boxes found in each complete validation and test run (of the main process).
 
     Args:
+        count: how many pictures are shown.
         every_n_epochs: validation epochs between two calls of `on_boxes`.
     """
 
-    def __init__(self, every_n_epochs: int = 1) -> None:
+    def __init__(self, count: int, every_n_epochs: int = 1) -> None:
+        self.count = count
         self.every_n_epochs = every_n_epochs
         self._found: dict[int, FoundBoxes] = {}
 
-    def on_boxes(self, trainer: Trainer, module: Any, stage: str, found: Mapping[int, FoundBoxes]) -> None:
-        """Use the boxes found in a split, by position in its records; a subclass overrides this."""
+    def on_boxes(self, trainer: Trainer, stage: str, pictures: Sequence[PictureEvaluation]) -> None:
+        """Use the boxes above the threshold in a split's pictures; a subclass overrides this."""
 
     def keep(self, outputs: Mapping[str, Any]) -> None:
         """Keep the boxes of a batch."""
@@ -55,8 +57,25 @@ class DetectionCallback(CollectingCallback):
         """Pass on the boxes of a run."""
         found, self._found = self._found, {}
         due = stage == "test" or trainer.current_epoch % self.every_n_epochs == 0
-        if found and due and trainer.is_global_zero and not trainer.sanity_checking:
-            self.on_boxes(trainer, pl_module, stage, found)
+        if not (found and due and trainer.is_global_zero) or trainer.sanity_checking:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        records, boxes, threshold = (
+            getattr(data.split, stage),
+            data.boxes.boxes,
+            float(pl_module.get_buffer("threshold")),
+        )
+        pictures = [
+            evaluate_picture(records[place], data.root, each.above(threshold), boxes[records[place].file])
+            for place, each in sorted(found.items())
+        ]
+        self.on_boxes(trainer, stage, pictures)
+
+    def show(self, trainer: Trainer, stage: str, name: str, pictures: Sequence[PictureEvaluation]) -> None:
+        """Draw true and found boxes; those of the test run, or without one of validation, also as a file."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        sheet = plot_batch([each.drawn(data.class_names) for each in pictures], [each.name for each in pictures])
+        show(trainer, stage, name, sheet, keep=stage == "test" or not data.split.test)
 
 
 class BoxPictures(DetectionCallback):
@@ -70,8 +89,7 @@ class BoxPictures(DetectionCallback):
     """
 
     def __init__(self, count: int = 8, every_n_epochs: int = 1) -> None:
-        super().__init__(every_n_epochs)
-        self.count = count
+        super().__init__(count, every_n_epochs)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Draw the run's very first batch, augmented, at input size."""
@@ -84,11 +102,9 @@ class BoxPictures(DetectionCallback):
         ]
         add_picture(trainer, "train/augmented_batch", figure_to_array(plot_batch(images, [""] * len(images))))
 
-    def on_boxes(self, trainer: Trainer, module: Any, stage: str, found: Mapping[int, FoundBoxes]) -> None:
+    def on_boxes(self, trainer: Trainer, stage: str, pictures: Sequence[PictureEvaluation]) -> None:
         """Draw pictures spread over the split, always the same ones."""
-        places = sorted(found)
-        chosen = places[:: max(1, len(places) // self.count)][: self.count]
-        _show(trainer, module, stage, "boxes", {place: found[place] for place in chosen})
+        self.show(trainer, stage, "boxes", pictures[:: max(1, len(pictures) // self.count)][: self.count])
 
 
 class WorstPictures(DetectionCallback):
@@ -103,25 +119,14 @@ class WorstPictures(DetectionCallback):
     """
 
     def __init__(self, count: int = 12, every_n_epochs: int = 1) -> None:
-        super().__init__(every_n_epochs)
-        self.count = count
+        super().__init__(count, every_n_epochs)
 
-    def on_boxes(self, trainer: Trainer, module: Any, stage: str, found: Mapping[int, FoundBoxes]) -> None:
+    def on_boxes(self, trainer: Trainer, stage: str, pictures: Sequence[PictureEvaluation]) -> None:
         """Draw the worst, and list all."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        records, threshold = getattr(data.split, stage), float(module.threshold)
-        rows = {}
-        for place, each in found.items():
-            kept, truth = each.above(threshold), data.boxes.boxes[records[place].file]
-            rows[place] = match_boxes(kept.boxes, kept.labels, truth.boxes, truth.labels)
-        worst = sorted(rows, key=lambda place: (-rows[place].missed - rows[place].false, rows[place].iou))
-        folder = run_folder(trainer)
-        if folder is not None:
-            names = [name_below(records[place].path, data.root) for place in worst]
-            cells = [(*rows[place][:3], f"{rows[place].iou:.4f}") for place in worst]
-            table = [(name, *row) for name, row in zip(names, cells, strict=True)]
-            write_csv(folder / f"{stage}_pictures.csv", ("path", "found", "missed", "false", "mean_iou"), table)
-        _show(trainer, module, stage, "worst", {place: found[place] for place in worst[: self.count]})
+        worst = sorted(pictures, key=mistakes_first)
+        if (folder := run_folder(trainer)) is not None:
+            write_csv(folder / f"{stage}_pictures.csv", PICTURE_COLUMNS, [each.row() for each in worst])
+        self.show(trainer, stage, "worst", worst[: self.count])
 
 
 class DetectionSummary(Callback):
@@ -152,32 +157,3 @@ class DetectionSummary(Callback):
             )
         if len(records) < FEW_PICTURES:
             logger.warning("mAP on %d pictures says little about others: annotate more.", len(records))
-
-
-def _show(trainer: Trainer, module: Any, stage: str, name: str, found: Mapping[int, FoundBoxes]) -> None:
-    """Draw true and found boxes of pictures; of a test also into `<stage>_<name>.png`."""
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    records = getattr(data.split, stage)
-    images, titles = [], []
-    for place, each in found.items():
-        record = records[place]
-        images.append(truth_beside(record, each.above(float(module.threshold)), data.boxes.boxes, data.class_names))
-        titles.append(name_below(record.path, data.root))
-    if not images:
-        return
-    sheet = figure_to_array(plot_batch(images, titles))
-    add_picture(trainer, f"{stage}/{name}", sheet)
-    folder = run_folder(trainer)
-    if folder is not None and (stage == "test" or not data.split.test):
-        with replacing(folder / f"{stage}_{name}.png") as part:
-            Image.fromarray(sheet).save(part, format="png")
-
-
-def truth_beside(
-    record: FrameRecord, found: FoundBoxes, boxes: Mapping[str, Any], names: Sequence[str]
-) -> npt.NDArray[np.uint8]:
-    """The picture with its true boxes, beside it with the found ones: (H, W', 3) uint8."""
-    picture, truth = decode_frame(record.path), boxes[record.file]
-    left = draw_boxes(picture, truth.boxes, truth.labels.tolist(), names)
-    right = draw_boxes(picture, found.boxes, found.labels.tolist(), names, found.scores.tolist())
-    return side_by_side(left, right)

@@ -34,10 +34,11 @@ Part = list[nn.Module]
 class BackboneFreezing(Callback):
     """Freezes stages of the backbone before training, and unfreezes them at given epochs.
 
-    A frozen stage computes the same in training and in evaluation: its weights do not change, its batch norms use
-    their running statistics without updating them, dropout and stochastic depth are off. For models with
-    `backbone_stages` (see `flipdetect.models.base.FrameModel`). Layers of the backbone after the last stage, such as a
-    convolution after the pooling, belong to the last stage.
+    A frozen stage computes the same in training and in evaluation: its weights do not change, dropout and stochastic
+    depth are off. All batch norms of the backbone, also in stages that learn, use their running statistics without
+    updating them, as is usual in fine-tuning with small batches. For models with `backbone_stages` (see
+    `flipdetect.models.base.FrameModel`). Layers of the backbone after the last stage, such as a convolution after the
+    pooling, belong to the last stage.
 
     What is frozen depends on the epoch alone, so that a resumed run equals an uninterrupted one. The optimiser has the
     backbone's parameters from the start, with `backbone_lr`: unfreezing adds no parameter group, which a learning-rate
@@ -49,22 +50,13 @@ class BackboneFreezing(Callback):
         unfreeze_every: null to unfreeze all stages at that epoch; else the epochs, at least 1, between one stage and
             the next, from the last frozen one to the first (gradual unfreezing: Howard and Ruder, 2018,
             arXiv:1801.06146).
-        train_batch_norm: whether batch norms in frozen stages keep learning.
-        freeze_statistics: whether all batch norms of the backbone, also in stages that learn, use their running
-            statistics without updating them, as is usual in fine-tuning with small batches. Null: the opposite of
-            `train_batch_norm`. If false, it applies to frozen stages unless `train_batch_norm` is set.
 
     Raises:
         ConfigError: if a value is impossible; when training starts, also if the model has fewer stages.
     """
 
     def __init__(
-        self,
-        stages: int | None = None,
-        unfreeze_at_epoch: int | None = None,
-        unfreeze_every: int | None = None,
-        train_batch_norm: bool = False,
-        freeze_statistics: bool | None = None,
+        self, stages: int | None = None, unfreeze_at_epoch: int | None = None, unfreeze_every: int | None = None
     ) -> None:
         for name, value, lowest in (
             ("stages", stages, 1),
@@ -81,8 +73,6 @@ class BackboneFreezing(Callback):
         self.stages = stages
         self.unfreeze_at_epoch = unfreeze_at_epoch
         self.unfreeze_every = unfreeze_every
-        self.train_batch_norm = train_batch_norm
-        self.freeze_statistics = not train_batch_norm if freeze_statistics is None else freeze_statistics
         self._frozen: int | None = None
         self._still: Part = []  # modules in evaluation mode
 
@@ -149,21 +139,15 @@ class BackboneFreezing(Callback):
         """Freeze and unfreeze weights; returns whether some learn that did not before."""
         unfrozen = False
         for number, part in enumerate(parts[: self.stages]):
-            for module in part:
-                learns = number >= frozen or (self.train_batch_norm and isinstance(module, _BatchNorm))
-                for parameter in module.parameters(recurse=False):
-                    unfrozen |= learns and not parameter.requires_grad
-                    parameter.requires_grad_(learns)
+            for parameter in (each for module in part for each in module.parameters(recurse=False)):
+                unfrozen |= number >= frozen and not parameter.requires_grad
+                parameter.requires_grad_(number >= frozen)
         return unfrozen
 
     def _set_modes(self, parts: list[Part], frozen: int) -> None:
         for module in self._still:
             module.training = True
-        self._still = []
-        for number, part in enumerate(parts):
-            is_frozen = number < frozen
-            norms_still = self.freeze_statistics or (is_frozen and not self.train_batch_norm)
-            self._still += [m for m in part if (norms_still if isinstance(m, _BatchNorm) else is_frozen)]
+        self._still = [m for n, part in enumerate(parts) for m in part if n < frozen or isinstance(m, _BatchNorm)]
         for module in self._still:
             module.training = False
 
@@ -250,10 +234,10 @@ class CachedFeatures(Callback):
 
 def _frozen_stages(trainer: Trainer, module: Any) -> int:
     freezing = next((each for each in trainer.callbacks if isinstance(each, BackboneFreezing)), None)  # type: ignore[attr-defined]
-    if freezing is None or freezing.unfreeze_at_epoch is not None or freezing.train_batch_norm:
+    if freezing is None or freezing.unfreeze_at_epoch is not None:
         raise ConfigError(
             "CachedFeatures needs stages that stay frozen: also list flipdetect.callbacks.BackboneFreezing, without "
-            "unfreeze_at_epoch and train_batch_norm. To unfreeze, start from its result without CachedFeatures"
+            "unfreeze_at_epoch. To unfreeze, start from its result without CachedFeatures"
         )
     if module.model.has_maps and not module.model.level_stages:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Images in TensorBoard and in the run's folder: training batches, evidence maps, evaluation curves, worst mistakes."""
+"""Images in TensorBoard and in the run's folder: training batches, evaluation curves, worst mistakes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flipdetect.callbacks.scores import EpochScores, ScoreCallback
 from flipdetect.metrics.threshold import confusion_matrix
 from flipdetect.outputs.plots.canvas import figure_to_array
 from flipdetect.outputs.plots.curves import plot_confusion, plot_pr_curve
-from flipdetect.outputs.plots.frames import maps_over, plot_batch, plot_mistakes
+from flipdetect.outputs.plots.frames import plot_batch, plot_mistakes
 from flipdetect.sources.folder import name_below
 
 
@@ -43,48 +43,6 @@ class AugmentedBatch(Callback):
         add_picture(trainer, "train/augmented_batch", figure_to_array(plot_batch(images, titles)))
 
 
-class EvidenceMaps(Callback):
-    """Shows training frames twice: overlaid with their true maps, and with the predicted ones.
-
-    A moving sheet is red, its free edge green, hands are blue. The frames are those of an epoch's first batch that
-    have true maps; the predicted maps are those of the weights that validation evaluates. Without true maps, or for a
-    model without maps, nothing is shown.
-
-    Args:
-        frames: how many to show.
-        every_n_epochs: epochs between two images.
-    """
-
-    def __init__(self, frames: int = 8, every_n_epochs: int = 5) -> None:
-        self.frames = frames
-        self.every_n_epochs = every_n_epochs
-        self._batch: dict[str, torch.Tensor] | None = None
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Keep the first frames of an epoch for its validation."""
-        if batch_idx > 0 or trainer.current_epoch % self.every_n_epochs or not trainer.is_global_zero:
-            return
-        if "maps" in batch and "image" in batch and pl_module.model.has_maps:  # type: ignore[union-attr]
-            known = batch["has_maps"].nonzero().flatten()[: self.frames]
-            self._batch = {key: batch[key][known] for key in ("image", "target", "maps")} if len(known) else None
-
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw them."""
-        batch, self._batch = self._batch, None
-        if batch is None:
-            return
-        predicted = pl_module.forward_maps(batch["image"])[1].sigmoid().cpu().numpy()  # type: ignore[operator]
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        images, titles = [], []
-        for image, target, truth, maps in zip(
-            batch["image"], batch["target"], batch["maps"].cpu().numpy(), predicted, strict=True
-        ):
-            frame = rgb_of(data, image)
-            images.append(np.hstack([maps_over(frame, truth), maps_over(frame, maps)]))
-            titles.append(f"{data.classes.names[int(target)]}: true, predicted")
-        add_picture(trainer, "train/evidence_maps", figure_to_array(plot_batch(images, titles)))
-
-
 class EvaluationCurves(ScoreCallback):
     """Draws the precision-recall curve and the confusion matrix of each validation and test run.
 
@@ -99,8 +57,11 @@ class EvaluationCurves(ScoreCallback):
         """Draw both; those of the test run are also written as PNG files to the run's folder."""
         classes = trainer.datamodule.classes  # type: ignore[attr-defined]
         values = (scores.probabilities, scores.targets, scores.threshold)
-        _show(trainer, scores.stage, "pr_curve", plot_pr_curve(*values))
-        _show(trainer, scores.stage, "confusion_matrix", plot_confusion(confusion_matrix(*values), classes))
+        for name, figure in (
+            ("pr_curve", plot_pr_curve(*values)),
+            ("confusion_matrix", plot_confusion(confusion_matrix(*values), classes)),
+        ):
+            show(trainer, scores.stage, name, figure, keep=scores.stage == "test")
 
 
 class WorstMistakes(ScoreCallback):
@@ -128,9 +89,9 @@ class WorstMistakes(ScoreCallback):
         names = [name_below(record.path, data.root) for record in dataset.records]
         probabilities, truths = scores.probabilities[worst], scores.targets[worst]
         images = [rgb_of(data, dataset[i]["image"]) for i in range(len(dataset))]
-        _show(trainer, scores.stage, "mistakes", plot_mistakes(images, names, truths, probabilities, data.classes))
-        folder = run_folder(trainer)
-        if scores.stage == "test" and folder is not None:
+        sheet, is_test = plot_mistakes(images, names, truths, probabilities, data.classes), scores.stage == "test"
+        show(trainer, scores.stage, "mistakes", sheet, keep=is_test)
+        if is_test and (folder := run_folder(trainer)) is not None:
             texts = (f"{probability:.6f}" for probability in probabilities)
             rows = zip(names, (data.classes.names[truth] for truth in truths), texts, strict=True)
             write_csv(folder / "test_mistakes.csv", ("path", "truth", "probability"), rows)
@@ -143,11 +104,12 @@ def add_picture(trainer: Trainer, tag: str, picture: npt.NDArray[np.uint8]) -> N
             log.experiment.add_image(tag, picture, trainer.current_epoch, dataformats="HWC")
 
 
-def _show(trainer: Trainer, stage: str, name: str, figure: Figure) -> None:
+def show(trainer: Trainer, stage: str, name: str, figure: Figure, *, keep: bool) -> None:
+    """Add a figure of a split's run to the logs; keep: also write it to the run's folder, as `<stage>_<name>.png`."""
     picture = figure_to_array(figure)
     add_picture(trainer, f"{stage}/{name}", picture)
     folder = run_folder(trainer)
-    if stage == "test" and folder is not None:
+    if keep and folder is not None:
         with replacing(folder / f"{stage}_{name}.png") as part:
             Image.fromarray(picture).save(part, format="png")
 

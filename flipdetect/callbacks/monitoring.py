@@ -74,13 +74,7 @@ class MlflowArtifacts(Callback):
       not used.
 
     Without an MLflow logger it does nothing.
-
-    Args:
-        model: whether the checkpoint is logged.
     """
-
-    def __init__(self, model: bool = True) -> None:
-        self.model = model
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the configuration, so that an interrupted run has it, too."""
@@ -102,7 +96,7 @@ class MlflowArtifacts(Callback):
             if run is None:
                 continue
             files = run_files(run)
-            if self.model and isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
+            if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
                 files.append((Path(checkpoint.best_model_path), "model"))
             for path, place in files:
                 if path.is_file():

@@ -121,21 +121,10 @@ def _gather(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
 
 
 class RunReport(ScoreCallback):
-    """Writes a report of the best checkpoint on the test split (without one, on validation) to the run's folder.
+    """Writes a report of the best checkpoint on the test split (without one, on validation) into the run's `report/`.
 
     It is the report of `flipdetect evaluate --report`.
-
-    Args:
-        folder: below the run's folder.
-        mistakes: how many of the most confident mistakes are shown.
-        explain: whether Grad-CAM images are made, if the library is installed.
     """
-
-    def __init__(self, folder: str = "report", mistakes: int = 24, explain: bool = True) -> None:
-        super().__init__()
-        self.folder = folder
-        self.mistakes = mistakes
-        self.explain = explain
 
     def on_results(self, trainer: Trainer, results: dict[str, float]) -> None:
         """Write the report, once the run's other files are written."""
@@ -163,5 +152,5 @@ class RunReport(ScoreCallback):
         names = f"{run.parent.name}, {run.name}", f"{Path(data.root).name}, {scores.stage} split"
         (result,) = measure([(*names, evaluation)], {}, Selection())
         model = load_torch_model(Path(best), "cpu")
-        page = write_report(run / self.folder, result, model, mistakes=self.mistakes, explain=self.explain)
+        page = write_report(run / "report", result, model)
         logger.info("The report is %s", page)

@@ -23,7 +23,7 @@ from flipdetect.cli.options import (
 from flipdetect.records import ClassNames
 
 if TYPE_CHECKING:
-    from flipdetect.data.audit.audit import Duplicate, FullAudit
+    from flipdetect.data.audit import AuditReport, Duplicate
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def audit(
     Without --split-file, audits the split that `flipdetect train` would draw with the same settings. Reads every frame
     once, scaled down. --output FOLDER writes audit.json, pairs.csv and pairs.png, a picture of the worst pairs.
     """
-    from flipdetect.data.audit.audit import audit_frames, audit_text, worst_pairs, write_audit
+    from flipdetect.data.audit import audit_frames, audit_text, worst_pairs, write_audit
     from flipdetect.data.grouped_splits import split_records
     from flipdetect.data.index import index_frames
     from flipdetect.data.splits import read_split
@@ -152,7 +152,7 @@ def audit(
         raise typer.Exit(1)
 
 
-def _write_picture(found: FullAudit, pairs: Sequence[Duplicate], path: Path) -> None:
+def _write_picture(found: AuditReport, pairs: Sequence[Duplicate], path: Path) -> None:
     from flipdetect.outputs.plots.canvas import INK, save_figure
     from flipdetect.outputs.plots.frames import Tile, plot_tiles
     from flipdetect.sources.image import decode_frame

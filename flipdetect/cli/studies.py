@@ -142,10 +142,6 @@ def cross_validate(
     group_by: Annotated[
         str | None, typer.Option(metavar="source|video", help="What is kept together. Default: source, if known.")
     ] = None,
-    fold: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Only this fold, counted from 0; repeatable. Default: all.")
-    ] = None,
-    gather: Annotated[bool, typer.Option("--gather", help="Train nothing; combine the finished folds.")] = False,
     seed: Seed = 0,
     split_seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
     output: Annotated[
@@ -180,29 +176,24 @@ def cross_validate(
     folder = output or Path("runs/cross_validation") / name
     allow = _allow_options(override)
     train_main = lambda args: train.main([*args, *allow])  # noqa: E731
-    if not gather:
-        training = Training(name, resolve_config(arguments))
-        frames = training_data(training.config)
-        index = labelled_index(frames)
-        kept, splits = cv.make_splits(
-            index,
-            frames.classes,
-            folds=None if leave_one_source_out else folds,
-            group_by=group_by,  # type: ignore[arg-type]
-            val_fraction=frames.val_fraction,
-            seed=split_seed,
-        )
-        chosen = list(dict.fromkeys(range(len(splits)) if fold is None else fold))
-        if outside := [number for number in chosen if not 0 <= number < len(splits)]:
-            raise ConfigError(f"folds are 0 to {len(splits) - 1}, got {outside[0]}")
-        plan = cv.write_plan(folder, training, index, kept, splits, split_seed)
-        try:
-            for count, number in enumerate(cv.run_folds(folder, plan, training, chosen, train_main, device.value), 1):
-                logger.info("Fold %d (%s) is finished, %d of %d", number, plan.folds[number], count, len(chosen))
-        except KeyboardInterrupt:
-            logger.warning("Interrupted; run the same command to continue")
-            raise typer.Exit(INTERRUPTED) from None
-    result = cv.gather(folder, resamples)
+    training = Training(name, resolve_config(arguments))
+    frames = training_data(training.config)
+    index = labelled_index(frames)
+    kept, splits = cv.make_splits(
+        index,
+        frames.classes,
+        folds=None if leave_one_source_out else folds,
+        group_by=group_by,  # type: ignore[arg-type]
+        val_fraction=frames.val_fraction,
+        seed=split_seed,
+    )
+    plan = cv.write_plan(folder, training, index, kept, splits, split_seed)
+    try:
+        cv.run_folds(folder, plan, training, train_main, device.value)
+    except KeyboardInterrupt:
+        logger.warning("Interrupted; run the same command to continue")
+        raise typer.Exit(INTERRUPTED) from None
+    result = cv.gather(folder, plan, resamples)
     write_text(folder / "cross_validation.md", f"# {result.title}\n\n{result.table('github')}\n")
     write_json(folder / "cross_validation.json", result.as_dict())
     print(f"{result.title}\n{result.table()}")

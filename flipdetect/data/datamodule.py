@@ -16,8 +16,7 @@ from typing import Any, Literal, NamedTuple
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
-from flipdetect.data.audit.audit import audit_frames
-from flipdetect.data.audit.leaks import NO_SHARED_VIDEO, audit_split
+from flipdetect.data.audit import NO_SHARED_VIDEO, audit_frames, audit_split
 from flipdetect.data.cache import ChunkCache
 from flipdetect.data.dataset import (
     Augmentation,

@@ -6,24 +6,38 @@ nothing half-done. `labels.csv` in it keeps what the layout cannot express: vide
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
+import stat
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from glob import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
 
 from PIL import Image
 
 from flipdetect.atomic import alone, write_csv
-from flipdetect.data.archive import is_archive, unpack_archive
 from flipdetect.data.index import FrameIndex, index_frames
 from flipdetect.errors import ConfigError, DataError, FrameError
 from flipdetect.progress import progress_bar
 from flipdetect.records import ClassNames, FrameRecord
-from flipdetect.sources.folder import FRAME_SUFFIXES, VIDEO_SUFFIXES, Problem, find_files, name_below, natural_key
+from flipdetect.sources.folder import (
+    FRAME_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Problem,
+    find_files,
+    is_junk,
+    name_below,
+    natural_key,
+)
 from flipdetect.sources.labels import MANIFEST_NAME, FolderRole, find_data_root, folder_role
 from flipdetect.sources.naming import NamePattern
 from flipdetect.sources.video import open_video
@@ -37,6 +51,17 @@ _SIDE_FOLDERS = {None: "", "train": "training", "test": "testing"}
 _MONREADER_STEM = re.compile(r"(\d+)_\d+")
 JPEG_QUALITY = 95
 """High enough that a model sees the compression of the video, not of the frame files."""
+_DAMAGE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
+    NotImplementedError,
+)  # fmt: skip
+_CHUNK_BYTES = 1 << 20
+MAX_ENTRIES = 2_000_000
+MAX_BYTES = 500 << 30
+MAX_RATIO = 200
+"""Unpacked bytes for each byte of the archive."""
+RATIO_FREE_BYTES = 100 << 20
+"""Below this size, a high ratio of compression is a small file of one colour, not an attack."""
 
 LabelledVideo = tuple[Path, FolderRole]
 """A video in a class folder, all of whose frames have the folder's label."""
@@ -66,7 +91,7 @@ def prepare_data(
         raise ConfigError(f"the rate must be above 0 frames per second, got {rate}")
     if not source.exists():
         raise ConfigError(f"{source} does not exist; give an archive or a folder")
-    if not source.is_dir() and not is_archive(source):
+    if not source.is_dir() and not _is_archive(source):
         raise ConfigError(
             f"{source} is neither a folder nor a zip or tar archive; unpack other archives by hand, and put "
             "single videos in class folders"
@@ -89,7 +114,7 @@ def prepare_data(
             if not source.is_dir():
                 raw = work / "unpacked"
                 suffixes = FRAME_SUFFIXES | VIDEO_SUFFIXES | {".csv"}
-                problems += unpack_archive(source, raw, suffixes=suffixes)
+                problems += _unpack(source, raw, suffixes=suffixes)
             problems += _build(raw, built, classes, pattern, rate, movable=raw is not source)
             problems += _relative(index_frames(built, classes=classes).problems, built)
             if problems:
@@ -249,3 +274,84 @@ def _place(record: FrameRecord, name: str) -> str:
 def _relative(problems: Iterable[Problem], root: Path) -> list[Problem]:
     """Problems with paths relative to `root`, which remain valid after the temporary folder is gone."""
     return [replace(problem, path=Path(name_below(problem.path, root))) for problem in problems]
+
+
+class _Entry(NamedTuple):
+    """A file in an archive; `flaw` is the reason why it is not unpacked, empty if it is."""
+
+    name: str
+    flaw: str
+    open: Callable[[], IO[bytes] | None]
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file is a zip or (compressed) tar archive, whatever its name."""
+    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+
+
+def _unpack(path: Path, target: Path, *, suffixes: Collection[str]) -> list[Problem]:
+    """Unpack the files with the given suffixes (lower case) into the folder `target`, which must not exist.
+
+    Links, devices, encrypted files and files that occur twice are left out and returned as problems. An entry whose
+    name leads out of the folder makes the whole archive unacceptable. Sizes in the archive's table of contents are not
+    trusted.
+
+    Raises:
+        DataError: if the archive is damaged, dangerous, or too large.
+    """
+    problems: list[Problem] = []
+    left = min(MAX_BYTES, max(RATIO_FREE_BYTES, MAX_RATIO * path.stat().st_size))
+    target.mkdir(parents=True)
+    try:
+        bar = progress_bar(_entries(path), desc="unpacking", unit="file", delay=2, leave=False)
+        for count, entry in enumerate(bar):
+            if count >= MAX_ENTRIES:
+                raise DataError(f"{path} holds more than {MAX_ENTRIES:,} entries; refusing to unpack it")
+            inner = PurePosixPath(entry.name.replace("\\", "/"))
+            drive = bool(inner.parts) and inner.parts[0].endswith(":")
+            if inner.is_absolute() or ".." in inner.parts or drive or "\0" in entry.name:
+                raise DataError(
+                    f"{path} holds the entry {entry.name!r}, which would be written outside of the target folder: the "
+                    "archive is broken or malicious, and nothing of it is used"
+                )
+            if any(is_junk(part) for part in inner.parts) or inner.suffix.lower() not in suffixes:
+                continue
+            place = target / inner
+            packed = None if entry.flaw or place.exists() else entry.open()
+            if packed is None:
+                what = entry.flaw or "second file of this name"
+                problems.append(Problem(Path(inner), f"is a {what} in the archive, which is not unpacked"))
+                continue
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with packed, place.open("xb") as file:
+                while chunk := packed.read(_CHUNK_BYTES):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise DataError(
+                            f"{path} unpacks to far more than its size explains (at {entry.name!r}): refusing to fill "
+                            "the disk; unpack it by hand if you trust it, and give the folder"
+                        )
+                    file.write(chunk)
+    except _DAMAGE as error:
+        raise DataError(
+            f"{path} cannot be unpacked ({error or type(error).__name__}): download it again, or make room on the disk"
+        ) from error
+    return problems
+
+
+def _entries(path: Path) -> Iterator[_Entry]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                mode = info.external_attr >> 16
+                flaw = "encrypted file" if info.flag_bits & 1 else ""
+                if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                    flaw = "link" if stat.S_ISLNK(mode) else "device"
+                if not info.is_dir():
+                    yield _Entry(info.filename, flaw, partial(archive.open, info))
+        return
+    with tarfile.open(path, "r:*") as tar:
+        for member in tar:
+            flaw = "link" if member.issym() or member.islnk() else "" if member.isfile() else "device"
+            if not member.isdir():
+                yield _Entry(member.name, flaw, partial(tar.extractfile, member))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from flipdetect.atomic import write_csv, writing
 from flipdetect.data.boxes.annotations import PictureBoxes
@@ -23,9 +18,9 @@ from flipdetect.data.boxes.box_index import EMPTY, Format, index_boxes
 from flipdetect.data.splits import read_split
 from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.detector import Detector, FoundBoxes
-from flipdetect.metrics.box_matching import PictureResult, match_boxes
-from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, coco_table
+from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, PictureResult, coco_table, match_boxes
 from flipdetect.outputs.drawn_boxes import draw_boxes, side_by_side
+from flipdetect.outputs.html_report import embed_jpeg, page_template
 from flipdetect.outputs.plots.canvas import save_figure
 from flipdetect.outputs.plots.frames import plot_batch
 from flipdetect.progress import progress_bar
@@ -35,6 +30,7 @@ from flipdetect.sources.image import decode_frame
 
 BATCH = 8
 TEMPLATE = "box_report.html.j2"
+PICTURE_COLUMNS = ("path", "found", "missed", "false", "mean_iou")
 REPORT_SIZE, REPORT_QUALITY = (960, 640), 80
 """Of the pictures in a report, true and found boxes side by side."""
 
@@ -52,6 +48,16 @@ class PictureEvaluation(NamedTuple):
     found: FoundBoxes
     truth: PictureBoxes
     result: PictureResult
+
+    def row(self) -> tuple[str, int, int, int, str]:
+        """The values of `PICTURE_COLUMNS`."""
+        return (self.name, *self.result[:3], f"{self.result.iou:.4f}")
+
+    def drawn(self, names: Sequence[str]) -> npt.NDArray[np.uint8]:
+        """The picture with its true boxes, and right of it with the found ones: (H, W', 3) uint8."""
+        picture, (boxes, labels, _), found = decode_frame(self.record.path), self.truth, self.found
+        left = draw_boxes(picture, boxes, labels.tolist(), names)
+        return side_by_side(left, draw_boxes(picture, found.boxes, found.labels.tolist(), names, found.scores.tolist()))
 
 
 @dataclass(frozen=True)
@@ -144,15 +150,24 @@ def evaluate_boxes(
         for record, found in zip(readable, detector.find(frames) if frames else [], strict=True):
             truth = index.boxes[record.file]
             metrics.update([_tensors(found)], [_tensors(truth)])
-            kept = found.above(least)
-            result = match_boxes(kept.boxes, kept.labels, truth.boxes, truth.labels)
-            pictures.append(PictureEvaluation(record, name_below(record.path, folder), kept, truth, result))
+            pictures.append(evaluate_picture(record, folder, found.above(least), truth))
         bar.update(len(batch))
     bar.close()
-    pictures.sort(key=lambda each: (-each.result.missed - each.result.false, each.result.iou))
+    pictures.sort(key=mistakes_first)
     values = metrics.values(detector.classes)
     del values["threshold"]
     return BoxEvaluation(name, str(folder), detector.classes, least, values, pictures, problems)
+
+
+def evaluate_picture(record: FrameRecord, root: Path, found: FoundBoxes, truth: PictureBoxes) -> PictureEvaluation:
+    """Compare the boxes found in a picture of the data set `root` with the true ones."""
+    result = match_boxes(found.boxes, found.labels, truth.boxes, truth.labels)
+    return PictureEvaluation(record, name_below(record.path, root), found, truth, result)
+
+
+def mistakes_first(each: PictureEvaluation) -> tuple[int, float]:
+    """By which pictures are sorted: most mistakes first, among equals the worst boxes."""
+    return -each.result.missed - each.result.false, each.result.iou
 
 
 def _tensors(boxes: FoundBoxes | PictureBoxes) -> dict[str, torch.Tensor]:
@@ -169,7 +184,7 @@ def draw_worst(path: Path, evaluation: BoxEvaluation, count: int) -> None:
         DataError: if the file cannot be written.
     """
     worst = evaluation.pictures[:count]
-    images = [true_and_found(each, evaluation.classes) for each in worst]
+    images = [each.drawn(evaluation.classes) for each in worst]
     titles = [f"{each.name}: {each.result.missed} missed, {each.result.false} false" for each in worst]
     with writing(path) as part:
         save_figure(plot_batch(images, titles), part)
@@ -181,12 +196,8 @@ def write_pictures(path: Path, evaluations: Sequence[BoxEvaluation]) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    rows = (
-        (each.model, picture.name, *picture.result[:3], f"{picture.result.iou:.4f}")
-        for each in evaluations
-        for picture in each.pictures
-    )
-    write_csv(path, ("model", "path", "found", "missed", "false", "mean_iou"), rows)
+    rows = ((each.model, *picture.row()) for each in evaluations for picture in each.pictures)
+    write_csv(path, ("model", *PICTURE_COLUMNS), rows)
 
 
 def write_box_report(folder: Path, evaluations: Sequence[BoxEvaluation], count: int) -> Path:
@@ -195,14 +206,16 @@ def write_box_report(folder: Path, evaluations: Sequence[BoxEvaluation], count: 
     Raises:
         DataError: if the file cannot be written.
     """
-    text = resources.files("flipdetect.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
+    template = page_template("flipdetect.evaluation", [TEMPLATE], {})
     parts = [
         {
             "facts": each.as_dict(),
             "summary": [(words, each.values[name]) for name, words in SUMMARY.items()],
             "per_class": [(c, each.values[f"ap_{c}"], each.values[f"ar_{c}"]) for c in each.classes],
-            "worst": [(p, _address(true_and_found(p, each.classes))) for p in each.pictures[:count]],
+            "worst": [
+                (p, embed_jpeg(p.drawn(each.classes), *REPORT_SIZE, REPORT_QUALITY)["address"])
+                for p in each.pictures[:count]
+            ],
         }
         for each in evaluations
     ]
@@ -210,19 +223,3 @@ def write_box_report(folder: Path, evaluations: Sequence[BoxEvaluation], count: 
     with writing(path) as part:
         part.write_text(template.render(parts=parts), encoding="utf-8")
     return path
-
-
-def true_and_found(each: PictureEvaluation, names: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """The picture with its true boxes, and right of it with the found ones: (H, W', 3) uint8."""
-    picture, (boxes, labels, _) = decode_frame(each.record.path), each.truth
-    left, found = draw_boxes(picture, boxes, labels.tolist(), names), each.found
-    right = draw_boxes(picture, found.boxes, found.labels.tolist(), names, found.scores.tolist())
-    return side_by_side(left, right)
-
-
-def _address(picture: npt.NDArray[np.uint8]) -> str:
-    image = Image.fromarray(picture)
-    image.thumbnail(REPORT_SIZE, Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=REPORT_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +151,7 @@ def write_plan(
 
     Raises:
         ConfigError: if the folder holds another plan.
+        DataError: if its plan cannot be read.
         OSError: if a file cannot be written.
     """
     frames = [
@@ -163,56 +163,40 @@ def write_plan(
     plan = Plan(
         training.name, str(index.root), classes, tuple(splits), group_by, split_seed, training.fingerprint, digest
     )
-    if (folder / PLAN).is_file():
-        own, other = asdict(plan), asdict(read_plan(folder))
-        if changed := ", ".join(key for key in own if own[key] != other[key]):
+    path, own = folder / PLAN, asdict(plan)
+    if path.is_file():
+        try:
+            other = json.loads(path.read_text(encoding="utf-8"))
+            changed = ", ".join(key for key, value in json.loads(json.dumps(own)).items() if other.get(key) != value)
+        except (OSError, ValueError, AttributeError) as error:
+            raise DataError(f"{path} cannot be read: {error}; move {folder} away, or give another --output") from error
+        if changed:
             raise ConfigError(
                 f"{folder} holds another cross-validation ({changed} changed); give another --output, or move it away"
             )
         return plan
     for fold, split in enumerate(splits.values()):
         write_split(split, _split_path(folder, fold), index.root)
-    write_text(folder / PLAN, json.dumps(asdict(plan), indent=2, ensure_ascii=False) + "\n")  # last: all is there
+    write_text(path, json.dumps(own, indent=2, ensure_ascii=False) + "\n")  # last: all is there
     return plan
 
 
-def read_plan(folder: Path) -> Plan:
-    """The plan of a folder.
-
-    Raises:
-        DataError: if there is none, or it cannot be read.
-    """
-    path = folder / PLAN
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Plan(**{**values, "classes": ClassNames(**values["classes"]), "folds": tuple(values["folds"])})
-    except OSError as error:
-        raise DataError(f"{folder} holds no cross-validation ({error}); start one without --gather") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-
-
-def run_folds(
-    folder: Path, plan: Plan, training: Training, chosen: Sequence[int], train: Train, device: str = "auto"
-) -> Iterator[int]:
-    """Train and score folds that are not finished and that no other process trains; yields each finished one.
-
-    Args:
-        chosen: numbers of the folds, from 0.
+def run_folds(folder: Path, plan: Plan, training: Training, train: Train, device: str = "auto") -> None:
+    """Train and score the folds that are not finished and that no other process trains.
 
     Raises:
         ModelError: if a training fails.
         KeyboardInterrupt: if one is interrupted.
     """
-    for fold in chosen:
+    for fold, name in enumerate(plan.folds):
         try:
             with FileLock(folder / f".fold_{fold:02d}.lock", timeout=0):
                 if not _result_path(folder, fold).is_file():
                     _run_fold(folder, plan, training, fold, train, device)
         except Timeout:
-            logger.info("Fold %d (%s) is being trained by another process", fold, plan.folds[fold])
-            continue
-        yield fold
+            logger.info("Fold %d (%s) is being trained by another process", fold, name)
+        else:
+            logger.info("Fold %d (%s) is finished, of %d", fold, name, len(plan.folds))
 
 
 def _run_fold(folder: Path, plan: Plan, training: Training, fold: int, train: Train, device: str) -> None:
@@ -245,7 +229,7 @@ def _run_fold(folder: Path, plan: Plan, training: Training, fold: int, train: Tr
     write_json(path, result)  # last: it says that the fold is finished
 
 
-def gather(folder: Path, resamples: int = RESAMPLES) -> CrossValidation:
+def gather(folder: Path, plan: Plan, resamples: int = RESAMPLES) -> CrossValidation:
     """Combine the finished folds; writes the scores of all their frames to `predictions.csv`.
 
     Each frame was scored by the model that has not seen it; its `label` is at that model's threshold.
@@ -254,12 +238,11 @@ def gather(folder: Path, resamples: int = RESAMPLES) -> CrossValidation:
         DataError: if no fold is finished, or a file cannot be read.
         OSError: if the output cannot be written.
     """
-    plan = read_plan(folder)
     paths = {name: _result_path(folder, fold) for fold, name in enumerate(plan.folds)}
     missing = tuple(name for name, path in paths.items() if not path.is_file())
     found = [path for path in paths.values() if path.is_file()]
     if not found:
-        raise DataError(f"no fold in {folder} is finished; run the same command without --gather")
+        raise DataError(f"no fold in {folder} is finished: other processes train them")
     rows: list[dict[str, str]] = []
     try:
         folds = tuple(json.loads(path.read_text(encoding="utf-8")) for path in found)

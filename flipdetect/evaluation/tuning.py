@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,14 +40,14 @@ WARMUP_EPOCHS = 3
 HEARTBEAT_S = 60
 """How often a running trial reports to the database; one silent for twice as long was killed, and is retried."""
 BEST_FILE, TRIALS_FILE, HISTORY_FILE = "best.yaml", "trials.csv", "history.png"
-_PICTURES = ("AugmentedBatch", "EvaluationCurves", "WorstMistakes", "EvidenceMaps")
-_FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
-    "float": {"low": float, "high": float, "step": float},
-    "log": {"low": float, "high": float},
-    "int": {"low": int, "high": int, "step": int},
-    "categorical": {"choices": list},
+_PICTURES = ("AugmentedBatch", "EvaluationCurves", "WorstMistakes")
+KINDS: dict[str, tuple[Callable[..., BaseDistribution], dict[str, Callable[[Any], Any]]]] = {
+    "float": (FloatDistribution, {"low": float, "high": float, "step": float}),
+    "log": (partial(FloatDistribution, log=True), {"low": float, "high": float}),
+    "int": (IntDistribution, {"low": int, "high": int, "step": int}),
+    "categorical": (CategoricalDistribution, {"choices": list}),
 }
-"""Fields of each kind of range, and their types."""
+"""Optuna's distribution of each kind of range, and the fields that it takes with their types."""
 
 
 @dataclass(frozen=True)
@@ -115,22 +116,18 @@ def load_space(path: Path, config: Config) -> Space:
 
 def _distribution(entry: Any) -> BaseDistribution:
     kind = entry.get("kind") if isinstance(entry, Mapping) else None
-    if kind not in _FIELDS:
-        raise ValueError(f"needs a kind out of {', '.join(_FIELDS)}, got {entry!r}")
-    types = _FIELDS[kind]
+    if kind not in KINDS:
+        raise ValueError(f"needs a kind out of {', '.join(KINDS)}, got {entry!r}")
+    make, types = KINDS[kind]
     given = {name: value for name, value in entry.items() if name != "kind"}
     if wrong := (set(given) - set(types)) | (set(types) - set(given) - {"step"}):
         raise ValueError(f"kind {kind} takes {', '.join(types)}; wrong or missing: {', '.join(sorted(wrong))}")
     values = {name: types[name](value) for name, value in given.items()}  # YAML reads 1e-4 as text
-    if kind == "categorical":
-        if len(values["choices"]) < 2:
-            raise ValueError(f"choices must be at least two, got {given['choices']!r}")
-        return CategoricalDistribution(values["choices"])
-    if not values["low"] < values["high"]:
+    if kind == "categorical" and len(values["choices"]) < 2:
+        raise ValueError(f"choices must be at least two, got {given['choices']!r}")
+    if kind != "categorical" and not values["low"] < values["high"]:
         raise ValueError(f"low must be below high, got {given['low']} and {given['high']}")
-    if kind == "int":
-        return IntDistribution(**values)
-    return FloatDistribution(**values, log=kind == "log")
+    return make(**values)
 
 
 def open_study(sweep: Sweep, storage: str, seed: int) -> optuna.Study:
@@ -182,12 +179,7 @@ def run_trials(study: optuna.Study, sweep: Sweep, fit: Fit, trials: int, timeout
 
     def objective(trial: optuna.Trial) -> float:
         for name, span in sweep.space.items():
-            if isinstance(span, CategoricalDistribution):
-                trial.suggest_categorical(name, span.choices)
-            elif isinstance(span, IntDistribution):
-                trial.suggest_int(name, span.low, span.high, step=span.step)
-            elif isinstance(span, FloatDistribution):
-                trial.suggest_float(name, span.low, span.high, step=span.step, log=span.log)
+            trial._suggest(name, span)  # what suggest_float and its like call
         logger.info("Trial %d: %s", trial.number, ", ".join(f"{n}={value}" for n, value in trial.params.items()))
         started = time.monotonic()
         try:

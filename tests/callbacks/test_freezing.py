@@ -116,7 +116,6 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
 
 
 WEIGHTS = {"weight", "bias"}
-STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
 
 BUILD: dict[str, Callable[[], FrameClassifier]] = {
     "tiny_cnn": lambda: tiny(),
@@ -153,23 +152,21 @@ def test_a_frozen_backbone_computes_in_training_what_it_does_in_evaluation(task:
     assert not any(watch.modes)
 
 
-@pytest.mark.parametrize(("frozen_statistics", "expected"), [(None, WEIGHTS), (False, WEIGHTS | STATISTICS)])
-def test_freezing_up_to_a_stage(frozen_statistics: bool | None, expected: set[str]) -> None:
+def test_freezing_up_to_a_stage() -> None:
     task = tiny()
     before = [stage_state(task, number) for number in range(STAGES)]
-    fit(task, BackboneFreezing(stages=2, freeze_statistics=frozen_statistics))
+    fit(task, BackboneFreezing(stages=2))
     moved = [changed(state, stage_state(task, number)) for number, state in enumerate(before)]
-    assert moved == [set(), set(), expected, expected]
+    assert moved == [set(), set(), WEIGHTS, WEIGHTS]
 
 
-def test_after_thawing_everything_learns_and_statistics_stay_unless_asked_otherwise() -> None:
-    for follow in (False, True):
-        task = tiny()
-        before = copied(task.backbone)
-        fit(task, BackboneFreezing(unfreeze_at_epoch=0, freeze_statistics=not follow))
-        assert changed(before, copied(task.backbone)) == (WEIGHTS | STATISTICS if follow else WEIGHTS)
-        others = [module for module in task.backbone.modules() if not isinstance(module, nn.BatchNorm2d)]
-        assert all(module.training for module in others)
+def test_after_thawing_everything_learns_and_statistics_stay() -> None:
+    task = tiny()
+    before = copied(task.backbone)
+    fit(task, BackboneFreezing(unfreeze_at_epoch=0))
+    assert changed(before, copied(task.backbone)) == WEIGHTS
+    others = [module for module in task.backbone.modules() if not isinstance(module, nn.BatchNorm2d)]
+    assert all(module.training for module in others)
 
 
 def test_a_head_behind_the_pooling_thaws_with_the_last_stage() -> None:
@@ -177,18 +174,6 @@ def test_a_head_behind_the_pooling_thaws_with_the_last_stage() -> None:
     fit(task, BackboneFreezing(stages=6))
     assert task.backbone.conv_head.weight.requires_grad
     assert [learns(stage) for stage in task.model.backbone_stages()] == [False] * 6 + [True]
-
-
-@pytest.mark.parametrize(("frozen_statistics", "expected"), [(None, WEIGHTS | STATISTICS), (True, WEIGHTS)])
-def test_batch_norms_of_frozen_stages_can_keep_learning(frozen_statistics: bool | None, expected: set[str]) -> None:
-    task = tiny()
-    before = stage_state(task, 1)
-    fit(task, BackboneFreezing(train_batch_norm=True, freeze_statistics=frozen_statistics))
-    after = stage_state(task, 1)
-    assert changed(before, after) == expected
-    convolutions = {name: value for name, value in before.items() if value.ndim == 4}
-    assert convolutions
-    assert not changed(convolutions, {name: after[name] for name in convolutions})
 
 
 @pytest.mark.parametrize(
@@ -271,7 +256,6 @@ def test_batch_norms_without_statistics_are_warned_of(caplog: pytest.LogCaptureF
     words = "have never seen data"
     with caplog.at_level(logging.WARNING, "flipdetect"):
         fit(tiny(), BackboneFreezing())
-        fit(TinyCNNClassifier(width=4), BackboneFreezing(train_batch_norm=True))
         assert words not in caplog.text
         fit(TinyCNNClassifier(width=4), BackboneFreezing())
         assert words in caplog.text

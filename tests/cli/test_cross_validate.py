@@ -1,4 +1,4 @@
-"""`flipdetect cross-validate`: folds apart, resumed, side by side, gathered."""
+"""`flipdetect cross-validate`: folds apart, resumed, side by side."""
 
 import csv
 import json
@@ -47,27 +47,17 @@ def test_every_frame_is_scored_once_by_a_fold_that_has_not_seen_its_video(
     right = sum(row["label"] == row["truth"] for row in rows)
     assert found["pooled"]["accuracy"]["value"] == pytest.approx(right / 32)
     assert "| pooled" in Path("cv/cross_validation.md").read_text()
-
-
-def test_folds_run_apart_and_finished_ones_are_not_repeated(
-    trainings: Trainings, monreader_set: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments(monreader_set, "--fold", "2")) == 0
-    assert "Not finished: fold 1, fold 2, fold 4." in capsys.readouterr().out
-    assert main(arguments(monreader_set, "--fold", "2", "--fold", "1")) == 0
-    assert trainings.splits() == ["fold_02.csv", "fold_01.csv"]
-    assert main(["cross-validate", "--config", CONFIG, "--output", "cv", "--gather"]) == 0
-    assert len(trainings.calls) == 2
-    assert "Not finished: fold 1, fold 4." in capsys.readouterr().out
+    assert main(arguments(monreader_set)) == 0
+    assert len(trainings.calls) == 4
 
 
 def test_an_interrupted_fold_continues(trainings: Trainings, monreader_set: Path) -> None:
     trainings.status = 130
-    assert main(arguments(monreader_set, "--fold", "0", "--fold", "1")) == 130
+    assert main(arguments(monreader_set)) == 130
     trainings.status = 0
-    assert main(arguments(monreader_set, "--fold", "0", "--fold", "1")) == 0
-    assert trainings.splits() == ["fold_00.csv", "fold_00.csv", "fold_01.csv"]
-    assert ["--ckpt_path=last" in call for call in trainings.calls] == [False, True, False]
+    assert main(arguments(monreader_set)) == 0
+    assert trainings.splits() == ["fold_00.csv", *(f"fold_0{fold}.csv" for fold in range(4))]
+    assert ["--ckpt_path=last" in call for call in trainings.calls] == [False, True, False, False, False]
 
 
 def test_a_failed_training_is_named_with_the_command_to_repeat(
@@ -91,11 +81,11 @@ def test_a_fold_that_another_process_trains_is_left_to_it(
 def test_another_plan_needs_another_folder(
     trainings: Trainings, monreader_set: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments(monreader_set, "--fold", "0")) == 0
+    assert main(arguments(monreader_set)) == 0
     for changed in (["--split-seed", "1"], ["--override", "model.lr=0.1"], ["--seed", "5"]):
-        assert main(arguments(monreader_set, "--fold", "0", *changed)) == 2
+        assert main(arguments(monreader_set, *changed)) == 2
         assert "another cross-validation" in capfd.readouterr().err
-    assert len(trainings.calls) == 1
+    assert len(trainings.calls) == 4
 
 
 def test_one_source_is_left_out_at_a_time(
@@ -120,12 +110,10 @@ def test_one_source_is_left_out_at_a_time(
 @pytest.mark.parametrize(
     ("more", "status", "message"),
     [
-        (["--fold", "9"], 2, "folds are 0 to 3, got 9"),
         (["--group-by", "page"], 2, "source or video is needed"),
         (["--override", "nonsense"], 2, "written KEY=VALUE"),
         (["--override", "data.nonsense=1"], 2, "nonsense"),
         (["--group-by", "source"], 1, "no known source"),
-        (["--gather"], 1, "no cross-validation"),
     ],
 )
 def test_what_cannot_work_is_explained(

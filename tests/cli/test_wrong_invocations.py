@@ -249,7 +249,6 @@ WRONG = [
     ("compare --model nothing --data labelled --split-file old.csv", 1, "no pretrained model is called 'nothing'"),
     ("cross-validate --config tiny_cnn --data labelled --group-by book", 2, "source or video is needed, got 'book'"),
     ("cross-validate --config tiny_cnn --data labelled --override model.lr=fast", 2, "must be float, got 'fast'"),
-    ("cross-validate --config tiny_cnn --gather --output empty", 1, "empty holds no cross-validation"),
     ("tune --config tiny_cnn --space broken.yaml --data labelled", 2, "broken.yaml cannot be read as YAML"),
     ("tune --config tiny_cnn --space notes.txt --data labelled", 2, "notes.txt must map names of values"),
     ("tune --config tiny_cnn --space tune/tiny_cnn --timeout -1 --data labelled", 2, "--timeout -1"),

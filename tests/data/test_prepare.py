@@ -127,13 +127,13 @@ class TestArchives:
         [("MAX_ENTRIES", 3, "more than 3 entries"), ("MAX_BYTES", 1000, "refusing to fill the disk")],
     )
     def test_limits(self, tmp_path, monkeypatch, name, value, said):
-        monkeypatch.setattr(f"flipdetect.data.archive.{name}", value)
+        monkeypatch.setattr(f"flipdetect.data.prepare.{name}", value)
         with pytest.raises(DataError, match=said):
             prepare_data(make_zip(tmp_path / "a.zip", MONREADER), tmp_path / "out")
         assert files(tmp_path) == ["a.zip"]
 
     def test_a_bomb_is_stopped_by_its_ratio(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("flipdetect.data.archive.RATIO_FREE_BYTES", 10_000)
+        monkeypatch.setattr("flipdetect.data.prepare.RATIO_FREE_BYTES", 10_000)
         with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("flip/0001_1.bmp", bytes(5_000_000))
         with pytest.raises(DataError, match="refusing to fill the disk"):

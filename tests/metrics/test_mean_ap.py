@@ -8,8 +8,7 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from flipdetect.metrics.box_matching import match_boxes
-from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, coco_table, to_picture
+from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, coco_table, match_boxes, to_picture
 
 NAMES = ("disc", "square")
 

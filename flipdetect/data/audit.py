@@ -1,11 +1,13 @@
-"""The full audit of a split: what its table shows, which pictures occur more than once; as text, JSON and CSV."""
+"""Audit a split: what its table shows, and which pictures occur more than once; as text, JSON and CSV."""
 
 from __future__ import annotations
 
 import json
+import os
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +16,19 @@ import numpy as np
 from tabulate import tabulate
 
 from flipdetect.atomic import write_csv, write_text
-from flipdetect.data.audit.duplicates import find_copies, read_thumbnails
-from flipdetect.data.audit.leaks import SPOKEN, AuditReport, Shared, audit_split
+from flipdetect.data.duplicates import find_copies, read_thumbnails
 from flipdetect.data.splits import SPLITS, Split, some
 from flipdetect.records import FrameRecord
 from flipdetect.sources.folder import name_below
+
+NO_SHARED_VIDEO = "No video is in two splits."
+SPOKEN = {"train": "training", "val": "validation", "test": "test"}
+"""The splits, as sentences name them."""
+CONSEQUENCES = {
+    ("train", "test"): "the test score measures memory, not skill",
+    ("train", "val"): "the best epoch and the threshold are chosen by memory, not by skill",
+    ("val", "test"): "the threshold is tuned on test videos, so the test score is too high",
+}
 
 Kind = Literal["conflict", "copy", "twice"]
 KINDS: dict[Kind, str] = {
@@ -35,6 +45,17 @@ COLUMNS = (
     "second_video", "first_source", "second_source", "difference",
 )  # fmt: skip
 _SOURCES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What two splits have in common."""
+
+    first: str
+    second: str
+    names: tuple[str, ...]
+    frames: int
+    of_frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +77,53 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
-class FullAudit:
-    """Findings of an audit that has compared the frames.
+class AuditReport:
+    """Findings of an audit.
 
     Attributes:
-        quick: findings of the split's table.
-        balance_of_sources: frames of each class (negative, positive) by source and split; empty if no source is known.
+        videos: videos in two splits, for each pair of splits that shares any.
+        sources: sources in two splits, likewise.
+        files: files in two splits, likewise.
+        neighbours: test frames at most one frame number away from a training frame of the same video.
+        balance: for each split that has frames, the number of frames of each class (negative, positive).
+        videos_of: number of videos of each split.
+
+    The others are those of an audit that has compared the pictures:
+
+        findings: pairs of frames that show the same picture, the worst kind first.
+        balance_of_sources: frames of each class by source and split; empty if no source is known.
         unread: reason for each frame that could not be decoded.
         flat: number of frames that show nothing to compare, such as black ones.
     """
 
-    quick: AuditReport
-    findings: tuple[Duplicate, ...]
-    single_frame_videos: tuple[str, ...]
-    balance_of_sources: dict[tuple[str, str], tuple[int, int]]
-    unread: dict[Path, str]
-    flat: int
-    videos: dict[str, int]
+    videos: tuple[Shared, ...]
+    sources: tuple[Shared, ...]
+    files: tuple[Shared, ...]
+    neighbours: int
+    balance: dict[str, tuple[int, int]]
+    videos_of: dict[str, int]
+    class_names: tuple[str, str]
+    notes: tuple[str, ...] = ()
+    findings: tuple[Duplicate, ...] = ()
+    single_frame_videos: tuple[str, ...] = ()
+    balance_of_sources: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    unread: dict[Path, str] = field(default_factory=dict)
+    flat: int = 0
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a video or a file is in two splits. A shared source is no leak, but limits what a score shows."""
+        return bool(self.videos or self.files)
 
     @property
     def faults(self) -> bool:
         """Whether a video, a file or a picture is in two splits, or a picture has two labels."""
-        return self.quick.leaks or any(finding.kind in FAULTS for finding in self.findings)
+        return self.leaks or any(finding.kind in FAULTS for finding in self.findings)
+
+    @property
+    def test_frames(self) -> int:
+        """Number of test frames."""
+        return sum(self.balance.get("test", (0, 0)))
 
     def of_kind(self, kind: Kind) -> list[Duplicate]:
         """The findings of one kind."""
@@ -85,7 +131,24 @@ class FullAudit:
 
     def warnings(self) -> list[str]:
         """What is wrong with the split; empty if nothing is."""
-        lines = self.quick.warnings()
+        lines = [
+            f"{len(shared.names):,} files are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
+            f"({some(shared.names)}): scores on them mean nothing. Remedy: name each file once in the split file."
+            for shared in self.files
+        ]
+        lines += [
+            f"{shared.frames:,} of {shared.of_frames:,} {SPOKEN[shared.second]} frames come from videos that are also "
+            f"in {SPOKEN[shared.first]} ({len(shared.names):,} videos: {some(shared.names)}): "
+            f"{CONSEQUENCES[shared.first, shared.second]}. Remedy: let the split be drawn by video "
+            "(data.use_supplied_test=false, no split file), or move each video to one split."
+            for shared in self.videos
+        ]
+        if self.neighbours:
+            lines.append(
+                f"{self.neighbours:,} of {self.test_frames:,} test frames ({self.neighbours / self.test_frames:.0%}) "
+                "are at most one frame number away from a training frame of the same video: near-copies of training "
+                "frames."
+            )
         if found := self.of_kind("conflict"):
             pairs = some(tuple(f"{pair.first.path.name} and {pair.second.path.name}" for pair in found))
             lines.append(
@@ -124,11 +187,78 @@ class FullAudit:
             lines.append(f"{len(self.unread):,} frames could not be read and are not compared (such as {name}).")
         if self.flat:
             lines.append(f"{self.flat:,} frames are flat (black, for instance) and are not compared.")
-        faults = self.quick.warnings()
-        return [*lines, *(line for line in self.quick.sentences() if line not in faults)]
+        if not self.leaks:
+            lines.append(NO_SHARED_VIDEO)
+        lines += [
+            f"{len(shared.names):,} sources are both in {SPOKEN[shared.first]} and in {SPOKEN[shared.second]} "
+            f"({some(shared.names)}): the score is for new clips of known sources, not for unknown sources. To measure "
+            "the latter, set data.group_by=source."
+            for shared in self.sources
+            if shared.first == "train"
+        ]
+        negative, positive = self.class_names
+        for name, (negatives, positives) in self.balance.items():
+            total = negatives + positives
+            lines.append(
+                f"{SPOKEN[name].capitalize()}: {total:,} frames, {positives:,} {positive} "
+                f"({positives / total:.0%}) and {negatives:,} {negative}."
+            )
+        return [*lines, *(f"{note}." for note in self.notes)]
 
 
-def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | None = None) -> FullAudit:
+def audit_split(split: Split) -> AuditReport:
+    """Look for videos, sources and files in two splits. Reads no file."""
+    by_split = {name: records for name in SPLITS if (records := split.of(name))}
+    return AuditReport(
+        videos=_in_two_splits(by_split, lambda record: record.video),
+        sources=_in_two_splits(by_split, lambda record: record.source),
+        files=_in_two_splits(by_split, lambda record: os.path.normpath(record.file)),
+        neighbours=_neighbours(by_split.get("train", ()), by_split.get("test", ())),
+        balance={
+            name: (len(records) - positives, positives)
+            for name, records in by_split.items()
+            for positives in [sum(record.label == split.classes.positive for record in records)]
+        },
+        videos_of={name: len({record.video for record in split.of(name)}) for name in SPLITS},
+        class_names=split.classes.names,
+        notes=split.notes,
+    )
+
+
+def _in_two_splits(
+    by_split: dict[str, tuple[FrameRecord, ...]], name_of: Callable[[FrameRecord], str | None]
+) -> tuple[Shared, ...]:
+    counts = {
+        split: Counter(name for record in records if (name := name_of(record)) is not None)
+        for split, records in by_split.items()
+    }
+    found = []
+    for first, second in combinations(by_split, 2):
+        names = tuple(sorted(counts[first].keys() & counts[second].keys()))
+        if names:
+            frames = sum(counts[second][name] for name in names)
+            found.append(Shared(first, second, names, frames, len(by_split[second])))
+    return tuple(found)
+
+
+def _neighbours(train: Iterable[FrameRecord], test: Iterable[FrameRecord]) -> int:
+    """Test frames with a training frame of the same video at most one frame number away."""
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for record in train:
+        if record.frame is not None:
+            numbers[record.video].append(record.frame)
+    for known in numbers.values():
+        known.sort()
+    near = 0
+    for record in test:
+        known = numbers.get(record.video, [])
+        if record.frame is not None and known:
+            place = bisect_left(known, record.frame - 1)
+            near += place < len(known) and known[place] <= record.frame + 1
+    return near
+
+
+def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | None = None) -> AuditReport:
     """Audit a split by its table and by its pictures.
 
     Args:
@@ -154,26 +284,25 @@ def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | 
         if record.source is not None:
             by_source[record.source, name][split.classes.target(record.label)] += 1
     frames_of = Counter(record.video for record in records)
-    return FullAudit(
-        quick=audit_split(split),
+    return replace(
+        audit_split(split),
         findings=tuple(sorted(found, key=lambda finding: (order.index(finding.kind), finding.difference))),
         single_frame_videos=tuple(sorted(video for video, count in frames_of.items() if count == 1)),
         balance_of_sources={key: (counts[0], counts[1]) for key, counts in sorted(by_source.items())},
         unread={records[position].path: reason for position, reason in thumbnails.failures.items()},
         flat=int((~thumbnails.comparable).sum()) - len(thumbnails.failures),
-        videos={name: len({record.video for record in split.of(name)}) for name in SPLITS},
     )
 
 
-def audit_text(audit: FullAudit) -> str:
+def audit_text(audit: AuditReport) -> str:
     """The whole report: sentences, tables by split, by source and by finding, and a verdict."""
     warnings = audit.warnings()
     sentences = "\n".join(f"{'! ' if line in warnings else '- '}{line}" for line in audit.sentences())
-    negative, positive = audit.quick.class_names
+    negative, positive = audit.class_names
     splits = []
-    for name, (negatives, positives) in audit.quick.balance.items():
+    for name, (negatives, positives) in audit.balance.items():
         total = negatives + positives
-        splits.append((name, audit.videos[name], total, positives, negatives, f"{positives / total:.0%}"))
+        splits.append((name, audit.videos_of[name], total, positives, negatives, f"{positives / total:.0%}"))
     balance = audit.balance_of_sources
     uneven = sorted(balance, key=lambda key: -abs(balance[key][1] / sum(balance[key]) - 0.5))
     sources = [(source, name, sum(balance[source, name]), *balance[source, name][::-1]) for source, name in uneven]
@@ -198,12 +327,11 @@ def audit_text(audit: FullAudit) -> str:
     return "\n\n".join(parts)
 
 
-def write_audit(audit: FullAudit, folder: Path, root: Path) -> None:
+def write_audit(audit: AuditReport, folder: Path, root: Path) -> None:
     """Write audit.json, all that was found, and pairs.csv, a row per pair of frames, the worst kind first.
 
     Paths are relative to `root` where they are below it.
     """
-    quick = audit.quick
     known = {finding.second.path for finding in audit.findings if finding.splits == ("train", "test")}
 
     rows: list[tuple[Any, ...]] = []
@@ -215,32 +343,30 @@ def write_audit(audit: FullAudit, folder: Path, root: Path) -> None:
         ))  # fmt: skip
 
     def by_class(counts: tuple[int, int]) -> dict[str, int]:
-        return dict(zip(quick.class_names, counts, strict=True))
+        return dict(zip(audit.class_names, counts, strict=True))
 
     content = {
         "schema_version": SCHEMA_VERSION,
         "faults": audit.faults,
         "sentences": audit.sentences(),
-        "classes": list(quick.class_names),
+        "classes": list(audit.class_names),
         "splits": {
             name: {
                 "frames": sum(counts),
-                "videos": audit.videos[name],
+                "videos": audit.videos_of[name],
                 "by_class": by_class(counts),
             }
-            for name, counts in quick.balance.items()
+            for name, counts in audit.balance.items()
         },
         "sources": [
             {"source": source, "split": name, "by_class": by_class(counts)}
             for (source, name), counts in audit.balance_of_sources.items()
         ],
         "shared": {
-            "videos": [_shared(shared) for shared in quick.videos],
-            "sources": [_shared(shared) for shared in quick.sources],
-            "files": [_shared(shared) for shared in quick.files],
+            name: [_shared(shared) for shared in getattr(audit, name)] for name in ("videos", "sources", "files")
         },
-        "test_frames": quick.test_frames,
-        "test_frames_next_to_a_training_frame": quick.neighbours,
+        "test_frames": audit.test_frames,
+        "test_frames_next_to_a_training_frame": audit.neighbours,
         "test_frames_that_are_training_frames": len(known),
         "single_frame_videos": list(audit.single_frame_videos),
         "counts": {kind: len(audit.of_kind(kind)) for kind in KINDS},
@@ -253,12 +379,8 @@ def write_audit(audit: FullAudit, folder: Path, root: Path) -> None:
 
 
 def _shared(shared: Shared) -> dict[str, Any]:
-    return {
-        "splits": [shared.first, shared.second],
-        "names": list(shared.names),
-        "frames": shared.frames,
-        "of_frames": shared.of_frames,
-    }
+    found = asdict(shared)
+    return {"splits": [found.pop("first"), found.pop("second")], **found}
 
 
 def worst_pairs(findings: Sequence[Duplicate], count: int) -> list[Duplicate]:

@@ -1,17 +1,19 @@
-"""The audit that looks at pictures: planted faults are found, clean sets are left in peace."""
+"""The audit of a split: leaks that its table shows, planted faults in pictures, clean sets left in peace."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 
-from flipdetect.data.audit.audit import FullAudit, audit_frames
+from flipdetect.data.audit import AuditReport, audit_frames, audit_split
 from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
 from flipdetect.data.splits import Split, read_split
 from flipdetect.records import ClassNames, FrameRecord
 from flipdetect.synth import SynthConfig, render_dataset
 from tests.data.drawn_books import drawn_frame, make_drawn_books, plant
+from tests.data.test_grouped_splits import clip, clips
 from tests.frame_sets import write_frame
 
 CLASSES = ClassNames()
@@ -22,7 +24,7 @@ def clean_split(root: Path) -> Split:
     return split_records(records, classes=CLASSES, group_by="source")
 
 
-def planted_audit(root: Path) -> FullAudit:
+def planted_audit(root: Path) -> AuditReport:
     """The audit of a set with planted faults, of which it has missed none."""
     planted = plant(root)
     index = index_frames(root, classes=CLASSES, manifest=planted.manifest, check=False)
@@ -104,3 +106,66 @@ def test_thumbnails_are_kept_and_found_again(drawn_books: Path, tmp_path: Path) 
     assert audit_frames(split, cache_dir=tmp_path / "cache") == first
     # A second decoding would have written another file.
     assert {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.npy")} == files
+
+
+def dealt(**sides):
+    """A split from lists of records by side."""
+    records = [record for side in sides.values() for record in side]
+    names = [name for name, side in sides.items() for _ in side]
+    return Split(tuple(records), tuple(names), CLASSES)
+
+
+def test_a_grouped_split_does_not_leak():
+    report = audit_split(split_records(clips(), classes=CLASSES))
+    assert not report.leaks
+    assert "No video is in two splits." in report.sentences()
+
+
+def test_a_supplied_split_that_cuts_through_clips_is_told_in_plain_words():
+    # Every fourth frame of each clip is the test set, as in MonReader.
+    records = [
+        replace(record, supplied_split="test" if record.frame % 4 == 2 else "train") for record in clips(6, frames=8)
+    ]
+    report = audit_split(split_records(records, classes=CLASSES, use_supplied_test=True))
+    assert report.leaks
+    assert report.test_frames == 24
+    text = "\n".join(report.sentences())
+    assert "test frames come from videos that are also in training" in text
+    assert "the test score measures memory, not skill. Remedy:" in text
+
+
+def test_counts_of_shared_videos_and_neighbours():
+    flip, other = clip("flip", "1", 10), clip("notflip", "1", 4)
+    split = dealt(train=[*flip[:3], other[0]], val=[other[1]], test=[*flip[3:6], other[3], *clip("flip", "2", 2)])
+    report = audit_split(split)
+    shared = {(s.first, s.second): (s.names, s.frames, s.of_frames) for s in report.videos}
+    assert shared == {
+        ("train", "val"): (("notflip/1",), 1, 1),
+        ("train", "test"): (("flip/1", "notflip/1"), 4, 6),
+        ("val", "test"): (("notflip/1",), 1, 6),
+    }
+    assert report.neighbours == 1  # only frame 3 of flip/1 is next to a training frame (2)
+
+
+def test_the_same_file_on_two_sides():
+    flip = clip("flip", "1", 2)
+    twice = replace(flip[0], path=flip[0].path.parent / "x" / ".." / flip[0].path.name, video="another")
+    report = audit_split(dealt(train=flip, val=[twice]))
+    assert report.leaks
+    assert not report.videos
+    assert "1 files are both in training and in validation" in report.sentences()[0]
+
+
+def test_shared_sources_are_told_but_are_no_leak():
+    split = dealt(train=clip("flip", "1", 2, "A"), test=clip("flip", "2", 2, "A") + clip("flip", "3", 1, "B"))
+    report = audit_split(split)
+    assert not report.leaks
+    assert [shared.names for shared in report.sources] == [("A",)]
+    assert report.sources[0].frames == 2
+    assert any("not for unknown" in sentence for sentence in report.sentences())
+
+
+def test_class_balance_of_each_side():
+    report = audit_split(dealt(train=clip("flip", "1", 3) + clip("notflip", "1", 1), val=clip("flip", "2", 2)))
+    assert report.balance == {"train": (1, 3), "val": (0, 2)}
+    assert "Training: 4 frames, 3 flip (75%) and 1 notflip." in report.sentences()

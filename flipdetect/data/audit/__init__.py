@@ -1,1 +1,0 @@
-"""Leaks between the training, validation and test splits."""
