@@ -60,11 +60,8 @@ class DetectionCallback(CollectingCallback):
         if not (found and due and trainer.is_global_zero) or trainer.sanity_checking:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        records, boxes, threshold = (
-            getattr(data.split, stage),
-            data.boxes.boxes,
-            float(pl_module.get_buffer("threshold")),
-        )
+        records, boxes = getattr(data.split, stage), data.boxes.boxes
+        threshold = float(pl_module.get_buffer("threshold"))
         pictures = [
             evaluate_picture(records[place], data.root, each.above(threshold), boxes[records[place].file])
             for place, each in sorted(found.items())

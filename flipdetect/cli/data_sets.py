@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -81,14 +80,6 @@ def prepare(
         print(f"  all {len(index.problems):,} are listed in {target / PROBLEMS_NAME}")
 
 
-class GroupBy(StrEnum):
-    """The unit that a split must not divide."""
-
-    AUTO = "auto"
-    VIDEO = "video"
-    SOURCE = "source"
-
-
 Fraction = Annotated[float, typer.Option(min=0, max=1, help="Share of the frames, of a split drawn here.")]
 
 
@@ -102,7 +93,9 @@ def audit(
     use_supplied_test: Annotated[
         bool, typer.Option("--use-supplied-test", help="The testing/ folder of the data set is the test split.")
     ] = False,
-    group_by: Annotated[GroupBy, typer.Option(help="What a split drawn here must not divide.")] = GroupBy.AUTO,
+    group_by: Annotated[
+        Literal["auto", "video", "source"], typer.Option(help="What a split drawn here must not divide.")
+    ] = "auto",
     val_fraction: Fraction = 0.15,
     test_fraction: Fraction = 0.15,
     split_seed: Annotated[int, typer.Option(help="Seed of a split drawn here.")] = 0,
@@ -138,7 +131,7 @@ def audit(
             classes=classes,
             val_fraction=val_fraction,
             test_fraction=test_fraction,
-            group_by=group_by.value,
+            group_by=group_by,
             seed=split_seed,
             use_supplied_test=use_supplied_test,
         )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,29 +26,7 @@ if TYPE_CHECKING:
     from flipdetect.inference.detector import Detector
 
 
-class SplitName(StrEnum):
-    """A part of a training's split."""
-
-    TRAIN = "train"
-    VAL = "val"
-    TEST = "test"
-
-
-class Corruptions(StrEnum):
-    """Which corruptions of frames are tried."""
-
-    BASIC = "basic"
-    FULL = "full"
-
-
-class BoxFormat(StrEnum):
-    """How boxes are annotated; auto: by the files that are there."""
-
-    AUTO = "auto"
-    RENDERED = "rendered"
-    VOC = "voc"
-    COCO = "coco"
-    YOLO = "yolo"
+SplitName = Literal["train", "val", "test"]
 
 
 def evaluate(
@@ -85,7 +62,8 @@ def evaluate(
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap draws of videos for 95% CIs; 0: none.")] = 2000,
     report: Annotated[Path | None, typer.Option(metavar="FOLDER", help="An HTML page with all of it.")] = None,
     robustness: Annotated[
-        Corruptions | None, typer.Option(help="Also metrics on corrupted frames; full: more kinds and strengths.")
+        Literal["basic", "full"] | None,
+        typer.Option(help="Also metrics on corrupted frames; full: more kinds and strengths."),
     ] = None,
     mistakes: Annotated[Path | None, typer.Option(metavar="PNG", help="The most confident mistakes.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Frames in --mistakes and in the report.")] = 24,
@@ -102,7 +80,10 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="CSV", help="The true turns of each: start_s, peak_s, end_s."),
     ] = None,
-    box_format: Annotated[BoxFormat, typer.Option(help="How boxes are annotated, for a detector.")] = BoxFormat.AUTO,
+    box_format: Annotated[
+        Literal["auto", "rendered", "voc", "coco", "yolo"],
+        typer.Option(help="How boxes are annotated, for a detector; auto: by the files that are there."),
+    ] = "auto",
     output: OptionalOutput = None,
     json: Json = None,
 ) -> None:
@@ -149,8 +130,7 @@ def evaluate(
         if models:
             raise ConfigError(f"{', '.join(detectors)} finds boxes, {', '.join(models)} does not: evaluate them apart")
         files = {"sheet": mistakes, "report": report, "output": output, "json": json}
-        part = split.value if split else None
-        return _evaluate_boxes(detectors, data, box_format.value, part, split_file, threshold, count, **files)
+        return _evaluate_boxes(detectors, data, box_format, split, split_file, threshold, count, **files)
     selection = outcome.Selection(manifest, split, split_file)
     if spot_check is not None:
         for name, each in models.items():
@@ -168,14 +148,14 @@ def evaluate(
         resamples=resamples,
         costs=price,
         clips=clips,
-        corruptions={None: None, Corruptions.BASIC: BASIC, Corruptions.FULL: FULL}[robustness],
+        corruptions={None: None, "basic": BASIC, "full": FULL}[robustness],
     )
     keys = [each.split(",") for each in by or []]
     print(outcome.result_tables(results, keys))
     if output:
         write_predictions(output, evaluations)
     if json:
-        chosen = {"split": split.value} if split else {}
+        chosen = {"split": split} if split else {}
         write_json(json, [each.as_dict(keys) | chosen for each in results])
     if mistakes:
         outcome.draw_mistakes(mistakes, results, count)

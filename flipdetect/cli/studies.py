@@ -6,17 +6,16 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from flipdetect.cli.check_config import ALLOW, checked_arguments
 from flipdetect.cli.configs import find_space
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
-from flipdetect.cli.options import Config, Device, DeviceName, Manifest, Models, Override, Seed
-from flipdetect.errors import ConfigError, DataError, ModelError, require_extra
+from flipdetect.cli.options import Config, Device, DeviceName, Override, Seed
+from flipdetect.errors import ConfigError, ModelError, require_extra
 from flipdetect.start.lean_imports import defer_torchmetrics
 
 if TYPE_CHECKING:
@@ -31,20 +30,9 @@ logger = logging.getLogger(__name__)
 
 
 def compare(
-    config: Annotated[
-        list[str] | None,
-        typer.Option("--config", "-c", metavar="NAME|PATH", help="A configuration to train; repeatable."),
-    ] = None,
-    model: Models = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames. Default: the first configuration's."),
-    ] = None,
+    config: Config,
+    data: OwnData = None,
     override: Override = None,
-    manifest: Manifest = None,
-    split_file: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="The split. Default: made as the first configuration says.")
-    ] = None,
     max_megabytes: Annotated[float | None, typer.Option(min=0, help="Largest file to recommend.")] = None,
     margin: Annotated[float, typer.Option(help="F1 that a smaller model may lack.")] = 0.02,
     resamples: Annotated[int, typer.Option(min=2, help="Bootstrap draws of videos for 95% CIs.")] = 2000,
@@ -54,31 +42,17 @@ def compare(
         "runs/compare"
     ),
 ) -> None:
-    """Compare models on one test split: train configurations (--config), add trained models (--model).
+    """Train several configurations (--config, repeatable) on the data set and split of the first one, and compare them.
 
     A table of F1 and AUROC with 95% CIs over videos, F1 minus that of the best model (paired by video), parameters,
     file size, estimated memory, time per frame on this CPU and training time; and a recommendation. Finished trainings
-    are not repeated, an interrupted one continues. Trained models must not have seen the test frames.
+    are not repeated, an interrupted one continues.
 
     Example: flipdetect compare --config tiny_cnn --config mobilenet --max-megabytes 5
     """
     require_extra("train", "torch", "pytorch_lightning")
-    if not (config or model):
-        raise typer.BadParameter("name what to compare: --config to train, --model for trained models")
-    if not config and not (data and split_file):
-        raise typer.BadParameter("without --config, name the data set and its split: --data and --split-file")
     values = [*(override or []), f"seed_everything={seed}"]
-    named = [f"data.{key}={path}" for key, path in (("manifest", manifest), ("split_file", split_file)) if path]
-    # All are trained on the data set of the first, which names the split, too.
-    arguments = [
-        checked_arguments([each], values if place else [*values, *named], data)
-        for place, each in enumerate(config or [])
-    ]
-    if split_file is not None and not split_file.is_file():
-        raise DataError(f"there is no split file {split_file}; name the splits.csv of a training run with --split-file")
-    from flipdetect.inference.resolve import resolve_model
-
-    paths = [resolve_model(each) for each in model or []]
+    arguments = [checked_arguments([each], values, data) for each in config]
     hush_libraries()
     defer_torchmetrics()
     from flipdetect.cli import train
@@ -86,31 +60,21 @@ def compare(
     from flipdetect.evaluation import study
     from flipdetect.evaluation.compare import Candidate, evaluate_candidate
     from flipdetect.evaluation.compare import compare as compare_models
-    from flipdetect.evaluation.evaluate import short_model_name
     from flipdetect.export.onnx import export_onnx
     from flipdetect.runs import BEST
 
     # What can be refused is refused before the first training, which takes long.
     configs = [resolve_config(each) for each in arguments]
-    if configs:
-        shared = study.shared_split(study.training_data(configs[0]), output)
-    else:
-        assert data is not None
-        assert split_file is not None
-        shared = study.SharedSplit(data, split_file, manifest)
-    for path in paths:
-        study.check_unseen(path, shared)
+    shared = study.shared_split(study.training_data(configs[0]), output)
     allow = _allow_options(override)
     train_main = lambda args: train.main([*args, *allow])  # noqa: E731
-    names = _distinct([*(Path(each).stem for each in config or []), *(short_model_name(str(path)) for path in paths)])
+    stems = [Path(each).stem for each in config]
     models: list[Candidate] = []
     try:
-        for place, name in enumerate(names):
-            if place < len(configs):
-                training = study.Training(name, study.with_values(configs[place], shared.values()))
-                path = study.run_training(training, output, train_main) / BEST
-            else:
-                path = paths[place - len(configs)]
+        for place, (stem, resolved) in enumerate(zip(stems, configs, strict=True)):
+            name = stem if stem not in stems[:place] else f"{stem}-{place + 1}"
+            training = study.Training(name, study.with_values(resolved, shared.values()))
+            path = study.run_training(training, output, train_main) / BEST
             logger.info("Evaluating %s", name)
             models.append(evaluate_candidate(name, path, shared, device.value, output, export_onnx))
             found = compare_models(models, max_megabytes=max_megabytes, margin=margin, resamples=resamples)
@@ -122,15 +86,6 @@ def compare(
     print(f"{found.table()}\n\n{found.why}")
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """The names, those that repeat with a number: `net`, `net-2`."""
-    found: list[str] = []
-    for name in names:
-        choices = (name if number == 1 else f"{name}-{number}" for number in count(1))
-        found.append(next(each for each in choices if each not in found))
-    return found
-
-
 def cross_validate(
     config: Config,
     data: OwnData = None,
@@ -140,7 +95,7 @@ def cross_validate(
         bool, typer.Option("--leave-one-source-out", help="One fold for each source instead of --folds.")
     ] = False,
     group_by: Annotated[
-        str | None, typer.Option(metavar="source|video", help="What is kept together. Default: source, if known.")
+        Literal["source", "video"] | None, typer.Option(help="What is kept together. Default: source, if known.")
     ] = None,
     seed: Seed = 0,
     split_seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
@@ -161,8 +116,6 @@ def cross_validate(
     Example: flipdetect cross-validate --config tiny_cnn --folds 5 --data my_frames/
     """
     require_extra("train", "torch", "pytorch_lightning")
-    if group_by not in (None, "source", "video"):
-        raise typer.BadParameter(f"source or video is needed, got {group_by!r}", param_hint="--group-by")
     arguments = checked_arguments(config, [*(override or []), f"seed_everything={seed}"], data)
     hush_libraries()
     defer_torchmetrics()
@@ -183,7 +136,7 @@ def cross_validate(
         index,
         frames.classes,
         folds=None if leave_one_source_out else folds,
-        group_by=group_by,  # type: ignore[arg-type]
+        group_by=group_by,
         val_fraction=frames.val_fraction,
         seed=split_seed,
     )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -26,9 +26,8 @@ from flipdetect.atomic import write_text
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.data.splits import read_split_rows, write_split
+from flipdetect.data.splits import write_split
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, ModelError
-from flipdetect.evaluation.evaluate import SPLIT_FILE
 from flipdetect.runs import LAST, newest_run
 from flipdetect.sources.folder import name_below
 from flipdetect.tasks.fit import METRICS_FILE
@@ -187,26 +186,16 @@ def labelled_index(data: FrameDataModule) -> FrameIndex:
     return index
 
 
-@dataclass(frozen=True)
-class SharedSplit:
+class SharedSplit(NamedTuple):
     """A labelled data set and the split that all models are compared on.
 
     Attributes:
         manifest: CSV that describes the data set; None for its folders.
-
-    Raises:
-        DataError: if there is no split file.
     """
 
     root: Path
     path: Path
     manifest: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.path.is_file():
-            raise DataError(
-                f"there is no split file {self.path}; name the {SPLIT_FILE} of a training run with --split-file"
-            )
 
     def values(self) -> dict[str, Any]:
         """Dotted names and values of a configuration that uses it."""
@@ -239,22 +228,3 @@ def shared_split(data: FrameDataModule, folder: Path) -> SharedSplit:
             raise DataError("the split has no test frames to compare models on; set data.test_fraction above 0")
         write_split(split, path, index.root)
     return SharedSplit(data.root, path, data.manifest)
-
-
-def check_unseen(model: Path, shared: SharedSplit) -> None:
-    """Make sure that a trained model has not seen the test frames, as far as the split next to it shows.
-
-    Raises:
-        DataError: if it has.
-    """
-    own = model.with_name(SPLIT_FILE)
-    if not own.is_file():
-        logger.warning("%s has no %s next to it: it may have been trained on the test frames", model, SPLIT_FILE)
-        return
-    tested = {path for path, _, split in read_split_rows(shared.path) if split == "test"}
-    seen = [path for path, _, split in read_split_rows(own) if split != "test" and path in tested]
-    if seen:
-        raise DataError(
-            f"{model} was trained or chosen on {len(seen):,} of the {len(tested):,} test frames (such as {seen[0]}); "
-            f"compare on its own split with --split-file {own}, or train it again with --config"
-        )

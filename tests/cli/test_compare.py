@@ -61,29 +61,3 @@ def test_a_configuration_without_a_data_set_of_its_own_is_compared_on_the_given_
 ) -> None:
     assert main(arguments(monreader_set, CONFIGS[0], "--config=finetune_tiny")) == 0
     assert len(trainings.calls) == 2
-
-
-def test_trained_models_are_evaluated_on_a_given_split(
-    trained: Path, monreader_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    split = trained.with_name("splits.csv")
-    given = ["--model", str(trained), "--model", str(trained.with_name("last.ckpt")), "--model", "tiny_cnn"]
-    command = [*given, "--data", str(monreader_set), "--split-file", str(split), "--resamples", "100"]
-    assert main(["compare", *command, "--output", "out", "--max-megabytes", "100"]) == 0
-    found = json.loads(Path("out/comparison.json").read_text())
-    assert [each["model"] for each in found["models"]] == ["tiny_cnn/version_0", "tiny_cnn/version_0-2", "tiny_cnn"]
-    assert {each["frames"] for each in found["models"]} == {found["models"][0]["frames"]}
-
-
-def test_a_model_that_has_seen_the_test_side_is_refused(
-    trained: Path, monreader_set: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    rows = [line.split(",") for line in trained.with_name("splits.csv").read_text().splitlines()]
-    turned = {"train": "test", "test": "train"}
-    lines = [",".join([*row[:-1], turned.get(row[-1], row[-1])]) for row in rows]
-    (tmp_path / "turned.csv").write_text("\n".join(lines) + "\n")
-    command = ["--model", str(trained), "--data", str(monreader_set)]
-    command += ["--split-file", str(tmp_path / "turned.csv"), "--output", str(tmp_path / "out")]
-    assert main(["compare", *command]) == 1
-    assert "was trained or chosen on" in capfd.readouterr().err

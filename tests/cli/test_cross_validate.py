@@ -110,7 +110,7 @@ def test_one_source_is_left_out_at_a_time(
 @pytest.mark.parametrize(
     ("more", "status", "message"),
     [
-        (["--group-by", "page"], 2, "source or video is needed"),
+        (["--group-by", "page"], 2, "'page' is not one of 'source', 'video'"),
         (["--override", "nonsense"], 2, "written KEY=VALUE"),
         (["--override", "data.nonsense=1"], 2, "nonsense"),
         (["--group-by", "source"], 1, "no known source"),
