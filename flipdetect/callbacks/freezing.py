@@ -86,11 +86,7 @@ class BackboneFreezing(Callback):
         return max(0, count - 1 - (epoch - self.unfreeze_at_epoch) // self.unfreeze_every)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Freeze the weights, before a distributed strategy wraps the module.
-
-        Raises:
-            ConfigError: if the backbone has fewer stages than are to be frozen.
-        """
+        """Freeze the weights, before a distributed strategy wraps the module."""
         if stage != "fit":
             return
         parts = _backbone_parts(pl_module)
@@ -187,11 +183,7 @@ class CachedFeatures(Callback):
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make the data module return features from now on.
-
-        Raises:
-            ConfigError: if nothing is frozen for the whole training, or several processes train.
-        """
+        """Make the data module return features from now on; a `ConfigError` if nothing stays frozen."""
         if stage != "fit":
             return
         module: Any = pl_module

@@ -125,16 +125,10 @@ def _loggers(trainer: Trainer) -> list[MLFlowLogger]:
 
 
 class OptunaPruning(Callback):
-    """Report the best value so far of a metric after each validation.
+    """Report the best finite value so far of a metric (`val_f1`, say) to an `optuna.Trial` after each validation.
 
-    Args:
-        trial: an `optuna.Trial`.
-        metric: as it is logged, such as `val_f1`; a name that ends in `_loss` is minimized.
-
-    Attributes:
-        best: the best finite value so far; None if there is none.
-        epochs: how many were reported.
-        pruned: whether Optuna stopped the training.
+    A metric whose name ends in `_loss` is minimized. Afterwards, `best` is that value or None, `epochs` their number,
+    and `pruned` tells whether Optuna stopped the training.
     """
 
     def __init__(self, trial: Any, metric: str) -> None:
@@ -145,11 +139,7 @@ class OptunaPruning(Callback):
 
     # Not on_validation_epoch_end: callbacks run before the module there, which has yet to log.
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the value.
-
-        Raises:
-            ConfigError: if no such metric was logged.
-        """
+        """Report the value; a `ConfigError` if no such metric was logged."""
         if trainer.sanity_checking:
             return
         if self.metric not in trainer.callback_metrics:

@@ -70,12 +70,7 @@ class TrainingSummary(ScoreCallback):
 
 
 def summarise(scores: EpochScores, videos: Sequence[str], *, split: str, positive: str) -> tuple[str, list[str]]:
-    """A sentence about the F1 of a split, and warnings about it.
-
-    Args:
-        videos: (N,) the video of each frame.
-        split: "Test" or "Validation"; threshold and checkpoint were chosen on the latter.
-    """
+    """A sentence about the F1 of a "Test" or "Validation" split, and warnings; `videos` (N,) is that of each frame."""
     found = bootstrap_ci(scores.probabilities, scores.targets, videos, scores.threshold, metrics=("f1", "auroc"))
     f1, auroc = found["f1"], found["auroc"].value
     positives, frames, count = int(scores.targets.sum()), len(scores.targets), f1.videos

@@ -63,9 +63,7 @@ class Settings(NamedTuple):
 def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> list[str]:
     """Check the arguments of `train.py`; returns them with names of configurations replaced by paths.
 
-    Args:
-        args: the arguments.
-        data_option: by which the command takes the folder of the frames, for messages.
+    `data_option` is that by which the command takes the folder of the frames, for messages.
 
     Raises:
         ConfigError: if an argument, key, class or plain value cannot work.
@@ -132,11 +130,7 @@ def defaults_file(*, detection: bool) -> Path:
 
 
 def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Path | None = None) -> list[str]:
-    """Arguments of `train.py` for configurations, a data folder, and values written KEY=VALUE, checked.
-
-    Raises:
-        ConfigError, DataError, MissingExtraError: as `check_arguments`; or if an override has no `=`.
-    """
+    """Arguments of `train.py` for configurations, a data folder, and values written KEY=VALUE, checked."""
     arguments = [part for config in configs for part in ("--config", str(config))]
     if data is not None:
         arguments.append(f"--data.root={data}")
@@ -163,13 +157,7 @@ def without_allowed(args: Sequence[str]) -> list[str]:
 def check_allowed(content: Any, allowed: Sequence[str], label: str) -> None:
     """Refuse a configuration with a class of another package, anywhere: files are passed around, classes run code.
 
-    Args:
-        content: a configuration, or a part of one.
-        allowed: packages, modules or classes.
-        label: where the configuration comes from.
-
-    Raises:
-        ConfigError: if a class is not allowed; names without a module are those of the libraries.
+    Names without a module are those of the libraries. `label` says where the configuration comes from.
     """
     if isinstance(content, Mapping):
         path = str(content.get("class_path") or "")
@@ -304,11 +292,7 @@ def _check_value(label: str, key: str, value: Any, annotation: str) -> None:
 
 
 def _check_number(label: str, key: str, value: Any) -> None:
-    """Refuse a number outside the range of its setting, and any that is not finite.
-
-    Raises:
-        ConfigError: with the file or option, the key, the value and the range.
-    """
+    """Refuse a number outside the range of its setting, and any that is not finite."""
     try:
         check_range(key, value)
     except ConfigError as error:

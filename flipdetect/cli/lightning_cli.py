@@ -186,20 +186,14 @@ class _Unbuilt(TrainCLI):
 def resolve_config(args: Sequence[str]) -> dict[str, Any]:
     """The complete configuration that arguments of `train.py` describe, every default filled in.
 
-    Raises:
-        ConfigError: if it is refused by the quick check.
-        SystemExit: if it is refused later; the reason is on standard error.
+    A `SystemExit` if it is refused, with the reason on standard error.
     """
     config: dict[str, Any] = yaml.safe_load(_Unbuilt(check_arguments(args)).resolved)
     return config
 
 
 def run(args: Sequence[str], ahead: ReadAhead | None = None) -> int:
-    """Train and test; returns the exit status.
-
-    Args:
-        ahead: fills the cache; it is waited for.
-    """
+    """Train and test; returns the exit status. `ahead` fills the cache; it is waited for."""
     hush_libraries()
     reuse_freed_memory()
     try:
@@ -231,9 +225,7 @@ def run(args: Sequence[str], ahead: ReadAhead | None = None) -> int:
 def _explained(error: Exception, *, built: bool = True) -> int:
     """Print the program's own error behind one of a library, or what a library says of values or of the disk.
 
-    Args:
-        error: what was raised.
-        built: whether model, data and trainer had been built before; if not, the values of the configuration are wrong.
+    Before model, data and trainer are `built`, the values of the configuration are wrong.
     """
     own: BaseException | None = error
     while own is not None and not isinstance(own, FlipdetectError):

@@ -232,13 +232,7 @@ def _allow_options(override: Sequence[str] | None) -> list[str]:
 
 
 def _fit(arguments: Sequence[str], trial: optuna.Trial, metric: str) -> tuple[float | None, int]:
-    """Train a configuration without testing it; returns the best value and the number of epochs.
-
-    Raises:
-        ConfigError: if the configuration is refused.
-        KeyboardInterrupt: after Ctrl-C.
-        optuna.TrialPruned: if the trial was stopped early.
-    """
+    """Train a configuration without testing it; returns the best value and the number of epochs."""
     import optuna
 
     from flipdetect.callbacks import InterruptCheckpoint

@@ -70,10 +70,7 @@ class ChunkCache:
         """The chunk of each key: read from the folder, or made and stored.
 
         A process that finds chunks missing waits for another one that is writing, and then makes what is still missing.
-
-        Args:
-            keys: see `digest`.
-            make: yields the chunks for the given positions in `keys`, in that order; called once at most.
+        `make` yields the chunks for the given positions in `keys`, in that order; it is called once at most.
 
         Raises:
             ConfigError: if the chunks in use do not fit into `max_bytes` together.
@@ -146,9 +143,8 @@ def _read(path: Path) -> Chunk | None:
 class Rows:
     """The rows of an array in chunks. Pickled, it is a list of paths: another process maps the files itself.
 
-    Args:
-        paths: of the chunks, in order; all but the last one have `per_chunk` rows.
-        arrays: their memory maps. What is mapped stays readable when another process deletes the file.
+    All chunks but the last one have `per_chunk` rows. What is mapped stays readable when another process deletes the
+    file.
     """
 
     def __init__(self, paths: Sequence[Path], per_chunk: int, arrays: Sequence[npt.NDArray[Any]]) -> None:
@@ -156,11 +152,7 @@ class Rows:
         self._arrays = dict(enumerate(arrays))
 
     def __getitem__(self, row: int) -> Any:
-        """The row, without copying it.
-
-        Raises:
-            OSError: if its file has been deleted before it was mapped.
-        """
+        """The row, without copying it; raises an `OSError` if its file has been deleted before it was mapped."""
         number, row = divmod(row, self._per_chunk)
         if number not in self._arrays:
             self._arrays[number] = np.load(self._paths[number], mmap_mode="r")
@@ -209,10 +201,9 @@ def decode_frames(
     them valid. If the cache is too small or cannot be written to, a warning is logged and nothing is cached.
 
     Args:
-        paths: the frame files.
         spec: gives the size; its normalisation plays no part.
         cache: None decodes to find bad files, and keeps nothing.
-        workers: decoding threads; default: one per core.
+        workers: decoding threads; None: one per core.
     """
     files = tuple(os.fspath(path) for path in paths)
     shape = (spec.height, spec.width, spec.channels)

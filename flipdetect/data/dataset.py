@@ -60,8 +60,6 @@ class Draw:
     """A frame drawn in an epoch. The epoch is part of it because loader processes outlive epochs.
 
     Attributes:
-        epoch: from 0.
-        index: position in the data set.
         repeat: how often the frame was drawn before in this epoch, by any process.
         pair: number of the pair within the epoch; both frames of a pair are augmented alike. None outside of pairs.
     """
@@ -89,9 +87,6 @@ class Augmentation:
 
     The random numbers of a call depend on its seed alone, not on the worker process or on earlier calls: a resumed
     training sees the frames that an uninterrupted one would have seen.
-
-    Attributes:
-        chain: the transforms as one.
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
@@ -144,7 +139,6 @@ class FrameDataset(Dataset[Sample]):
     Args:
         records: the frames of one part of the split.
         frames: decoded frames, these among them.
-        classes: gives the targets.
         augmentation: applied to the uint8 frame before normalisation; None for none.
         seed: base of the augmentation's random streams.
         masks: gives the maps; None for samples without maps.
@@ -187,11 +181,7 @@ class FrameDataset(Dataset[Sample]):
         return len(self.records)
 
     def __getitem__(self, draw: int | Draw) -> Sample:
-        """The sample at an index; an int stands for a draw in epoch 0.
-
-        Raises:
-            FrameError: if the file has become unreadable since it was checked.
-        """
+        """The sample at an index; an int stands for a draw in epoch 0."""
         draw = draw if isinstance(draw, Draw) else Draw(0, draw)
         sample = self.sample(draw.index, draw.stream(self.seed))
         sample["pair"] = -1 if draw.pair is None else draw.pair
@@ -202,11 +192,7 @@ class FrameDataset(Dataset[Sample]):
         return float(self._targets[index])
 
     def sample(self, index: int, seed: int | None) -> Sample:
-        """The sample at an index, outside of pairs, augmented with random numbers from `seed`; None: not augmented.
-
-        Raises:
-            FrameError: if the file has become unreadable since it was checked.
-        """
+        """The sample at an index, outside of pairs, augmented with random numbers from `seed`; None: not augmented."""
         frame = self._frames[int(self._positions[index])]
         mask = None if self._masks is None else self._masks.mask(self.records[index])
         if self.augmentation is not None and seed is not None:
@@ -234,11 +220,7 @@ class MixedFrames(Dataset[Sample]):
         return len(self._own) + len(self._rendered)
 
     def __getitem__(self, draw: Draw) -> Sample:
-        """The sample of a draw; its `index` counts through both sets.
-
-        Raises:
-            FrameError: if the frame has become unreadable since it was checked.
-        """
+        """The sample of a draw; its `index` counts through both sets."""
         first = len(self._own)
         if draw.index < first:
             sample: Sample = self._own[draw]
@@ -250,14 +232,7 @@ class MixedFrames(Dataset[Sample]):
 
 @dataclass(frozen=True)
 class FrameSet:
-    """An indexed data set with its decoded frames.
-
-    Attributes:
-        index: of the frames that can be decoded; the others are among its problems.
-        frames: decoded.
-        masks: of the frames that have one.
-        classes: gives the targets.
-    """
+    """An indexed data set with its decoded frames; those that cannot be decoded are among the index's problems."""
 
     index: FrameIndex
     frames: DecodedFrames

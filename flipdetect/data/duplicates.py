@@ -63,11 +63,7 @@ Grey = npt.NDArray[np.uint8]
 
 
 class Copy(NamedTuple):
-    """Two frames that show the same picture, by their positions, in ascending order.
-
-    Attributes:
-        difference: grey levels (0 to 255) by which they differ where they differ most, after alignment.
-    """
+    """Two frames that show the same picture, by their positions in ascending order, and their `aligned_difference`."""
 
     first: int
     second: int
@@ -76,11 +72,7 @@ class Copy(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameThumbnails:
-    """Frames at a size at which thousands of them can be compared.
-
-    Attributes:
-        grey: (N, SIDE, SIDE) uint8; black where a file could not be decoded.
-    """
+    """Frames at a size at which thousands can be compared: (N, SIDE, SIDE) uint8, black where there are failures."""
 
     paths: tuple[Path, ...]
     grey: Grey
@@ -93,11 +85,7 @@ class FrameThumbnails:
         return np.concatenate([chunk.std(axis=(1, 2)) for chunk in chunks]) >= FLAT
 
     def decoded_larger(self, position: int) -> Grey:
-        """(SIDE, SIDE) uint8 of a file decoded at several times that size: slower, and more exact.
-
-        Raises:
-            FrameError: if the file cannot be decoded.
-        """
+        """(SIDE, SIDE) uint8 of a file decoded at several times that size: slower, and more exact."""
         frame = decode_frame(self.paths[position], min_size=(4 * SIDE, 4 * SIDE))
         return np.asarray(cv2.cvtColor(_SPEC.resize(frame), cv2.COLOR_RGB2GRAY))
 
@@ -105,11 +93,7 @@ class FrameThumbnails:
 def read_thumbnails(
     paths: Sequence[Path], cache_dir: Path | None = None, workers: int | None = None
 ) -> FrameThumbnails:
-    """Decode all files at thumbnail size, in threads, with a progress bar.
-
-    Args:
-        cache_dir: the cache folder of training, in which thumbnails have a folder of their own; None keeps nothing.
-    """
+    """Decode all files at thumbnail size, in threads; `cache_dir` is training's cache folder, None keeps nothing."""
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as temporary:
         cache = ChunkCache((cache_dir or Path(temporary)) / "thumbnails")
         frames = decode_frames(paths, _SPEC, cache, workers)
@@ -121,11 +105,9 @@ def read_thumbnails(
 
 
 def find_copies(thumbnails: FrameThumbnails, groups: npt.NDArray[np.int64]) -> list[Copy]:
-    """Pairs of frames of different groups that show the same picture, the most similar first.
+    """Pairs of frames of different groups (N,) that show the same picture, the most similar first.
 
-    Args:
-        thumbnails: of N frames; two black pictures are equal without meaning anything, and are not compared.
-        groups: (N,) frames of one group are not compared.
+    Two black pictures are equal without meaning anything, and are not compared.
     """
     grey = thumbnails.grey
     places = np.flatnonzero(thumbnails.comparable)
@@ -161,10 +143,9 @@ def perceptual_hashes(grey: Grey) -> npt.NDArray[np.uint8]:
 
 
 def aligned_difference(first: Grey, second: Grey) -> float:
-    """Grey levels by which two thumbnails (SIDE, SIDE) uint8 differ where they differ most, once aligned.
+    """Grey levels by which two thumbnails (SIDE, SIDE) uint8 differ in the worst block, once aligned.
 
-    Returns:
-        The largest mean difference of a block; infinity if they do not correlate.
+    Infinity if they do not correlate.
     """
     # Blurred by a pixel, so that a small shift changes grey levels in proportion to it, at sharp edges too.
     a, b = (cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _BLUR) for grey in (first, second))

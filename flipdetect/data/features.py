@@ -38,10 +38,8 @@ class FeatureDataset(Dataset[Sample]):
     """Samples that hold `features` instead of an `image`; replaces the data set that the features were computed from.
 
     Args:
-        frames: the frames, their targets and their maps.
-        rows: their features, one record per row; row `copy * len(frames) + index` holds a copy of a frame.
-        copies: of each frame.
-        names: fields of a record that are outputs of the frozen stages, in order.
+        rows: a record per row, with a field for each output of the frozen stages in `names`; row
+            `copy * len(frames) + index` holds a copy of a frame.
     """
 
     def __init__(self, frames: FrameDataset, rows: Rows, copies: int, names: Sequence[str]) -> None:
@@ -84,7 +82,6 @@ def encode_frames(
     Args:
         frames: whose augmentation makes the copies; without one, every copy is the frame as it is.
         encode: the frozen stages; called without gradients.
-        cache: where features are kept.
         identity: of the frozen stages, such as a digest of their weights.
         copies: of each frame.
         plain: whether the first copy is the frame as it is; the others are augmented.
@@ -92,7 +89,6 @@ def encode_frames(
 
     Raises:
         ConfigError: if the features do not fit into the cache.
-        OSError: if the cache cannot be written to.
     """
     twins = list(range(len(frames)))  # for each frame a number that it shares with its twin alone
     for one, other in twin_positions(frames.records):

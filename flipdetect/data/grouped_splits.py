@@ -49,8 +49,8 @@ def split_records(
         test_fraction: share of the frames for the test; 0 for no test split.
         group_by: the unit that stays together; "auto": the source if every frame has one and there are enough of them
             to give each split both classes, else the video.
-        use_supplied_test: use the data set's own test folder as the test split, whether or not it shares videos with
-            the rest (see `audit_split`), and divide the rest; `test_fraction` has no effect then.
+        use_supplied_test: the data set's own test folder is the test split, whether or not it shares videos with the
+            rest; `test_fraction` has no effect then.
 
     Raises:
         ConfigError: if the fractions leave nothing for a split.
@@ -89,14 +89,9 @@ def kfold_records(
     group_by: GroupBy = "video",
     seed: int = 0,
 ) -> list[Split]:
-    """Splits for cross-validation: each record is a test record of exactly one of them.
+    """Splits for cross-validation: each record is a test record of exactly one of them; errors as of `split_records`.
 
-    Args:
-        val_fraction: share of a split's remaining frames for validation.
-
-    Raises:
-        ConfigError: if `folds` or `val_fraction` is impossible.
-        DataError: as `split_records`.
+    `val_fraction` is the share of a split's remaining frames for validation.
     """
     if folds < 2:
         raise ConfigError(f"cross-validation needs at least 2 folds, got {folds}")
@@ -115,14 +110,9 @@ def kfold_records(
 def leave_one_out_records(
     records: Sequence[FrameRecord], *, classes: ClassNames, val_fraction: float = 0.15, seed: int = 0
 ) -> dict[str, Split]:
-    """Splits that leave out one source each, by the source's name, in natural order.
-
-    Args:
-        classes: names of the two classes; train, val and test of each split get both, so each source needs both.
-        val_fraction: share of the other sources' frames for validation, whole sources at a time.
+    """Splits that leave out one source each, by its name, in natural order; `val_fraction` of the others validates.
 
     Raises:
-        ConfigError: if `val_fraction` is impossible.
         DataError: as `split_records`, or if a source lacks a class.
     """
     check_fractions(val_fraction, 0.0)
@@ -156,11 +146,7 @@ def _held_out(
 def _assign(
     records: Sequence[FrameRecord], shares: dict[str, Fraction], classes: ClassNames, group_by: GroupBy, seed: int
 ) -> dict[str, str]:
-    """The split of each group, each split having both classes.
-
-    Raises:
-        DataError: if there are too few groups for that, or a source is unknown.
-    """
+    """The split of each group, each split having both classes; a `DataError` if there are too few groups for that."""
     if group_by == "source":
         need_sources(records)
     groups = _groups(records, classes, group_by)

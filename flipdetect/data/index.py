@@ -93,11 +93,7 @@ class FrameIndex:
         return f"{text} ({len(sources):,} source{'s' * (len(sources) != 1)})" if sources else text
 
     def write_problems(self, path: Path) -> None:
-        """Write all problems as CSV with the columns `path,reason`; paths are relative to the root if below it.
-
-        Raises:
-            OSError: if the file cannot be written.
-        """
+        """Write all problems as CSV with the columns `path,reason`; paths are relative to the root if below it."""
         write_csv(path, ("path", "reason"), ((name_below(p.path, self.root), p.reason) for p in self.problems))
 
 
@@ -250,11 +246,7 @@ def _problem(path: Path, error: FrameError) -> Problem:
 
 
 def _blocks_of_one_film(records: list[FrameRecord]) -> list[FrameRecord]:
-    """The records with blocks of successive frames as videos.
-
-    Raises:
-        DataError: if numbers are missing, or many occur twice: then the frames are not numbered through one film.
-    """
+    """The records with blocks of successive frames as videos; a `DataError` if frames are not numbered through."""
     numbers = [record.frame for record in records if record.frame is not None]
     if len(numbers) < len(records) or len(set(numbers)) < 0.9 * len(numbers):
         raise DataError(

@@ -44,13 +44,9 @@ class EpochSampler(DistributedSampler[Any]):
 
 
 class Pool:
-    """Frames to draw from, each as often as its class and video allow.
+    """Frames to draw from, each as often as its class and video allow; see `balance` of `FrameDataModule`.
 
-    Args:
-        records: the frames.
-        balance: "none": all frames equally often; "class": both classes equally often; "video": both classes equally
-            often, and within a class all videos equally often, however many frames they have.
-        first: position of the first record in the data set.
+    `first` is the position of the first record in the data set.
     """
 
     def __init__(self, records: Sequence[FrameRecord], balance: Balance, first: int = 0) -> None:
@@ -81,12 +77,8 @@ def _even_parts(count: int, parts: int, rng: np.random.Generator) -> list[int]:
 class DrawSampler(EpochSampler):
     """Draws a number of frames from each of several pools, in random order.
 
-    A frame drawn several times is augmented differently each time: `Draw.repeat` counts.
-
-    Args:
-        dataset: what the pools' positions refer to.
-        pools: with the number of frames that an epoch takes from each; together a multiple of `num_replicas`.
-        process: `num_replicas` and `rank`, and `seed`, which determines the draws together with the epoch.
+    A frame drawn several times is augmented differently each time: `Draw.repeat` counts. The numbers of frames of all
+    pools are together a multiple of `num_replicas`; `process` is that, `rank` and `seed`.
     """
 
     def __init__(self, dataset: Dataset[Any], pools: Sequence[tuple[Pool, int]], **process: Any) -> None:
@@ -120,13 +112,8 @@ class PairSampler(EpochSampler):
 
     Twins in one batch, augmented alike, differ in nothing but the sheet: a contrast as in siamese training (Bromley et
     al., 1993). Every process takes whole pairs, so that with an even batch size each pair is in one batch. If the
-    number of frames without a twin is odd, a different one is left out in each epoch.
-
-    Args:
-        dataset: what the positions of `records` refer to.
-        records: the frames to draw from.
-        epoch_frames: frames in an epoch of all processes, rounded up to whole pairs for each; None: each frame once.
-        process: `num_replicas` and `rank`, and `seed`, which determines the order together with the epoch.
+    number of frames without a twin is odd, a different one is left out in each epoch. `epoch_frames` are those of all
+    processes, rounded up to whole pairs for each; None: each frame once.
     """
 
     def __init__(
@@ -172,11 +159,8 @@ def train_sampler(
     """The sampler that fits the settings of `FrameDataModule`, which the log explains.
 
     Args:
-        dataset: own training frames, followed by the rendered ones.
-        own: records of the former.
-        rendered: records of the latter.
-        share: of rendered frames in an epoch, 0 to below 1; 0 without rendered frames.
-        epoch_frames, balance, pairs: as for `FrameDataModule`.
+        dataset: the frames of `own`, followed by those of `rendered`.
+        share: of rendered frames in an epoch, 0 to below 1.
         process: `num_replicas`, `rank` and `seed`.
 
     Raises:
@@ -205,13 +189,9 @@ def train_sampler(
 
 
 def epoch_counts(own: int, *, epoch_frames: int | None, share: float, ranks: int) -> tuple[int, int]:
-    """How many own and how many rendered frames an epoch holds; together a multiple of `ranks`.
+    """How many own and how many rendered frames an epoch of all processes holds; together a multiple of `ranks`.
 
-    Args:
-        own: number of own training frames.
-        epoch_frames: own and rendered frames together; None: as many as it takes to draw each own frame once.
-        share: of the rendered frames, 0 to below 1.
-        ranks: processes that share the epoch.
+    Without `epoch_frames`, as many as it takes to draw each own frame once.
 
     Raises:
         ConfigError: if no own frame is left.
@@ -283,16 +263,10 @@ def loader_settings(
 ) -> dict[str, Any]:
     """The arguments of a `DataLoader`; None is replaced by what suits the machine, and logged once.
 
-    Two cores are left to the model; each training process gets its share of the others as loader processes, at most 8.
-    On two cores, frames are loaded in the training process itself: a loader process would compete with the model's
-    threads (loading in between measured 1.2 times as fast for TinyCNN). Memory is pinned if there is a GPU.
-
-    Args:
-        workers: as `num_workers` of `FrameDataModule`.
-        prefetch: likewise.
-        pin: as `pin_memory` of `FrameDataModule`.
-        processes: that train on this machine.
-        cores: that this program may use; None: those the system allows it.
+    Two cores are left to the model; each of the `processes` that train on this machine gets its share of the others as
+    loader processes, at most 8. On two cores, frames are loaded in the training process itself: a loader process would
+    compete with the model's threads (loading in between measured 1.2 times as fast for TinyCNN). Memory is pinned if
+    there is a GPU.
     """
     cores = usable_cores() if cores is None else cores
     chosen = max(0, min(MAX_WORKERS, cores // processes - 2)) if workers is None else workers

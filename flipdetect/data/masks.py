@@ -37,13 +37,7 @@ MAP_STRIDE = 8
 
 @dataclass(frozen=True)
 class Masks:
-    """The masks of some frames.
-
-    Attributes:
-        spec: of the frames: masks have the same size and fit.
-        kept: the masks at a quarter of that size.
-        positions: position in `kept` by the frame's file.
-    """
+    """The masks of some frames, kept at a quarter of their size; `positions` in `kept` are by the frame's file."""
 
     spec: PreprocessSpec
     kept: DecodedFrames
@@ -53,11 +47,7 @@ class Masks:
         return len(self.positions)
 
     def mask(self, record: FrameRecord) -> Mask | None:
-        """The mask of a frame at input size, (height, width, 3) uint8; None if it has none.
-
-        Raises:
-            FrameError: if the file has become unreadable since it was checked.
-        """
+        """The mask of a frame at input size, (height, width, 3) uint8; None if it has none."""
         position = self.positions.get(record.file)
         if position is None:
             return None
@@ -75,9 +65,7 @@ def read_masks(
 ) -> Masks:
     """Decode the masks that records name, as `decode_frames` decodes frames; unusable ones are left out with a warning.
 
-    Args:
-        root: the folder that paths of masks are relative to; a path that leads out of it is not followed.
-        cache: as for `decode_frames`.
+    Paths of masks are relative to `root`; a path that leads out of it is not followed.
     """
     folder = os.path.abspath(root)  # noqa: PTH100 - text, here and below: there may be very many
     named = {
@@ -107,13 +95,9 @@ def read_masks(
 
 
 def coarse_maps(mask: Mask) -> npt.NDArray[np.float32]:
-    """The covered share of each cell of 8 by 8 pixels.
+    """The covered share of each cell of 8 by 8 pixels: (H, W, 3) uint8 -> (3, ceil(H/8), ceil(W/8)) float32, 0 to 1.
 
-    Args:
-        mask: (H, W, 3) uint8, 255 for covered.
-
-    Returns:
-        (3, ceil(H/8), ceil(W/8)) float32, 0 to 1. In the last row and column, the border pixels are repeated outwards.
+    In the last row and column, the border pixels are repeated outwards.
     """
     below, right = -mask.shape[0] % MAP_STRIDE, -mask.shape[1] % MAP_STRIDE
     whole = cv2.copyMakeBorder(mask, 0, below, 0, right, cv2.BORDER_REPLICATE)

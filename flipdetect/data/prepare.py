@@ -82,6 +82,7 @@ def prepare_data(
 
     Args:
         pattern: how to read the names of frame files; None for `VideoID_FrameNumber`.
+        rate: frames per second to take from videos.
 
     Raises:
         ConfigError: if the source is nothing of the kind, the target is in use, or the rate is impossible.
@@ -160,15 +161,11 @@ def _build(
 def write_clips(
     clips: Sequence[LabelledVideo], root: Path, target: Path, rate: float
 ) -> tuple[list[Row], list[Problem]]:
-    """Write frames of all videos as `[training|testing/]label/VideoID_FrameNumber.jpg`.
+    """Write frames of all videos as `[training|testing/]label/VideoID_FrameNumber.jpg`, at most `rate` per second.
 
     Videos are numbered per label in the order given; the frame number counts all frames of the video, from 1. The
     source of a video is its folder below the class folder if there is one (`flip/book A/1.mp4`), else its own name.
     Damaged videos give the frames that can be read, and are reported.
-
-    Args:
-        root: the folder that the videos' paths are written relative to.
-        rate: frames per second to keep, at most all there are.
 
     Returns:
         Rows for a manifest, one per frame; and the videos that were not read in full.
@@ -202,14 +199,10 @@ def write_clips(
 
 
 def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
-    """Copy (or move) frames into MonReader's layout.
+    """Copy (or move, if `movable`) frames into MonReader's layout, into an existing, empty folder.
 
     Names that fit the layout are kept. Otherwise the videos of each label are numbered in natural order. A manifest is
     written if the layout alone would lose something.
-
-    Args:
-        target: an existing, empty folder.
-        movable: whether the files may be moved.
     """
     records = index.records
     places = _kept_places(records)
@@ -295,9 +288,6 @@ def _unpack(path: Path, target: Path, *, suffixes: Collection[str]) -> list[Prob
     Links, devices, encrypted files and files that occur twice are left out and returned as problems. An entry whose
     name leads out of the folder makes the whole archive unacceptable. Sizes in the archive's table of contents are not
     trusted.
-
-    Raises:
-        DataError: if the archive is damaged, dangerous, or too large.
     """
     problems: list[Problem] = []
     left = min(MAX_BYTES, max(RATIO_FREE_BYTES, MAX_RATIO * path.stat().st_size))

@@ -67,11 +67,7 @@ class Split:
 
 
 def check_classes(split: Split, needed: Iterable[str] = SPLITS) -> None:
-    """Make sure that each of the needed splits has frames of both classes.
-
-    Raises:
-        DataError: with the counts, and what to do.
-    """
+    """Raise a `DataError` if one of the needed splits lacks frames of a class."""
     for name in needed:
         frames = Counter(record.label for record in split.of(name))
         for label in split.classes.names:
@@ -87,9 +83,6 @@ def write_split(split: Split, path: Path, root: Path) -> None:
     """Write a split as CSV with the columns `path,label,video,source,split`, atomically.
 
     Paths are relative to `root`, with `/`, so that the file fits the same data set elsewhere.
-
-    Raises:
-        OSError: if the file cannot be written.
     """
     rows = (
         (_relative(record.path, root), record.label, record.video, record.source or "", name)
@@ -107,12 +100,9 @@ def read_split(
     splits: see `audit_split`. Frames of the data set that the file does not name are left out, and files that the data
     set does not have are ignored; both are logged and kept as `Split.notes`.
 
-    Args:
-        root: the folder that the file's paths are relative to.
-        both_classes: whether train, val, and a test split that the file names need frames of both.
-
     Raises:
-        DataError: if the file cannot be read, or train, val, or a test split that it names lacks a class.
+        DataError: if the file cannot be read; with `both_classes` also if train, val, or a test split that it names
+            lacks a class.
     """
     # Path.resolve would follow links, and access the disk for each file; text is faster.
     by_path = {os.path.abspath(record.file): record for record in records}  # noqa: PTH100
@@ -152,11 +142,7 @@ def read_split(
 
 
 def read_split_rows(path: Path) -> list[tuple[str, str, str]]:
-    """(path, label or "", split) of each row of a split file; paths are relative to the data set.
-
-    Raises:
-        DataError: if the file cannot be read, or a split in it is none of `SPLITS`.
-    """
+    """(path, label or "", split) of each row of a split file; raises a `DataError` if it cannot be read."""
     rows: list[tuple[str, str, str]] = []
     wrong: Counter[str] = Counter()
     try:

@@ -36,12 +36,7 @@ REPORT_SIZE, REPORT_QUALITY = (960, 640), 80
 
 
 class PictureEvaluation(NamedTuple):
-    """What was found in a picture, and what is there.
-
-    Attributes:
-        name: of its file, below the data set.
-        found: above the threshold.
-    """
+    """What was found in a picture above the threshold, and what is there; `name` is its file's, below the data set."""
 
     record: FrameRecord
     name: str
@@ -115,10 +110,6 @@ def evaluate_boxes(
     """Evaluate a detector on annotated pictures; boxes of classes that it does not know are left out.
 
     Args:
-        name: of the detector, for tables.
-        detector: any engine's.
-        folder: the data set.
-        form: of its annotations.
         split: "train", "val" or "test"; None for all pictures.
         split_file: of that split; None: the one next to the detector.
         threshold: score from which boxes are counted; None: the detector's own.
@@ -178,11 +169,7 @@ def _tensors(boxes: FoundBoxes | PictureBoxes) -> dict[str, torch.Tensor]:
 
 
 def draw_worst(path: Path, evaluation: BoxEvaluation, count: int) -> None:
-    """Write a sheet of the pictures with the most mistakes, true boxes left and found ones right, as PNG.
-
-    Raises:
-        DataError: if the file cannot be written.
-    """
+    """Write a sheet of the pictures with the most mistakes, true boxes left and found ones right, as PNG."""
     worst = evaluation.pictures[:count]
     images = [each.drawn(evaluation.classes) for each in worst]
     titles = [f"{each.name}: {each.result.missed} missed, {each.result.false} false" for each in worst]
@@ -191,21 +178,13 @@ def draw_worst(path: Path, evaluation: BoxEvaluation, count: int) -> None:
 
 
 def write_pictures(path: Path, evaluations: Sequence[BoxEvaluation]) -> None:
-    """Write a row per picture with the numbers of boxes found, missed and false, and the mean IoU, as CSV.
-
-    Raises:
-        OSError: if the file cannot be written.
-    """
+    """Write a row per picture with the numbers of boxes found, missed and false, and the mean IoU, as CSV."""
     rows = ((each.model, *picture.row()) for each in evaluations for picture in each.pictures)
     write_csv(path, ("model", *PICTURE_COLUMNS), rows)
 
 
 def write_box_report(folder: Path, evaluations: Sequence[BoxEvaluation], count: int) -> Path:
-    """Write `index.html` with COCO's metrics and the worst pictures of each detector; it needs no other file.
-
-    Raises:
-        DataError: if the file cannot be written.
-    """
+    """Write `index.html` with COCO's metrics and the worst pictures of each detector; it needs no other file."""
     template = page_template("flipdetect.evaluation", [TEMPLATE], {})
     parts = [
         {

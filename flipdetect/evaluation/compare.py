@@ -66,11 +66,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to compare.
-
-    Attributes:
-        training_seconds: of the fit; None if unknown.
-    """
+    """A model to compare; `training_seconds` are those of the fit, None if unknown."""
 
     name: str
     evaluation: Evaluation
@@ -85,11 +81,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models compared on the same frames.
-
-    Attributes:
-        recommended: the model to take; None if none is small enough.
-    """
+    """Models compared on the same frames; `recommended` is None if none is small enough."""
 
     models: tuple[Candidate, ...]
     ci: dict[str, dict[str, Estimate]]
@@ -176,15 +168,8 @@ def compare(
 ) -> Comparison:
     """Compare models, and recommend one.
 
-    It is the smallest file whose F1 is no more than a margin below that of the best model of allowed size, by the
-    lower bound of the paired difference. If no difference is significant, the best one is recommended.
-
-    Args:
-        max_megabytes: the largest file to recommend; None for any.
-        margin: F1 that a smaller model may lack and still be recommended.
-
-    Raises:
-        DataError: if two models did not score the same frames.
+    It is the smallest file, of `max_megabytes` at most, whose F1 is no more than `margin` below that of the best such
+    model, by the lower bound of the paired difference. If no difference is significant, the best one is recommended.
     """
     best = max(models, key=_f1)
     ci = {each.name: evaluation_ci(each.evaluation, resamples=resamples) for each in models}
@@ -238,17 +223,7 @@ def _f1(model: Candidate) -> float:
 def measure_footprint(
     model: TorchModel, exported: Path | None = None, threads: int | None = None, repeats: int = REPEATS
 ) -> Footprint:
-    """Measure a model.
-
-    Args:
-        model: on the CPU.
-        exported: the same as ONNX, which is then timed and weighed; None: PyTorch.
-        threads: of ONNX Runtime; None: one per core.
-        repeats: frames that are timed, after some to warm up.
-
-    Raises:
-        ModelError: if the exported file cannot be used.
-    """
+    """Measure a model on the CPU; its exported ONNX file, if given, is what is timed and weighed."""
     network = model.task.model
     tensors = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     runner: Model = model if exported is None else load_onnx(exported, threads)

@@ -45,12 +45,7 @@ SHOWN = ("f1", AT_HALF, "auroc", "average_precision")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a cross-validation consists of.
-
-    Attributes:
-        configuration: fingerprint of what is trained.
-        frames: fingerprint of the frames, their labels and their folds.
-    """
+    """What a cross-validation consists of; `configuration` and `frames` (with labels and folds) are fingerprints."""
 
     name: str
     root: str
@@ -64,12 +59,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Results of the finished folds.
-
-    Attributes:
-        mean, deviation: over folds, by metric; the standard deviation of one fold is NaN.
-        pooled: metrics of all scored frames, with 95% CIs over videos.
-    """
+    """Results of the finished folds: mean and standard deviation over folds (NaN of one), and of all frames pooled."""
 
     plan: Plan
     folds: tuple[dict[str, Any], ...]
@@ -129,7 +119,7 @@ def make_splits(
 
     Args:
         folds: how many; None leaves one source out at a time.
-        group_by: what is kept together; None takes the source if every frame has one, else the video.
+        group_by: None takes the source if every frame has one, else the video.
         val_fraction: share of a fold's remaining frames for validation: epoch, threshold and temperature.
 
     Raises:
@@ -152,7 +142,6 @@ def write_plan(
     Raises:
         ConfigError: if the folder holds another plan.
         DataError: if its plan cannot be read.
-        OSError: if a file cannot be written.
     """
     frames = [
         [name_below(record.path, index.root), record.label, *(split.assigned[place] for split in splits.values())]
@@ -182,12 +171,7 @@ def write_plan(
 
 
 def run_folds(folder: Path, plan: Plan, training: Training, train: Train, device: str = "auto") -> None:
-    """Train and score the folds that are not finished and that no other process trains.
-
-    Raises:
-        ModelError: if a training fails.
-        KeyboardInterrupt: if one is interrupted.
-    """
+    """Train and score the folds that are not finished and that no other process trains; errors as of `run_training`."""
     for fold, name in enumerate(plan.folds):
         try:
             with FileLock(folder / f".fold_{fold:02d}.lock", timeout=0):
@@ -236,7 +220,6 @@ def gather(folder: Path, plan: Plan, resamples: int = RESAMPLES) -> CrossValidat
 
     Raises:
         DataError: if no fold is finished, or a file cannot be read.
-        OSError: if the output cannot be written.
     """
     paths = {name: _result_path(folder, fold) for fold, name in enumerate(plan.folds)}
     missing = tuple(name for name, path in paths.items() if not path.is_file())

@@ -48,11 +48,7 @@ class ScoredRecord:
 
     @property
     def probability(self) -> float:
-        """Of the positive class.
-
-        Raises:
-            ValueError: if the frame could not be read.
-        """
+        """Of the positive class; a `ValueError` if the frame could not be read."""
         if self.score.probability is None:
             raise ValueError(f"{self.score.path} has no probability")
         return self.score.probability
@@ -129,7 +125,6 @@ def select_frames(
     """The labelled frames of a data set, or of one split of it.
 
     Args:
-        root: a data set as `index_frames` reads it.
         split: "train", "val" or "test"; None for all frames.
         split_file: a training run's `splits.csv`; required with `split`.
 
@@ -162,14 +157,7 @@ def evaluate_folder(
     split: str | None = None,
     split_file: Path | None = None,
 ) -> Evaluation:
-    """Score the labelled frames of a folder.
-
-    Args:
-        root, manifest, split, split_file: as in `select_frames`.
-
-    Raises:
-        DataError: if no frame can be used.
-    """
+    """Score the labelled frames of a folder; further arguments and errors as in `select_frames`."""
     index = select_frames(root, model.classes, model.naming, manifest=manifest, split=split, split_file=split_file)
     return evaluate_index(model, index, threshold)
 
@@ -184,14 +172,7 @@ def evaluate_index(model: Model, index: FrameIndex, threshold: float | None = No
 def evaluate_scores(
     index: FrameIndex, scores: Sequence[FrameScore], threshold: float, classes: ClassNames
 ) -> Evaluation:
-    """Compare scores with labels.
-
-    Args:
-        scores: one per record, in the same order.
-
-    Raises:
-        DataError: if no frame has a probability.
-    """
+    """Compare scores with labels: one score per record, in the same order; a `DataError` if none has a probability."""
     pairs = [ScoredRecord(record, score) for record, score in zip(index.records, scores, strict=True)]
     scored = tuple(pair for pair in pairs if pair.score.probability is not None)
     failed = tuple(pair.score for pair in pairs if pair.score.probability is None)
@@ -205,9 +186,6 @@ def write_predictions(path: Path, results: Results) -> None:
     """Write predictions.csv with the further columns `FURTHER_COLUMNS` and those of the manifest, atomically.
 
     `label` is the predicted class, `truth` the real one.
-
-    Raises:
-        OSError: if the file cannot be written.
     """
     extra = list(
         dict.fromkeys(name for _, _, each in results for record in each.index.records for name in record.extra)

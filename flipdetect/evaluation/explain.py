@@ -37,14 +37,11 @@ class Explanation:
 
 
 def explain(bundle: TorchModel, paths: list[Path]) -> list[Explanation]:
-    """Explain what a model says of frames.
-
-    If the model averages over a frame and its mirror image, the frame alone is explained.
+    """Explain what a model says of frames; of one that averages over mirror images, the frame alone.
 
     Raises:
         MissingExtraError: if the library is not installed.
         ModelError: if the model has no feature map to look at.
-        FrameError: if a file can no longer be read.
     """
     require_extra("explain", "pytorch_grad_cam")
     from pytorch_grad_cam import GradCAM
@@ -74,11 +71,7 @@ def explain(bundle: TorchModel, paths: list[Path]) -> list[Explanation]:
 
 
 def layer_to_look_at(model: FrameModel) -> nn.Module:
-    """The last layer whose output still has places: of fused features if there are maps, else of the backbone.
-
-    Raises:
-        ModelError: if the backbone has no convolution.
-    """
+    """The last layer whose output still has places: of fused features if there are maps, else of the backbone."""
     if model.evidence is not None:
         return model.evidence.norm
     convolutions = [

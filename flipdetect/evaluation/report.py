@@ -110,17 +110,12 @@ def write_report(
     """Write `index.html`, `metrics.json` and `predictions.csv` into a folder; returns the page.
 
     Args:
-        folder: made if need be; files of an earlier report are replaced.
-        result: what was measured. Where files are missing (saved predictions), there are no pictures of frames; without
-            `clips`, videos are decided at the threshold for frames.
-        model: for Grad-CAM and facts; None for saved predictions.
+        result: what was measured. Where files are missing, there are no pictures of frames; without `clips`, videos are
+            decided at the threshold for frames.
+        model: for Grad-CAM and facts.
         columns: of the manifest, by which the data set is sliced too.
         mistakes: how many of the most confident ones are shown.
         explain: whether there are Grad-CAM pictures, if the library is installed.
-
-    Raises:
-        OSError: if a file cannot be written.
-        FrameError: if a file that was scored can no longer be read.
     """
     evaluation = result.evaluation
     has_files = all(pair.record.path.is_file() for pair in evaluation.scored[:1])
@@ -247,12 +242,7 @@ def _svg(figure: Figure) -> str:
 
 @dataclass(frozen=True)
 class FramePicture:
-    """A frame in the report.
-
-    Attributes:
-        kind: "mistake", or "true positive" and so on.
-        images: addresses (data:) of the frame, and of what raises its logit.
-    """
+    """A frame in the report, of a kind ("mistake", "true positive", ...), and what raises its logit, as addresses."""
 
     kind: str
     pair: ScoredRecord

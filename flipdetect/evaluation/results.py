@@ -66,7 +66,6 @@ class Result:
     """What was measured of a model on a data set.
 
     Attributes:
-        model, data_set: names, as they were given.
         facts: calibration and so on, see `decision_facts`.
         ci: 95% CIs of metrics by name; empty if there are none.
         base: the first model on this data set, if it is another one.
@@ -108,8 +107,7 @@ def evaluate_models(
 ) -> list[tuple[str, str, Evaluation]]:  # fmt: skip
     """Evaluate models on a data set; returns name, data set and evaluation of each.
 
-    Args:
-        costs: of errors: thresholds with the lowest cost on the validation frames, if there are any.
+    With costs of errors, thresholds are those with the lowest cost on the validation frames, if there are any.
 
     Raises:
         DataError: if no frame can be used, or none of the validation frames is positive.
@@ -140,10 +138,9 @@ def measure(
     are not compared with it, with a warning.
 
     Args:
-        models: by name; an evaluation of another name is of saved predictions.
+        models: by name.
         resamples: bootstrap draws of videos; 0: no CIs and no differences.
         clips: whether decisions about whole videos are evaluated; the threshold is from the validation frames, if any.
-        corruptions: under which models are evaluated, too.
     """
     results: list[Result] = []
     firsts: dict[str, tuple[str, Evaluation]] = {}

@@ -153,12 +153,7 @@ FULL: Corruptions = {
 
 @dataclass(frozen=True)
 class Condition:
-    """A model's metrics on frames with one corruption.
-
-    Attributes:
-        metrics: those of an evaluation, with `called_positive`, the share of frames predicted positive.
-        changes: F1 and AUROC minus those on clean frames: a loss is negative.
-    """
+    """A model's metrics on frames with one corruption, and the changes of F1 and AUROC from clean frames."""
 
     name: str
     metrics: dict[str, float]
@@ -199,14 +194,7 @@ class Robustness:
 def measure_robustness(
     model: Model, index: FrameIndex, corruptions: Corruptions, threshold: float | None = None
 ) -> Robustness:
-    """Evaluate a model on clean frames and under each corruption.
-
-    Args:
-        corruptions: functions on frames by name, such as `BASIC` and `FULL`.
-
-    Raises:
-        DataError: if no frame can be read.
-    """
+    """Evaluate a model on clean frames and under each corruption; a `DataError` if no frame can be read."""
     threshold = model.threshold if threshold is None else threshold
     changes: dict[str, Corruption] = {"clean": np.copy, **corruptions}
     scores: list[npt.NDArray[np.float64]] = []
@@ -233,11 +221,7 @@ def measure_robustness(
 
 
 def corrupted_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Corruption]) -> npt.NDArray[np.float32]:
-    """A file decoded once, corrupted in P ways and preprocessed: (P, channels, height, width) float32.
-
-    Raises:
-        FrameError: if the file cannot be read.
-    """
+    """A file decoded once, corrupted in P ways and preprocessed: (P, channels, height, width) float32."""
     frame = decode_frame(path, min_size=(2 * spec.height, 2 * spec.width), channels=spec.channels)
     colour = frame if spec.channels == 3 else np.repeat(frame, 3, axis=2)
     changed = [change(colour) for change in changes]

@@ -63,11 +63,7 @@ MEASURED_SIDE = 384
 
 @dataclass(frozen=True)
 class Slice:
-    """Frames that share a value of each key, with their metrics.
-
-    Attributes:
-        metrics: the names of `HEADINGS`; NaN for metrics that need both classes in a slice of one class.
-    """
+    """Frames that share a value of each key; metrics (`HEADINGS`) that need both classes are NaN in a slice of one."""
 
     values: tuple[str, ...]
     metrics: dict[str, float]
@@ -79,14 +75,7 @@ Key = tuple[Sequence[str], Sequence[int | None]]
 
 
 def slice_metrics(evaluation: Evaluation, keys: Sequence[str]) -> list[Slice]:
-    """Metrics of each slice, in the order of the keys' values.
-
-    Args:
-        keys: at least one; several are combined.
-
-    Raises:
-        DataError: if no frame has a value of a key.
-    """
+    """Metrics of each slice, in the order of the keys' values; a `DataError` if no frame has a value of a key."""
     positives = [pair.record.label == evaluation.classes.positive for pair in evaluation.scored]
     columns = [_key(evaluation, key, positives) for key in keys]
     members: dict[tuple[int, ...], list[int]] = {}
@@ -136,11 +125,7 @@ def slices_as_dicts(slices: Sequence[Slice], keys: Sequence[str]) -> list[dict[s
 
 
 def slice_keys(evaluation: Evaluation, columns: Sequence[str] = ()) -> list[str]:
-    """Keys that cut a data set into at least two parts and say more than the label.
-
-    Args:
-        columns: of the manifest, tried after `source`, `kind`, the bins of `BINS` and what was measured.
-    """
+    """Keys that cut a data set into at least two parts and say more than the label, `columns` of the manifest last."""
     found = []
     for key in dict.fromkeys(("source", "kind", *BINS, SHARPNESS, BRIGHTNESS, *columns)):
         pairs = {(_value(evaluation, pair.record, key), pair.record.label) for pair in evaluation.scored}

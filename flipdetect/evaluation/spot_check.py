@@ -53,11 +53,7 @@ def spot_check(
     name: str, model: Model, folder: Path, count: int, selection: Mapping[str, Any], *, threshold: float | None = None,
     seed: int = 0, picture: Path | None = None,
 ) -> str:  # fmt: skip
-    """Score random labelled frames; returns a table.
-
-    Args:
-        selection: further arguments of `select_frames`.
-    """
+    """Score random labelled frames; returns a table. `selection`: further arguments of `select_frames`."""
     index = select_frames(folder, model.classes, model.naming, **selection)
     frames = choose_frames(index.records, count, model.classes, seed=seed)
     found = evaluate_index(model, replace(index, records=frames), threshold)
@@ -103,9 +99,7 @@ def worst_mistakes(
 ) -> tuple[ScoredRecord, ...]:
     """Wrongly classified frames, the most confident errors first: half missed positives, half false positives.
 
-    Args:
-        count: frames to return at most; where one kind has too few, the other fills up.
-        per_video: frames of one video, at most; more of them follow only if the others do not fill `count`.
+    Where one kind has too few, the other fills up; so do further frames of a video that has `per_video` already.
     """
     positive = evaluation.classes.positive
 
@@ -127,11 +121,7 @@ def worst_mistakes(
 
 
 def plot_worst_mistakes(evaluation: Evaluation, count: int = DEFAULT_COUNT) -> Figure:
-    """A contact sheet of the worst mistakes, each with its file, true label and probability.
-
-    Raises:
-        FrameError: if a file that was scored can no longer be read.
-    """
+    """A contact sheet of the worst mistakes, each with its file, true label and probability."""
     pairs = worst_mistakes(evaluation, count)
     return plot_mistakes(
         [decode_frame(pair.record.path, min_size=SHOWN) for pair in pairs],

@@ -72,11 +72,7 @@ def config_keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def full_key(key: str, config: Config) -> str:
-    """The dotted name of a value; `model.lr` is short for `model.init_args.lr`, as on the command line of `train.py`.
-
-    Raises:
-        ConfigError: if the configuration has no such value.
-    """
+    """The dotted name of a value; `model.lr` is short for `model.init_args.lr`, as on `train.py`'s command line."""
     known = config_keys(config)
     first, _, rest = key.partition(".")
     for candidate in (key, f"{first}.init_args.{rest}"):
@@ -100,11 +96,7 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 def with_loggers(config: Config, save_dir: Path, name: str) -> Config:
-    """A copy whose loggers, and with them its checkpoints, write to `<save_dir>/<name>/version_<N>`.
-
-    Raises:
-        ConfigError: if no logger writes to a folder.
-    """
+    """A copy whose loggers, and with them its checkpoints, write to `<save_dir>/<name>/version_<N>`."""
     changed = copy.deepcopy(config)
     listed = (changed.get("trainer") or {}).get("logger")
     loggers = listed if isinstance(listed, list) else [listed]
@@ -154,11 +146,7 @@ def run_metrics(run: Path) -> dict[str, Any]:
 
 
 def training_data(config: Config) -> FrameDataModule:
-    """The data module of a complete configuration, without augmentation.
-
-    Raises:
-        ConfigError: if a value cannot work.
-    """
+    """The data module of a complete configuration, without augmentation; a `ConfigError` if a value cannot work."""
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
@@ -174,11 +162,7 @@ def training_data(config: Config) -> FrameDataModule:
 
 
 def labelled_index(data: FrameDataModule) -> FrameIndex:
-    """The frames of a data module's folder; the embedded data set is rendered if it is configured and absent.
-
-    Raises:
-        DataError: if no frame can be used.
-    """
+    """The frames of a data module's folder; the embedded data set is rendered if it is configured and absent."""
     if data.embedded is not None:
         data.embedded.ensure(data.root)
     index = index_frames(data.root, classes=data.classes, pattern=data.naming, manifest=data.manifest, check=False)
@@ -187,11 +171,7 @@ def labelled_index(data: FrameDataModule) -> FrameIndex:
 
 
 class SharedSplit(NamedTuple):
-    """A labelled data set and the split that all models are compared on.
-
-    Attributes:
-        manifest: CSV that describes the data set; None for its folders.
-    """
+    """A labelled data set and the split that all models are compared on; `manifest` is a CSV that describes it."""
 
     root: Path
     path: Path

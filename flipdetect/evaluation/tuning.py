@@ -52,11 +52,7 @@ KINDS: dict[str, tuple[Callable[..., BaseDistribution], dict[str, Callable[[Any]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is varied, and by which metric trials are compared.
-
-    Attributes:
-        metric: logged by validation; a trial counts by its best epoch.
-    """
+    """What is varied, and by which metric of validation trials are compared: each by its best epoch."""
 
     name: str
     config: Config
@@ -91,11 +87,7 @@ class Sweep:
 
 
 def load_space(path: Path, config: Config) -> Space:
-    """Read a search space: dotted names mapped to a kind and its limits.
-
-    Raises:
-        ConfigError: if the file cannot be read, a name is not in the configuration, or a range is invalid.
-    """
+    """Read a search space: dotted names mapped to a kind and its limits; a `ConfigError` if one of them is invalid."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -131,10 +123,7 @@ def _distribution(entry: Any) -> BaseDistribution:
 
 
 def open_study(sweep: Sweep, storage: str, seed: int) -> optuna.Study:
-    """Open the study in a database, or create it.
-
-    Args:
-        storage: URL of a database, such as `sqlite:///tune.db`.
+    """Open the study in a database, such as `sqlite:///tune.db`, or create it.
 
     Raises:
         ConfigError: if the database cannot be opened, or holds a study of that name about something else.
@@ -167,14 +156,10 @@ def open_study(sweep: Sweep, storage: str, seed: int) -> optuna.Study:
 
 
 def run_trials(study: optuna.Study, sweep: Sweep, fit: Fit, trials: int, timeout_s: float | None = None) -> None:
-    """Train until the study has a number of trials; a trial that fails is recorded, and the study continues.
+    """Train until the study has a number of trials, those of earlier calls included; a failed one is recorded.
 
-    Args:
-        trials: of the study in total, those of earlier calls included.
-        timeout_s: seconds after which no trial is started.
-
-    Raises:
-        KeyboardInterrupt: after Ctrl-C; the values of the interrupted trial are tried first next time.
+    No trial is started after `timeout_s` seconds. After Ctrl-C, the values of the interrupted trial are tried first
+    next time.
     """
 
     def objective(trial: optuna.Trial) -> float:
@@ -219,11 +204,7 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def write_results(study: optuna.Study, sweep: Sweep) -> str:
-    """Write the table and the plot of all trials; returns the ten best as a table.
-
-    Raises:
-        OSError: if a file cannot be written.
-    """
+    """Write the table and the plot of all trials; returns the ten best as a table."""
     from optuna.visualization.matplotlib import plot_optimization_history
 
     columns = ("trial", "state", sweep.metric, "seconds", "error", *sweep.space)
@@ -246,11 +227,7 @@ def write_results(study: optuna.Study, sweep: Sweep) -> str:
 
 
 def write_best(study: optuna.Study, sweep: Sweep, configs: Sequence[str]) -> Path:
-    """Write the best trial's configuration as a complete one; returns its path.
-
-    Raises:
-        ModelError: if no trial is complete.
-    """
+    """Write the best trial's configuration as a complete one; a `ModelError` if no trial is complete."""
     best = None
     with suppress(ValueError):
         best = study.best_trial

@@ -54,10 +54,8 @@ class ClipEvaluation:
 def evaluate_clips(evaluation: Evaluation, validation: Evaluation | None = None) -> ClipEvaluation:
     """Evaluate the clips of a data set; a clip is positive if any of its frames is.
 
-    Args:
-        evaluation: the scored frames; clips of which none could be read are left out.
-        validation: scored frames of a validation split, on which the threshold for clips is chosen. Without, the
-            threshold for frames is used, which is often too low for the highest of many frames.
+    The threshold for clips is chosen on the scored frames of a validation split. Without them, the threshold for frames
+    is used, which is often too low for the highest of many frames. Clips of which none could be read are left out.
 
     Raises:
         DataError: if the validation split has no positive clip.
@@ -141,11 +139,7 @@ def read_turns(path: Path) -> tuple[TurnTimes, ...]:
 
 
 def evaluate_turns(pairs: Sequence[tuple[Path, Path]], tolerance_s: float = TOLERANCE_S) -> list[VideoTurns]:
-    """Metrics of each video, and of all together.
-
-    Raises:
-        DataError: if a file cannot be used.
-    """
+    """Metrics of each video, and of all together."""
     rows = []
     for found, true in pairs:
         turns = read_turns(found), read_turns(true)

@@ -71,14 +71,11 @@ class Estimate:
 
 
 def frame_metrics(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> dict[str, float]:
-    """Metrics of all frames, equal to those of `FrameMetrics`; arrays are as in `flipdetect.metrics.threshold`.
+    """Metrics of all frames, equal to those of `FrameMetrics`; arrays and errors as in `flipdetect.metrics.threshold`.
 
     Returns:
         `METRICS` by name. 0/0 counts as 0, but AUROC without both classes and average precision without a positive
         frame are NaN.
-
-    Raises:
-        ValueError: if arrays do not fit each other, are empty or hold other values.
     """
     frames = _RankedFrames.make(probabilities, targets, np.zeros(np.shape(probabilities), np.int64), threshold)
     found = frames.metrics(np.ones((1, 1)), METRICS)
@@ -95,11 +92,7 @@ def bootstrap_ci(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Metrics of one model with their 95% CIs.
-
-    Args:
-        videos: (N,) the video of each frame, by name or number.
-        resamples: draws, 2 or more.
+    """Metrics of one model with their 95% CIs, from `resamples` draws of the videos (N,) of the frames.
 
     Raises:
         ValueError: as `frame_metrics`, or if a metric is unknown or `resamples` below 2.
@@ -121,14 +114,7 @@ def bootstrap_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Metrics of a second model minus those of a first one on the same frames, paired by video, with 95% CIs.
-
-    Args:
-        first, second: (N,) probabilities of the two models, 0 to 1.
-
-    Raises:
-        ValueError: as `bootstrap_ci`.
-    """
+    """Metrics of a second model minus those of a first one on the same frames, paired by video, with 95% CIs."""
     pair = [_RankedFrames.make(each, targets, videos, at) for each, at in zip((first, second), thresholds, strict=True)]
     both = [
         [frames.metrics(weights, metrics) for frames in pair]

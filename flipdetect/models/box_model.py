@@ -108,10 +108,7 @@ class DenseBoxModel(BoxModel):
 def select(boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> Detections:
     """Non-maximum suppression, class by class, of the candidates of one picture.
 
-    Args:
-        boxes: (P, 4) float32.
-        scores: (P, K) float32.
-        size: (height, width) of the picture; boxes are clipped to it.
+    Boxes are (P, 4), scores (P, K) float32; `size` is the picture's (height, width), to which boxes are clipped.
     """
     likely = scores.flatten()
     kept = torch.nonzero(likely > LOWEST_SCORE).flatten()

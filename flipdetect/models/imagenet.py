@@ -91,11 +91,7 @@ def _packaged_file() -> Path | None:
 
 
 def read_packaged(path: Path, sha256: str = PACKAGE_SHA256) -> dict[str, Tensor]:
-    """The tensors of the package's weights file, with the package's names.
-
-    Raises:
-        ModelError: if the file is missing or differs from the known one.
-    """
+    """The tensors of the package's weights file, with its names; a `ModelError` if it differs from the known one."""
     found = "no file"
     if path.is_file():
         with path.open("rb") as file:

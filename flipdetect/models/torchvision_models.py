@@ -161,11 +161,7 @@ class _Unchanged(nn.Module):
 
 
 def download(weights: Any) -> dict[str, Tensor]:
-    """A state dict of torchvision, from torch's cache or from the network.
-
-    Raises:
-        ModelError: if it is in the cache in no usable form and cannot be downloaded.
-    """
+    """A state dict of torchvision, from torch's cache or from the network; a `ModelError` if it is in neither."""
     try:
         found: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
         return found

@@ -34,11 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def weights_path(weights: str, model: nn.Module) -> Path | None:
-    """The file of initial weights: a path, or for "flipdetect" the pretrained model; None for "none" and "imagenet".
-
-    Raises:
-        ModelError: if there is no pretrained model of the architecture.
-    """
+    """The file of initial weights: a path, or for "flipdetect" the pretrained model; None for "none" and "imagenet"."""
     if weights in (NO_WEIGHTS, IMAGENET):
         return None
     if weights != FLIPDETECT:
@@ -54,11 +50,7 @@ def weights_path(weights: str, model: nn.Module) -> Path | None:
 
 
 def start_from(model: nn.Module, weights: str) -> None:
-    """Load the initial weights that the configuration names, other than ImageNet's.
-
-    Raises:
-        ModelError: if the weights cannot be loaded, or do not fit.
-    """
+    """Load the initial weights that the configuration names, other than ImageNet's; a `ModelError` if unfit."""
     path = weights_path(weights, model)
     if path is None:
         return
@@ -90,7 +82,7 @@ def load_weights_file(model: nn.Module, path: str | Path) -> None:
     bare backbone; the variant with the most matches is used. A tensor of another shape is skipped.
 
     Raises:
-        ModelError: if there is no such file, it cannot be read safely, or no tensor of the backbone fits.
+        ModelError: if the file cannot be read safely, or no tensor of the backbone fits.
     """
     path = Path(path)
     source = read_state_dict(path)
@@ -119,8 +111,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a weights file, on the CPU; nothing in the file is executed.
 
     Raises:
-        ModelError: if the file is missing, of an unknown kind, damaged, contains objects that are not weights,
-            or contains no tensors.
+        ModelError: if the file is missing, of an unknown kind, damaged, or contains no tensors, or other objects.
     """
     if not path.is_file():
         raise ModelError(
@@ -167,12 +158,7 @@ def _some(names: Any) -> str:
 
 
 def write_packed(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors unchanged, and facts (JSON types) as one string under the metadata key `flipdetect`.
-
-    Raises:
-        TypeError, ValueError: if the facts are not JSON (NaN is refused, too).
-        OSError: if the file cannot be written.
-    """
+    """Write tensors unchanged, and facts (JSON types, no NaN) as one string under the metadata key `flipdetect`."""
     # The format has no memory order: a channels-last tensor is made contiguous, with the same values.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {CHECKPOINT_KEY: json.dumps(facts, allow_nan=False, ensure_ascii=False)}
@@ -181,11 +167,7 @@ def write_packed(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """The content of the metadata key `flipdetect`; None if the file has no such key.
-
-    Raises:
-        ModelError: if the file is absent or damaged.
-    """
+    """The content of the metadata key `flipdetect`, None without it; a `ModelError` if the file is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(CHECKPOINT_KEY)
@@ -201,11 +183,7 @@ def read_facts(path: Path) -> dict[str, Any] | None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
-
-    Raises:
-        ModelError: if the file is absent or damaged.
-    """
+    """The tensors of a safetensors file, on the CPU; a `ModelError` if it is absent or damaged."""
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError) as error:

@@ -41,16 +41,10 @@ class Decision:
 def choose_decision(
     probabilities: ArrayLike, targets: ArrayLike, costs: ThresholdCosts | None, *, fits_temperature: bool
 ) -> Decision:
-    """Choose threshold and temperature on a validation split.
+    """Choose threshold and temperature on a validation split, by probabilities (N,) of the network at temperature 1.
 
     A temperature does not change the order of frames, so both are chosen on the network's own probabilities, and the
-    classes are the same with and without it.
-
-    Args:
-        probabilities: (N,) of the network, at temperature 1.
-        targets: (N,) 0 or 1.
-        costs: of mistakes, for the threshold with the lowest cost; None for the one with the best F1.
-        fits_temperature: whether to fit a temperature; with a single class it stays 1.
+    classes are the same with and without it. With a single class it stays 1.
 
     Raises:
         ValueError: if no threshold can be chosen because none of the frames is positive.
@@ -66,11 +60,7 @@ def choose_decision(
 
 
 def read_costs(values: Mapping[str, float] | None) -> ThresholdCosts | None:
-    """Costs from a configuration; None if it has none.
-
-    Raises:
-        ConfigError: if a name is unknown, or a cost is impossible.
-    """
+    """Costs from a configuration; None if it has none. A `ConfigError` if a name or cost is impossible."""
     if values is None:
         return None
     known = [field.name for field in fields(ThresholdCosts)]
@@ -81,12 +71,7 @@ def read_costs(values: Mapping[str, float] | None) -> ThresholdCosts | None:
 
 
 def starting_decision(weights: str, model: nn.Module) -> Decision | None:
-    """The threshold and temperature stored with initial weights; None if there is no threshold.
-
-    Args:
-        weights: "none", "imagenet", "flipdetect" (the pretrained model with the architecture of `model`), or the path
-            of a file.
-        model: the model that starts from the weights.
+    """The threshold and temperature stored with initial weights, as the task names them; None without a threshold.
 
     Raises:
         ModelError: if the file cannot be read, or the temperature is impossible.

@@ -147,10 +147,6 @@ def resolve_precision(wanted: str | int | None, accelerator: str) -> str | int |
 
     Instead, a CPU uses float32, and a GPU from before 2020 float16. Measured on two cores with AVX512-BF16, bfloat16
     autocast trains MobileNetV2 1.6 and ResNet18 2 times as fast as float32; emulated, it is slower than float32.
-
-    Args:
-        wanted: as `Trainer` takes it.
-        accelerator: as `Trainer` takes it; "auto" means a GPU if there is one.
     """
     if not str(wanted).startswith("bf16"):
         return wanted

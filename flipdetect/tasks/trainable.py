@@ -81,11 +81,7 @@ class Trainable(pl.LightningModule):
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def check_finite(self, values: Tensor, batch: dict[str, Any], what: str) -> None:
-        """Stop before anything that is not finite is learnt, saved or reported; the batch is saved next to the run.
-
-        Raises:
-            TrainingError: if a value is not finite.
-        """
+        """Stop before anything that is not finite is learnt, saved or reported; the batch is saved next to the run."""
         if bool(torch.isfinite(values).all()):
             return
         checkpoint: Any = self.trainer.checkpoint_callback
@@ -114,11 +110,7 @@ class Trainable(pl.LightningModule):
                 schedule["base_lrs"] = [group["initial_lr"] for group in optimizer["param_groups"]]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch.
-
-        Raises:
-            ConfigError: if the training has no end.
-        """
+        """AdamW (Loshchilov and Hutter, 2019) with linear warm-up and cosine decay, stepped per batch."""
         groups = parameter_groups(
             self, self.backbone, lr=self.lr, backbone_lr=self.backbone_lr, weight_decay=self.weight_decay
         )
@@ -144,13 +136,8 @@ def map_loss(maps: Tensor, truth: Tensor) -> Tensor:
 def twin_margins(logits: Tensor, targets: Tensor, pairs: Tensor) -> Tensor:
     """How far the flip of each pair of twins lies above its twin.
 
-    Args:
-        logits: (B,) float32.
-        targets: (B,) in {0, 1}.
-        pairs: (B,) int64, the same number for both twins, negative for frames without one.
-
-    Returns:
-        (P,) differences of logits. Two twins of one class are no pair: neither must lie above the other.
+    Twins share a number of `pairs` (B,) int64, negative for frames without one. Returns (P,) differences of logits. Two
+    twins of one class are no pair: neither must lie above the other.
     """
     flips, others = targets > 0.5, targets <= 0.5
     same = (pairs[:, None] == pairs[None, :]) & (pairs >= 0)[:, None]
@@ -211,9 +198,5 @@ def resolve_channels_last(wanted: bool | None, device: torch.device) -> bool:
 
     Left open, they do on CPUs and CUDA GPUs, whose convolutions are written for it; elsewhere (MPS) they do not. The
     measurements are in docs/guides/data-loading.md.
-
-    Args:
-        wanted: by the configuration; None leaves it open.
-        device: that trains.
     """
     return device.type in ("cpu", "cuda") if wanted is None else wanted

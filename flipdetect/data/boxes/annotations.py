@@ -20,12 +20,7 @@ _ROLES = {"images", "image", "img", "imgs", "jpegimages", "labels", "annotations
 
 
 class NamedBox(NamedTuple):
-    """A box as a file states it, unchecked.
-
-    Attributes:
-        name: of its class.
-        corners: (x0, y0, x1, y1) from the upper left corner, in pixels, or as shares of width and height.
-    """
+    """A box as a file states it, unchecked: (x0, y0, x1, y1) from the upper left, in pixels or shares of the sides."""
 
     name: str
     corners: tuple[float, float, float, float]
@@ -33,11 +28,9 @@ class NamedBox(NamedTuple):
 
 @dataclass(slots=True)
 class Annotation:
-    """What a file says of a picture, unchecked.
+    """What a file says of a picture, which need not exist; unchecked.
 
     Attributes:
-        path: the picture; it need not exist.
-        boxes: in the file's order.
         size: (height, width) of the picture as the file states it; None if it does not.
         relative: whether corners are shares of width and height instead of pixels.
         video, frame, source: as in `FrameRecord`, if the file states them.
@@ -54,13 +47,7 @@ class Annotation:
 
 @dataclass(slots=True)
 class Annotations:
-    """The annotations of a data set.
-
-    Attributes:
-        pictures: what was said, one per picture.
-        problems: files, rows and boxes that could not be used.
-        classes: names in the format's own order; empty if it has no list of them.
-    """
+    """The annotations of a data set, what could not be used, and the format's own list of classes, if it has one."""
 
     pictures: list[Annotation] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -82,14 +69,7 @@ class PictureBoxes(NamedTuple):
 
 
 class PictureFinder:
-    """Finds the picture that an annotation file is about, by its name.
-
-    Args:
-        root: the data set.
-
-    Attributes:
-        problems: folders that could not be read.
-    """
+    """Finds the picture that an annotation file is about, by its name; `problems` are folders that can't be read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -122,11 +102,7 @@ def _place(path: Path, root: Path) -> tuple[str, ...]:
 
 
 def annotation_files(root: Path, suffix: str) -> list[Path]:
-    """Files of a suffix below a folder, in natural order.
-
-    Raises:
-        DataError: if there are none.
-    """
+    """Files of a suffix below a folder, in natural order; a `DataError` if there are none."""
     folders, _ = walk_files(root, {suffix})
     found = [Path(path) for folder in folders for path in folder.paths()]
     if not found:
@@ -135,11 +111,7 @@ def annotation_files(root: Path, suffix: str) -> list[Path]:
 
 
 def read_annotation(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
-    """The content of an annotation file.
-
-    Raises:
-        DataError: if it cannot be read, or is larger than `limit` bytes.
-    """
+    """The content of an annotation file; a `DataError` if it cannot be read, or is larger than `limit` bytes."""
     try:
         size = os.stat(path).st_size  # noqa: PTH116
         if size > limit:

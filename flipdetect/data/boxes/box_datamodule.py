@@ -38,12 +38,7 @@ LEAST_SIDE = 1.0
 
 
 class BoxTargets(TypedDict):
-    """The true boxes of one input.
-
-    Keys:
-        boxes: (N, 4) float32, (x0, y0, x1, y1) in pixels of the input; N may be 0.
-        labels: (N,) int64.
-    """
+    """The true boxes (N, 4) of one input, (x0, y0, x1, y1) in its pixels, and their labels (N,) int64; N may be 0."""
 
     boxes: torch.Tensor
     labels: torch.Tensor
@@ -101,11 +96,7 @@ class BoxAugmentation(Augmentation):
     def augment(
         self, frame: npt.NDArray[np.uint8], boxes: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], seed: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """An input (H, W, C) uint8 with boxes (N, 4) float32 in its pixels and labels (N,), moved alike.
-
-        Raises:
-            ConfigError: if the chain changes the shape or type of the input.
-        """
+        """An input (H, W, C) uint8 with boxes (N, 4) float32 in its pixels and labels (N,), moved alike."""
         self.with_boxes.set_random_seed(seed)
         result = self.with_boxes(image=frame, bboxes=boxes, labels=labels)
         changed = result["image"]
@@ -119,15 +110,7 @@ class BoxAugmentation(Augmentation):
 
 
 class BoxDataset(Dataset[BoxSample]):
-    """Pictures at input size with their boxes, augmented on request.
-
-    Args:
-        records: the pictures of one part of the split.
-        frames: decoded pictures, these among them.
-        boxes: of each picture, by `FrameRecord.file`.
-        augmentation: applied before normalisation; None for none.
-        seed: base of the augmentation's random streams.
-    """
+    """Pictures at input size with their boxes (by `FrameRecord.file`), augmented on request before normalisation."""
 
     def __init__(
         self,
@@ -149,11 +132,7 @@ class BoxDataset(Dataset[BoxSample]):
         return len(self.records)
 
     def __getitem__(self, draw: int | Draw) -> BoxSample:
-        """The sample at an index; an int stands for a draw in epoch 0.
-
-        Raises:
-            FrameError: if the file has become unreadable since it was checked.
-        """
+        """The sample at an index; an int stands for a draw in epoch 0."""
         draw = draw if isinstance(draw, Draw) else Draw(0, draw)
         spec, picture = self._frames.spec, self._boxes[draw.index]
         frame, labels = self._frames[int(self._positions[draw.index])], picture.labels

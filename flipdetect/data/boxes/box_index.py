@@ -117,11 +117,7 @@ def index_boxes(
 
 
 def _read_any(root: Path) -> Annotations:
-    """The annotations below a folder, in the first format that has any.
-
-    Raises:
-        DataError: if there are none.
-    """
+    """The annotations below a folder, in the first format that has any."""
     for reader in READERS.values():
         try:
             found = reader(root)
@@ -199,9 +195,6 @@ def split_boxes(
     """Divide pictures into train, val and test, whole groups at a time.
 
     Args:
-        index: the pictures and their boxes.
-        val_fraction: share of the pictures for validation, above 0.
-        test_fraction: share of the pictures for the test; 0 for no test split.
         group_by: the unit that stays together; "auto": the source if every picture has one and there are at least as
             many as splits, else the video. A picture whose name has no video is one by itself.
         seed: another seed, another split.

@@ -46,11 +46,7 @@ NO_LABELS = {*NAME_LISTS, "readme.txt", "train.txt", "val.txt", "valid.txt", "te
 
 
 def read_rendered(root: Path) -> Annotations:
-    """The boxes of a rendered data set.
-
-    Raises:
-        DataError: if it has no table with boxes.
-    """
+    """The boxes of a rendered data set; a `DataError` if it has no table with boxes."""
     table = root / MANIFEST_NAME
     found = Annotations(classes=tuple(BOX_COLUMNS.values()))
     try:
@@ -165,11 +161,7 @@ def _number(text: str | None, what: str) -> float:
 
 
 def read_coco(root: Path) -> Annotations:
-    """The annotations of all COCO files below a folder; other JSON files are passed over.
-
-    Raises:
-        DataError: if there is no COCO file.
-    """
+    """The annotations of all COCO files below a folder, of which there must be one; other JSON is passed over."""
     finder = PictureFinder(root)
     found = Annotations(problems=list(finder.problems))
     seen: set[Path] = set()
@@ -279,11 +271,7 @@ def read_yolo(root: Path) -> Annotations:
 
 
 def class_names(root: Path) -> tuple[str, ...]:
-    """The names of the classes by number, from `names` of data.yaml (or another YAML file), or from a list of names.
-
-    Raises:
-        DataError: if there is neither.
-    """
+    """The names of the classes by number, from `names` of data.yaml (or another YAML file), or from a list of names."""
     for path in sorted((*root.glob("*.yaml"), *root.glob("*.yml")), key=lambda path: (path.stem != "data", path.name)):
         try:
             content: Any = yaml.safe_load(read_annotation(path, MAX_BYTES))
