@@ -46,7 +46,7 @@ from flipdetect.tasks import FrameClassifier
 from flipdetect.tasks.fit import TrainingInterrupted, fit_and_test, resolve_precision, reuse_freed_memory
 from flipdetect.tasks.trainable import Trainable
 
-HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss")
+HEADLINES = ("f1", "f1_at_0.5", "precision", "recall", "accuracy", "auroc", "average_precision", "loss", "threshold")
 SPLIT_PREFIXES = {"validation": "val_", "test": "test_"}
 
 RUN = "FLIPDETECT_RUN"
@@ -217,7 +217,7 @@ def run(args: Sequence[str], ahead: ReadAhead | None = None) -> int:
     finally:
         cli.release(discard=discard)
     if cli.trainer.is_global_zero:
-        print(_detection_tables(results) if cli.detection else _table(results))
+        print(_tables(results, detection=cli.detection))
         print(cli.summary.text)
     return 0
 
@@ -241,17 +241,15 @@ def _explained(error: Exception, *, built: bool = True) -> int:
     return explain(ConfigError(f"the configuration is refused: {name}{' '.join(text.split())}"))
 
 
-def _table(results: dict[str, float]) -> str:
-    rows = [[name, *(results.get(f"{split}_{name}") for split in ("val", "test"))] for name in HEADLINES]
-    rows.append(["threshold", results.get("val_threshold"), results.get("test_threshold")])
-    return tabulate(rows, headers=["", "validation", "test"], floatfmt=".4f")
+def _tables(results: dict[str, float], *, detection: bool) -> str:
+    """The metrics of validation and test, for people."""
+    if detection:
+        from flipdetect.metrics.mean_ap import coco_table
 
-
-def _detection_tables(results: dict[str, float]) -> str:
-    splits = [(words, prefix) for words, prefix in SPLIT_PREFIXES.items() if f"{prefix}map" in results]
-    from flipdetect.metrics.mean_ap import coco_table
-
-    return "\n".join(f"{words}:\n{coco_table(results, prefix)}" for words, prefix in splits)
+        splits = [(words, prefix) for words, prefix in SPLIT_PREFIXES.items() if f"{prefix}map" in results]
+        return "\n".join(f"{words}:\n{coco_table(results, prefix)}" for words, prefix in splits)
+    rows = [[name, *(results.get(f"{prefix}{name}") for prefix in SPLIT_PREFIXES.values())] for name in HEADLINES]
+    return tabulate(rows, headers=["", *SPLIT_PREFIXES], floatfmt=".4f")
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -7,7 +7,7 @@ import os
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
@@ -363,7 +363,11 @@ def write_audit(audit: AuditReport, folder: Path, root: Path) -> None:
             for (source, name), counts in audit.balance_of_sources.items()
         ],
         "shared": {
-            name: [_shared(shared) for shared in getattr(audit, name)] for name in ("videos", "sources", "files")
+            name: [
+                {"splits": [s.first, s.second], "names": list(s.names), "frames": s.frames, "of_frames": s.of_frames}
+                for s in getattr(audit, name)
+            ]
+            for name in ("videos", "sources", "files")
         },
         "test_frames": audit.test_frames,
         "test_frames_next_to_a_training_frame": audit.neighbours,
@@ -376,11 +380,6 @@ def write_audit(audit: AuditReport, folder: Path, root: Path) -> None:
     }
     write_text(folder / "audit.json", json.dumps(content, indent=2, ensure_ascii=True) + "\n")
     write_csv(folder / "pairs.csv", COLUMNS, rows)
-
-
-def _shared(shared: Shared) -> dict[str, Any]:
-    found = asdict(shared)
-    return {"splits": [found.pop("first"), found.pop("second")], **found}
 
 
 def worst_pairs(findings: Sequence[Duplicate], count: int) -> list[Duplicate]:

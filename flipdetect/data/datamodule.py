@@ -335,11 +335,6 @@ class FrameDataModule(GroupedDataModule):
         """The split in use."""
         return self.own.split
 
-    @property
-    def rehearsal(self) -> Split | None:
-        """The rendered frames that are mixed in (`train`), and those of other books (`val`), which are not."""
-        return None if self._rendered is None else self._rendered.split
-
     def dataset(self, records: Sequence[FrameRecord]) -> FrameDataset:
         """Some of the own frames as they are, not augmented."""
         return self.own.frames.dataset(records, seed=self.seed)

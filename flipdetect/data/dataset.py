@@ -121,7 +121,11 @@ class Augmentation:
         """
         self.chain.set_random_seed(seed)
         result = self.chain(image=frame) if mask is None else self.chain(image=frame, mask=mask)
-        changed = result["image"]
+        return self.kept(result["image"], frame), result.get("mask")
+
+    @staticmethod
+    def kept(changed: npt.NDArray[np.uint8], frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """An augmented frame; a `ConfigError` if its shape or type are not those of the frame before."""
         if changed.ndim == 2:
             changed = changed[:, :, None]  # some transforms drop the last axis of a grey frame
         if changed.shape != frame.shape or changed.dtype != np.uint8:
@@ -130,7 +134,7 @@ class Augmentation:
                 "its transforms must keep size and type (end a crop with a resize to the input size, leave "
                 "normalisation and ToTensorV2 out: data.preprocess does that)"
             )
-        return changed, result.get("mask")
+        return changed
 
 
 class FrameDataset(Dataset[Sample]):

@@ -92,7 +92,7 @@ def prepare_data(
         raise ConfigError(f"the rate must be above 0 frames per second, got {rate}")
     if not source.exists():
         raise ConfigError(f"{source} does not exist; give an archive or a folder")
-    if not source.is_dir() and not _is_archive(source):
+    if not (source.is_dir() or zipfile.is_zipfile(source) or tarfile.is_tarfile(source)):
         raise ConfigError(
             f"{source} is neither a folder nor a zip or tar archive; unpack other archives by hand, and put "
             "single videos in class folders"
@@ -275,11 +275,6 @@ class _Entry(NamedTuple):
     name: str
     flaw: str
     open: Callable[[], IO[bytes] | None]
-
-
-def _is_archive(path: Path) -> bool:
-    """Whether a file is a zip or (compressed) tar archive, whatever its name."""
-    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
 
 
 def _unpack(path: Path, target: Path, *, suffixes: Collection[str]) -> list[Problem]:

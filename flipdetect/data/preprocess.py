@@ -79,11 +79,7 @@ class PreprocessSpec:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> PreprocessSpec:
-        """The inverse of `to_dict`.
-
-        Raises:
-            ConfigError: if the version is another, or keys are missing or unknown.
-        """
+        """The inverse of `to_dict`; a `ConfigError` if the version is another, or keys are missing or unknown."""
         values = dict(plain)
         version = values.pop("version", None)
         if version != SPEC_VERSION:
@@ -99,13 +95,10 @@ class PreprocessSpec:
         return cls(**values)
 
     def read(self, source: Path | bytes) -> npt.NDArray[np.uint8]:
-        """Decode a file (or its bytes) and bring it to the input size.
+        """Decode a file (or its bytes) and bring it to the input size: (height, width, channels) uint8.
 
         A JPEG is scaled down while it is decoded, to twice the input size at least: the result then nearly equals that
         of a full decode (probabilities differ by less than 0.01).
-
-        Returns:
-            (height, width, channels) uint8.
 
         Raises:
             FrameError: if the file cannot be read as a frame.
@@ -135,13 +128,8 @@ class PreprocessSpec:
     def unplace(self, maps: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
         """The part of a map of the model's input that covers the frame, as far as the map's resolution allows.
 
-        Args:
-            maps: (h, w) float32, covering the whole input.
-            height: of the frame before `resize`, in pixels.
-            width: likewise.
-
-        Returns:
-            (h', w') float32, at least 1x1, covering the frame (with `fit: crop`, its centre).
+        (h, w) float32, covering the whole input -> (h', w') float32, at least 1x1, covering a frame of `height` by
+        `width` pixels (with `fit: crop`, its centre).
         """
         if self.fit != "letterbox":
             return maps

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +95,13 @@ class Comparison:
         """A line per model, in a style of tabulate, such as "github"."""
         rows = []
         for each in self.models:
-            cost, minus = each.footprint, self.differences.get(each.name)
+            cost, minus, seconds = each.footprint, self.differences.get(each.name), each.training_seconds
             rows.append([
                 each.name, *(self.ci[each.name][name].text() for name in COMPARED),
                 "best" if minus is None else minus["f1"].text(signed=True),
                 f"{cost.parameters / 1e6:.2f} M", f"{cost.file_bytes / MEGABYTE:.2f}",
-                f"{cost.memory_bytes / MEGABYTE:.1f}", f"{cost.latency_ms:.1f}", duration(each.training_seconds),
+                f"{cost.memory_bytes / MEGABYTE:.1f}", f"{cost.latency_ms:.1f}",
+                "-" if seconds is None else timedelta(seconds=round(seconds)),
             ])  # fmt: skip
         headers = [
             "model", "F1", "AUROC", "F1 minus the best's", "parameters", "file, MB", "memory, MB", "ms per frame",
@@ -204,16 +206,6 @@ def _recommend(
         if minus.is_bounded and minus.high >= -margin:
             unsure = f"; {minus.videos} videos do not show whether {other.name} is as good ({minus.text(signed=True)})"
     return best.name, f"Take {best.name} ({best.size}): it has the best F1{limit}, {_f1(best):.3f}{unsure}."
-
-
-def duration(seconds: float | None) -> str:
-    """A time as `3 min 33 s`; `-` if unknown."""
-    if seconds is None or not math.isfinite(seconds):
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _f1(model: Candidate) -> float:

@@ -93,9 +93,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
     Targets are moved in from 0 and 1 as by Platt (1999), to (n1 + 1) / (n1 + 2) and 1 / (n0 + 2) with n1 positive and
     n0 negative frames: otherwise a small split without errors would have temperature 0, and only probabilities 0 and 1.
-
-    Args:
-        logits: (N,) of the positive class; beyond ±`LOGIT_LIMIT` they are taken for that.
+    Logits (N,) beyond ±`LOGIT_LIMIT` are taken for that.
 
     Returns:
         Within `TEMPERATURES`; `NO_TEMPERATURE` if the logits do not rank positive frames above negative ones.

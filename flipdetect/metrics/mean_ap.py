@@ -47,10 +47,7 @@ class BoxMetrics(MeanAveragePrecision):
     def values(self, names: Sequence[str]) -> dict[str, float]:
         """The twelve metrics, `ap_<class>` and `ar_<class>` of each class, and `threshold` (see `best_threshold`).
 
-        NaN where no true box is of that size or class.
-
-        Args:
-            names: of the classes, by label.
+        NaN where no true box is of that size or class; `names` are those of the classes, by label.
         """
         found: Mapping[str, Any] = self.compute()
         values = {name: _number(found[name]) for name in SUMMARY}
@@ -154,12 +151,7 @@ def ious(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.fl
 def match_boxes(
     boxes: npt.NDArray[Any], labels: npt.NDArray[Any], true_boxes: npt.NDArray[Any], true_labels: npt.NDArray[Any]
 ) -> PictureResult:
-    """Match boxes one to one, within classes, as COCO does at an IoU of 0.5: the surest takes the best one left.
-
-    Args:
-        boxes, labels: (N, 4) and (N,), the surest first.
-        true_boxes, true_labels: (M, 4) and (M,).
-    """
+    """Match boxes (N, 4) one to one, within classes, as COCO at an IoU of 0.5: the surest takes the best one left."""
     overlap = ious(boxes, true_boxes) * (labels[:, None] == true_labels[None, :])
     best = np.zeros(len(true_boxes))
     matched = 0

@@ -23,21 +23,19 @@ class FrameModel(nn.Module):
         backbone: (B, in_channels, H, W) float32 -> (B, num_features) pooled embedding; may be frozen.
         head: (B, num_features) -> (B, 1). None if the maps alone make the logit.
         evidence: maps of sheet, edge and hands and their part of the logit. None without maps.
-        in_channels: colour channels of the input, 3 for RGB or 1 for grey.
-        num_features: length of the embedding.
-        min_size: smallest height and width, in pixels, that the backbone accepts.
-        level_channels, level_stages: as below.
         mirrored: outside training, average logit and maps over a frame and its mirror image. False at first.
         trained_statistics: mean and standard deviation per channel (RGB) of the frames that the backbone was pretrained
             on with ImageNet; None if it was not.
 
     Args:
+        num_features: length of the embedding.
+        in_channels: colour channels of the input, 3 for RGB or 1 for grey.
+        min_size: smallest height and width, in pixels, that the backbone accepts.
         evidence: "none": the logit is made from the embedding; "maps": from the maps; "both": the sum of both.
         level_channels: channels of the feature maps from which the maps are made, from fine to coarse.
         level_stages: for each of them, the number in `backbone_stages` of the stage that outputs it. Empty if
             `_pyramid` finds them in another way.
-        map_width: channels into which they are fused.
-        refine_maps: whether a convolution follows the fusion; see `EvidenceBranch`.
+        map_width, refine_maps: see `EvidenceBranch`.
 
     Raises:
         ModelError: if `dropout` or `evidence` is impossible.
@@ -91,11 +89,7 @@ class FrameModel(nn.Module):
         return features.float()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) float32 -> (B,) float32 logits of the positive class.
-
-        Raises:
-            ModelError: if the shape does not fit this model.
-        """
+        """(B, in_channels, H, W) float32 -> (B,) float32 logits of the positive class; a `ModelError` if unfit."""
         if self.evidence is not None:
             return self.forward_maps(x)[0]
         mirrors = self.mirrored and not self.training
@@ -135,20 +129,15 @@ class FrameModel(nn.Module):
         return None if self.head is None else self.pool_features(features), levels
 
     def backbone_stages(self) -> list[Stage]:
-        """The backbone from input to output, in stages.
+        """The backbone from input to output, in stages; one of unknown structure is a single stage.
 
         `pool_features` of the last stage's output is what the backbone computes. Layers after the pooling are in no
-        stage. A backbone of unknown structure is a single stage.
+        stage.
         """
         return [(self.backbone,)]
 
     def run_stages(self, x: Tensor, start: int = 0, stop: int | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Run the stages of the backbone, or a part of them.
-
-        Args:
-            x: input of stage `start`: for stage 0 frames, else the output of the stage before it.
-            start: the first stage to run.
-            stop: the first stage not to run; None to run all.
+        """Run the stages of the backbone from `start` up to, but not including, `stop`.
 
         Returns:
             The output of the last stage run (`x` itself if there is none), (B, C, H, W); and the feature maps
@@ -164,26 +153,16 @@ class FrameModel(nn.Module):
         return x, levels
 
     def pool_features(self, features: Tensor) -> Tensor:
-        """The last stage's output (B, C, H, W) -> the embedding (B, num_features), in the precision of the features.
-
-        A backbone of a single stage has pooled them already. Only for models with a `head`.
-        """
+        """The last stage's output (B, C, H, W) -> the embedding (B, num_features); only for models with a `head`."""
         return features
 
     def encode(self, x: Tensor, stages: int) -> list[Tensor]:
         """The outputs of the first stages that the rest of the model needs; `forward_encoded` continues from them.
 
-        Args:
-            x: frames.
-            stages: how many to run, from 1 to all of `backbone_stages`.
-
         Returns:
             The feature maps of `level_stages` among them, (B, C_i, H_i, W_i), from fine to coarse; then the output of
             the last stage run (B, C, H, W), unless it is the last of them, or, of all stages, the embedding
             (B, num_features). What the rest does not need is left out.
-
-        Raises:
-            ModelError: if the shape does not fit this model.
         """
         self._check_input(x)
         last, levels = self.run_stages(x, stop=stages)

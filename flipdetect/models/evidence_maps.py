@@ -76,14 +76,11 @@ class EvidenceBranch(nn.Module):
 
 
 def pool_evidence(maps: Tensor) -> Tensor:
-    """Pool maps over the frame: for each, its strongest positions and its area.
+    """Pool maps over the frame: (B, 2C) log-mean-exp of the C maps, then their mean probability.
 
     The former is the logarithm of the mean of exponentials over all positions, which lies between their mean and their
     maximum (Pinheiro and Collobert, 2015, arXiv:1411.6228): an edge covers few positions. Both are relative to
     `PRIOR_SHARE`, so that they start near 0.
-
-    Returns:
-        (B, 2C): log-mean-exp of the C maps, then their mean probability.
     """
     flat = maps.flatten(2)
     # logsumexp(flat) - log(positions), in a form that does not fix the number of positions in an export.

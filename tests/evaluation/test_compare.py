@@ -11,7 +11,7 @@ from torch import nn
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError
-from flipdetect.evaluation.compare import Candidate, Footprint, compare, duration, largest_layer, measure_footprint
+from flipdetect.evaluation.compare import Candidate, Footprint, compare, largest_layer, measure_footprint
 from flipdetect.evaluation.evaluate import Evaluation, evaluate_scores
 from flipdetect.inference.torch_model import TorchModel
 from flipdetect.records import ClassNames, FrameRecord, FrameScore
@@ -69,7 +69,7 @@ def test_a_size_limit_rules_models_out() -> None:
 def test_tables_hold_figures_intervals_and_costs() -> None:
     found = compare([model("one", 0.5, 45), model("other", 1.5, 9)], resamples=200)
     text = found.table("github")
-    assert "3 min 33 s" in text
+    assert "0:03:33" in text
     assert found.ci["one"]["f1"].text() in text
     assert "| best" in text
     rows = found.rows()
@@ -89,13 +89,6 @@ def test_other_frames_cannot_be_compared() -> None:
     fewer = replace(other, evaluation=replace(other.evaluation, scored=other.evaluation.scored[1:]))
     with pytest.raises(DataError, match="did not score the same frames"):
         compare([one, fewer], resamples=50)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "-"), (8.4, "8 s"), (213, "3 min 33 s"), (7260, "2 h 1 min"), (float("nan"), "-")]
-)
-def test_times_read_well(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.fixture

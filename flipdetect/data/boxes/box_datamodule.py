@@ -24,7 +24,7 @@ from flipdetect.data.dataset import Augmentation, Draw, Transform
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.loading import EpochSampler
 from flipdetect.data.splits import Split, read_split
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.errors import DataError
 from flipdetect.records import FrameRecord
 from flipdetect.runs import DETECTION, KIND_KEY
 from flipdetect.sources.folder import Problem
@@ -99,14 +99,8 @@ class BoxAugmentation(Augmentation):
         """An input (H, W, C) uint8 with boxes (N, 4) float32 in its pixels and labels (N,), moved alike."""
         self.with_boxes.set_random_seed(seed)
         result = self.with_boxes(image=frame, bboxes=boxes, labels=labels)
-        changed = result["image"]
-        if changed.shape != frame.shape or changed.dtype != np.uint8:
-            raise ConfigError(
-                f"data.augment turned an input of shape {frame.shape}, uint8, into {changed.shape}, {changed.dtype}; "
-                "its transforms must keep size and type"
-            )
         found = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
-        return changed, found, np.asarray(result["labels"], np.int64).reshape(-1)
+        return self.kept(result["image"], frame), found, np.asarray(result["labels"], np.int64).reshape(-1)
 
 
 class BoxDataset(Dataset[BoxSample]):

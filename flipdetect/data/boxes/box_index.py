@@ -97,7 +97,8 @@ def index_boxes(
     if not root.is_dir():
         raise DataError(f"data.root is no folder: {root}. Give the folder of your pictures with --data.root")
     found = _read_any(root) if form == "auto" else READERS[form](root)
-    names = tuple(classes) or found.classes or _names_in(found)
+    known = {box.name for picture in found.pictures for box in picture.boxes}
+    names = tuple(classes) or found.classes or tuple(sorted(known, key=natural_key))
     problems = list(found.problems)
     records: list[FrameRecord] = []
     boxes: dict[str, PictureBoxes] = {}
@@ -129,10 +130,6 @@ def _read_any(root: Path) -> Annotations:
         f"no annotations were found below {root}: looked for a rendered set's labels.csv, Pascal VOC's XML files, "
         "COCO's JSON, and YOLO's text files with a data.yaml; correct data.root, or set data.format to see the error"
     )
-
-
-def _names_in(found: Annotations) -> tuple[str, ...]:
-    return tuple(sorted({box.name for picture in found.pictures for box in picture.boxes}, key=natural_key))
 
 
 def _checked(annotation: Annotation, names: Sequence[str]) -> tuple[PictureBoxes | None, list[str]]:
