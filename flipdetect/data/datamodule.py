@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -135,6 +136,7 @@ class GroupedDataModule(pl.LightningDataModule):
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
         self.cache_bytes = int(cache_gb * 2**30)
         self._cache = ChunkCache(self.cache_dir / "frames", self.cache_bytes) if self.cache_dir else None
+        self._split: Split | None = None  # until `setup`
 
     @property
     def index(self) -> FrameIndex:
@@ -143,12 +145,10 @@ class GroupedDataModule(pl.LightningDataModule):
 
     @property
     def split(self) -> Split:
-        """The split in use.
-
-        Raises:
-            RuntimeError: before `setup`.
-        """
-        raise NotImplementedError
+        """The split in use; a `RuntimeError` before `setup`."""
+        if self._split is None:
+            raise RuntimeError("the split exists after setup()")
+        return self._split
 
     def dataset(self, records: Sequence[FrameRecord]) -> Dataset[Any]:
         """Some of the frames as they are, not augmented."""
@@ -250,8 +250,6 @@ class FrameDataModule(GroupedDataModule):
         self.balance = balance
         self.pairs = pairs
         self.use_supplied_test = use_supplied_test
-        self._own: _SplitFrames | None = None
-        self._rendered: _SplitFrames | None = None
         # Set by `CachedFeatures` during a fit: the outputs of a network's frozen stages in place of frames.
         self.encode: Callable[..., Dataset[Sample]] | None = None
         if self.mix_in is not None and Path(self.mix_in.embedded.root).resolve() == self.root.resolve():
@@ -265,7 +263,7 @@ class FrameDataModule(GroupedDataModule):
 
         Lightning calls this in one process per machine; the others find the work done.
         """
-        if self._own is not None:
+        if self._split is not None:
             return
         rendered = self.embedded is not None and self.embedded.ensure(self.root)
         if not rendered and not self.root.is_dir():
@@ -276,30 +274,32 @@ class FrameDataModule(GroupedDataModule):
         if self.mix_in is not None:
             self.mix_in.embedded.render_if_needed()
         if self._cache is not None:
-            self._read_own()
-            self._read_rendered()
+            _ = self._frames, self._rendered
 
     def setup(self, stage: str | None = None) -> None:
         """Index, decode, split and audit, once, whatever the stage."""
-        if self._own is not None:
+        if self._split is not None:
             return
-        own = self._read_own()
-        logger.log(logging.WARNING if own.index.warning else logging.INFO, "%s", own.index.summary())
-        split = self._divided(own.index.records)
-        self._audit(split, unsaid=NO_SHARED_VIDEO if own.index.warning else "")  # without videos, it would mean nothing
-        self._own = _SplitFrames(own, split)
-        if (rendered := self._read_rendered()) is not None:
-            self._rendered = _SplitFrames(rendered, rehearsal_split(rendered.index.records))
+        index = self._frames.index
+        logger.log(logging.WARNING if index.warning else logging.INFO, "%s", index.summary())
+        split = self._divided(index.records)
+        self._audit(split, unsaid=NO_SHARED_VIDEO if index.warning else "")  # without videos, it would mean nothing
+        self._split = split
 
-    def _read_own(self) -> FrameSet:
+    @cached_property
+    def _frames(self) -> FrameSet:
+        """The frames of `root`, decoded."""
         index = index_frames(self.root, classes=self.classes, pattern=self.naming, manifest=self.manifest, check=False)
         return read_set(index, self.preprocess, self.classes, self._cache)
 
-    def _read_rendered(self) -> FrameSet | None:
+    @cached_property
+    def _rendered(self) -> _SplitFrames | None:
+        """The frames of `mix_in`, of which `train` are mixed in and `val`, of other books, are not."""
         if self.mix_in is None:
             return None
         index = index_frames(Path(self.mix_in.embedded.root), classes=RENDERED_CLASSES, check=False)
-        return read_set(index, self.preprocess, RENDERED_CLASSES, self._cache)
+        frames = read_set(index, self.preprocess, RENDERED_CLASSES, self._cache)
+        return _SplitFrames(frames, rehearsal_split(frames.index.records))
 
     def _divided(self, records: Sequence[FrameRecord]) -> Split:
         if self.split_file is not None:
@@ -315,35 +315,19 @@ class FrameDataModule(GroupedDataModule):
         )
 
     @property
-    def own(self) -> _SplitFrames:
-        """The frames of `root` and their split.
-
-        Raises:
-            RuntimeError: before `setup`.
-        """
-        if self._own is None:
-            raise RuntimeError("the frames and their split exist after setup()")
-        return self._own
-
-    @property
     def index(self) -> FrameIndex:
         """The frames of `root` that can be used, and what could not be used."""
-        return self.own.frames.index
-
-    @property
-    def split(self) -> Split:
-        """The split in use."""
-        return self.own.split
+        return self._frames.index
 
     def dataset(self, records: Sequence[FrameRecord]) -> FrameDataset:
         """Some of the own frames as they are, not augmented."""
-        return self.own.frames.dataset(records, seed=self.seed)
+        return self._frames.dataset(records, seed=self.seed)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled, augmented batches; the last, smaller one is dropped if there are others."""
-        own, rendered = self.own, self._rendered
-        with_maps = bool(own.frames.masks or (rendered and rendered.frames.masks))
-        frames = own.frames.dataset(own.split.train, self.augmentation, seed=self.seed, with_maps=with_maps)
+        own, rendered = self.split.train, self._rendered
+        with_maps = bool(self._frames.masks or (rendered and rendered.frames.masks))
+        frames = self._frames.dataset(own, self.augmentation, seed=self.seed, with_maps=with_maps)
         dataset: Dataset[Any] = self._encoded(frames, training=True)
         if rendered is not None:
             seed = stream_seed(self.seed, RENDERED_STREAM)
@@ -351,7 +335,7 @@ class FrameDataModule(GroupedDataModule):
             dataset = MixedFrames(dataset, self._encoded(frames, training=True))
         sampler = train_sampler(
             dataset,
-            own.split.train,
+            own,
             rendered.split.train if rendered else (),
             share=self.mix_in.share if self.mix_in else 0.0,
             epoch_frames=self.epoch_frames,

@@ -27,12 +27,7 @@ class TinyCNNClassifier(FrameClassifier):
     """
 
     def __init__(
-        self,
-        width: int = 16,
-        dropout: float = 0.2,
-        weights: str = "none",
-        evidence: Evidence = "both",
-        **kwargs: Any,
+        self, width: int = 16, dropout: float = 0.2, weights: str = "none", evidence: Evidence = "both", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.model = TinyCNN(in_channels=self.in_channels, width=width, dropout=dropout, evidence=evidence)
@@ -62,9 +57,7 @@ class MobileNetV2Classifier(FrameClassifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model = MobileNetV2(
-            in_channels=self.in_channels, dropout=dropout, weights=weights, evidence=evidence, width=width
-        )
+        self.model = MobileNetV2(self.in_channels, weights, dropout, evidence, width)
 
 
 class EfficientNetLite0Classifier(FrameClassifier):
@@ -80,9 +73,7 @@ class EfficientNetLite0Classifier(FrameClassifier):
 
     def __init__(self, dropout: float = 0.2, weights: str = "none", evidence: Evidence = "maps", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.model = EfficientNetLite0(
-            in_channels=self.in_channels, dropout=dropout, weights=weights, evidence=evidence
-        )
+        self.model = EfficientNetLite0(self.in_channels, weights, dropout, evidence)
 
 
 class ResNet18Classifier(FrameClassifier):
@@ -97,7 +88,7 @@ class ResNet18Classifier(FrameClassifier):
 
     def __init__(self, dropout: float = 0.0, weights: str = "none", evidence: Evidence = "none", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.model = ResNet18(in_channels=self.in_channels, dropout=dropout, weights=weights, evidence=evidence)
+        self.model = ResNet18(self.in_channels, weights, dropout, evidence)
 
 
 class TimmClassifier(FrameClassifier):
@@ -123,11 +114,4 @@ class TimmClassifier(FrameClassifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model = TimmBackbone(
-            name,
-            in_channels=self.in_channels,
-            dropout=dropout,
-            weights=weights,
-            backbone_args=backbone_args,
-            evidence=evidence,
-        )
+        self.model = TimmBackbone(name, self.in_channels, weights, dropout, evidence, backbone_args=backbone_args)

@@ -181,7 +181,6 @@ class BoxDataModule(GroupedDataModule):
         super().__init__(batch_size=batch_size, **kwargs)
         self.format = format
         self.classes = classes
-        self._split: Split | None = None
 
     @property
     def _is_embedded(self) -> bool:
@@ -250,17 +249,6 @@ class BoxDataModule(GroupedDataModule):
     def index(self) -> FrameIndex:
         """The pictures that can be used, and what could not be used."""
         return self._decoded[0].frames
-
-    @property
-    def split(self) -> Split:
-        """The split in use.
-
-        Raises:
-            RuntimeError: before `setup`.
-        """
-        if self._split is None:
-            raise RuntimeError("the split exists after setup()")
-        return self._split
 
     def dataset(self, records: Sequence[FrameRecord], augmentation: BoxAugmentation | None = None) -> BoxDataset:
         """Some of the pictures, not augmented unless asked for."""
