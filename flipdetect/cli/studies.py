@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -55,7 +55,6 @@ def compare(
     arguments = [checked_arguments([each], values, data) for each in config]
     hush_libraries()
     defer_torchmetrics()
-    from flipdetect.cli import train
     from flipdetect.cli.lightning_cli import resolve_config
     from flipdetect.evaluation import study
     from flipdetect.evaluation.compare import Candidate, evaluate_candidate
@@ -66,23 +65,18 @@ def compare(
     # What can be refused is refused before the first training, which takes long.
     configs = [resolve_config(each) for each in arguments]
     shared = study.shared_split(study.training_data(configs[0]), output)
-    allow = _allow_options(override)
-    train_main = lambda args: train.main([*args, *allow])  # noqa: E731
     stems = [Path(each).stem for each in config]
     models: list[Candidate] = []
-    try:
+    with _continuable():
         for place, (stem, resolved) in enumerate(zip(stems, configs, strict=True)):
             name = stem if stem not in stems[:place] else f"{stem}-{place + 1}"
             training = study.Training(name, study.with_values(resolved, shared.values()))
-            path = study.run_training(training, output, train_main) / BEST
+            path = study.run_training(training, output, _trainer(override)) / BEST
             logger.info("Evaluating %s", name)
             models.append(evaluate_candidate(name, path, shared, device.value, output, export_onnx))
             found = compare_models(models, max_megabytes=max_megabytes, margin=margin, resamples=resamples)
             found.write(shared, output)  # after each: trainings take long
             logger.info("Tables are %s, .csv and .json; all scores are next to them", output / "comparison.md")
-    except KeyboardInterrupt:
-        logger.warning("Interrupted; run the same command to continue")
-        raise typer.Exit(INTERRUPTED) from None
     print(f"{found.table()}\n\n{found.why}")
 
 
@@ -120,15 +114,12 @@ def cross_validate(
     hush_libraries()
     defer_torchmetrics()
     from flipdetect.atomic import write_json, write_text
-    from flipdetect.cli import train
     from flipdetect.cli.lightning_cli import resolve_config
     from flipdetect.evaluation import cross_validation as cv
     from flipdetect.evaluation.study import Training, labelled_index, training_data
 
     name = "+".join(Path(each).stem for each in config)
     folder = output or Path("runs/cross_validation") / name
-    allow = _allow_options(override)
-    train_main = lambda args: train.main([*args, *allow])  # noqa: E731
     training = Training(name, resolve_config(arguments))
     frames = training_data(training.config)
     index = labelled_index(frames)
@@ -141,11 +132,8 @@ def cross_validate(
         seed=split_seed,
     )
     plan = cv.write_plan(folder, training, index, kept, splits, split_seed)
-    try:
-        cv.run_folds(folder, plan, training, train_main, device.value)
-    except KeyboardInterrupt:
-        logger.warning("Interrupted; run the same command to continue")
-        raise typer.Exit(INTERRUPTED) from None
+    with _continuable():
+        cv.run_folds(folder, plan, training, _trainer(override), device.value)
     result = cv.gather(folder, plan, resamples)
     write_text(folder / "cross_validation.md", f"# {result.title}\n\n{result.table('github')}\n")
     write_json(folder / "cross_validation.json", result.as_dict())
@@ -224,6 +212,23 @@ def tune(
     logger.info("Train with the best values: flipdetect train --config %s", best)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _continuable() -> Iterator[None]:
+    """Exit after Ctrl-C with a word on how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.warning("Interrupted; run the same command to continue")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _trainer(override: Sequence[str] | None) -> Callable[[list[str]], int]:
+    """`train.py`, with the classes that the overrides allow."""
+    from flipdetect.cli import train
+
+    return lambda arguments: train.main([*arguments, *_allow_options(override)])
 
 
 def _allow_options(override: Sequence[str] | None) -> list[str]:

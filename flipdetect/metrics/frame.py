@@ -38,11 +38,7 @@ class FrameMetrics(Metric):
         self.add_state("targets", default=[], dist_reduce_fx="cat")
 
     def update(self, probabilities: Tensor, targets: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            probabilities: (B,) floating, of the positive class, in [0, 1].
-            targets: (B,) 0 or 1, of any type.
+        """Add a batch: probabilities (B,) of the positive class, in [0, 1], and targets (B,) 0 or 1, of any type.
 
         Raises:
             ValueError: if the two do not have one shape (B,).
@@ -56,13 +52,9 @@ class FrameMetrics(Metric):
         self.targets.append(targets.detach().long())
 
     def compute(self, threshold: float = 0.5) -> dict[str, float]:
-        """Metrics over all frames since the last reset.
+        """Metrics over all frames since the last reset, as `frame_metrics`; a frame is positive from the threshold on.
 
-        Args:
-            threshold: a frame is called positive if its probability is at least this.
-
-        Returns:
-            As `frame_metrics`. If the model has diverged and a probability is NaN, so are all metrics.
+        If the model has diverged and a probability is NaN, so are all metrics.
 
         Raises:
             ValueError: if there was no frame, or a probability is outside [0, 1] (a logit, perhaps).
@@ -74,12 +66,9 @@ class FrameMetrics(Metric):
         return frame_metrics(probabilities, targets, threshold)
 
     def collected(self) -> tuple[Tensor, Tensor]:
-        """All frames since the last reset, of all processes: for choosing a threshold, and for plots.
+        """All frames since the last reset, of all processes: (N,) float32 probabilities and (N,) int64 targets.
 
         Under a distributed strategy every process has to call it.
-
-        Returns:
-            (N,) float32 probabilities and (N,) int64 targets, on the device of the state.
 
         Raises:
             ValueError: if there was no frame.
@@ -95,11 +84,7 @@ class FrameMetrics(Metric):
 
 
 def check_monitor(monitor: str, mode: str) -> None:
-    """Refuse a `mode` that would keep the worst checkpoint.
-
-    Raises:
-        ConfigError: if `mode` is neither, or contradicts `monitor`.
-    """
+    """Raise a `ConfigError` if a `mode` would keep the worst checkpoint."""
     if mode not in ("min", "max"):
         raise ConfigError(f"mode must be 'min' or 'max', got {mode!r}")
     prefix = next((prefix for prefix in STAGE_PREFIXES if monitor.startswith(prefix)), "")

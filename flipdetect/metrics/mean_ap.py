@@ -61,14 +61,11 @@ class BoxMetrics(MeanAveragePrecision):
 
 
 def best_threshold(precision: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> float:
-    """The score with the best mean F1 over the classes, at an IoU of 0.5.
+    """The score with the best mean F1 over the classes, at an IoU of 0.5; 0.5 if nothing was found.
 
     Args:
         precision: (101, K) at the recalls 0, 0.01, ..., 1; -1 for a class without true boxes.
         scores: (101, K), the lowest score with which each recall is reached; 0 where it is not.
-
-    Returns:
-        0.5 if nothing was found.
     """
     recall = np.linspace(0, 1, len(precision))
     known = (precision > -1).all(axis=0)
@@ -87,9 +84,7 @@ def best_threshold(precision: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]
 def coco_table(values: Mapping[str, float], prefix: str = "") -> str:
     """The twelve metrics as COCO's own program prints them, then average precision and recall of each class.
 
-    Args:
-        values: by name, as `BoxMetrics.values` gives them.
-        prefix: of the names, such as `test_`.
+    `values` are those of `BoxMetrics.values`, their names with a prefix such as `test_`.
     """
     lines = [f" {words} = {_shown(values.get(prefix + name))}" for name, words in SUMMARY.items()]
     start = f"{prefix}ap_"
@@ -110,12 +105,9 @@ def _number(value: Tensor | float) -> float:
 
 
 def to_picture(boxes: Tensor, placement: Tensor, size: Tensor) -> Tensor:
-    """Boxes in pixels of the model's input -> in pixels of the picture, clipped to it.
+    """Boxes (N, 4) in pixels of the model's input -> in pixels of the picture, clipped to its `size` (height, width).
 
-    Args:
-        boxes: (N, 4).
-        placement: (4,) factor and offset along x and y: input = picture * factor + offset.
-        size: (2,) height and width of the picture.
+    `placement` is (4,) factor and offset along x and y: input = picture * factor + offset.
     """
     factor, offset = placement[:2].repeat(2), placement[2:].repeat(2)
     limits = size.flip(0).repeat(2).to(boxes.dtype)

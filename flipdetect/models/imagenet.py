@@ -47,13 +47,10 @@ log = logging.getLogger(__name__)
 
 
 def pretrained_overlay(name: str) -> dict[str, Any] | None:
-    """Find or download a timm model's ImageNet weights.
+    """Find or download a timm model's ImageNet weights, by its name with or without a tag.
 
     A file in the hub's cache is used without a network request, and so is the package. Otherwise one request with a
     timeout checks whether the hub can be reached: the hub's client would retry for most of a minute.
-
-    Args:
-        name: timm's name of the model, with or without a tag.
 
     Returns:
         What `timm.create_model` takes as `pretrained_cfg_overlay`: a file or a state dict, and the mean and standard

@@ -229,11 +229,7 @@ def split_boxes(
 
 
 def check_boxes(split: Split, index: BoxIndex) -> None:
-    """Log a warning for each class of which a split has no box.
-
-    Raises:
-        DataError: if train or val has no box at all.
-    """
+    """Log a warning for each class of which a split has no box; a `DataError` if train or val has none at all."""
     for name in SPLITS[: 2 + ("test" in split.assigned)]:
         counts = index.counts(split.of(name))
         if not any(counts.values()):
