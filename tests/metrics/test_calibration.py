@@ -97,13 +97,6 @@ def test_a_temperature_needs_two_classes(logits: list[float], targets: list[int]
         fit_temperature(logits, targets)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (([0.1], [0], 0), "at least 1"),
-        (([0.1], [0], 5, "size"), "width or mass"),
-    ],
-)
-def test_bad_input_is_refused(arguments: tuple, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        reliability(*arguments)
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        reliability([0.1], [0], 0)
