@@ -109,21 +109,28 @@ class PreprocessSpec:
         """Bring a decoded frame (H, W, channels) uint8 to (height, width, channels) uint8."""
         if frame.ndim != 3 or frame.shape[2] != self.channels:
             raise ValueError(f"expected a frame of shape (H, W, {self.channels}), got {frame.shape}")
-        if self.fit == "stretch":
-            return _scale(frame, self.height, self.width)
-        ratios = (self.height / frame.shape[0], self.width / frame.shape[1])
-        ratio = min(ratios) if self.fit == "letterbox" else max(ratios)
-        scaled = _scale(frame, max(1, round(frame.shape[0] * ratio)), max(1, round(frame.shape[1] * ratio)))
+        (height, to_y, from_y, rows), (width, to_x, from_x, columns) = self._extents(*frame.shape[:2])
+        scaled = _scale(frame, height, width)
         # Centred on a canvas of the input size: padded where it is smaller, cut where it is larger.
-        if scaled.shape[:2] == (self.height, self.width):
+        if (height, width) == (self.height, self.width):
             return scaled
         canvas: npt.NDArray[np.uint8] = np.empty((self.height, self.width, self.channels), np.uint8)
         canvas[:] = self.padding
-        (to_y, from_y, rows), (to_x, from_x, columns) = (
-            _overlap(size, room) for size, room in zip(scaled.shape[:2], canvas.shape[:2], strict=True)
-        )
         canvas[to_y : to_y + rows, to_x : to_x + columns] = scaled[from_y : from_y + rows, from_x : from_x + columns]
         return canvas
+
+    def _extents(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
+        """Along y and x, of a frame of a size: its scaled size, offsets on the canvas and in the frame, length."""
+        sizes, rooms = (height, width), (self.height, self.width)
+        ratios = [room / size for room, size in zip(rooms, sizes, strict=True)]
+        if self.fit != "stretch":
+            ratios = [min(ratios) if self.fit == "letterbox" else max(ratios)] * 2
+        found = []
+        for size, room, ratio in zip(sizes, rooms, ratios, strict=True):
+            scaled = max(1, round(size * ratio))
+            length = min(scaled, room)
+            found.append((scaled, max(0, (room - scaled) // 2), max(0, (scaled - room) // 2), length))
+        return found
 
     def unplace(self, maps: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:
         """The part of a map of the model's input that covers the frame, as far as the map's resolution allows.
@@ -133,10 +140,9 @@ class PreprocessSpec:
         """
         if self.fit != "letterbox":
             return maps
-        ratio = min(self.height / height, self.width / width)
         spans = []
-        for size, room, cells in ((height, self.height, maps.shape[0]), (width, self.width, maps.shape[1])):
-            offset, _, length = _overlap(max(1, round(size * ratio)), room)
+        extents, rooms = self._extents(height, width), (self.height, self.width)
+        for (_, offset, _, length), room, cells in zip(extents, rooms, maps.shape, strict=True):
             first = min(round(offset * cells / room), cells - 1)
             spans.append(slice(first, max(first + 1, round((offset + length) * cells / room))))
         return maps[spans[0], spans[1]]
@@ -147,17 +153,8 @@ class PreprocessSpec:
         A point (x, y) of the frame, in pixels from its upper left corner, is at (x * factor_x + offset_x,
         y * factor_y + offset_y) in the input.
         """
-        if self.fit == "stretch":
-            return self.width / width, self.height / height, 0.0, 0.0
-        ratios = (self.height / height, self.width / width)
-        ratio = min(ratios) if self.fit == "letterbox" else max(ratios)
-        factors, offsets = [], []
-        for size, room in ((width, self.width), (height, self.height)):
-            scaled = max(1, round(size * ratio))
-            to, start, _ = _overlap(scaled, room)
-            factors.append(scaled / size)
-            offsets.append(float(to - start))
-        return factors[0], factors[1], offsets[0], offsets[1]
+        (tall, to_y, from_y, _), (wide, to_x, from_x, _) = self._extents(height, width)
+        return wide / width, tall / height, float(to_x - from_x), float(to_y - from_y)
 
     def place_boxes(self, boxes: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.float32]:
         """Boxes (N, 4) as (x0, y0, x1, y1) in pixels of a frame of a size -> in pixels of the input, not clipped."""
@@ -212,8 +209,3 @@ def _scale(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray
     shrinks = height <= frame.shape[0] and width <= frame.shape[1]
     scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return scaled.reshape(height, width, frame.shape[2]).astype(np.uint8, copy=False)
-
-
-def _overlap(size: int, room: int) -> tuple[int, int, int]:
-    """(offset on the canvas, offset in the frame, length) of a centred extent of `size` in `room` pixels."""
-    return (max(0, (room - size) // 2), max(0, (size - room) // 2), min(size, room))
