@@ -73,7 +73,7 @@ class ObjectDetector(Trainable):
         return found
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """One optimisation step on a `BoxBatch` -> loss () float32."""
+        """One optimisation step on a batch of `BoxSample`s -> loss () float32."""
         parts = self.model.losses(self.in_format(batch["image"]), batch["targets"])
         loss = torch.stack(list(parts.values())).sum()
         size = len(batch["image"])

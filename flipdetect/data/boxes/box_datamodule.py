@@ -13,7 +13,7 @@ import albumentations
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from flipdetect.data.boxes.annotations import PictureBoxes
 from flipdetect.data.boxes.box_index import EMPTY, BoxIndex, Format, check_boxes, index_boxes, split_boxes
@@ -37,39 +37,22 @@ LEAST_SIDE = 1.0
 """Pixels of the input; smaller boxes are dropped in training."""
 
 
-class BoxTargets(TypedDict):
-    """The true boxes (N, 4) of one input, (x0, y0, x1, y1) in its pixels, and their labels (N,) int64; N may be 0."""
-
-    boxes: torch.Tensor
-    labels: torch.Tensor
-
-
 class BoxSample(TypedDict):
     """One picture.
 
     Keys:
         image: (C, H, W) float32, normalised.
-        targets: its boxes.
+        targets: its boxes: `boxes` (N, 4) float32, (x0, y0, x1, y1) in pixels of the input, and `labels` (N,) int64.
         placement: (4,) float32, where the picture lies in the input; see `PreprocessSpec.placement`.
         size: (2,) int64, height and width of the picture.
         index: position in the data set's `records`.
     """
 
     image: torch.Tensor
-    targets: BoxTargets
+    targets: dict[str, torch.Tensor]
     placement: torch.Tensor
     size: torch.Tensor
     index: int
-
-
-class BoxBatch(TypedDict):
-    """Pictures of a batch: as in `BoxSample`, with a leading dimension B, and a list of targets."""
-
-    image: torch.Tensor
-    targets: list[BoxTargets]
-    placement: torch.Tensor
-    size: torch.Tensor
-    index: torch.Tensor
 
 
 class BoxAugmentation(Augmentation):
@@ -136,22 +119,17 @@ class BoxDataset(Dataset[BoxSample]):
             frame, boxes, labels = self.augmentation.augment(frame, boxes, labels, draw.stream(self.seed))
         return BoxSample(
             image=torch.from_numpy(spec.normalise(frame)),
-            targets=BoxTargets(boxes=torch.from_numpy(boxes), labels=torch.from_numpy(labels)),
+            targets={"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels)},
             placement=torch.tensor(spec.placement(*picture.size), dtype=torch.float32),
             size=torch.tensor(picture.size),
             index=draw.index,
         )
 
 
-def join(samples: Sequence[BoxSample]) -> BoxBatch:
-    """A batch of samples."""
-    return BoxBatch(
-        image=torch.stack([sample["image"] for sample in samples]),
-        targets=[sample["targets"] for sample in samples],
-        placement=torch.stack([sample["placement"] for sample in samples]),
-        size=torch.stack([sample["size"] for sample in samples]),
-        index=torch.tensor([sample["index"] for sample in samples]),
-    )
+def join(samples: Sequence[BoxSample]) -> dict[str, Any]:
+    """A batch: the keys of `BoxSample` with a leading dimension B, and a list of targets."""
+    stacked: dict[str, Any] = default_collate([{k: v for k, v in each.items() if k != "targets"} for each in samples])
+    return {**stacked, "targets": [each["targets"] for each in samples]}
 
 
 class BoxDataModule(GroupedDataModule):
