@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
+from torchvision.ops import box_iou
 
 SUMMARY = {
     "map": "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
@@ -130,21 +131,12 @@ class PictureResult(NamedTuple):
     iou: float
 
 
-def ious(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Intersection over union of boxes (N, 4) and (M, 4) -> (N, M)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(axis=2, dtype=np.float64)
-    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1, dtype=np.float64) for each in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - common
-    return np.asarray(common / np.maximum(union, np.finfo(np.float64).tiny), np.float64)
-
-
 def match_boxes(
     boxes: npt.NDArray[Any], labels: npt.NDArray[Any], true_boxes: npt.NDArray[Any], true_labels: npt.NDArray[Any]
 ) -> PictureResult:
     """Match boxes (N, 4) one to one, within classes, as COCO at an IoU of 0.5: the surest takes the best one left."""
-    overlap = ious(boxes, true_boxes) * (labels[:, None] == true_labels[None, :])
+    pairs = [torch.as_tensor(each, dtype=torch.float64).reshape(-1, 4) for each in (boxes, true_boxes)]
+    overlap = box_iou(*pairs).nan_to_num().numpy() * (labels[:, None] == true_labels[None, :])
     best = np.zeros(len(true_boxes))
     matched = 0
     for row in overlap:
