@@ -72,13 +72,19 @@ def pretrained_overlay(name: str) -> dict[str, Any] | None:
     source: dict[str, Any]
     if isinstance(cached, str):
         source = {"file": cached}
-    elif repository == REPOSITORY and (spec := importlib.util.find_spec(PACKAGE.partition("==")[0].replace("-", "_"))):
-        packaged = Path((spec.submodule_search_locations or [""])[0]) / PACKAGE_FILE
+    elif repository == REPOSITORY and (packaged := packaged_file()):
         log.info("using the ImageNet weights of %s from %s", name, packaged)
         source = {"state_dict": timm_names(read_packaged(packaged), name)}
     else:
         source = {"file": _download(name, repository, filename, revision or None)}
     return {**source, "mean": cfg.mean, "std": cfg.std}
+
+
+def packaged_file() -> Path | None:
+    """Where the package's weights should be; None if it is not installed."""
+    spec = importlib.util.find_spec(PACKAGE.partition("==")[0].replace("-", "_"))
+    folders = spec.submodule_search_locations if spec else None
+    return Path(folders[0]) / PACKAGE_FILE if folders else None
 
 
 def read_packaged(path: Path, sha256: str = PACKAGE_SHA256) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flipdetect.models.imagenet import _packaged_file, read_packaged, timm_names
+from flipdetect.models.imagenet import packaged_file, read_packaged, timm_names
 from flipdetect.runs import CHECKPOINT_KEY
 from flipdetect.synth.camera import develop
 from flipdetect.synth.config import SynthConfig
@@ -247,7 +247,7 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         network: Any = timm.create_model("efficientnet_lite0")
-        file = _packaged_file()
+        file = packaged_file()
         assert file is not None, "pip install 'flipdetect[imagenet]'"
         network.load_state_dict(timm_names(read_packaged(file), "efficientnet_lite0"))
         self.stem = nn.Sequential(network.conv_stem, network.bn1)
