@@ -31,8 +31,8 @@ from tabulate import tabulate
 from typer import Option, Typer
 
 from flipdetect.apps.batch import PartScorer
+from flipdetect.apps.batch_parts import Part
 from flipdetect.inference.resolve import resolve_model
-from flipdetect.sources.parts import Part
 
 CLIENTS = (1, 8, 64)
 SIDE_BY_SIDE = 8

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from flipdetect.apps.batch_parts import Part, plan
 from flipdetect.atomic import alone
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, FrameError
 from flipdetect.inference.load import load_model
@@ -28,7 +29,6 @@ from flipdetect.inference.score import BATCH, Predictor, score_video
 from flipdetect.outputs.prediction_parts import write_part
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameScore
-from flipdetect.sources.parts import Part, plan
 from flipdetect.sources.remote import TABLES, is_url, local_files, open_place
 from flipdetect.sources.streams import VideoStream
 

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from flipdetect.records import DECIMALS, FrameScore
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import usable_cores
 from flipdetect.sources.naming import unlabelled_video
-from flipdetect.stills.page_finder import PAGES_SIDE
+from flipdetect.stills.page_finder import PAGES_SIDE, PageFinder, scaled
 from flipdetect.stills.quality import FrameMeter, hidden_by
 
 if TYPE_CHECKING:  # it imports a video decoder, which pictures need not wait for
@@ -38,6 +38,8 @@ FILM_BATCH = 8
 """Frames of a film scored at a time."""
 APART_S = 0.35
 """Seconds between two measured frames from which one says nothing of motion at the other."""
+MOST_COVERED = 0.4
+"""Share of the pages behind hands from which the rest of a picture does not show whether a page was turned."""
 HELD_BYTES = 2_000_000
 """A larger frame between coarse ones is reduced to the model's input at once, as it may never be scored."""
 BATCH = 16
@@ -63,14 +65,19 @@ def score_video(
     them counts as a flip. A frame without an image gets a score with its error.
 
     Args:
+        frames: a stream may ask the model itself, to leave out frames.
         threshold: a frame with at least this probability counts as a flip.
         measure: whether the quality of the coarse frames as images is measured, to choose stills.
 
     Raises:
         ConfigError: if `batch_size` is below 1.
     """
+    from flipdetect.sources.streams import FrameStream
+
     if batch_size < 1:
         raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
+    if isinstance(frames, FrameStream):
+        frames.look = _Look(model, threshold)
     scorer = _Scorer(model, threshold, video, batch_size, FrameMeter() if measure else None)
     chunk: list[_Held] = []
     coarse = 0
@@ -85,19 +92,31 @@ def score_video(
         yield scorer.finish(chunk)
 
 
-def look_at(frame: Image, model: Model, threshold: float) -> Opinion | None:
-    """A model's opinion of a frame (H, W, 3) uint8 RGB; None if it has no maps of hands."""
-    from flipdetect.sources.video_change import Opinion
+@dataclass
+class _Look:
+    """Asks a model about frames of one film, in order of time; where pages are is known once no hand was there."""
 
-    spec, (height, width) = model.preprocess, frame.shape[:2]
-    (probability,), hands = model.predict_with_maps(spec.normalise(resize_frame(spec, frame))[None])
-    if hands is None:
-        return None
-    ratio = PAGES_SIDE / max(height, width)
-    size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
-    _, hidden = hidden_by(spec.unplace(hands[0], height, width), size)
-    odds = float(log_odds([probability])[0])
-    return Opinion(float(probability), bool(probability >= threshold), odds, hands[0], hidden.astype(np.uint8))
+    model: Model
+    threshold: float
+    finder: PageFinder = field(default_factory=PageFinder)
+    knows_pages: bool = False
+
+    def __call__(self, frame: Image) -> Opinion | None:
+        """The opinion of a frame (H, W, 3) uint8 RGB; None if the model has no maps of hands."""
+        from flipdetect.sources.video_change import Opinion
+
+        spec = self.model.preprocess
+        (probability,), hands = self.model.predict_with_maps(spec.normalise(resize_frame(spec, frame))[None])
+        if hands is None:
+            return None
+        small = scaled(frame, PAGES_SIDE)
+        _, near = hidden_by(spec.unplace(hands[0], *frame.shape[:2]), small.shape[:2])
+        self.knows_pages |= not near.any()
+        covered = near[self.finder.find(small, near)].mean() if self.knows_pages else 1.0
+        hidden = near | (covered > MOST_COVERED)
+        odds = float(log_odds([probability])[0])
+        is_flip = bool(probability >= self.threshold)
+        return Opinion(float(probability), is_flip, odds, hands[0], hidden.astype(np.uint8))
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from flipdetect.errors import ConfigError, FlipdetectError, FrameError
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.model import Model
-from flipdetect.inference.score import FILM_BATCH, look_at, score_video
+from flipdetect.inference.score import FILM_BATCH, score_video
 from flipdetect.inference.settings import EventSettings, chosen_settings
 from flipdetect.outputs.still_files import StillStyle, encode_still
 from flipdetect.pipeline.corrected_pages import Corrections
@@ -110,7 +110,6 @@ def extract_pages(
     scores: list[FrameScore] = []
     problems: tuple[str, ...] = ()
     complete = True
-    stream.look = partial(look_at, model=model, threshold=settings.threshold)
     batches = score_video(
         stream, model, settings.threshold, video=stream.video, batch_size=settings.batch_size or FILM_BATCH,
     )  # fmt: skip

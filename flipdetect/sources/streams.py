@@ -12,10 +12,10 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise, takewhile
+from itertools import islice, pairwise, takewhile
 from pathlib import Path, PurePath
 from statistics import median
 from typing import Any, NamedTuple
@@ -169,27 +169,23 @@ class VideoStream(FrameStream):
         if refine < 1 or (stride is not None and stride < 1):
             raise ConfigError(f"refine and stride must be 1 or more, got {refine} and {stride}")
         _check_part(start_s, end_s)
-        self.path = path
+        self.path, self.video, self.source = path, video or path.stem, str(path)
         self._start_s, self._end_s = start_s, end_s
         self._read_s: float | None = None
-        self.video = video or path.stem
-        self.source = str(path)
         skips_rest = stride is None and not every_frame and rate_hz >= 1 / REST_S
-        self._choice: dict[str, Any] = {"hardware": hardware, "skips_rest": skips_rest}
-        self._choice |= {"rate_hz": rate_hz * refine, "refine": refine} if stride is None else {"stride": stride}
+        self._choice: dict[str, Any] = {
+            "hardware": hardware, "skips_rest": skips_rest, "min_size": LEAST_SIZE, "start_s": start_s,
+            **({"rate_hz": rate_hz * refine, "refine": refine} if stride is None else {"stride": stride}),
+        }  # fmt: skip
 
     def __iter__(self) -> Iterator[StreamFrame]:
         shown = self.path.as_posix()
-        with open_video(
-            self.path, min_size=LEAST_SIZE, start_s=self._start_s, table=self._table, look=self.look, **self._choice
-        ) as reader:
+        with open_video(self.path, table=self._table, look=self.look, **self._choice) as reader:
             try:
-                for frame in reader:
-                    if frame.time_s > self._end_s:
+                for each in reader:
+                    if each.time_s > self._end_s:
                         break
-                    yield StreamFrame(
-                        shown, frame.time_s, frame.index, frame.image, fine=frame.fine, opinion=frame.opinion
-                    )
+                    yield StreamFrame(shown, each.time_s, each.index, each.image, "", each.fine, each.opinion)
                 else:
                     self._read_s = reader.end_s
             finally:
@@ -252,45 +248,32 @@ class FolderStream(FrameStream):
         video: the film's name in tables.
         source: their folder, for the user.
         files: in order of time.
-        workers: threads that decode; None: one per core.
         duration_s: of the whole film; None: up to the last file.
     """
 
     can_reread = True
 
-    def __init__(
-        self,
-        video: str,
-        source: Path,
-        files: Sequence[FrameFile],
-        workers: int | None = None,
-        duration_s: float | None = None,
-    ) -> None:
-        self.video = video
-        self._duration_s = duration_s
-        self.source = str(source)
-        self._files = files
-        self._workers = workers or usable_cores()
+    def __init__(self, video: str, source: Path, files: Sequence[FrameFile], duration_s: float | None = None) -> None:
+        self.video, self.source = video, str(source)
+        self._files, self._duration_s = files, duration_s
 
     def __iter__(self) -> Iterator[StreamFrame]:
-        with ThreadPoolExecutor(self._workers) as pool:
-            ahead: deque[tuple[FrameFile, Future[Image]]] = deque()
+        def read(file: FrameFile) -> StreamFrame:
             try:
-                for file in self._files:
-                    ahead.append((file, pool.submit(decode_frame, file.path, min_size=LEAST_SIZE)))
-                    if len(ahead) > 2 * self._workers:
-                        yield self._frame(*ahead.popleft())
-                while ahead:
-                    yield self._frame(*ahead.popleft())
-            finally:
-                for _, future in ahead:
-                    future.cancel()
+                return StreamFrame(file.shown, file.time_s, file.frame, decode_frame(file.path, min_size=LEAST_SIZE))
+            except FrameError as error:
+                return StreamFrame(file.shown, file.time_s, file.frame, None, str(error))
 
-    def _frame(self, file: FrameFile, future: Future[Image]) -> StreamFrame:
+        workers, files = usable_cores(), iter(self._files)
+        pool = ThreadPoolExecutor(workers)
         try:
-            return StreamFrame(file.shown, file.time_s, file.frame, future.result())
-        except FrameError as error:
-            return StreamFrame(file.shown, file.time_s, file.frame, None, str(error))
+            ahead = deque(pool.submit(read, file) for file in islice(files, 2 * workers))
+            while ahead:
+                frame = ahead.popleft().result()
+                ahead.extend(pool.submit(read, file) for file in islice(files, 1))
+                yield frame
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     @property
     def expected_frames(self) -> int:
@@ -513,18 +496,15 @@ def folder_streams(
     for video, members in films.items():
         known = [frame for frame, _ in members if frame is not None]
         usual = median(later - earlier for earlier, later in pairwise(sorted(known))) if len(known) > 1 else 0
-        if len(set(known)) == len(members) and usual <= MOST_STEP:
-            first = min(known)
-            ordered = sorted(((frame or 0, frame, path) for frame, path in members), key=lambda each: each[0])
-        else:
-            first = 0
-            if usual > MOST_STEP:
-                members.sort(key=lambda member: member[0] or 0)
-            elif one_film:  # whatever folder they are in
-                members.sort(key=lambda member: natural_key(member[1].name))
-            ordered = [(place, frame, path) for place, (frame, path) in enumerate(members)]
+        is_numbered = len(set(known)) == len(members) and usual <= MOST_STEP
+        if is_numbered or usual > MOST_STEP:
+            members.sort(key=lambda member: member[0] or 0)
+        elif one_film:  # whatever folder they are in
+            members.sort(key=lambda member: natural_key(member[1].name))
+        places = [frame - min(known) for frame in sorted(known)] if is_numbered else range(len(members))
         files = [
-            FrameFile(path, name_below(path, root), frame, (place - first) / fps) for place, frame, path in ordered
+            FrameFile(path, name_below(path, root), frame, place / fps)
+            for place, (frame, path) in zip(places, members, strict=True)
         ]
         part = [file for file in files if start_s <= file.time_s <= end_s]
         streams.append(FolderStream(video, root, part, duration_s=files[-1].time_s + 1 / fps))

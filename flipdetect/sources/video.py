@@ -13,12 +13,11 @@ from typing import Self
 
 import av
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from flipdetect.errors import ConfigError
 from flipdetect.sources.image import check_min_size, damage_is_an_error_of
-from flipdetect.sources.video_change import FrameSelection, Opinion, Taken
+from flipdetect.sources.video_change import FrameSelection, Opinion
 from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
 from flipdetect.sources.video_groups import FrameTable, GroupDecoding
 from flipdetect.sources.video_pixels import Converter
@@ -79,21 +78,24 @@ def open_video(
     if rate_hz is not None and stride != 1:
         raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
     check_min_size(min_size)
-    selection = FrameSelection(_chooser(stride, rate_hz, start_s - _TIME_TOLERANCE), refine, skips_rest=skips_rest)
-    container, stream = open_container(Path(path), hardware=hardware)
+    path = Path(path)
+    wants = _chooser(stride, rate_hz, start_s - _TIME_TOLERANCE)
+    container, stream = open_container(path, hardware=hardware)
     converter = Converter(str(path), stream, min_size)
 
     def ask(frame: av.VideoFrame) -> Opinion | None:
-        opinion = None if look is None else look(converter.pixels(frame))
+        try:
+            opinion = None if look is None else look(converter.pixels(frame))
+        except av.FFmpegError:  # it cannot be converted, which is noticed later
+            return None
         return None if opinion is None else replace(opinion, hidden=converter.as_stored(opinion.hidden))
 
-    first_s = start_s - _TIME_TOLERANCE
-    decoding = (
-        Decoding(container, stream)
-        if table is None
-        else GroupDecoding(Path(path), container, stream, table, selection, first_s, ask, hardware=hardware)
-    )
-    return VideoReader(Path(path), container, decoding, selection, converter)
+    decoding = Decoding(container, stream)
+    if table is not None:
+        others = open_container(path, hardware=hardware)
+        decoding = GroupDecoding(container, stream, *others, table, start_s - _TIME_TOLERANCE, ask)
+    selection = FrameSelection(wants, refine, skips_rest=skips_rest)
+    return VideoReader(path, decoding, _converted(path, decoding, selection, converter))
 
 
 def _chooser(stride: int, rate_hz: float | None, start_s: float) -> Callable[[int, float], bool]:
@@ -118,6 +120,20 @@ def _chooser(stride: int, rate_hz: float | None, start_s: float) -> Callable[[in
     return wants
 
 
+def _converted(path: Path, decoding: Decoding, selection: FrameSelection, converter: Converter) -> Iterator[VideoFrame]:
+    """The selected frames as pixels, if at least one can be decoded."""
+    with damage_is_an_error_of(path, "video"):
+        for index, time, frame, fine, opinion in decoding.taken(selection):
+            try:
+                image = converter.pixels(frame)
+            except av.FFmpegError:
+                decoding.failures += 1
+                continue
+            yield VideoFrame(time, index, image, fine, opinion)
+        if not decoding.shown and not decoding.stopped:
+            fail_to_decode(path)
+
+
 class VideoReader:
     """Frames of a video, once, in presentation order. Close it, or use it in `with`; closing twice is harmless.
 
@@ -131,29 +147,23 @@ class VideoReader:
     Damage raises no error as long as one frame can be decoded: see `lost`.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        container: InputContainer,
-        decoding: Decoding,
-        selection: FrameSelection,
-        converter: Converter,
-    ) -> None:
-        """Take over a container that was opened; called by `open_video`."""
-        self._work = _Work(path, container, decoding, selection, converter)
+    def __init__(self, path: Path, decoding: Decoding, frames: Iterator[VideoFrame]) -> None:
+        """Take over what decodes a film, and its frames; called by `open_video`."""
+        self._decoding = decoding
+        self._work = _Work(f"decode {path.name}", decoding, frames)
         # Called once: by close, when the reader is collected, or at exit. The thread knows only the work.
         self._finish = weakref.finalize(self, self._work.stop)
 
     @property
     def repaired_times(self) -> int:
         """Frames so far whose time stamp was missing or wrong, and was repaired (see `Clock`)."""
-        clock = self._work.decoding.clock
+        clock = self._decoding.clock
         return clock.missing + clock.repeated + clock.jumps
 
     @property
     def end_s(self) -> float:
         """Second at which the last frame so far ends; of the film, after the last one."""
-        return self._work.decoding.end_s
+        return self._decoding.end_s
 
     @property
     def lost(self) -> str:
@@ -162,7 +172,7 @@ class VideoReader:
         Complete after the last frame. It is not noticed that a file was cut if the file does not contain its length
         (MPEG-TS, pictures with longer sound).
         """
-        return self._work.decoding.lost()
+        return self._decoding.lost()
 
     def __iter__(self) -> Iterator[VideoFrame]:
         return self
@@ -184,9 +194,7 @@ class VideoReader:
         if isinstance(item, VideoFrame):
             return item
         self.close()
-        if item is not None:
-            raise item
-        raise StopIteration
+        raise StopIteration if item is None else item
 
     def close(self) -> None:
         """End the thread, waiting for it, and close the file."""
@@ -205,88 +213,48 @@ class _Work:
     The garbage collector may call `stop` anywhere, even in this thread within a `put`: `SimpleQueue` allows it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        container: InputContainer,
-        decoding: Decoding,
-        selection: FrameSelection,
-        converter: Converter,
-    ) -> None:
-        self.decoding = decoding
-        self._path = path
-        self._container = container
-        self._selection = selection
-        self._converter = converter
+    def __init__(self, name: str, decoding: Decoding, frames: Iterator[VideoFrame]) -> None:
+        self._decoding, self._frames = decoding, frames
         self._ready: SimpleQueue[VideoFrame | Exception | None] = SimpleQueue()
         # One permit for each frame that may still be put into `_ready`; False ends the work.
         self._permits: SimpleQueue[bool] = SimpleQueue()
-        self._stopped = False
-        self._thread: threading.Thread | None = None
+        # A daemon, because Python waits for other threads before it calls what would stop this one.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def take(self) -> VideoFrame | Exception | None:
         """The next frame; or an error; or None at the end."""
-        if self._thread is None:
-            for _ in range(AHEAD):
-                self._permits.put(True)
-            # A daemon, because Python waits for other threads before it calls what would stop this one.
-            self._thread = threading.Thread(target=self._run, name=f"decode {self._path.name}", daemon=True)
+        if self._thread.ident is None:
+            self._permit(AHEAD)
             self._thread.start()
         item = self._ready.get()
-        self._permits.put(True)
+        self._permit(1)
         return item
 
     def stop(self) -> None:
         """End the thread, wait for it, and close the file."""
-        self._stopped = True
+        self._decoding.stopped = True
         self._permits.put(False)
-        if self._thread is None:
-            self._close()
+        if self._thread.ident is None:
+            self._decoding.close()
         elif self._thread is not threading.current_thread():
             self._thread.join()
             self._ready = SimpleQueue()  # releases the frames that nobody took
 
+    def _permit(self, frames: int) -> None:
+        for _ in range(frames):
+            self._permits.put(True)
+
     def _run(self) -> None:
         try:
-            with damage_is_an_error_of(self._path, "video"):
-                self._decode()
+            for place, frame in enumerate(self._frames):
+                if not self._permits.get() or self._decoding.stopped:
+                    break
+                if place == 0:
+                    self._permit(min(AHEAD_MOST, AHEAD_BYTES // frame.image.nbytes) - AHEAD)
+                self._ready.put(frame)
             self._ready.put(None)
         except Exception as error:  # raised where the frames are taken
             self._ready.put(error)
         finally:
-            self._close()
-
-    def _close(self) -> None:
-        if isinstance(self.decoding, GroupDecoding):
-            self.decoding.close()
-        self._container.close()
-
-    def _taken(self) -> Iterator[Taken]:
-        if isinstance(self.decoding, GroupDecoding):
-            yield from self.decoding.taken()
-        else:
-            for index, time, frame in self.decoding.frames():
-                if self._stopped:
-                    return
-                yield from self._selection.push(index, time, frame)
-            yield from self._selection.finish()
-        if not self.decoding.shown:
-            fail_to_decode(self._path)
-
-    def _decode(self) -> None:
-        returned = 0
-        for index, time, frame, fine, opinion in self._taken():
-            if self._stopped:
-                return
-            try:
-                image = self._converter.pixels(frame)
-            except av.FFmpegError:
-                self.decoding.failures += 1
-                continue
-            if not self._permits.get() or self._stopped:
-                return
-            if not returned:
-                for _ in range(min(AHEAD_MOST, AHEAD_BYTES // image.nbytes) - AHEAD):
-                    self._permits.put(True)
-            returned += 1
-            self._ready.put(VideoFrame(time, index, image, fine, opinion))
+            self._decoding.close()
+            self._frames = iter(())  # a frame of the decoder may be held in it

@@ -50,7 +50,8 @@ class Opinion:
         is_flip: whether that is enough.
         odds: its logarithm against no flip.
         hands: (h, w) float32, the model's map of hands.
-        hidden: (h, w) uint8, not 0 where the upright frame shows hands, or what is next to them.
+        hidden: (h, w) uint8, not 0 where the upright frame shows hands, or what is next to them; everywhere if hands
+            cover most of the pages.
     """
 
     probability: float

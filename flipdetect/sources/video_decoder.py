@@ -17,7 +17,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from flipdetect.sources.image import damage_is_an_error_of, fail, file_size
-from flipdetect.sources.video_change import Opinion
+from flipdetect.sources.video_change import FrameSelection, Opinion, Taken
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class VideoFrame:
     opinion: Opinion | None = None
 
 
+@dataclass
 class Clock:
     """Converts the presentation stamps of successive frames to strictly increasing seconds.
 
@@ -75,40 +76,42 @@ class Clock:
     recordings were joined, or leap ahead by more than a day, time continues.
 
     Attributes:
+        time_base: seconds of one unit of the stamps.
+        start: stamp in seconds at the start of playback.
+        usual_step: seconds from a frame to the next.
         missing: frames without a stamp of their own.
         repeated: frames whose stamp was not later than the one before.
         jumps: places where the stamps restarted.
         shift: seconds that were added to the stamps since the last jump.
         last: seconds of the last frame, None before the first.
 
-    Args:
-        time_base: seconds of one unit of the stamps.
-        start: stamp in seconds at the start of playback.
-        step: usual seconds from a frame to the next.
     """
 
-    def __init__(self, time_base: Fraction, start: Fraction, step: Fraction) -> None:
-        self._facts = (time_base, start, step)
-        self._time_base = time_base
-        self._start = start
-        self.step = float(step)
-        self.shift = 0.0
-        self.missing = 0
-        self.repeated = 0
-        self.jumps = 0
-        self.last: float | None = None
+    time_base: Fraction
+    start: Fraction
+    usual_step: Fraction
+    missing: int = 0
+    repeated: int = 0
+    jumps: int = 0
+    shift: float = 0.0
+    last: float | None = None
+
+    @property
+    def step(self) -> float:
+        """The usual step in seconds."""
+        return float(self.usual_step)
 
     def anew(self) -> Clock:
         """A clock of the same film that has seen no frame: FFmpeg may learn another start while it reads."""
-        return Clock(*self._facts)
+        return Clock(self.time_base, self.start, self.usual_step)
 
     def seconds(self, stamp: int) -> float:
         """Seconds of playback of a stamp, not repaired."""
-        return float(stamp * self._time_base - self._start)
+        return float(stamp * self.time_base - self.start)
 
     def stamp(self, seconds: float) -> int:
         """The stamp of a time of playback."""
-        return int((Fraction(seconds) + self._start) / self._time_base)
+        return int((Fraction(seconds) + self.start) / self.time_base)
 
     def tick(self, stamp: int | None) -> float:
         """Seconds of the next frame in presentation order, whose stamp is `stamp` if it has one."""
@@ -276,6 +279,7 @@ class Decoding:
         index: number of the next frame.
         shown: frames so far that can be shown.
         ended: whether the end of the file was reached, rather than left early.
+        stopped: set by another thread to end `frames` and `taken`.
         end_s: second of playback at which the last frame so far ends.
     """
 
@@ -289,11 +293,23 @@ class Decoding:
         self.clock = clock or clock_of(container, stream)
         self.failures = 0
         self.index = self.shown = 0
-        self.ended = False
+        self.ended = self.stopped = False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def taken(self, selection: FrameSelection) -> Iterator[Taken]:
+        """The frames that are selected."""
+        for index, time, frame in self.frames():
+            yield from selection.push(index, time, frame)
+        yield from selection.finish()
 
     def frames(self) -> Iterator[tuple[int, float, av.VideoFrame]]:
         """(number, seconds of playback, frame) of each frame that can be shown."""
         for packet in self._packets():
+            if self.stopped:
+                return
             try:
                 # None flushes the frames that the decoder holds back to put them in order.
                 frames = self._stream.codec_context.decode(packet) if packet is None else packet.decode()

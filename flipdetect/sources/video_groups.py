@@ -96,61 +96,59 @@ class GroupDecoding(Decoding):
     `LONGEST_S` at most.
 
     Args:
-        path: the file, which is opened a second time, for a second decoder.
         container, stream: as for `Decoding`.
+        second, decoded: the same file opened again, for a second decoder.
         table: the film's frames.
-        selection: takes those worth looking at.
         start_s: second from which frames are wanted.
-        look: asked about key frames that differ, perhaps by hands alone; None: groups between these are decoded.
-        hardware: as for `open_container`.
+        look: asked about key frames that differ, perhaps by hands alone.
     """
 
     def __init__(
         self,
-        path: Path,
         container: InputContainer,
         stream: av.VideoStream,
+        second: InputContainer,
+        decoded: av.VideoStream,
         table: FrameTable,
-        selection: FrameSelection,
         start_s: float,
-        look: Look | None = None,
-        *,
-        hardware: bool = False,
+        look: Look,
     ) -> None:
         super().__init__(container, stream)
         stream.thread_type = "SLICE"  # threads for frames would hold a key frame back
-        self._table, self._selection, self._start_s, self._look = table, selection, start_s, look
-        self._second_container, second_stream = open_container(path, hardware=hardware)
-        self._decoder = second_stream.codec_context
+        self._table, self._start_s, self._look = table, start_s, look
+        self._second, self._decoder = second, decoded.codec_context
 
     def close(self) -> None:
-        """Close the file that was opened a second time."""
-        self._second_container.close()
+        """Close both files."""
+        self._second.close()
+        super().close()
 
-    def taken(self) -> Iterator[Taken]:
-        """The frames worth looking at, in order."""
+    def taken(self, selection: FrameSelection) -> Iterator[Taken]:
+        """See `Decoding`."""
         before = self._table.keys[self._table.keys <= self.clock.stamp(max(self._start_s, 0.0))]
         first = int(before[-1] if before.size else self._table.stamps[0])
         left, after = None, first - 1  # in the middle of a group, if the film was trimmed there
         waiting: list[av.Packet[av.VideoStream]] = []
         for packet in self._packets():
+            if self.stopped:
+                return
             if packet is None or not packet.size or (before.size and not waiting and (packet.pts or 0) < first):
                 continue
             right = self._key_frame(packet) if packet.is_keyframe else None
             if right is None:
                 waiting.append(packet)
                 while self._seconds_between(waiting[0], packet) > LONGEST_S:
-                    yield from self._group([waiting.pop(0)], after, None)
+                    yield from self._group(selection, [waiting.pop(0)], after, None)
                 continue
             if waiting and (left is None or left.time_s < self._start_s or self._differ(left, right)):
-                yield from self._group([*waiting, None], after, right)
+                yield from self._group(selection, [*waiting, None], after, right)
                 self._decoder.flush_buffers()
             if right.time_s >= self._start_s:
                 key = Taken(self._number(right.stamp), right.time_s, right.frame, fine=False, opinion=right.opinion)
-                yield from self._selection.push_key(key, right.glance)
+                yield from selection.push_key(key, right.glance)
             left, after, waiting = right, right.stamp, [packet]
-        yield from self._group([*waiting, None], after, None)
-        yield from self._selection.finish()
+        yield from self._group(selection, [*waiting, None], after, None)
+        yield from selection.finish()
         self.ended, self.end_s = True, self.clock.seconds(self._table.end)
 
     def _differ(self, left: _KeyFrame, right: _KeyFrame) -> bool:
@@ -161,7 +159,7 @@ class GroupDecoding(Decoding):
             return False
         bare, odds = [], []
         for key in (left, right):
-            if key.opinion is None and self._look is not None:
+            if key.opinion is None:
                 key.opinion = self._look(key.frame)
             if key.opinion is None or key.opinion.is_flip:
                 return True
@@ -195,7 +193,11 @@ class GroupDecoding(Decoding):
         return [frame for frame in frames if not frame.is_corrupt]
 
     def _group(
-        self, packets: Iterable[av.Packet[av.VideoStream] | None], after: int, right: _KeyFrame | None
+        self,
+        selection: FrameSelection,
+        packets: Iterable[av.Packet[av.VideoStream] | None],
+        after: int,
+        right: _KeyFrame | None,
     ) -> Iterator[Taken]:
         """The frames of packets (None drains the decoder) after a stamp, up to a key frame if there is one."""
         for packet in packets:
@@ -203,8 +205,8 @@ class GroupDecoding(Decoding):
                 if frame.pts is None or frame.pts <= after or (right is not None and frame.pts >= right.stamp):
                     continue
                 time_s = self.clock.seconds(frame.pts)
-                yield from self._selection.push(self._number(frame.pts), time_s, frame)
+                yield from selection.push(self._number(frame.pts), time_s, frame)
                 near = right is not None and right.time_s - time_s <= LONGEST_S
-                if right is not None and near and self._selection.has_settled_like(right.glance):
-                    self._selection.leave()
+                if right is not None and near and selection.has_settled_like(right.glance):
+                    selection.leave()
                     return

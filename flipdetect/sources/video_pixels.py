@@ -51,13 +51,8 @@ class Orientation:
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Turn `(H, W, C)` pixels; the result is contiguous."""
-        if self.swap:
-            pixels = pixels.transpose(1, 0, 2)
-        if self.mirror:
-            pixels = pixels[:, ::-1]
-        if self.flip:
-            pixels = pixels[::-1]
-        return np.ascontiguousarray(pixels)
+        pixels = pixels.swapaxes(0, 1) if self.swap else pixels
+        return np.ascontiguousarray(pixels[:: -1 if self.flip else 1, :: -1 if self.mirror else 1])
 
     def undo(self, values: NDArray[Any]) -> NDArray[Any]:
         """Turn `(H, W)` values of an upright picture back."""
@@ -107,15 +102,10 @@ class Converter:
 
     def __init__(self, name: str, stream: av.VideoStream, min_size: tuple[int, int] | None) -> None:
         """Prepare; `name` is the file's, for messages; `min_size` is as in `open_video`."""
-        self._name = name
-        self._stream = stream
-        self._min_size = min_size
+        self._name, self._stream, self._min_size = name, stream, min_size
         self._transfer = int(stream.codec_context.color_trc)
         self._key: tuple[object, ...] = ()
-        self._orientation = Orientation()
-        self._size = (0, 0)
-        self._entry: Any = None
-        self._exit: Any = None
+        self._orientation, self._size = Orientation(), (0, 0)
         self._graph: Any = None
         self._matrix: NDArray[np.float32] | None = None  # of frames that `_reduce` converts
 
@@ -140,8 +130,8 @@ class Converter:
             self._key = key
         if self._matrix is not None:
             return self._orientation.apply(_reduce(frame, self._size, self._matrix))
-        self._entry.push(frame)
-        raw: NDArray[Any] = self._exit.pull().to_ndarray()
+        self._graph.push(frame)
+        raw: NDArray[Any] = self._graph.pull().to_ndarray()
         if high:
             raw = to_standard_range(raw, self._transfer)
         elif clear:
@@ -177,16 +167,12 @@ class Converter:
         if not frame.format.is_rgb:
             matrix, full = _colours(frame)
             options += f":in_color_matrix={matrix}:in_range={'pc' if full else 'tv'}:out_range=pc"
-        graph = av.filter.Graph()
+        self._graph = graph = av.filter.Graph()
         entry = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=self._stream.time_base
         )
-        scale, form, leave = graph.add("scale", options), graph.add("format", target), graph.add("buffersink")
-        entry.link_to(scale)
-        scale.link_to(form)
-        form.link_to(leave)
+        graph.link_nodes(entry, graph.add("scale", options), graph.add("format", target), graph.add("buffersink"))
         graph.configure()
-        self._graph, self._entry, self._exit = graph, entry, leave
 
 
 def _colours(frame: av.VideoFrame) -> tuple[str, bool]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from flipdetect.apps.batch import RUN_FILE, PartScorer
+from flipdetect.apps.batch_parts import Part, plan
 from flipdetect.cli.main import main
 from flipdetect.errors import DataError
 from flipdetect.outputs.predictions import COLUMNS, read_predictions
 from flipdetect.records import FrameScore
-from flipdetect.sources.parts import Part, plan
 from flipdetect.zoo import find_model
 from tests.frame_sets import page_frame, write_frame
 from tests.inference.looking import RATE, film
@@ -27,7 +27,7 @@ ATTEMPTS = 5
 def small_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow", reason="needs the extra [batch]")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("flipdetect.sources.parts.PART_FRAMES", 20)
+    monkeypatch.setattr("flipdetect.apps.batch_parts.PART_FRAMES", 20)
 
 
 @pytest.fixture(scope="module")

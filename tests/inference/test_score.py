@@ -15,11 +15,11 @@ from flipdetect.inference.load import load_model
 from flipdetect.inference.onnx_model import load_onnx
 from flipdetect.inference.score import BATCH, SINGLE_BATCH, WAITING, Predictor, score_video
 from flipdetect.records import ClassNames, FrameScore
-from flipdetect.sources.streams import StreamFrame
+from flipdetect.sources.streams import ArrayStream, StreamFrame
 from flipdetect.zoo import PRETRAINED
 from tests.frame_sets import page_frame, write_frame
 from tests.inference.exported import write_exported
-from tests.inference.looking import RednessModel, flat
+from tests.inference.looking import RednessModel, flat, page
 
 
 def frames(values: list[float | None], refine: int) -> list[StreamFrame]:
@@ -72,6 +72,28 @@ def test_what_is_scored_does_not_depend_on_the_batch_size(batch_size: int) -> No
     rng = np.random.default_rng(3)
     values = [float(value) for value in rng.choice([0.05, 0.3, 0.9], 50)]
     assert score(values, refine=4, batch_size=batch_size)[0] == score(values, refine=4, batch_size=7)[0]
+
+
+def test_a_stream_may_ask_the_model_itself() -> None:
+    model = RednessModel()
+    stream = ArrayStream([page(1)] * 3)
+    assert len(list(score_video(stream, model, 0.5, batch_size=3))) == 1
+    assert stream.look is not None
+    assert stream.look(page(1)).hidden.all()  # hands are there from the start, perhaps on all of a small book
+    model.hands = 0.0
+    assert not stream.look(page(1)).hidden.any()
+    model.hands = 1.0
+    opinion = stream.look(page(1))
+    assert opinion is not None
+    assert (opinion.is_flip, bool(opinion.hidden.all())) == (False, True)  # they cover half of the pages
+    model.hands = None
+    assert stream.look(page(1)) is None
+    asked = len(model.batches)
+    known = [StreamFrame("film.mp4", place / 30, place, flat(0.1), opinion=opinion) for place in range(3)]
+    (scores,) = score_video(known, model, 0.5)
+    assert [score.probability for score in scores] == [round(opinion.probability, 6)] * 3
+    assert all(score.quality and (score.quality.coverage or 0) > 0.5 for score in scores)
+    assert len(model.batches) == asked
 
 
 def test_frames_after_the_last_coarse_one_are_scored_if_that_is_a_flip() -> None:
