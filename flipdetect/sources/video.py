@@ -49,9 +49,7 @@ def open_video(
     All frames are decoded, because they are predicted from each other; only the requested ones are converted.
     `min_size` saves memory and later resizing rather than decoding time. With `skips_rest`, few are returned while
     the picture rests (`FrameSelection`); with a table, groups of pictures between key frames that show the same are not
-    even decoded (`GroupDecoding`). Other shortcuts of FFmpeg are not used: skipping frames without
-    successors (`skip_frame=nonref`) loses the frame count, skipping the loop filter changes pixels and gains a sixth at
-    most, and `lowres` does not exist for H.264.
+    even decoded (`GroupDecoding`). docs/research/benchmarks.md says which other shortcuts do not pay.
 
     Args:
         path: the file.

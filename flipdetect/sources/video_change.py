@@ -156,9 +156,7 @@ class FrameSelection:
     """
 
     def __init__(self, wants: Callable[[int, float], bool], refine: int = 1, *, skips_rest: bool = False) -> None:
-        self._wants = wants
-        self._refine = refine
-        self._skips_rest = skips_rest
+        self._wants, self._refine, self._skips_rest = wants, refine, skips_rest
         self._count = 0
         self._fine: list[Taken] = []  # since the last coarse frame
         self._passed_over: Taken | None = None  # the last coarse frame, if it was not taken

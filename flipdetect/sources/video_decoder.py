@@ -285,15 +285,12 @@ class Decoding:
 
     def __init__(self, container: InputContainer, stream: av.VideoStream, clock: Clock | None = None) -> None:
         """Take over a container that has been opened and not read from; or, after a jump, with its film's clock."""
-        self._container = container
-        self._stream = stream
-        self._expected = expected_end(container, stream)
-        self.end_s = 0.0
-        self._broke = ""
+        self._container, self._stream = container, stream
+        self._expected, self._broke = expected_end(container, stream), ""
         self.clock = clock or clock_of(container, stream)
-        self.failures = 0
-        self.index = self.shown = 0
+        self.failures = self.index = self.shown = 0
         self.ended = self.stopped = False
+        self.end_s = 0.0
 
     def close(self) -> None:
         """Close the file."""

@@ -89,14 +89,9 @@ class _Cursor:
     """A place in a stream: the frame shown there, and the next one."""
 
     def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, *, jumps: bool = True) -> None:
-        self._path = path
-        self._container = container
-        self._stream = stream
-        self._jumps = jumps
+        self._path, self._container, self._stream, self._jumps = path, container, stream, jumps
         self._must_match = jumps and stamps_restart(container)
-        self._clock = clock_of(container, stream)
-        self._reach = _REACH_S
-        self._placed = False
+        self._clock, self._reach, self._placed = clock_of(container, stream), _REACH_S, False
         self._now: _Timed | None = None
         self._next: _Timed | None = None
         self._frames = self._from_here(sure=True)
