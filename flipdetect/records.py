@@ -35,11 +35,7 @@ class ClassNames:
         return (self.negative, self.positive)
 
     def target(self, label: str) -> int:
-        """1 for the positive class, 0 for the negative one.
-
-        Raises:
-            ConfigError: if `label` is neither.
-        """
+        """1 for the positive class, 0 for the negative one; raises ConfigError if `label` is neither."""
         if label not in self.names:
             raise ConfigError(f"label {label!r} is none of the two classes {self.negative!r}, {self.positive!r}")
         return self.names.index(label)
@@ -118,11 +114,7 @@ class FrameQuality:
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """What a model says of one frame; a frame that could not be read has a reason instead of a probability.
-
-    Attributes:
-        error: why there is no probability; empty if there is one.
-    """
+    """What a model says of one frame; a frame that could not be read has an `error` in place of a probability."""
 
     path: str
     video: str
@@ -139,8 +131,6 @@ class FoundBox:
     """An object that a detector found in a picture.
 
     Attributes:
-        label: name of its class.
-        score: 0 to 1.
         x0, y0, x1, y1: its left, upper, right and lower edge, in pixels of the whole picture as it is shown upright;
             whole numbers are edges of pixels.
     """
@@ -155,13 +145,12 @@ class FoundBox:
 
 @dataclass(frozen=True, slots=True)
 class DetectionResult:
-    """What a detector found in a picture file; a file that could not be read has a reason instead.
+    """What a detector found in a picture file: boxes, the highest score first.
 
     Attributes:
-        path: the file, as it is to be written in a table.
+        path: as it is to be written in a table.
         width, height: of the upright picture in pixels; 0 if it could not be read.
-        boxes: the highest score first.
-        error: why the file could not be read; empty if it could.
+        error: why it could not be read; empty if it could.
     """
 
     path: str
@@ -280,7 +269,6 @@ class VideoResult:
         stills: one per spread, in order of time; empty if none were looked for.
         threshold: probability from which a frame counts as a flip.
         problems: what went wrong, for the user: lost parts, unreadable frames.
-        complete: whether it was read to its end.
         numbering: gaps, doubles and disorder by printed page numbers, for the user.
         decoding: what was decoded of a video, "key frames" (and what lies between those that differ) or "every frame";
             empty of other sources, and where scores of an earlier run were used.
@@ -312,26 +300,19 @@ class VideoResult:
         return sum(bool(still.doubt) for still in self.stills)
 
     def to_dict(self, paths: StillPaths | None = None) -> dict[str, Any]:
-        """A video of flips.json, as `json.dumps` takes it: all but the scores.
-
-        Args:
-            paths: files of the stills that were saved; the others have None.
-        """
-        spreads = []
-        for still in self.stills:
-            measured = still.measured and {
-                "sharpness": float(f"{still.measured.sharpness:.6g}"), **_rounded(still.measured, _SHARES)
-            }  # fmt: skip
-            spreads.append(
-                {
-                    **_rounded(still, _STILL_FIELDS),
-                    "file": (paths or {}).get((self.video, still.spread)),
-                    "measured": measured,
-                    "rotate": still.rotate,
-                    "page_numbers": list(still.page_numbers),
-                    "pages": [_rounded(page, _PAGE_FIELDS) for page in still.pages],
-                }
-            )
+        """A video of flips.json, as `json.dumps` takes it: all but the scores. Stills without a path were not saved."""
+        spreads = [
+            {
+                **_rounded(still, _STILL_FIELDS),
+                "file": (paths or {}).get((self.video, still.spread)),
+                "measured": still.measured
+                and {"sharpness": float(f"{still.measured.sharpness:.6g}"), **_rounded(still.measured, _SHARES)},
+                "rotate": still.rotate,
+                "page_numbers": list(still.page_numbers),
+                "pages": [_rounded(page, _PAGE_FIELDS) for page in still.pages],
+            }
+            for still in self.stills
+        ]
         return {
             **_rounded(self, _VIDEO_FIELDS),
             "doubtful": self.doubtful,

@@ -20,7 +20,7 @@ from flipdetect.evaluation.box_evaluation import (
     mistakes_first,
 )
 from flipdetect.inference.detector import FoundBoxes
-from flipdetect.outputs.drawn_boxes import draw_boxes
+from flipdetect.outputs.box_files import draw_boxes
 from flipdetect.outputs.plots.canvas import figure_to_array
 from flipdetect.outputs.plots.frames import plot_batch
 from flipdetect.records import FrameRecord

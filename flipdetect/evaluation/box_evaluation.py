@@ -19,7 +19,7 @@ from flipdetect.data.splits import read_split
 from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.detector import Detector, FoundBoxes
 from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, PictureResult, coco_table, match_boxes
-from flipdetect.outputs.drawn_boxes import draw_boxes, side_by_side
+from flipdetect.outputs.box_files import draw_boxes, side_by_side
 from flipdetect.outputs.html_report import embed_jpeg, page_template
 from flipdetect.outputs.plots.canvas import save_figure
 from flipdetect.outputs.plots.frames import plot_batch

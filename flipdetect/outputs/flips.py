@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from flipdetect.atomic import writing
+from flipdetect.atomic import explaining, write_csv, writing
 from flipdetect.outputs.predictions import formula_safe
 from flipdetect.records import DECIMALS, StillPaths, VideoResult
 
@@ -25,30 +24,26 @@ def write_flips_csv(path: Path, results: Sequence[VideoResult], paths: StillPath
     """Write one row per turn, with the still of the spread that it reveals: turn n reveals spread n + 1.
 
     Args:
-        path: the table.
-        results: one per video.
         paths: files of the stills that were saved; a missing one leaves its cell empty.
 
     Raises:
         DataError: if the file cannot be written.
     """
-    # File names that are no UTF-8 are written byte for byte, as in predictions.csv.
-    with writing(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for result in results:
-            stills = {still.spread: still for still in result.stills}
-            for event in result.events:
-                still = stills.get(event.number + 1)
-                # The csv module writes None as an empty cell.
-                table.writerow((
-                    formula_safe(result.video), event.number, event.kind,
-                    event.start_frame, event.peak_frame, event.end_frame,
-                    *(_cell(getattr(event, name)) for name in COLUMNS[6:12]),
-                    formula_safe((paths or {}).get((result.video, event.number + 1), "")),
-                    *((_cell(still.time_s), _cell(still.quality), still.flaw, still.doubt) if still else ("",) * 4),
-                    (still and still.rotate) or "",
-                ))  # fmt: skip
+    rows = []
+    for result in results:
+        stills = {still.spread: still for still in result.stills}
+        for event in result.events:
+            still = stills.get(event.number + 1)
+            rows.append((
+                formula_safe(result.video), event.number, event.kind,
+                event.start_frame, event.peak_frame, event.end_frame,
+                *(_cell(getattr(event, name)) for name in COLUMNS[6:12]),
+                formula_safe((paths or {}).get((result.video, event.number + 1), "")),
+                *((_cell(still.time_s), _cell(still.quality), still.flaw, still.doubt) if still else ("",) * 4),
+                (still and still.rotate) or "",
+            ))  # fmt: skip
+    with explaining(path):
+        write_csv(path, COLUMNS, rows)
 
 
 def _cell(value: float | None) -> str:
@@ -59,8 +54,6 @@ def write_flips_json(path: Path, results: Sequence[VideoResult], paths: StillPat
     """Write all results, in the format of `flips.schema.json` in this folder.
 
     Args:
-        path: the file.
-        results: one per video.
         paths: files of the stills that were saved; the others have null.
 
     Raises:

@@ -29,7 +29,6 @@ class Word:
     """A word in a picture.
 
     Attributes:
-        text: as it was read.
         line: what identifies its line within the picture.
         x, y: its centre, as shares of the picture's width and height.
         confidence: 0 to 100.
@@ -114,14 +113,10 @@ def read_text(image: Path, folder: Path, languages: str) -> PageText:
             raise DataError(f"the text of {image.name} could not be read within {MOST_S} s") from None
         if done.returncode:
             raise DataError(f"Tesseract could not read {image.name}: {done.stderr.strip()[-200:] or done.returncode}")
-    return PageText(_words(base.with_name(f"{base.name}.tsv")), base.with_name(f"{base.name}.pdf"))
-
-
-def _words(table: Path) -> tuple[Word, ...]:
-    with table.open(encoding="utf-8", newline="") as file:
+    with base.with_name(f"{base.name}.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     width, height = (float(rows[0][side]) for side in ("width", "height"))  # the first row is the whole picture
-    return tuple(
+    words = (
         Word(
             row["text"],
             (row["block_num"], row["par_num"], row["line_num"]),
@@ -132,15 +127,14 @@ def _words(table: Path) -> tuple[Word, ...]:
         for row in rows
         if row["level"] == WORD_LEVEL and re.search(r"\S", row["text"] or "")
     )
+    return PageText(tuple(words), base.with_name(f"{base.name}.pdf"))
 
 
 def add_text_layers(plain: Path, layers: Sequence[Path | None], path: Path) -> None:
     """Write a PDF of pictures again, with the text under them; the same files make the same bytes.
 
     Args:
-        plain: the PDF.
         layers: one for each page, None for none; see `PageText`.
-        path: the file to write.
 
     Raises:
         DataError: if it cannot be written.

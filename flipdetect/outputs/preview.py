@@ -54,9 +54,7 @@ def write_preview(path: Path, frames: Iterable[tuple[float, NDArray[np.uint8]]],
     `HEIGHTS`.
 
     Args:
-        path: `.mp4` or `.gif`; written atomically.
         frames: seconds and (H, W, 3) uint8 RGB, at most `preview_rate` per second.
-        result: of the film, with its scores.
 
     Raises:
         ConfigError: if the suffix is another one, or the encoder is missing.

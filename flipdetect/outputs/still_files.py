@@ -105,11 +105,7 @@ def still_name(still: Still, position: int, total: int, video: str = "", style: 
 def set_aside(folder: Path, style: StillStyle | None = None) -> Path | None:
     """Move the stills of an earlier run to a sub-folder (`earlier-1`, ...), so that new ones do not mix with them.
 
-    Returns:
-        The sub-folder; None if there were no stills.
-
-    Raises:
-        OSError: if they cannot be moved.
+    Returns the sub-folder; None if there were no stills. Raises OSError if they cannot be moved.
     """
     style = style or StillStyle()
     found = [path for path in folder.iterdir() if style.matches(path.name)] if folder.is_dir() else []
@@ -139,12 +135,9 @@ def encode_still(image: NDArray[np.uint8], suffix: str = ".jpg", quality: int = 
     """A frame (H, W, 3) uint8 RGB as a picture file without metadata; a JPEG has colours at full resolution.
 
     Args:
-        image: the frame; or a grey one, (H, W) uint8.
+        image: or a grey one, (H, W) uint8; raises ValueError if it is no such array.
         suffix: one of `FORMATS`.
         quality: of JPEG and WebP, 1 to 100.
-
-    Raises:
-        ValueError: if `image` is no such array.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or not image.size:
         check_picture(image)
@@ -170,11 +163,9 @@ def write_pdf(
     ISO 32000-1) holds no date and no name of a program or machine: the same pictures and title make the same bytes.
 
     Args:
-        path: the document.
         images: JPEG files, in grey or colour, upright as they are stored.
         title: shown by readers as the window's title; empty leaves it out.
-        labels: the number of each page as readers show it; none: 1, 2, 3, ...
-        outline: a bookmark for each page; none leaves them out.
+        labels, outline: number of each page as readers show it (none: 1, 2, 3, ...), and its bookmark.
 
     Raises:
         DataError: if there is no picture, one cannot be used, or the document cannot be written.

@@ -45,7 +45,6 @@ class VideoSummary:
     """What the predictions say of one video.
 
     Attributes:
-        video: the clip.
         frames: its frames, unreadable ones included.
         flips: frames predicted as the positive class.
         errors: frames that could not be scored.
@@ -66,7 +65,6 @@ def flips_per_video(scores: Iterable[FrameScore], positive: str = ClassNames().p
 
     Args:
         scores: in any order, such as a generator.
-        positive: name of the positive class.
     """
     frames: Counter[str] = Counter()
     flips: Counter[str] = Counter()
@@ -87,15 +85,11 @@ def flips_per_video(scores: Iterable[FrameScore], positive: str = ClassNames().p
 
 
 def format_video_table(
-    summaries: Iterable[VideoSummary],
-    positive: str = ClassNames().positive,
-    clip_threshold: float | None = None,
+    summaries: Iterable[VideoSummary], positive: str = ClassNames().positive, clip_threshold: float | None = None
 ) -> str:
     """Plain text for a terminal: one aligned row per video, `MOST_ROWS` at most, and a row of totals.
 
     Args:
-        summaries: one per video.
-        positive: name of the positive class, the heading of its column.
         clip_threshold: a video counts as positive as a whole if its highest probability is at least this. Without,
             there is no such column.
     """

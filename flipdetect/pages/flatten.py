@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -34,20 +34,24 @@ class FlatPage:
     """How a page is taken out of its picture.
 
     Attributes:
-        surface: of the book.
-        side: of the page.
         shifts: (4, 3) coefficients of the vertical shift that makes lines of text straight, see `_shift_basis`.
     """
 
     surface: SpreadSurface
     side: str
-    shifts: Floats
+    shifts: Floats = field(default_factory=lambda: np.zeros((4, 3)))
 
     def size(self) -> tuple[int, int]:
         """(W, H) in pixels at which the page has as many pixels as in the picture."""
         outline = self.surface.outline(self.side).astype(np.float32)
         width = float(np.sqrt(cv2.contourArea(outline) / self.surface.height))
         return max(1, round(width)), max(1, round(width * self.surface.height))
+
+    def size_up_to(self, height: int) -> tuple[int, int]:
+        """The same, reduced to this height if it is larger."""
+        wide, high = self.size()
+        factor = min(1.0, height / high)
+        return max(1, round(wide * factor)), max(1, round(high * factor))
 
     def places(self, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Where in the picture the pixels of the flat page are: two (H, W) float32 arrays, x and y."""
@@ -63,9 +67,7 @@ class FlatPage:
 
     def lines(self, picture: Image) -> list[Floats]:
         """The lines of text of the page in a picture (H, W, 3) uint8, as `trace_lines` gives them."""
-        width, height = self.size()
-        factor = min(1.0, TRACED / height)
-        return trace_lines(self.cut(picture, (max(1, round(width * factor)), max(1, round(height * factor)))))
+        return trace_lines(self.cut(picture, self.size_up_to(TRACED)))
 
     def cut(self, picture: Image, size: tuple[int, int]) -> Image:
         """The page (H, W, 3) uint8 of a picture of the surface's size; what is out of view is white."""
@@ -75,12 +77,9 @@ class FlatPage:
         )
 
 
-def flat_page(picture: Image, surface: SpreadSurface, side: str, *, by_text: bool = True) -> FlatPage:
+def flat_page(picture: Image, surface: SpreadSurface, side: str) -> FlatPage:
     """How a page of a picture (H, W, 3) uint8 is made flat: by the surface, and by its lines of text if it has any."""
-    page = FlatPage(surface, side, np.zeros((4, 3)))
-    if not by_text:
-        return page
-    return FlatPage(surface, side, _fit_shifts(page.lines(picture)))
+    return FlatPage(surface, side, _fit_shifts(FlatPage(surface, side).lines(picture)))
 
 
 def level_lines(picture: Image, surface: SpreadSurface, sides: Sequence[str]) -> SpreadSurface:
@@ -101,7 +100,9 @@ def level_lines(picture: Image, surface: SpreadSurface, sides: Sequence[str]) ->
 
         def residuals(now: SpreadSurface) -> Floats:
             off = [*(some.off(now) / LINE_SIGMA for some in lines), (places(now) - before).ravel() / sigma]  # noqa: B023
-            return np.concatenate([_blunted(np.concatenate(off)), *(now.too_steep(side) for side in sides)])
+            apart = np.concatenate(off)
+            blunted = apart / np.sqrt(1 + np.abs(apart) / 3)  # large ones, which are mistakes, pull less
+            return np.concatenate([blunted, *(now.too_steep(side) for side in sides)])
 
         surface = surface.fit(residuals)
     return surface
@@ -112,7 +113,6 @@ class _TracedLines:
     """Points along the lines of text of a page.
 
     Attributes:
-        side: of the page.
         along, down: (N,) where the points are on the page of the surface under which they were traced.
         pixels: (N, 2) where they are in the picture.
         lower: (N, 2) change of `down` with each pixel.
@@ -130,7 +130,7 @@ class _TracedLines:
     @classmethod
     def of(cls, picture: Image, surface: SpreadSurface, side: str) -> _TracedLines | None:
         """Of a picture; None if a page has too few of them."""
-        lines = FlatPage(surface, side, np.zeros((4, 3))).lines(picture)
+        lines = FlatPage(surface, side).lines(picture)
         if not _suffice(lines):
             return None
         across, down = np.concatenate(lines).T
@@ -152,13 +152,14 @@ class _TracedLines:
         return np.asarray(down - np.repeat(np.add.reduceat(down, self.begins) / self.counts, self.counts))
 
 
-def _blunted(off: Floats) -> Floats:
-    """Residuals of which large ones, which are mistakes, pull less."""
-    return np.asarray(off / np.sqrt(1 + np.abs(off) / 3))
-
-
 def _suffice(lines: list[Floats]) -> bool:
     return len(lines) >= FEWEST_LINES and float(np.ptp([np.median(line[:, 1]) for line in lines])) >= LEAST_REACH
+
+
+def ink_of(page: Image) -> Image:
+    """(H, W) uint8, 1 where a page (H, W, 3) uint8 is darker than what is around."""
+    grey, around = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), max(3, page.shape[0] // 30) | 1
+    return np.asarray(cv2.adaptiveThreshold(grey, 1, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, around, 12))
 
 
 def trace_lines(page: Image) -> list[Floats]:
@@ -168,10 +169,7 @@ def trace_lines(page: Image) -> list[Floats]:
         for each line (N, 2) float64: x, and the height of the letters' middle there, both as shares of the page.
     """
     height, width = page.shape[:2]
-    grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
-    ink = cv2.adaptiveThreshold(
-        grey, 1, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, max(3, height // 30) | 1, 12
-    )
+    ink = ink_of(page)
     _, pieces, facts, _ = cv2.connectedComponentsWithStats(ink)
     tall, wide, area = (facts[:, k] for k in (cv2.CC_STAT_HEIGHT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_AREA))
     letters = (tall > 2) & (tall < 0.035 * height) & (wide < 0.1 * width) & (area > 5)

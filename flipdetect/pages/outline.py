@@ -9,20 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.pages.surface import (
-    DEPTH,
-    FOCAL,
-    HEIGHT,
-    LEFT,
-    RIGHT,
-    ROLL,
-    SIDES,
-    USUAL,
-    Floats,
-    SpreadSurface,
-    X,
-    Y,
-)
+from flipdetect.pages.surface import DEPTH, FOCAL, HEIGHT, LEFT, RIGHT, ROLL, SIDES, USUAL, Floats, SpreadSurface, X, Y
 
 Image = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -102,7 +89,11 @@ def find_spread(maps: Map, size: tuple[int, int]) -> SpreadOutline | None:
     clear = False
     lines: list[Floats | None] = [*_gutter_lines(gutter)]
     for line in lines or [None]:
-        sides = (RIGHT,) if line is None else _sides_in_view(inside, line)
+        sides: tuple[str, ...] = (RIGHT,)
+        if line is not None:
+            across = _across(np.argwhere(inside)[:, ::-1].astype(np.float64), line)
+            areas = {LEFT: float((across < 0).sum()), RIGHT: float((across > 0).sum())}
+            sides = tuple(side for side in SIDES if areas[side] > 0.05 * max(areas.values()))
         start_line = _edge_of(inside) if line is None else line
         for start in _starts(inside, start_line, fine):
             surface = start.fit(lambda one: _residuals(one, distance, line, sides))  # noqa: B023 (called at once)
@@ -204,12 +195,6 @@ def _edge_of(inside: Image) -> Floats:
 def _across(points: Floats, line: Floats) -> Floats:
     """(...,) signed distance from a line, positive to the right of one who looks up it."""
     return np.asarray((points - line[0]) @ np.array([line[1][1], -line[1][0]]))
-
-
-def _sides_in_view(inside: Image, line: Floats) -> tuple[str, ...]:
-    across = _across(np.argwhere(inside)[:, ::-1].astype(np.float64), line)
-    areas = {LEFT: float((across < 0).sum()), RIGHT: float((across > 0).sum())}
-    return tuple(side for side in SIDES if areas[side] > 0.05 * max(areas.values()))
 
 
 def _starts(inside: Image, line: Floats, size: tuple[int, int]) -> list[SpreadSurface]:

@@ -67,7 +67,10 @@ class SpreadSurface:
         """
         p, long = self.parameters, max(self.size)
         slope = p[BENDS[side]] @ _BENDS
-        x, z = (np.interp(along, _ALONG, _integral(part)) for part in (np.cos(slope), np.sin(slope)))
+        x, z = (
+            np.interp(along, _ALONG, np.append(0.0, np.cumsum((part[1:] + part[:-1]) / 2 / (STEPS - 1))))
+            for part in (np.cos(slope), np.sin(slope))
+        )
         # The picture's y points down and its z away: the book's own axes are turned over.
         points = np.stack([x if side == RIGHT else -x, (down - 0.5) * self.height, -z], axis=-1)
         depth, focal = np.exp(p[DEPTH]), np.exp(p[FOCAL])
@@ -126,11 +129,6 @@ class SpreadSurface:
             if before - errors @ errors < ENOUGH * before:
                 break
         return SpreadSurface(now, self.size)
-
-
-def _integral(values: Floats) -> Floats:
-    steps = (values[1:] + values[:-1]) / 2 / (STEPS - 1)
-    return np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def _rotation(p: Floats) -> Floats:

@@ -26,9 +26,8 @@ from PIL import ImageDraw, ImageFont
 from scipy.interpolate import LinearNDInterpolator
 
 from flipdetect.inference.onnx_model import open_session
-from flipdetect.pages.cutting import SURE, cut_book, find_pages
+from flipdetect.pages.cutting import SURE, cut_book, even_light, find_pages
 from flipdetect.pages.flatten import FEWEST_LINES, FlatPage, trace_lines, unevenness
-from flipdetect.pages.light import even_light
 from flipdetect.pages.outline import PageNetwork, find_spread, refine
 from flipdetect.synth.camera import develop
 from flipdetect.synth.clip import sheet_at

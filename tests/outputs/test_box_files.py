@@ -9,14 +9,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.errors import DataError
-from flipdetect.outputs.box_files import (
-    print_box_table,
-    save_picture,
-    write_box_json,
-    write_box_table,
-    write_coco_results,
-)
-from flipdetect.outputs.drawn_boxes import draw_boxes
+from flipdetect.outputs.box_files import draw_boxes, print_box_table, save_picture, write_box_table, write_boxes
 from flipdetect.records import DetectionResult, FoundBox
 
 CLASSES = ("book", "=hand")
@@ -42,8 +35,9 @@ def test_the_table_has_a_row_per_box_and_per_unreadable_file(tmp_path: Path) -> 
     assert (tmp_path / "boxes.csv").read_text() == stream.getvalue() == TABLE
 
 
-def test_json_names_every_picture_with_ids_and_sizes(tmp_path: Path) -> None:
-    write_box_json(PICTURES, CLASSES, "best.onnx", 0.3, tmp_path / "boxes.json")
+def test_json_names_every_picture_and_coco_results_have_width_and_height(tmp_path: Path) -> None:
+    paths = write_boxes(PICTURES, CLASSES, "best.onnx", 0.3, tmp_path / "boxes.csv")
+    assert [path.name for path in paths] == ["boxes.csv", "boxes.json", "boxes.coco.json"]
     assert json.loads((tmp_path / "boxes.json").read_text()) == {
         "schema": "flipdetect.boxes",
         "version": 1,
@@ -65,10 +59,6 @@ def test_json_names_every_picture_with_ids_and_sizes(tmp_path: Path) -> None:
             },
         ],
     }  # fmt: skip
-
-
-def test_coco_results_have_width_and_height(tmp_path: Path) -> None:
-    write_coco_results(PICTURES, CLASSES, tmp_path / "boxes.coco.json")
     assert json.loads((tmp_path / "boxes.coco.json").read_text()) == [
         {"image_id": 1, "category_id": 1, "bbox": [32, 8.25, 64, 47.75], "score": 0.97531},
         {"image_id": 1, "category_id": 2, "bbox": [0, 0, 20, 48], "score": 0.5},

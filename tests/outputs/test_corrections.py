@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flipdetect.errors import DataError
-from flipdetect.outputs.corrections import TurnRow, read_flips_csv
+from flipdetect.pipeline.corrected_pages import TurnRow, read_flips_csv
 
 ROWS = [
     TurnRow(2, "bücher", "turn", 2.5, 3.25, 3.0, 4.0, 0, False),

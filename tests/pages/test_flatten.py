@@ -2,9 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from flipdetect.pages.flatten import flat_page, level_lines, trace_lines, unevenness
-from flipdetect.pages.light import even_light, in_mode
-from flipdetect.pages.order import is_upside_down
+from flipdetect.pages.cutting import even_light, in_mode, is_upside_down
+from flipdetect.pages.flatten import FlatPage, flat_page, level_lines, trace_lines, unevenness
 from flipdetect.pages.surface import SIDES, SpreadSurface
 from tests.pages.made_up import picture, surface
 
@@ -22,7 +21,7 @@ def test_lines_of_text_become_straight(side: str) -> None:
 def test_lines_of_text_correct_a_surface_that_is_off() -> None:
     book = surface((1600, 1200))
     wrong = surface((1600, 1200), pitch=0.08, roll=0.01)
-    by_surface = flat_page(picture(book), wrong, "right", by_text=False)
+    by_surface = FlatPage(wrong, "right")
     by_text = flat_page(picture(book), wrong, "right")
     before, after = (unevenness(trace_lines(page.cut(picture(book), page.size()))) for page in (by_surface, by_text))
     assert after < before / 3
@@ -33,7 +32,7 @@ def test_a_surface_is_bent_until_lines_of_text_are_level() -> None:
     image = picture(book)
 
     def uneven(by: SpreadSurface) -> float:
-        page = flat_page(image, by, "right", by_text=False)
+        page = FlatPage(by, "right")
         return unevenness(trace_lines(page.cut(image, page.size())))
 
     assert uneven(level_lines(image, wrong, SIDES)) < uneven(wrong) / 4
@@ -73,7 +72,7 @@ def test_modes() -> None:
 
 
 def test_a_page_on_its_head_is_recognised_without_tesseract(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flipdetect.pages.order.shutil.which", lambda name: None)
+    monkeypatch.setattr("flipdetect.pages.cutting.shutil.which", lambda name: None)
     page = np.full((900, 640, 3), 235, np.uint8)
     for line in range(18):
         words = "the old table had hollow legs and told dull tales"

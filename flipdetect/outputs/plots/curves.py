@@ -45,12 +45,7 @@ def plot_confusion(matrix: ArrayLike, classes: ClassNames | None = None) -> Figu
 
 
 def plot_matrices(matrices: Sequence[ArrayLike], titles: Sequence[str], classes: ClassNames | None = None) -> Figure:
-    """Confusion matrices side by side.
-
-    Args:
-        matrices: as for `plot_confusion`.
-        titles: one above each; no room is left for empty ones.
-    """
+    """Confusion matrices side by side."""
     width, height = 4.2, 3.9
     total = height + (0.4 if any(titles) else 0.0)
     figure = new_figure(width * len(matrices), total)
