@@ -74,10 +74,10 @@ def latency(
     import numpy as np
     import torch
 
-    from flipdetect.inference.torch_detector import load_detector
+    from flipdetect.inference.load import load_checkpoint
 
     torch.set_num_threads(threads)
-    detector = load_detector(model, "cpu")
+    detector = load_checkpoint(model, "cpu")
     weights = sum(tensor.numel() * tensor.element_size() for tensor in detector.task.model.state_dict().values())
     spec = detector.preprocess
     picture = np.random.default_rng(0).integers(0, 256, (2 * spec.height, 2 * spec.width, 3), dtype=np.uint8)
@@ -107,9 +107,9 @@ def picture(
     from PIL import Image
 
     from flipdetect.evaluation.box_evaluation import evaluate_boxes
-    from flipdetect.inference.torch_detector import load_detector
+    from flipdetect.inference.load import load_checkpoint
 
-    found = evaluate_boxes(model.name, load_detector(model, "cpu"), data, split="test")
+    found = evaluate_boxes(model.name, load_checkpoint(model, "cpu"), data, split="test")
     pictures = sorted(found.pictures, key=lambda each: each.name)
     chosen = sorted(np.random.default_rng(seed).choice(len(pictures), count, replace=False).tolist())
     rows = [pictures[place].drawn(found.classes) for place in chosen]

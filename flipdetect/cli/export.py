@@ -18,7 +18,6 @@ from flipdetect.start.lean_imports import defer_torchmetrics
 
 if TYPE_CHECKING:
     from flipdetect.data.preprocess import PreprocessSpec
-    from flipdetect.export.onnx_files import ModelDifference
     from flipdetect.inference.model import Inputs
 
 CHECKED, CALIBRATED = 64, 128
@@ -99,18 +98,26 @@ def export(
     suffix = MOBILE[format][0] if format in MOBILE else ".onnx"
     if output.suffix.lower() != suffix:
         raise typer.BadParameter(f"the file's name has to end in {suffix}, got {output}", param_hint="--output")
-    if format is Format.PORTABLE:
-        _export_portable(model, output)
-        return
-    if format is Format.INT8:
-        if data is None:
-            raise typer.BadParameter("onnx-int8 needs frames to calibrate on: give --data FOLDER", param_hint="--data")
+    if format is Format.INT8 and data is None:
+        raise typer.BadParameter("onnx-int8 needs frames to calibrate on: give --data FOLDER", param_hint="--data")
+    if format is Format.INT8 and data is not None:
         _export_int8(model, output, data, reduce_range)
-        return
+    elif format is Format.PORTABLE:
+        from flipdetect.export.portable import export_portable
+        from flipdetect.inference.onnx_model import load_onnx
+
+        with _exported(model) as source:
+            export_portable(load_onnx(source, 1), output)
+        print(f"{output}: {output.stat().st_size:,} bytes")
+    else:
+        _export_trained(model, output, data, format)
+
+
+def _export_trained(model: str, output: Path, data: Path | None, format: Format) -> None:  # noqa: A002
+    """Export what PyTorch runs, and print how much it differs."""
     require_extra("train", "torch", "timm", "pytorch_lightning")
     if format in MOBILE:
-        _export_mobile(model, output, data, format)
-        return
+        require_extra(format.value, *MOBILE[format][1])
     from flipdetect.inference.resolve import resolve_model
 
     path = resolve_model(model)
@@ -119,9 +126,10 @@ def export(
     from flipdetect.export.onnx_files import sample_frames
     from flipdetect.inference.detector import Detector
     from flipdetect.inference.load import load_checkpoint
+    from flipdetect.inference.torch_model import load_torch_model
 
     precision: Precision = "float16" if format is Format.FLOAT16 else "float32"
-    trained = load_checkpoint(path, "cpu")
+    trained = load_torch_model(path, "cpu") if format in MOBILE else load_checkpoint(path, "cpu")
     frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
     if isinstance(trained, Detector):
         from flipdetect.export.detector_onnx import export_detector_checked
@@ -134,8 +142,17 @@ def export(
                 "nothing was found in them, so little was compared; give pictures with objects: --data FOLDER"
             )
         return
-    difference = export_checked(trained, output, frames, precision=precision)
-    _print_difference(output, difference, LIMITS[precision])
+    if format in MOBILE:
+        from flipdetect.export.mobile import LIMIT, export_mobile
+
+        difference, limit = export_mobile(trained, output, frames, format.value), LIMIT
+    else:
+        difference, limit = export_checked(trained, output, frames, precision=precision), LIMITS[precision]
+    print(f"{output}: {output.stat().st_size:,} bytes")
+    print(
+        f"largest difference of probability on {difference.frames} frames: {difference.largest:.2g} "
+        f"({limit:g} is allowed); frames that change class: {difference.flipped}"
+    )
     if difference.hands is not None:
         print(f"largest difference between maps of hands: {difference.hands:.2g}")
 
@@ -152,35 +169,6 @@ def _next_to(model: str, format: Format) -> Path:  # noqa: A002 - as in `export`
         what = "name the file to write; only onnx and onnx-int8 files of your own models have a name by default"
         raise typer.BadParameter(what, param_hint="--output")
     return path.with_suffix(suffix)
-
-
-def _export_mobile(model: str, output: Path, data: Path | None, format: Format) -> None:  # noqa: A002
-    require_extra(format.value, *MOBILE[format][1])
-    from flipdetect.export.mobile import LIMIT, export_mobile
-    from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.inference.resolve import resolve_model
-    from flipdetect.inference.torch_model import load_torch_model
-
-    trained = load_torch_model(resolve_model(model), "cpu")
-    frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
-    _print_difference(output, export_mobile(trained, output, frames, format.value), LIMIT)
-
-
-def _print_difference(output: Path, difference: ModelDifference, limit: float) -> None:
-    print(f"{output}: {output.stat().st_size:,} bytes")
-    print(
-        f"largest difference of probability on {difference.frames} frames: {difference.largest:.2g} "
-        f"({limit:g} is allowed); frames that change class: {difference.flipped}"
-    )
-
-
-def _export_portable(model: str, output: Path) -> None:
-    from flipdetect.export.portable import export_portable
-    from flipdetect.inference.onnx_model import load_onnx
-
-    with _exported(model) as source:
-        export_portable(load_onnx(source, 1), output)
-    print(f"{output}: {output.stat().st_size:,} bytes")
 
 
 @contextmanager
@@ -216,9 +204,9 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
     import numpy as np
 
     from flipdetect.errors import DataError
-    from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.export.quantize import quantize_checked, quantize_detector_checked
-    from flipdetect.inference.onnx_detector import OnnxDetector, load_exported
+    from flipdetect.export.onnx_files import DetectionParity, sample_frames
+    from flipdetect.export.quantize import quantize_checked
+    from flipdetect.inference.onnx_model import load_exported
 
     with _exported(model) as source:
         whole = load_exported(source, 1)
@@ -231,21 +219,16 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
         checked = np.zeros(len(frames), np.bool_)
         checked[np.linspace(0, len(frames) - 1, CHECKED_INT8).round().astype(int)] = True
         logger.info("Calibrating on %d frames of %s", (~checked).sum(), data)
-        given = (source, frames[~checked], frames[checked], output)
-        if isinstance(whole, OnnxDetector):
-            parity = quantize_detector_checked(*given, reduce_range=reduce_range)
-            found = (
-                f"nearly the same detections on {parity.frames} other pictures: {parity.same} of {parity.detections}"
-            )
-        else:
-            difference = quantize_checked(*given, reduce_range=reduce_range)
-            found = (
-                f"difference of probability on {difference.frames} other frames: {difference.mean:.2g} on average, "
-                f"{difference.largest:.2g} at most; frames that change class: {difference.flipped}"
-            )
+        found = quantize_checked(source, frames[~checked], frames[checked], output, reduce_range=reduce_range)
         before, after = source.stat().st_size, output.stat().st_size
     print(f"{output}: {after:,} bytes, {after / before:.2f} of the float32 file")
-    print(found)
+    if isinstance(found, DetectionParity):
+        print(f"nearly the same detections on {found.frames} other pictures: {found.same} of {found.detections}")
+    else:
+        print(
+            f"difference of probability on {found.frames} other frames: {found.mean:.2g} on average, "
+            f"{found.largest:.2g} at most; frames that change class: {found.flipped}"
+        )
 
 
 def _rendered(spec: PreprocessSpec) -> Inputs:

@@ -11,13 +11,18 @@ import flipdetect
 from flipdetect.atomic import replacing
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
-from flipdetect.export.detector_parity import SCORE, DetectionParity, compare_detectors
 from flipdetect.export.onnx import OPSET, Precision, trace
-from flipdetect.export.onnx_files import IR_VERSION, store_float16, write_model
+from flipdetect.export.onnx_files import (
+    IR_VERSION,
+    SCORE,
+    DetectionParity,
+    compare_detectors,
+    store_float16,
+    write_model,
+)
 from flipdetect.inference.model import Inputs
-from flipdetect.inference.onnx_detector import ONNX_DETECTOR_VERSION, OUTPUTS, load_onnx_detector
-from flipdetect.inference.onnx_model import file_digest
-from flipdetect.inference.torch_detector import TorchDetector
+from flipdetect.inference.onnx_model import ONNX_DETECTOR_VERSION, OUTPUTS, file_digest, load_onnx_detector
+from flipdetect.inference.torch_model import TorchDetector
 from flipdetect.models.box_model import (
     LOWEST_SCORE,
     MOST_CANDIDATES,
@@ -95,11 +100,6 @@ def export_detector(detector: TorchDetector, path: Path, *, precision: Precision
     `selection` (what is in the graph, see `SELECTION`), `precision`, `source` (SHA-256 of the file that it was loaded
     from) and `flipdetect`, the version that wrote it.
 
-    Args:
-        detector: on any device.
-        path: the file; its folder is created if needed.
-        precision: of the stored weights, as in `export_onnx`.
-
     Raises:
         ModelError: as `export_onnx`.
         OSError: if the file cannot be written.
@@ -134,7 +134,6 @@ def export_detector_checked(
     """Export a detector, and keep the file only if it finds what the detector finds.
 
     Args:
-        detector, path, precision: as in `export_detector`.
         frames: to compare on, preprocessed, (N, C, H, W) float32, N at least 1.
 
     Raises:

@@ -99,8 +99,6 @@ def export_mobile(model: TorchModel, path: Path, frames: Inputs, engine: str) ->
     `PreprocessSpec.resize` does. Output: the probability (1,) float32. One picture at a time.
 
     Args:
-        model: on any device.
-        path: the file.
         frames: to compare on, preprocessed, (N, C, H, W) float32, N at least 1.
         engine: one of `ENGINES`, whose packages are installed.
 

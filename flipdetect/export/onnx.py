@@ -131,9 +131,6 @@ def trace(network: nn.Module, spec: PreprocessSpec, outputs: Sequence[str], *, b
     """Trace a network by torch's exporter, from `frames` (B, C, H, W) float32.
 
     Args:
-        network: is not changed.
-        spec: gives C, H and W.
-        outputs: names of what it returns.
         batch: B, if it is fixed; None for any.
 
     Raises:

@@ -19,11 +19,17 @@ import numpy as np
 
 from flipdetect.atomic import replacing
 from flipdetect.errors import ModelError
-from flipdetect.export.detector_parity import DetectionParity, compare_detectors
-from flipdetect.export.onnx_files import ModelDifference, check_packages, compare_models, shrink_graph, write_model
+from flipdetect.export.onnx_files import (
+    DetectionParity,
+    ModelDifference,
+    check_packages,
+    compare_detectors,
+    compare_models,
+    shrink_graph,
+    write_model,
+)
 from flipdetect.inference.model import Inputs
-from flipdetect.inference.onnx_detector import OnnxDetector, load_onnx_detector
-from flipdetect.inference.onnx_model import INPUT, OnnxModel, load_onnx
+from flipdetect.inference.onnx_model import INPUT, OnnxDetector, OnnxModel, check_shape, load_exported
 from flipdetect.runs import CHECKPOINT_KEY
 
 if TYPE_CHECKING:
@@ -49,65 +55,50 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 def quantize_checked(
     source: Path, calibration: Inputs, others: Inputs, path: Path, *, reduce_range: bool | None = None
-) -> ModelDifference:
-    """Write an exported model in 8-bit integers, if its probabilities on other frames are nearly the same.
+) -> ModelDifference | DetectionParity:
+    """Write an exported model in 8-bit integers, if it says nearly the same of other frames.
 
-    The file is loaded and used as any exported model.
+    The file is loaded and used as any exported model. Of a detector, decoding and selecting boxes stays in float32.
 
     Args:
-        source: an `.onnx` file of `export_onnx`, in float32.
+        source: an `.onnx` file that `flipdetect export` wrote, in float32.
         calibration: frames (N, C, H, W) float32, preprocessed: a hundred or more, such as it was trained on.
         others: frames to compare on, of the same shape, N at least 1.
         reduce_range: use 7 bits for weights. x86 processors without VNNI add two products in 16 bits, which overflow
             with 8-bit weights. None: if this processor needs it; True for a file that runs on any.
 
-    Raises:
-        ModelError: if packages are missing, the file is not an exported float32 model, the frames do not fit it, or
-            probabilities differ by more than `MEAN_LIMIT` on average. An existing file is kept then.
-        OSError: if the file cannot be written.
-    """
-    whole = load_onnx(source, 1)  # checks the file
-    with replacing(path) as part:
-        _write_quantised(whole, calibration, others, part, reduce_range)
-        difference = compare_models(whole, load_onnx(part, 1), others, batch_size=1)
-        if not difference.mean <= MEAN_LIMIT:
-            raise ModelError(
-                f"in integers, the probabilities of {source} differ by {difference.mean:.2g} on average of "
-                f"{len(others)} frames; {MEAN_LIMIT:g} is allowed. Nothing was written. Calibrate on more frames, such "
-                "as the model was trained on"
-            )
-    return difference
-
-
-def quantize_detector_checked(
-    source: Path, calibration: Inputs, others: Inputs, path: Path, *, reduce_range: bool | None = None
-) -> DetectionParity:
-    """Write an exported detector in 8-bit integers, if it finds nearly the same in other pictures.
-
-    Decoding and selecting boxes stays in float32. Arguments are those of `quantize_checked`.
-
     Returns:
-        How many of the detections that reach the detector's threshold are those of `source`: edges within `INT8_EDGE`,
-        scores within `INT8_SCORE`.
+        How much the probabilities differ; of a detector, how many of the detections that reach its threshold are the
+        same: edges within `INT8_EDGE`, scores within `INT8_SCORE`.
 
     Raises:
-        ModelError: as `quantize_checked`; or if less than `INT8_SHARE` of them are.
+        ModelError: if packages are missing, the file is not an exported float32 model, or the frames do not fit it; if
+            probabilities differ by more than `MEAN_LIMIT` on average, or less than `INT8_SHARE` of the detections are
+            the same. An existing file is kept then.
         OSError: if the file cannot be written.
     """
-    whole = load_onnx_detector(source, 1)
+    whole = load_exported(source, 1)  # checks the file
     with replacing(path) as part:
         _write_quantised(whole, calibration, others, part, reduce_range)
-        pixels = INT8_EDGE * max(whole.preprocess.height, whole.preprocess.width)
-        parity = compare_detectors(
-            whole, load_onnx_detector(part, 1), others, least_score=whole.threshold, pixels=pixels, score=INT8_SCORE
+        found = load_exported(part, 1)
+        if isinstance(whole, OnnxModel):
+            assert isinstance(found, OnnxModel)
+            difference = compare_models(whole, found, others, batch_size=1)
+            if difference.mean <= MEAN_LIMIT:
+                return difference
+            what = f"the probabilities of {source} differ by {difference.mean:.2g} on average of {len(others)} frames; "
+            what += f"{MEAN_LIMIT:g} is allowed"
+        else:
+            assert isinstance(found, OnnxDetector)
+            pixels = INT8_EDGE * max(whole.preprocess.height, whole.preprocess.width)
+            parity = compare_detectors(whole, found, others, whole.threshold, pixels, INT8_SCORE)
+            if parity.share >= INT8_SHARE:
+                return parity
+            what = f"{source} has {parity.share:.0%} of {parity.detections} detections in common with the float32 file "
+            what += f"on {len(others)} pictures; {INT8_SHARE:.0%} are needed"
+        raise ModelError(
+            f"in integers, {what}. Nothing was written. Calibrate on more frames, such as the model was trained on"
         )
-        if not parity.share >= INT8_SHARE:
-            raise ModelError(
-                f"in integers, {source} has {parity.share:.0%} of {parity.detections} detections in common with the "
-                f"float32 file on {len(others)} pictures; {INT8_SHARE:.0%} are needed. Nothing was written. Calibrate "
-                "on more pictures, such as it was trained on"
-            )
-    return parity
 
 
 def _write_quantised(
@@ -120,13 +111,10 @@ def _write_quantised(
     facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
     if facts.get("precision") != "float32":
         raise ModelError(f"{whole.path} is in {facts.get('precision')} already; give the float32 export of the model")
-    shape = (whole.preprocess.channels, whole.preprocess.height, whole.preprocess.width)
     for frames in (calibration, others):
-        if not len(frames) or frames.shape[1:] != shape:
-            raise ModelError(
-                f"{whole.path} is calibrated on frames of shape (N, {', '.join(map(str, shape))}), N at least 1, "
-                f"got {frames.shape}"
-            )
+        check_shape(whole, frames)
+        if not len(frames):
+            raise ModelError(f"{whole.path} cannot be calibrated and compared without frames")
     reduced = not multiplies_bytes_safely() if reduce_range is None else reduce_range
     quantised = _quantised(model, calibration, reduced)
     how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(calibration)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, ModelError
-from flipdetect.inference.model import Frame, Inputs, prepare_frame
+from flipdetect.inference.model import Frame, Inputs, batches, prepare_frame
 from flipdetect.records import DECIMALS, FoundBox
 
 PIXEL_DECIMALS = 2
@@ -45,10 +44,7 @@ class Detector(ABC):
     """A trained detector, ready to predict; see `TorchDetector` (PyTorch) and `OnnxDetector` (ONNX Runtime).
 
     Attributes:
-        classes: names, by label.
-        preprocess: how a picture becomes model input.
         threshold: score from which a box is shown.
-        path: its file.
     """
 
     classes: tuple[str, ...]
@@ -96,7 +92,6 @@ class Detector(ABC):
             frames: one picture (H, W, 3) uint8 RGB, several of one size (N, H, W, 3), or an iterable of pictures whose
                 sizes may differ; at most one batch is held in memory.
             threshold: the least score of a box, 0 to 1; None: the detector's own.
-            batch_size: pictures that are computed at a time.
 
         Returns:
             The boxes in each picture, in its pixels, the surest first; a list of one for one picture.
@@ -108,13 +103,7 @@ class Detector(ABC):
         least = self.threshold if threshold is None else threshold
         if not 0 <= least <= 1:
             raise ConfigError(f"threshold must lie between 0 and 1, got {threshold}")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
-        queue = iter([frames] if isinstance(frames, np.ndarray) and frames.ndim != 4 else frames)
-        found: list[FoundBoxes] = []
-        while batch := list(islice(queue, batch_size)):
-            found += [each.above(least) for each in self.find(batch)]
-        return found
+        return [each.above(least) for batch in batches(frames, batch_size) for each in self.find(batch)]
 
     def named(self, found: FoundBoxes) -> tuple[FoundBox, ...]:
         """Boxes with the names of their classes, rounded as files keep them."""

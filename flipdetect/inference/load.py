@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 from flipdetect.errors import ModelError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.model import Model
-from flipdetect.inference.onnx_detector import OnnxDetector, load_exported
-from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxModel, file_digest
+from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxDetector, OnnxModel, file_digest, load_exported
 from flipdetect.inference.resolve import resolve_model
 from flipdetect.runs import DETECTION, KIND_KEY
 from flipdetect.start.lean_imports import defer_torchmetrics
 from flipdetect.zoo import FOLDER
 
 if TYPE_CHECKING:
-    from flipdetect.inference.torch_detector import TorchDetector
-    from flipdetect.inference.torch_model import TorchModel
+    from flipdetect.inference.torch_model import TorchDetector, TorchModel
 
 Engine = Literal["auto", "torch", "onnx"]
 RUNTIME = "onnxruntime"
@@ -69,7 +67,6 @@ def load_trained(
 
     Args:
         model: as for `resolve_model`.
-        engine: "auto", "torch" or "onnx".
         device: "auto", "cpu" or "cuda". ONNX Runtime always uses the CPU, PyTorch on "auto" a GPU if there is one.
         threads: of ONNX Runtime; None: one per core, or if `fast`, 1. With 1, `Predictor` and `score_video` call the
             model from several threads.
@@ -110,16 +107,13 @@ def load_checkpoint(path: Path, device: str = "auto") -> TorchModel | TorchDetec
 
     What detectors need, such as torchvision, is imported only for one.
     """
-    from flipdetect.inference.torch_model import check_version, read_model, torch_device, torch_model_of
+    from flipdetect.inference.torch_model import check_version, detector_of, read_model, torch_device, torch_model_of
 
     place = torch_device(device)
     facts, tensors = read_model(path)
     check_version(facts, path)
-    if facts.get(KIND_KEY) == DETECTION:
-        from flipdetect.inference.torch_detector import detector_of
-
-        return detector_of(facts, tensors, path, place)
-    return torch_model_of(facts, tensors, path, place)
+    restored = detector_of if facts.get(KIND_KEY) == DETECTION else torch_model_of
+    return restored(facts, tensors, path, place)
 
 
 def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool) -> OnnxModel | OnnxDetector | None:
@@ -137,10 +131,8 @@ def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool)
         # The export may stand alone.
         if not path.is_file() or file_digest(path) == model.source:
             return model
-        reason, level = (
-            f"{exported} was exported from another {path.name} than the one next to it; {remedy}",
-            logging.WARNING,
-        )
+        reason = f"{exported} was exported from another {path.name} than the one next to it; {remedy}"
+        level = logging.WARNING
     if required:
         raise ModelError(reason)
     logger.log(level, "PyTorch runs %s: %s", path, reason)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +16,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import ConfigError, ModelError
+from flipdetect.errors import ConfigError, FlipdetectError, ModelError
 from flipdetect.records import ClassNames
-from flipdetect.runs import NO_TEMPERATURE
+from flipdetect.runs import NO_TEMPERATURE, stored_temperature
 from flipdetect.sources.image import check_frame
 from flipdetect.sources.naming import NamePattern
 
@@ -99,13 +101,40 @@ class Model(ABC):
             FrameError: if a frame has another shape or dtype, or no pixels.
             ConfigError: if `batch_size` is below 1.
         """
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, got {batch_size}")
-        queue = iter([frames] if isinstance(frames, np.ndarray) and frames.ndim != 4 else frames)
-        scores = []
-        while batch := list(islice(queue, batch_size)):
-            scores.append(self.probabilities(np.stack([prepare_frame(self.preprocess, frame) for frame in batch])))
+        scores = [
+            self.probabilities(np.stack([prepare_frame(self.preprocess, frame) for frame in batch]))
+            for batch in batches(frames, batch_size)
+        ]
         return np.concatenate(scores) if scores else np.empty(0)
+
+
+def batches(frames: Frame | Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """One frame, (H, W, 3), or several, some at a time; raises ConfigError if the size is below 1."""
+    if size < 1:
+        raise ConfigError(f"batch_size must be at least 1, got {size}")
+    queue = iter([frames] if isinstance(frames, np.ndarray) and frames.ndim != 4 else frames)
+    while batch := list(islice(queue, size)):
+        yield batch
+
+
+def classifier_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file of a classifier says besides what that of a detector says; call it in `naming_damage`."""
+    return {
+        "classes": ClassNames(**facts["classes"]),
+        "naming": None if facts["naming"] is None else NamePattern(**facts["naming"]),
+        "temperature": stored_temperature(facts),
+    }
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Whatever is wrong with what a file says becomes a ModelError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # RecursionError is a RuntimeError
+        raise ModelError(f"{path} is damaged or was changed: {error}") from error
+    except FlipdetectError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error
 
 
 def prepare_frame(spec: PreprocessSpec, frame: Frame) -> Inputs:

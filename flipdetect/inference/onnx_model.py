@@ -1,4 +1,7 @@
-"""A model exported to ONNX, run on the CPU by ONNX Runtime: no torch, starts in a fraction of a second."""
+"""Models exported to ONNX, run on the CPU by ONNX Runtime: no torch, they start in a fraction of a second.
+
+A detector's file contains the selection of boxes, too.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ from typing import Any
 import numpy as np
 
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import FlipdetectError, ModelError
-from flipdetect.inference.model import Inputs, Maps, Model, Probabilities
-from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY, DETECTION, KIND_KEY, stored_temperature
+from flipdetect.errors import ModelError
+from flipdetect.inference.detector import Detector, FoundBoxes
+from flipdetect.inference.model import Inputs, Maps, Model, Probabilities, classifier_facts, naming_damage
+from flipdetect.runs import CHECKPOINT_KEY, DETECTION, KIND_KEY
 from flipdetect.sources.image import usable_cores
-from flipdetect.sources.naming import NamePattern
 
 SUFFIX = ".onnx"
-ONNX_VERSION = 1
+ONNX_VERSION = ONNX_DETECTOR_VERSION = 1
 """Version of the metadata under the key `flipdetect` and of the names below; other versions are refused."""
 INPUT, LOGITS, HANDS = "frames", "logits", "hands"
+OUTPUTS = ("boxes", "scores", "labels")
+"""Of a detector."""
 
 SIZE_LIMIT = 500_000_000
 """Bytes: over a hundred million parameters in float32, a hundred times what a frame classifier needs. Larger files are
@@ -49,10 +53,7 @@ class OnnxModel(Model):
     has_maps: bool
     source: str
 
-    @property
-    def runs_on(self) -> str:
-        """Engine and device, for the user."""
-        return "ONNX Runtime, cpu"
+    runs_on = "ONNX Runtime, cpu"
 
     @property
     def is_single_threaded(self) -> bool:
@@ -68,74 +69,93 @@ class OnnxModel(Model):
         return self._run(frames, [LOGITS, HANDS] if self.has_maps else [LOGITS])
 
     def _run(self, frames: Inputs, outputs: list[str]) -> tuple[Probabilities, Maps | None]:
-        size = (self.preprocess.channels, self.preprocess.height, self.preprocess.width)
-        if frames.shape[1:] != size:
-            raise ModelError(f"{self.path} takes frames of shape (B, {', '.join(map(str, size))}), got {frames.shape}")
+        check_shape(self, frames)
         logits, *hands = self.session.run(outputs, {INPUT: frames})
         probabilities = np.asarray(np.exp(-np.logaddexp(0, -logits.astype(np.float64))))
         return self.checked(probabilities), hands[0] if hands else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnnxDetector(Detector):
+    """An exported detector, ready to predict; may be called from several threads."""
+
+    session: Any = field(repr=False)
+    name: str
+    source: str
+    runs_on = "ONNX Runtime, cpu"
+
+    def boxes(self, inputs: Inputs) -> list[FoundBoxes]:
+        """See `Detector.boxes`; raises ModelError if the pictures have another size than the network's input."""
+        check_shape(self, inputs)
+        return [
+            self.checked(FoundBoxes(*self.session.run(list(OUTPUTS), {INPUT: inputs[place : place + 1]})))
+            for place in range(len(inputs))
+        ]
+
+
+def check_shape(model: OnnxModel | OnnxDetector, frames: Inputs) -> None:
+    """Raise a ModelError unless frames have the size of a model's input."""
+    spec = model.preprocess
+    size = (spec.channels, spec.height, spec.width)
+    if frames.shape[1:] != size:
+        raise ModelError(f"{model.path} takes frames of shape (B, {', '.join(map(str, size))}), got {frames.shape}")
+
+
 def load_onnx(path: Path, threads: int | None = None) -> OnnxModel:
-    """Load a classifier that `flipdetect export` wrote.
+    """Load a classifier that `flipdetect export` wrote; raises as `load_exported`, also if it is a detector."""
+    loaded = load_exported(path, threads)
+    if isinstance(loaded, OnnxDetector):
+        raise ModelError(f"{path} is a detector, which finds boxes in pictures; a classifier of frames is needed here")
+    return loaded
+
+
+def load_onnx_detector(path: Path, threads: int | None = None) -> OnnxDetector:
+    """Load a detector that `flipdetect export` wrote; raises as `load_exported`, also if it is a classifier."""
+    loaded = load_exported(path, threads)
+    if isinstance(loaded, OnnxModel):
+        raise ModelError(f"{path} cannot be used: it is a classifier of frames; a detector is needed here")
+    return loaded
+
+
+def load_exported(path: Path, threads: int | None = None) -> OnnxModel | OnnxDetector:
+    """Load what `flipdetect export` wrote.
 
     Args:
         threads: number of threads that compute; None: one per core that this process may use.
 
     Raises:
         ModelError: if ONNX Runtime is not installed; or the file is absent, damaged, larger than `SIZE_LIMIT`, not
-            written by this program, of another version, a detector, or refers to other files (external data).
+            written by this program, of another version, or refers to other files (external data).
     """
     session = open_session(path, usable_cores() if threads is None else threads)
-    return onnx_model_of(session, stored_facts(session, path), path)
-
-
-def stored_facts(session: Any, path: Path) -> dict[str, Any]:
-    """What an exported model's file says of it, unchecked; raises ModelError if this program did not write it."""
     metadata = session.get_modelmeta().custom_metadata_map
     if CHECKPOINT_KEY not in metadata:
         raise ModelError(f"{path} is an ONNX file that flipdetect did not write; export a best.ckpt: flipdetect export")
-    try:
+    with naming_damage(path):
         facts = json.loads(metadata[CHECKPOINT_KEY])
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged or was changed: {error}") from error
-    if not isinstance(facts, dict):
-        raise ModelError(f"{path} is damaged or was changed: its metadata is no JSON object")
-    return facts
-
-
-def onnx_model_of(session: Any, facts: dict[str, Any], path: Path) -> OnnxModel:
-    """The classifier that a session runs; raises ModelError as `load_onnx` does."""
-    try:
-        if facts.get(KIND_KEY) == DETECTION:
-            raise ModelError("it is a detector, which finds boxes in pictures; a classifier of frames is needed here")
-        if facts.get("version") != ONNX_VERSION:
+        if not isinstance(facts, dict):
+            raise ValueError("its metadata is no JSON object")
+        is_detector = facts.get(KIND_KEY) == DETECTION
+        version, kind = (ONNX_DETECTOR_VERSION, "detector") if is_detector else (ONNX_VERSION, "model")
+        if facts["version"] != version:
             raise ModelError(
-                f"it has version {facts.get('version')} of an exported model, this program reads {ONNX_VERSION}; "
-                "export it again with flipdetect export, or use the flipdetect release that wrote it"
+                f"it has version {facts['version']} of an exported {kind}, this program reads {version}; export it "
+                "again with flipdetect export, or use the flipdetect release that wrote it"
             )
-        preprocess = PreprocessSpec.from_dict(facts["preprocess"])
-        inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
-        outputs = [one.name for one in session.get_outputs()]
-        wanted = (INPUT, "tensor(float)", [preprocess.channels, preprocess.height, preprocess.width])
-        if inputs != [wanted] or outputs not in ([LOGITS], [LOGITS, HANDS]):
+        spec = PreprocessSpec.from_dict(facts["preprocess"])
+        size = [spec.channels, spec.height, spec.width]
+        inputs = [(one.name, one.type, one.shape if is_detector else one.shape[1:]) for one in session.get_inputs()]
+        outputs = tuple(one.name for one in session.get_outputs())
+        known = [OUTPUTS] if is_detector else [(LOGITS,), (LOGITS, HANDS)]
+        if inputs != [(INPUT, "tensor(float)", [1, *size] if is_detector else size)] or outputs not in known:
             raise ModelError(f"its inputs {inputs} and outputs {outputs} do not fit its metadata; it was changed")
-        return OnnxModel(
-            session=session,
-            classes=ClassNames(**facts["classes"]),
-            preprocess=preprocess,
-            threshold=float(facts["threshold"]),
-            naming=None if facts["naming"] is None else NamePattern(**facts["naming"]),
-            path=path,
-            name=str(facts["name"]),
-            has_maps=HANDS in outputs,
-            source=str(facts["source"]),
-            temperature=stored_temperature(facts),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged or was changed: {error}") from error
-    except FlipdetectError as error:
-        raise ModelError(f"{path} cannot be used: {error}") from error
+        common: dict[str, Any] = {
+            "session": session, "preprocess": spec, "threshold": float(facts["threshold"]), "path": path,
+            "name": str(facts["name"]), "source": str(facts["source"]),
+        }  # fmt: skip
+        if is_detector:
+            return OnnxDetector(classes=tuple(str(name) for name in facts["classes"]["names"]), **common)
+        return OnnxModel(**common, **classifier_facts(facts), has_maps=HANDS in outputs)
 
 
 def file_digest(path: Path) -> str:
@@ -149,7 +169,7 @@ def file_digest(path: Path) -> str:
 
 
 def open_session(path: Path, threads: int) -> Any:
-    """ONNX Runtime's session for a file that need not be trusted; raises ModelError as `load_onnx` does."""
+    """ONNX Runtime's session for a file that need not be trusted; raises ModelError as `load_exported` does."""
     if threads < 1:
         raise ModelError(f"threads must be at least 1, got {threads}")
     if not path.is_file():

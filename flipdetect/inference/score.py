@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -31,6 +33,8 @@ from flipdetect.stills.quality import FrameMeter, hidden_by
 if TYPE_CHECKING:  # it imports a video decoder, which pictures need not wait for
     from flipdetect.sources.streams import Image, StreamFrame
     from flipdetect.sources.video_change import Opinion
+
+Item = TypeVar("Item")
 
 CHANGE = 1.0
 """Difference in log-odds of two coarse frames from which the frames between them are scored, too."""
@@ -238,43 +242,31 @@ class Predictor:
         Args:
             root: scores name files and videos relative to this folder.
         """
-        workers = self.workers or usable_cores()
-        queue = iter(paths)
-        pool = ThreadPoolExecutor(workers)
-        try:
-            if self.model.is_single_threaded:  # each thread decodes a batch and scores it
-                size = self.batch_size or SINGLE_BATCH
-                started: deque[Future[list[FrameScore]]] = deque()
-                while True:
-                    while len(started) < WAITING * workers and (batch := list(islice(queue, size))):
-                        started.append(
-                            pool.submit(lambda batch: self._score(batch, map(self._load, batch), root), batch)
-                        )
-                    if not started:
-                        return
-                    yield started.popleft().result()
-            else:  # threads decode the next batch while this one is scored
-                size = self.batch_size or BATCH
-                ahead = [(path, pool.submit(self._load, path)) for path in islice(queue, size)]
-                while ahead:
-                    current = ahead
-                    ahead = [(path, pool.submit(self._load, path)) for path in islice(queue, size)]
-                    yield self._score([path for path, _ in current], (future.result() for _, future in current), root)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        workers, queue = self.workers or usable_cores(), iter(paths)
+        if self.model.is_single_threaded:  # each thread decodes a batch and scores it
+            batches = iter(lambda: list(islice(queue, self.batch_size or SINGLE_BATCH)), [])
+            calls = (partial(self._decode_and_score, batch, root) for batch in batches)
+            yield from in_order(calls, workers, WAITING * workers)
+        else:  # threads decode the next batch while this one is scored
+            size = self.batch_size or BATCH
+            with closing(in_order((partial(self._load, path) for path in queue), workers, 2 * size)) as loaded:
+                while batch := list(islice(loaded, size)):
+                    yield self._score(batch, root)
 
-    def _load(self, path: Path) -> Inputs | FrameError:
+    def _decode_and_score(self, paths: Sequence[Path], root: Path) -> list[FrameScore]:
+        return self._score([self._load(path) for path in paths], root)
+
+    def _load(self, path: Path) -> tuple[Path, Inputs | FrameError]:
         try:
-            return self.model.preprocess.load(path)
+            return path, self.model.preprocess.load(path)
         except FrameError as error:
-            return error
+            return path, error
 
-    def _score(self, paths: Sequence[Path], inputs: Iterable[Inputs | FrameError], root: Path) -> list[FrameScore]:
-        loaded = list(inputs)
-        frames = [frame for frame in loaded if not isinstance(frame, FrameError)]
+    def _score(self, loaded: Sequence[tuple[Path, Inputs | FrameError]], root: Path) -> list[FrameScore]:
+        frames = [frame for _, frame in loaded if not isinstance(frame, FrameError)]
         found = iter(self.model.probabilities(np.stack(frames)).tolist() if frames else [])
         scores = []
-        for path, frame in zip(paths, loaded, strict=True):
+        for path, frame in loaded:
             video, number = unlabelled_video(path, root, self.model.naming)
             if isinstance(frame, FrameError):
                 scores.append(FrameScore(name_below(path, root), video, number, error=str(frame)))
@@ -283,3 +275,18 @@ class Predictor:
                 label = self.model.classes.names[int(probability >= self.threshold)]
                 scores.append(FrameScore(name_below(path, root), video, number, probability, label))
         return scores
+
+
+def in_order(calls: Iterable[Callable[[], Item]], workers: int, most: int) -> Generator[Item, None, None]:
+    """Results of calls in threads, in their order; at most `most` are started before the first of them is needed."""
+    queue = iter(calls)
+    started: deque[Future[Item]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        while True:
+            started += (pool.submit(call) for call in islice(queue, most - len(started)))
+            if not started:
+                return
+            yield started.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -66,6 +66,8 @@ class EventSettings:
             raise ConfigError(f"events.detector must be hmm or hysteresis, got {self.detector!r}")
         for name in THRESHOLDS:
             value = getattr(self, name)
+            if value is not None and not isinstance(value, int | float):
+                raise ConfigError(f"events.{name} must be a number, got {value!r}")
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"events.{name} must lie between 0 and 1, got {value}")
 
@@ -155,9 +157,6 @@ class EventSettings:
         if wrong:
             raise ConfigError(f"expected a table under {wrong[0]}, got {values[wrong[0]]!r:.200}")
         thresholds: dict[str, Any] = {name: values.get(name) for name in THRESHOLDS}
-        for name, threshold in thresholds.items():
-            if threshold is not None and not isinstance(threshold, (int, float)):
-                raise ConfigError(f"events.{name} must be a number, got {threshold!r}")
         return cls(
             detector=values.get("detector") or "hmm",
             hmm=EventParameters.from_dict(tables["hmm"]),
@@ -168,11 +167,7 @@ class EventSettings:
 
 
 def read_event_settings(path: Path) -> EventSettings:
-    """Settings from a YAML file.
-
-    Raises:
-        ConfigError: if the file cannot be read, or holds something else.
-    """
+    """Settings from a YAML file; raises ConfigError if it cannot be read, or holds something else."""
     import yaml
 
     try:
@@ -196,11 +191,7 @@ def chosen_settings(model: Path, events: Path | None = None, threshold: float | 
 
 
 def settings_of(model: Path) -> EventSettings:
-    """The settings next to a model's file (`best.ckpt`, `best.int8.onnx`: `best.events.yaml`), or the defaults.
-
-    Raises:
-        ConfigError: if the file there cannot be used.
-    """
+    """The settings next to a model's file (`best.ckpt`, `best.int8.onnx`: `best.events.yaml`), or the defaults."""
     path = model.with_name(model.name.removesuffix(model.suffix).removesuffix(".int8") + SUFFIX)
     return read_event_settings(path) if path.is_file() else EventSettings()
 

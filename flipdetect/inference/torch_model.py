@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import FlipdetectError, ModelError
-from flipdetect.inference.model import Inputs, Maps, Model, Probabilities
+from flipdetect.errors import ModelError
+from flipdetect.inference.detector import Detector, FoundBoxes
+from flipdetect.inference.model import Inputs, Maps, Model, Probabilities, classifier_facts, naming_damage
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.models.weights import load_without_code, read_facts, read_tensors
-from flipdetect.records import ClassNames
-from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, DETECTION, KIND_KEY, stored_temperature
-from flipdetect.sources.naming import NamePattern
+from flipdetect.runs import CHECKPOINT_KEY, CHECKPOINT_VERSION, DETECTION, KIND_KEY
 from flipdetect.tasks import FrameClassifier, Trainable
 from flipdetect.zoo import SUFFIX
+
+if TYPE_CHECKING:
+    from flipdetect.tasks.box_detectors import ObjectDetector
 
 Task = TypeVar("Task", bound=Trainable)
 
@@ -87,24 +88,11 @@ def torch_model_of(
     with naming_damage(path):
         return TorchModel(
             task=restored_task(facts, tensors, FrameClassifier).to(place),
-            classes=ClassNames(**facts["classes"]),
             preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
             threshold=float(facts["threshold"]),
-            naming=None if facts["naming"] is None else NamePattern(**facts["naming"]),
             path=path,
-            temperature=stored_temperature(facts),
+            **classifier_facts(facts),
         )
-
-
-@contextmanager
-def naming_damage(path: Path) -> Iterator[None]:
-    """Whatever is wrong with what a file says becomes a ModelError that names the file."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path} is damaged or was changed: {error}") from error
-    except FlipdetectError as error:
-        raise ModelError(f"{path} cannot be used: {error}") from error
 
 
 def restored_task(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], base: type[Task]) -> Task:
@@ -171,3 +159,42 @@ def torch_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ModelError("no CUDA device is available; use --device cpu, or auto")
     return torch.device(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchDetector(Detector):
+    """A trained detector, ready to predict with PyTorch.
+
+    Attributes:
+        task: in evaluation mode, on its device.
+    """
+
+    task: ObjectDetector = field(repr=False)
+
+    @property
+    def runs_on(self) -> str:
+        """Engine and device, for the user."""
+        return f"PyTorch, {self.task.device}"
+
+    def boxes(self, inputs: Inputs) -> list[FoundBoxes]:
+        """See `Detector.boxes`."""
+        with torch.inference_mode():
+            found = self.task(torch.from_numpy(inputs).to(self.task.device))
+        columns = ("boxes", "scores", "labels")
+        return [self.checked(FoundBoxes(*(each[name].cpu().numpy() for name in columns))) for each in found]
+
+
+def detector_of(
+    facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path, place: torch.device
+) -> TorchDetector:
+    """The detector that a file describes; raises ModelError if it is damaged."""
+    from flipdetect.tasks.box_detectors import ObjectDetector  # with it the classes that files name, and torchvision
+
+    with naming_damage(path):
+        return TorchDetector(
+            task=restored_task(facts, tensors, ObjectDetector).to(place),
+            classes=tuple(facts["classes"]["names"]),
+            preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
+            threshold=float(facts["threshold"]),
+            path=path,
+        )

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from flipdetect.cli.main import main as flipdetect
 from flipdetect.cli.train import main
-from flipdetect.inference.torch_detector import load_detector
+from flipdetect.inference.load import load_checkpoint
 from flipdetect.metrics.mean_ap import SUMMARY
 from flipdetect.sources.image import decode_frame
 from tests.conftest import REPOSITORY
@@ -82,7 +82,7 @@ def test_a_detector_is_trained_resumed_and_evaluated(
     assert json.loads((RUN / "metrics.json").read_text())["epochs"] == 2
     assert not Path("logs/detect/version_1").exists()
 
-    detector = load_detector(RUN / "best.ckpt", "cpu")
+    detector = load_checkpoint(RUN / "best.ckpt", "cpu")
     (found,) = detector.find([decode_frame(voc_set / "images/shapes0.png")])
     assert found.boxes.shape == (len(found.scores), 4)
     assert (found.boxes <= [160, 120, 160, 120]).all()
@@ -150,5 +150,5 @@ def test_ssdlite_takes_the_place_of_the_other_detector(
     assert main(["--config", config, f"--data.root={voc_set}", *small, *quick]) == 0
     settings = yaml.safe_load(Path("logs/ssdlite/version_0/config.yaml").read_text())["model"]
     assert settings["class_path"] == "flipdetect.tasks.SSDLiteDetector"
-    detector = load_detector(Path("logs/ssdlite/version_0/best.ckpt"), "cpu")
+    detector = load_checkpoint(Path("logs/ssdlite/version_0/best.ckpt"), "cpu")
     assert type(detector.task).__name__ == "SSDLiteDetector"

@@ -13,12 +13,10 @@ from flipdetect.cli.main import main
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
 from flipdetect.export.detector_onnx import LEAST_SHARE, export_detector, export_detector_checked
-from flipdetect.export.detector_parity import compare_detectors
+from flipdetect.export.onnx_files import compare_detectors
 from flipdetect.inference.load import load_checkpoint, load_trained
-from flipdetect.inference.onnx_detector import OnnxDetector, load_onnx_detector
-from flipdetect.inference.onnx_model import file_digest
-from flipdetect.inference.torch_detector import TorchDetector
-from flipdetect.inference.torch_model import load_torch_model
+from flipdetect.inference.onnx_model import OnnxDetector, file_digest, load_onnx_detector
+from flipdetect.inference.torch_model import TorchDetector, load_torch_model
 from flipdetect.models.weights import write_packed
 from flipdetect.tasks import FCOSLiteDetector
 from tests.frame_sets import write_frame

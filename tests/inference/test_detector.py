@@ -13,8 +13,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, FrameError, ModelError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.load import load_model, load_trained
-from flipdetect.inference.onnx_detector import OnnxDetector, load_onnx_detector
-from flipdetect.inference.onnx_model import load_onnx
+from flipdetect.inference.onnx_model import OnnxDetector, load_onnx, load_onnx_detector
 from flipdetect.records import FoundBox
 from flipdetect.zoo import pretrained_path
 from tests.inference.detectors import CLASSES, SPEC, write_fixed_detector
