@@ -37,10 +37,7 @@ class CaptureSession:
         pages: JPEG file of each captured spread, in order.
 
     Args:
-        model: to score with.
-        settings: how turns are found.
         folder: an empty folder for the pictures.
-        parameters: when to capture; None for the defaults.
     """
 
     def __init__(
@@ -92,14 +89,11 @@ class CaptureSession:
         probabilities, maps = self._model.predict_with_maps(prepare_frame(spec, image)[np.newaxis])
         hands = None if maps is None else spec.unplace(maps[0], *image.shape[:2])
         quality = self._meter(image, hands)
-        return LiveFrame(
-            time_s,
-            float(probabilities[0]),
-            _sharpness(image),
-            quality.motion,
-            quality.coverage or 0.0,
-            _paper(image),
-        )
+        small = scaled(image, PAGES_SIDE)
+        darkest, brightest = small.min(axis=2), small.max(axis=2)
+        paper = float(((darkest >= DARKEST_PAPER) & (darkest >= LEAST_GREY * brightest)).mean())
+        covered = quality.coverage or 0.0
+        return LiveFrame(time_s, float(probabilities[0]), _sharpness(image), quality.motion, covered, paper)
 
 
 def _sharpness(image: NDArray[np.uint8]) -> float:
@@ -109,15 +103,8 @@ def _sharpness(image: NDArray[np.uint8]) -> float:
     to frame and from spread to spread.
     """
     grey = cv2.cvtColor(scaled(image, SIDE), cv2.COLOR_RGB2GRAY)
-    fine, coarse = (_gradient_energy(each) for each in (grey, cv2.GaussianBlur(grey, (0, 0), COARSE)))
+    fine, coarse = (
+        float(sum((cv2.Sobel(each, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) ** 2).mean() for dx in (1, 0)))
+        for each in (grey, cv2.GaussianBlur(grey, (0, 0), COARSE))
+    )
     return max(fine / (coarse + LEAST_ENERGY) - 1, 0.0)
-
-
-def _gradient_energy(grey: cv2.typing.MatLike) -> float:
-    return float(sum((cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) ** 2).mean() for dx in (1, 0)))
-
-
-def _paper(image: NDArray[np.uint8]) -> float:
-    small = scaled(image, PAGES_SIDE)
-    darkest, brightest = small.min(axis=2), small.max(axis=2)
-    return float(((darkest >= DARKEST_PAPER) & (darkest >= LEAST_GREY * brightest)).mean())

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 from flipdetect.errors import FrameError
 from flipdetect.inference.detector import Detector
-from flipdetect.outputs.box_files import (
-    save_picture,
-    write_box_json,
-    write_box_table,
-    write_coco_results,
-)
-from flipdetect.outputs.drawn_boxes import draw_boxes
+from flipdetect.inference.score import in_order
+from flipdetect.outputs.box_files import draw_boxes, save_picture
 from flipdetect.records import DetectionResult
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import decode_frame, usable_cores
@@ -31,7 +24,6 @@ class BoxFinder:
     """Finds objects in picture files.
 
     Attributes:
-        detector: finds them.
         threshold: the least score of a box, 0 to 1.
         drawn: folder for the pictures with boxes; None: they are not written.
     """
@@ -46,26 +38,15 @@ class BoxFinder:
         A file that cannot be read gets a result with an error.
 
         Args:
-            files: the pictures.
             root: results name files relative to this folder.
 
         Raises:
             DataError: if a drawn picture cannot be written.
         """
-        names = drawn_names(files, root)
-        queue = iter(zip(files, names, strict=True))
         workers = usable_cores()
-        pool = ThreadPoolExecutor(workers)
-        started: deque[Future[DetectionResult]] = deque()
-        try:
-            while True:
-                for file, name in islice(queue, AHEAD * workers - len(started)):
-                    started.append(pool.submit(self._find, file, name_below(file, root), name))
-                if not started:
-                    return
-                yield started.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        named = zip(files, drawn_names(files, root), strict=True)
+        calls = (partial(self._find, file, name_below(file, root), name) for file, name in named)
+        return in_order(calls, workers, AHEAD * workers)
 
     def _find(self, file: Path, path: str, name: Path) -> DetectionResult:
         try:
@@ -92,17 +73,3 @@ def drawn_names(files: Iterable[Path], root: Path) -> list[Path]:
             name = Path(*parts).with_stem(f"{file.stem}-{number}")
         names[name] = None
     return list(names)
-
-
-def write_boxes(pictures: Sequence[DetectionResult], finder: BoxFinder, output: Path) -> list[Path]:
-    """Write the table and, next to it, `NAME.json` and `NAME.coco.json`; returns the paths.
-
-    Raises:
-        DataError: if a file cannot be written.
-    """
-    classes = finder.detector.classes
-    own, coco = output.with_suffix(".json"), output.with_suffix(".coco.json")
-    write_box_table(pictures, output)
-    write_box_json(pictures, classes, finder.detector.path.name, finder.threshold, own)
-    write_coco_results(pictures, classes, coco)
-    return [output, own, coco]

@@ -29,7 +29,6 @@ from flipdetect.stills.select import choose_stills
 
 logger = logging.getLogger(__name__)
 
-
 COMPARE_SIZE = (960, 540)
 """Height and width that images still cover when repeats are confirmed: print is legible, and they are small."""
 THUMBNAIL = 480
@@ -66,6 +65,11 @@ class ExtractSettings:
             raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
         return cls(threshold, found, batch_size, path.stem)
 
+    @property
+    def limit(self) -> float:
+        """The threshold, or that of `events`."""
+        return self.events.asked_threshold if self.threshold is None else self.threshold
+
     def settled(self, model: Model) -> ExtractSettings:
         """With the threshold and the name of a model, where there are none."""
         threshold = model.threshold if self.threshold is None else self.threshold
@@ -94,8 +98,6 @@ def extract_pages(
     at all, with `complete` false.
 
     Args:
-        stream: the frames.
-        model: to score them with.
         settings: see `ExtractSettings`; None for those of the model.
         on_scores: called with the scores as they come, in order.
         images: takes the images of the stills; None if only their times are wanted.
@@ -110,11 +112,9 @@ def extract_pages(
     scores: list[FrameScore] = []
     problems: tuple[str, ...] = ()
     complete = True
-    batches = score_video(
-        stream, model, settings.threshold, video=stream.video, batch_size=settings.batch_size or FILM_BATCH,
-    )  # fmt: skip
+    size = settings.batch_size or FILM_BATCH
     try:
-        for batch in batches:
+        for batch in score_video(stream, model, settings.threshold, video=stream.video, batch_size=size):
             scores += batch
             on_scores(batch)
     except FrameError as error:
@@ -155,11 +155,6 @@ def find_pages(
     Args:
         scores: of one film, in order of time.
         stream: to compare the images of spreads that may repeat; None: no repeats are marked.
-        settings: see `ExtractSettings`.
-        video, source: the film's name, and its file or folder.
-        problems: for the result.
-        complete: whether the film was read to its end.
-        images: takes the images of the stills.
         corrections: turns and stills as a person wants them, instead of those that would be found.
         decoding: what was decoded for the scores, for the result.
 
@@ -168,14 +163,14 @@ def find_pages(
     """
     timed = [score for score in scores if score.time_s is not None]
     frames = [ScoredFrame(score.time_s or 0.0, score.probability, score.frame) for score in timed]
-    length = _film_length(frames, stream)
+    length = max((stream.duration_s if stream is not None else None) or 0.0, frames[-1].time_s if frames else 0.0)
     stills: list[Still] = []
     if corrections is not None:
         corrections.check(length)
         events = corrections.events(timed) if timed else []
     else:
         events = settings.events.find(frames, video)
-    if any(score.quality is not None and score.quality.fingerprint for score in timed):
+    if _measured(timed):
         fetch = None if stream is None or not stream.can_reread else _PictureSource(stream, images)
         if corrections is not None:
             stills = _corrected_stills(corrections, events, timed, settings, stream, fetch)
@@ -198,12 +193,6 @@ def find_pages(
     )
 
 
-def _film_length(frames: Sequence[ScoredFrame], stream: FrameStream | None) -> float:
-    """Seconds of the film; up to the last frame that was looked at, if its source does not say."""
-    last = frames[-1].time_s if frames else 0.0
-    return max((stream.duration_s if stream is not None else None) or 0.0, last)
-
-
 def _compare_rests(
     turns: list[FlipEvent],
     frames: Sequence[FrameScore],
@@ -216,10 +205,8 @@ def _compare_rests(
     Where other pages lie there without a turn, one is added, unless pictures show the same pages. A turn that was seen,
     after which pictures show the same pages, was taken back.
     """
-    chosen = settings.events.stills
-    measured = [frame for frame in frames if frame.quality is not None and frame.quality.fingerprint]
+    chosen, limit, measured = settings.events.stills, settings.limit, _measured(frames)
     turns = add_content_changes(turns, frames, chosen, settings.events.longest_turn_s)
-    limit = settings.threshold if settings.threshold is not None else settings.events.asked_threshold
 
     def weak(turn: FlipEvent) -> bool:
         return turn.kind == CONTENT or turn.peak_probability < limit
@@ -246,15 +233,18 @@ def _corrected_stills(
     pictures: _PictureSource | None,
 ) -> list[Still]:
     """The stills of the spreads between turns that a person has corrected."""
-    chosen = settings.events.stills
-    measured = [frame for frame in frames if frame.quality is not None and frame.quality.fingerprint]
+    chosen, measured = settings.events.stills, _measured(frames)
     times = corrections.times(stream)
     stills = corrections.turned(choose_stills(measured, turns, chosen, corrections.video, times))
     if pictures is not None:
         stills = pictures.mark_repeats(stills, chosen, ())
-    limit = settings.threshold if settings.threshold is not None else settings.events.asked_threshold
     stills = corrections.settled(stills)
-    return corrections.doubts(mark_doubts(stills, turns, measured, limit, chosen, settings.events.longest_turn_s))
+    longest_s = settings.events.longest_turn_s
+    return corrections.doubts(mark_doubts(stills, turns, measured, settings.limit, chosen, longest_s))
+
+
+def _measured(frames: Sequence[FrameScore]) -> list[FrameScore]:
+    return [frame for frame in frames if frame.quality is not None and frame.quality.fingerprint]
 
 
 @dataclass(frozen=True)
@@ -288,7 +278,6 @@ class PageImages:
         failures: what could not be read, for the user.
 
     Args:
-        stream: the film.
         folder: where the files go; unique names, so that several films can share one.
         full: whether images in full size are wanted, or reduced ones only.
         style: how those in full size are encoded; None for the default.

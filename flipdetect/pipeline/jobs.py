@@ -6,25 +6,16 @@ import logging
 import math
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.model import Model
-from flipdetect.outputs.corrections import read_flips_csv
 from flipdetect.outputs.predictions import PredictionWriter, fingerprints_path, read_predictions
-from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video
+from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video, read_flips_csv
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
-from flipdetect.pipeline.write_outputs import (
-    DRAWING,
-    PREVIEW_S,
-    STILL,
-    TEXT,
-    Film,
-    Outputs,
-    Written,
-    write_outputs,
-)
+from flipdetect.pipeline.write_outputs import DRAWING, PREVIEW_S, STILL, TEXT, Film, Outputs, Written, write_outputs
 from flipdetect.progress import JobProgress
 from flipdetect.records import FrameScore, VideoResult
 from flipdetect.sources.streams import FPS, FrameStream, VideoStream, frame_times
@@ -46,10 +37,7 @@ class FilmJob:
     """Extracts the pages of one film after the other, and writes the outputs of all of them.
 
     Attributes:
-        settings: see `ExtractSettings`.
-        outputs: what to write.
         folder: an empty folder for temporary files.
-        films: those handled so far, in order.
         several: whether there are more films than one, so that names of files tell them apart; after an interruption,
             too, when one was handled.
     """
@@ -77,7 +65,8 @@ class FilmJob:
         self.settings = self.settings.settled(model)  # also of films that are not scored again
         for stream in streams:
             if stream.video not in known:
-                self.progress.plan(f"read {stream.video}", (_expected_frames(stream) or 0) * FRAME)
+                with suppress(FrameError):  # it has gone since; the reason is reported when the film is read
+                    self.progress.plan(f"read {stream.video}", (stream.expected_frames or 0) * FRAME)
             self._plan_outputs(stream)
         for stream in streams:
             if stream.video in known:
@@ -98,10 +87,8 @@ class FilmJob:
         """Detect turns and choose stills again from a predictions.csv, without scoring; images are read if wanted.
 
         Args:
-            table: the scores.
             fps: frames per second, where it has no times.
             streams: films by their names in the table; of others, the table says where they are.
-            part_s: the seconds of the films that are looked at.
 
         Turns and stills are those of the outputs' `edited` table, if there is one.
 
@@ -196,16 +183,9 @@ class FilmJob:
     ) -> None:
         images = None if stream is None else self._new_images(stream)
         result = find_pages(
-            scores,
-            stream,
-            self.settings,
-            video,
-            source,
-            complete=complete,
-            images=images,
-            corrections=corrections,
+            scores, stream, self.settings, video, source, complete=complete, images=images, corrections=corrections,
             decoding=decoding,
-        )
+        )  # fmt: skip
         self._keep(Film(result, stream, images))
 
     def _new_images(self, stream: FrameStream) -> PageImages | None:
@@ -226,37 +206,33 @@ class FilmJob:
 
 
 def extract_film(
-    stream: FrameStream, model: Model, settings: ExtractSettings, outputs: Outputs, progress: JobProgress
+    film: Path, name: str, model: Model, settings: ExtractSettings, outputs: Outputs, progress: JobProgress
 ) -> VideoResult:
     """The whole job of one film; predictions.csv goes to the outputs' folder, too.
+
+    Args:
+        name: that it is called in tables.
 
     Returns:
         What was found; what could not be written is among its problems.
 
     Raises:
         FrameError: if no frame could be scored; says why.
-        ValueError: if the outputs have no folder.
     """
-    if outputs.folder is None:
-        raise ValueError("the outputs need a folder")
+    assert outputs.folder is not None
     outputs.folder.mkdir(parents=True, exist_ok=True)
+    stream = VideoStream(film, Path(name).stem)
+    stream.source = name
     with tempfile.TemporaryDirectory(dir=outputs.folder) as spare:
         job = FilmJob(settings, outputs, Path(spare), progress=progress)
         with PredictionWriter(outputs.folder / "predictions.csv") as writer:
             job.run([stream], model, writer)
         (found,) = job.results
         if not found.scores:
-            raise FrameError("; ".join(found.problems) or f"{stream.source} has no frame that could be scored")
+            raise FrameError("; ".join(found.problems) or f"{name} has no frame that could be scored")
         written = job.write()
     (result,) = written.results
     return replace(result, problems=(*result.problems, *written.failures))
-
-
-def _expected_frames(stream: FrameStream) -> int | None:
-    try:
-        return stream.expected_frames
-    except FrameError:
-        return None  # it has gone since; the reason is reported when the film is read
 
 
 def readable_films(streams: Iterable[FrameStream]) -> list[FrameStream]:

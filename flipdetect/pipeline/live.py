@@ -147,7 +147,9 @@ class LiveCapture:
         for turn in self._detector.push(frame.time_s, frame.probability):
             self._next_spread(turn.end_s)
             kinds.append("turn")
-        lost = frame.paper is not None and frame.paper < self._least_paper()
+        papers = [each.paper for each in self._earlier if each.paper is not None]
+        least = self._parameters.lost * median(papers) if papers else self._parameters.least_paper
+        lost = frame.paper is not None and frame.paper < least
         resting = self._is_still(frame) and not lost
         if not resting or frame.time_s - self._last_s > max(self._parameters.gap_s, 2 * self._interval_s()):
             self._resting_since = math.inf
@@ -219,10 +221,6 @@ class LiveCapture:
     def _hands_away(self, frame: LiveFrame) -> bool:
         usual = median(each.hands for each in self._earlier) if self._earlier else 0.0
         return frame.hands <= max(self._parameters.most_hands, self._parameters.usual_hands * usual)
-
-    def _least_paper(self) -> float:
-        papers = [each.paper for each in self._earlier if each.paper is not None]
-        return self._parameters.lost * median(papers) if papers else self._parameters.least_paper
 
 
 def _quality(frame: LiveFrame) -> float:

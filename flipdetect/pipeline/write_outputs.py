@@ -11,23 +11,29 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from PIL import Image as PillowImage
+
 from flipdetect.atomic import writing
 from flipdetect.errors import FlipdetectError
+from flipdetect.inference.onnx_model import open_session
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.html_report import write_report
 from flipdetect.outputs.ocr import PageText, add_text_layers, read_text
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
-from flipdetect.outputs.still_files import StillStyle, file_stem, set_aside, still_name, write_pdf
+from flipdetect.outputs.still_files import StillStyle, encode_still, file_stem, set_aside, still_name, write_pdf
 from flipdetect.outputs.tables import clock
+from flipdetect.pages.cutting import cut_book
+from flipdetect.pages.outline import PageNetwork
 from flipdetect.pipeline.extract_pages import PageImages
 from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, name_pages, page_numbers
-from flipdetect.pipeline.write_pages import PageFolder, write_pages
 from flipdetect.progress import JobProgress
 from flipdetect.records import Still, VideoResult
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import usable_cores
 from flipdetect.sources.streams import FrameStream, Image
 from flipdetect.stills.repeats import kept
+from flipdetect.zoo import PAGE_NETWORK
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +71,13 @@ class Outputs:
     ocr: str = ""
     pages: Path | None = None
     page_mode: str = "colour"
+
+    @property
+    def paths(self) -> list[Path]:
+        """All that is written but timelines."""
+        tables = None if self.folder is None else self.folder / "flips.json"
+        wanted = (tables, self.stills, self.pages, self.pdf, self.report, self.preview)
+        return [path for path in wanted if path is not None]
 
     @property
     def needs_images(self) -> bool:
@@ -131,10 +144,11 @@ def write_outputs(
 
     Names of files tell films apart if there are `several`, or more than one here.
     """
-    written = Written()
+    several = several or len(films) > 1
+    writer = _Writer(films, outputs, progress or JobProgress(disable=True), several)
+    written = writer.written
     try:
-        several = several or len(films) > 1
-        _write_outputs(films, outputs, written, progress or JobProgress(disable=True), several=several)
+        writer.write()
     except KeyboardInterrupt:
         written.interrupted = True
         there = ", ".join(map(str, written.paths)) or "nothing"
@@ -142,138 +156,199 @@ def write_outputs(
     return written
 
 
-def _write_outputs(
-    films: Sequence[Film], outputs: Outputs, written: Written, progress: JobProgress, *, several: bool
-) -> None:
-    results = written.results
-    results += [film.result for film in films]
-    for result, _, images in films:
-        for failure in () if images is None else images.failures:
-            written.fail(failure)
-        if outputs.needs_full_size and result.stills and images is None:
-            written.fail(f"{result.video}: the film is not at {result.source}, so there are no images of it")
-    pages: list[_PdfPage] = []
-    names: dict[tuple[str, int], str] = {}
-    try:
-        for aside_of in {outputs.stills, outputs.pages} - {None}:
-            assert aside_of is not None
-            try:
-                aside = set_aside(aside_of, outputs.style)
-                if aside is not None:
-                    logger.warning("%s held stills of an earlier run; they are in %s now", aside_of, aside)
-            except OSError as error:
-                written.fail(f"{aside_of}: the stills of an earlier run cannot be set aside: {error}")
-        if outputs.stills is not None:
-            progress.show("stills", "writing the stills")
-        for place, film in enumerate(films):
-            if outputs.needs_full_size and film.images is not None:
-                spreads = _write_stills(film.result, film.images, outputs, written, names, several=several)
-                if outputs.pages is not None:
-                    results[place], spreads = _write_pages(film, outputs, written, progress, several=several)
-                pages += spreads
-        if outputs.stills is not None and names:
-            written.paths.append(outputs.stills)
-        if outputs.pages is not None and any(
-            page.file for one in results for still in one.stills for page in still.pages
-        ):
-            written.paths.append(outputs.pages)
-        if outputs.pdf is not None:
-            with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
-                layers = {}
-                if outputs.ocr:
-                    texts = _read_texts(pages, outputs.ocr, Path(folder), written, progress)
-                    layers = {image: text.layer for image, text in texts.items()}
-                    results[:] = [_with_page_numbers(result, pages, texts) for result in results]
-                progress.show("pdf", "writing the PDF")
-                written.attempt(
-                    outputs.pdf, partial(_write_pdf, pages=pages, results=results, layers=layers, folder=Path(folder))
-                )
-    finally:
-        if outputs.folder is not None:
-            table = outputs.folder / "flips.csv"
-            if outputs.edited is None or table.resolve() != outputs.edited.resolve():
-                written.attempt(table, lambda path: write_flips_csv(path, results, names))
-            written.attempt(outputs.folder / "flips.json", lambda path: write_flips_json(path, results, names))
-    thumbnails = {
-        (result.video, still.spread): small
-        for result, _, images in films
-        for still in result.stills
-        if images is not None and (small := images.thumbnail(still)) is not None
-    }
-    if outputs.timeline and outputs.folder is not None:
-        from flipdetect.outputs.plots.timeline import draw_timeline
+@dataclass
+class _Writer:
+    films: Sequence[Film]
+    outputs: Outputs
+    progress: JobProgress
+    several: bool
+    written: Written = field(default_factory=Written)
+    names: dict[tuple[str, int], str] = field(default_factory=dict)
+    """(video, spread) -> name of the still's file, as tables give it."""
 
-        progress.show("timeline", "drawing the timeline")
-        for result in results:
-            name = f"timeline_{file_stem(result.video)}.png" if several else "timeline.png"
-            own = {number: small for (video, number), small in thumbnails.items() if video == result.video}
-            written.attempt(outputs.folder / name, partial(_write_drawing, draw=partial(draw_timeline, result, own)))
-    if outputs.report is not None:
-        progress.show("report", "writing the report")
-        written.attempt(outputs.report, lambda path: write_report(path, results, thumbnails))
-    if outputs.preview is not None:
-        for result, stream, _ in films:
+    def write(self) -> None:
+        """Write all outputs: images first, as tables name their files."""
+        outputs, written = self.outputs, self.written
+        written.results += [film.result for film in self.films]
+        for result, _, images in self.films:
+            for failure in () if images is None else images.failures:
+                written.fail(failure)
+            if outputs.needs_full_size and result.stills and images is None:
+                written.fail(f"{result.video}: the film is not at {result.source}, so there are no images of it")
+        try:
+            pages = self._write_images() if outputs.needs_full_size else []
+            if outputs.pdf is not None:
+                with tempfile.TemporaryDirectory(prefix="flipdetect-") as folder:
+                    self._write_pdf(outputs.pdf, pages, Path(folder))
+        finally:
+            if outputs.folder is not None:
+                table, results, names = outputs.folder / "flips.csv", written.results, self.names
+                if outputs.edited is None or table.resolve() != outputs.edited.resolve():
+                    written.attempt(table, lambda path: write_flips_csv(path, results, names))
+                written.attempt(outputs.folder / "flips.json", lambda path: write_flips_json(path, results, names))
+        self._draw()
+
+    def _write_images(self) -> list[_PdfPage]:
+        """Write stills and pages; returns the pages of the PDF."""
+        outputs, written = self.outputs, self.written
+        for folder in {outputs.stills, outputs.pages} - {None}:
+            assert folder is not None
+            try:
+                aside = set_aside(folder, outputs.style)
+                if aside is not None:
+                    logger.warning("%s held stills of an earlier run; they are in %s now", folder, aside)
+            except OSError as error:
+                written.fail(f"{folder}: the stills of an earlier run cannot be set aside: {error}")
+        if outputs.stills is not None:
+            self.progress.show("stills", "writing the stills")
+        pdf: list[_PdfPage] = []
+        for place, film in enumerate(self.films):
+            if film.images is None:
+                continue
+            pages = self._write_stills(film.result, film.images)
+            if outputs.pages is not None:
+                written.results[place], pages = self._write_pages(film.result, film.images, outputs.pages)
+            pdf += pages
+        if outputs.stills is not None and self.names:
+            written.paths.append(outputs.stills)
+        cut = (page for one in written.results for still in one.stills for page in still.pages)
+        if outputs.pages is not None and any(page.file for page in cut):
+            written.paths.append(outputs.pages)
+        return pdf
+
+    def _write_stills(self, result: VideoResult, images: PageImages) -> list[_PdfPage]:
+        chosen = [still for still in kept(list(result.stills)) if still.time_s is not None]
+        pages = []
+        for place, still in enumerate(chosen, start=1):
+            image = images.full_size(still)
+            if image is None:
+                continue  # a failure of `images`
+            pages.append(_PdfPage(image, result.video, still.spread))
+            style = self.outputs.style
+            encoded = images.full_size(still, style.suffix)
+            if self.outputs.stills is not None and encoded is not None:
+                name = still_name(still, place, len(chosen), result.video if self.several else "", style)
+                path = self.outputs.stills / name
+                try:
+                    _write_bytes(path, encoded.read_bytes())
+                    self.names[result.video, still.spread] = self._shown(path)
+                except (FlipdetectError, OSError) as error:
+                    self.written.fail(str(error))
+        return pages
+
+    def _write_pages(self, result: VideoResult, images: PageImages, folder: Path) -> tuple[VideoResult, list[_PdfPage]]:
+        """Cut the pages out of stills: `..._left.jpg`, `..._right.jpg`, or `..._whole.jpg`."""
+        chosen = [(still, images.full_size(still)) for still in kept(list(result.stills))]
+        stills = [(still, file) for still, file in chosen if file is not None]
+        style, video = replace(self.outputs.style, suffix=".jpg"), result.video if self.several else ""
+        known: dict[int, Still] = {}
+        pdf: list[_PdfPage] = []
+
+        def on_still(done: int) -> None:  # each is read twice
+            self.progress.plan(f"pages {result.video}", 2 * len(stills) * PAGES)
+            words = f"cutting out pages, {done} of {2 * len(stills)}"
+            self.progress.show(f"pages {result.video}", words, done * PAGES)
+
+        try:
+            network = PageNetwork(open_session(PAGE_NETWORK, threads=1))
+            cut = cut_book([partial(_read, file) for _, file in stills], network, self.outputs.page_mode, on_still)
+            for place, (pages, (still, _)) in enumerate(zip(cut, stills, strict=True), start=1):
+                name = Path(still_name(still, place, len(stills), video, style)).stem
+                found = []
+                for page, picture in pages:
+                    if page.flaw:
+                        logger.warning("%s, spread %d: %s", result.video, still.spread, page.flaw)
+                    if picture is not None:
+                        file = folder / f"{name}_{page.side}.jpg"
+                        _write_bytes(file, encode_still(picture, quality=style.quality))
+                        pdf.append(_PdfPage(file, result.video, still.spread))
+                        page = replace(page, file=self._shown(file))
+                    found.append(page)
+                known[still.spread] = replace(still, pages=tuple(found))
+        except (FlipdetectError, OSError) as error:
+            self.written.fail(f"{result.video}: its pages cannot be written: {error}")
+        return replace(result, stills=tuple(known.get(still.spread, still) for still in result.stills)), pdf
+
+    def _shown(self, path: Path) -> str:
+        """A file as tables name it."""
+        return name_below(path, self.outputs.folder or Path())
+
+    def _write_pdf(self, path: Path, pages: Sequence[_PdfPage], folder: Path) -> None:
+        """The document, with the text that is read in its images."""
+        layers: dict[Path, Path] = {}
+        if self.outputs.ocr:
+            texts = self._read_texts(pages, folder)
+            layers = {image: text.layer for image, text in texts.items()}
+            self.written.results[:] = [_with_page_numbers(one, pages, texts) for one in self.written.results]
+        self.progress.show("pdf", "writing the PDF")
+        labels, outline = _pdf_labels(pages, self.written.results, with_text=bool(layers))
+        title = ", ".join(Path(result.source).stem for result in self.written.results[:3])
+        images = [page.image for page in pages]
+
+        def write(path: Path) -> None:
+            plain = folder / "plain.pdf" if layers else path
+            write_pdf(plain, images, title, labels, outline)
+            if layers:
+                add_text_layers(plain, [layers.get(image) for image in images], path)
+
+        self.written.attempt(path, write)
+
+    def _read_texts(self, pages: Sequence[_PdfPage], folder: Path) -> dict[Path, PageText]:
+        """The text of each image that could be read."""
+        found = {}
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            started = {page.image: pool.submit(read_text, page.image, folder, self.outputs.ocr) for page in pages}
+            try:
+                self.progress.plan("text", len(started) * TEXT)
+                for place, (image, text) in enumerate(started.items()):
+                    words = f"reading the text, {place + 1} of {len(started)}"
+                    self.progress.show("text", words, place * TEXT)
+                    try:
+                        found[image] = text.result()
+                    except FlipdetectError as error:
+                        self.written.fail(str(error))
+            finally:
+                pool.shutdown(cancel_futures=True)
+        return found
+
+    def _draw(self) -> None:
+        """Timelines, report and previews."""
+        outputs, written, progress = self.outputs, self.written, self.progress
+        thumbnails = {
+            (result.video, still.spread): small
+            for result, _, images in self.films
+            for still in result.stills
+            if images is not None and (small := images.thumbnail(still)) is not None
+        }
+        if outputs.timeline and outputs.folder is not None:
+            from flipdetect.outputs.plots.timeline import draw_timeline
+
+            progress.show("timeline", "drawing the timeline")
+            for result in written.results:
+                name = f"timeline_{file_stem(result.video)}.png" if self.several else "timeline.png"
+                own = {number: small for (video, number), small in thumbnails.items() if video == result.video}
+
+                def draw(path: Path, result: VideoResult = result, own: dict[int, Image] = own) -> None:
+                    _write_bytes(path, draw_timeline(result, own))
+
+                written.attempt(outputs.folder / name, draw)
+        if outputs.report is not None:
+            progress.show("report", "writing the report")
+            written.attempt(outputs.report, lambda path: write_report(path, written.results, thumbnails))
+        for result, stream, _ in self.films if outputs.preview is not None else ():
+            assert outputs.preview is not None
             if stream is None:
                 written.fail(f"{result.video}: the film is not at {result.source}, so there is no preview of it")
                 continue
-            stem = f"{outputs.preview.stem}_{file_stem(result.video)}" if several else outputs.preview.stem
+            stem = f"{outputs.preview.stem}_{file_stem(result.video)}" if self.several else outputs.preview.stem
             frames = stream.resample(preview_rate(outputs.preview, result.duration_s), (HEIGHTS[".mp4"], 1))
-            shown = _shown(frames, f"preview {result.video}", progress)
+            shown = self._counted(frames, f"preview {result.video}")
             written.attempt(outputs.preview.with_stem(stem), partial(write_preview, frames=shown, result=result))
 
-
-def _shown(frames: Iterable[tuple[float, Image]], part: str, progress: JobProgress) -> Iterator[tuple[float, Image]]:
-    for time_s, image in frames:
-        progress.show(part, "writing the preview", time_s * PREVIEW_S)
-        yield time_s, image
-
-
-def _write_stills(
-    result: VideoResult,
-    images: PageImages,
-    outputs: Outputs,
-    written: Written,
-    names: dict[tuple[str, int], str],
-    *,
-    several: bool,
-) -> list[_PdfPage]:
-    """Write the stills of one film, and add their names as tables give them; returns the pages of the PDF."""
-    chosen = [still for still in kept(list(result.stills)) if still.time_s is not None]
-    pages = []
-    for place, still in enumerate(chosen, start=1):
-        image = images.full_size(still)
-        if image is None:
-            continue  # a failure of `images`
-        pages.append(_PdfPage(image, result.video, still.spread))
-        style, encoded = outputs.style, images.full_size(still, outputs.style.suffix)
-        if outputs.stills is not None and encoded is not None:
-            path = outputs.stills / still_name(still, place, len(chosen), result.video if several else "", style)
-            try:
-                _write_bytes(path, encoded.read_bytes())
-                names[result.video, still.spread] = name_below(path, outputs.folder or Path())
-            except (FlipdetectError, OSError) as error:
-                written.fail(str(error))
-    return pages
-
-
-def _read_texts(
-    pages: Sequence[_PdfPage], languages: str, folder: Path, written: Written, progress: JobProgress
-) -> dict[Path, PageText]:
-    """The text of each image that could be read."""
-    found = {}
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        started = {page.image: pool.submit(read_text, page.image, folder, languages) for page in pages}
-        try:
-            progress.plan("text", len(started) * TEXT)
-            for place, (image, text) in enumerate(started.items()):
-                progress.show("text", f"reading the text, {place + 1} of {len(started)}", place * TEXT)
-                try:
-                    found[image] = text.result()
-                except FlipdetectError as error:
-                    written.fail(str(error))
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return found
+    def _counted(self, frames: Iterable[tuple[float, Image]], part: str) -> Iterator[tuple[float, Image]]:
+        for time_s, image in frames:
+            self.progress.show(part, "writing the preview", time_s * PREVIEW_S)
+            yield time_s, image
 
 
 def _with_page_numbers(result: VideoResult, pages: Sequence[_PdfPage], texts: Mapping[Path, PageText]) -> VideoResult:
@@ -295,14 +370,10 @@ def _with_page_numbers(result: VideoResult, pages: Sequence[_PdfPage], texts: Ma
     return replace(result, stills=stills, numbering=tuple(gaps(list(numbers.values()), times)))
 
 
-def _write_pdf(
-    path: Path,
-    pages: Sequence[_PdfPage],
-    results: Sequence[VideoResult],
-    layers: Mapping[Path, Path],
-    folder: Path,
-) -> None:
-    """The document of some images, with the layers of text of those that have one."""
+def _pdf_labels(
+    pages: Sequence[_PdfPage], results: Sequence[VideoResult], *, with_text: bool
+) -> tuple[list[str], list[str]]:
+    """The label and the bookmark of each page of the document: by printed numbers where they are known."""
     stills = {(result.video, still.spread): still for result in results for still in result.stills}
     labels, outline = [], []
     images_of: dict[tuple[str, int], list[Path]] = {}
@@ -316,50 +387,14 @@ def _write_pdf(
             shown = (shown[own.index(page.image)],)
         numbers = "–".join(map(str, shown))
         what = name_pages(shown) if numbers else f"spread {page.spread}"
-        labels.append(film + (numbers or (what if layers else str(page.spread))))
+        labels.append(film + (numbers or (what if with_text else str(page.spread))))
         outline.append(f"{film}{what} at {clock(still.time_s or 0.0, 1)}")
-    title = ", ".join(Path(result.source).stem for result in results[:3])
-    images = [page.image for page in pages]
-    plain = folder / "plain.pdf" if layers else path
-    write_pdf(plain, images, title, labels, outline)
-    if layers:
-        add_text_layers(plain, [layers.get(image) for image in images], path)
+    return labels, outline
 
 
-def _write_pages(
-    film: Film, outputs: Outputs, written: Written, progress: JobProgress, *, several: bool
-) -> tuple[VideoResult, list[_PdfPage]]:
-    """Write the pages of one film's stills; returns what is known of them, and the pages of the PDF."""
-    assert outputs.pages is not None
-    assert film.images is not None
-    video = film.result.video
-    chosen = [(still, film.images.full_size(still)) for still in kept(list(film.result.stills))]
-    stills = [(still, file) for still, file in chosen if file is not None]
-    target = PageFolder(
-        outputs.pages, outputs.folder or Path(), outputs.page_mode, outputs.style, video if several else ""
-    )
-    known: dict[int, Still] = {}
-    pages: list[_PdfPage] = []
-
-    def on_page(done: int) -> None:
-        progress.plan(f"pages {video}", 2 * len(stills) * PAGES)
-        progress.show(f"pages {video}", f"cutting out pages, {done} of {2 * len(stills)}", done * PAGES)
-
-    try:
-        for still, files in write_pages(stills, target, on_page):
-            known[still.spread] = still
-            pages += [_PdfPage(file, video, still.spread) for file in files]
-            for page in still.pages:
-                if page.flaw:
-                    logger.warning("%s, spread %d: %s", video, still.spread, page.flaw)
-    except (FlipdetectError, OSError) as error:
-        written.fail(f"{video}: its pages cannot be written: {error}")
-    now = tuple(known.get(still.spread, still) for still in film.result.stills)
-    return replace(film.result, stills=now), pages
-
-
-def _write_drawing(path: Path, draw: Callable[[], bytes]) -> None:
-    _write_bytes(path, draw())
+def _read(file: Path) -> Image:
+    with PillowImage.open(file) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

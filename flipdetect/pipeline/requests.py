@@ -1,0 +1,294 @@
+"""What `flipdetect predict` does, once its options are known: with films, single pictures, or scores of an earlier run.
+
+Nothing that films need is imported for pictures alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from flipdetect.atomic import alone
+from flipdetect.errors import ConfigError, printable
+from flipdetect.inference.detector import Detector
+from flipdetect.inference.load import Engine, load_model, load_trained
+from flipdetect.inference.model import Model
+from flipdetect.inference.onnx_model import file_digest
+from flipdetect.inference.score import Predictor
+from flipdetect.inference.settings import chosen_settings
+from flipdetect.outputs.predictions import PredictionWriter
+from flipdetect.outputs.tables import flips_per_video, format_turn_table, format_video_table
+from flipdetect.progress import progress_bar
+from flipdetect.records import FrameScore
+from flipdetect.sources.folder import FoundInputs, name_below
+from flipdetect.sources.naming import NamePattern
+from flipdetect.zoo import FOLDER
+
+if TYPE_CHECKING:
+    from flipdetect.pipeline.jobs import FilmJob
+    from flipdetect.pipeline.write_outputs import Outputs
+    from flipdetect.sources.streams import FrameStream
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        found: the inputs; None: the films that `scores`, a predictions.csv, names.
+        output: the table of frames; None: standard output.
+        outputs: what else is written of films; None if there are none.
+        events: whether the pictures are ordered frames of films; with `one_film` of a single one.
+        part_s: the seconds of films that are looked at.
+        reading: how films are read, as `video_streams` takes it.
+        meaningless: options that were given and mean nothing with a detector of objects.
+    """
+
+    found: FoundInputs | None
+    model: Path
+    engine: Engine
+    device: str
+    batch_size: int | None
+    output: Path | None
+    outputs: Outputs | None
+    threshold: float | None
+    event_settings: Path | None
+    scores: Path | None
+    events: bool
+    one_film: bool
+    fps: float
+    part_s: tuple[float, float]
+    reading: Mapping[str, Any]
+    resume: bool
+    strict: bool
+    meaningless: Sequence[str]
+
+    @property
+    def tables(self) -> TextIO:
+        """Where tables are printed: they must not mix with rows on standard output."""
+        return sys.stderr if self.output is None else sys.stdout
+
+
+def run_request(request: Request) -> int:
+    """Do what was asked for, and print what was found; returns the exit status: 0 or 1.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, after what was found until then is written.
+        ConfigError: if options contradict each other.
+        DataError: if an output cannot be written, or another run is writing it.
+        ModelError: if the model cannot be loaded.
+    """
+    found = request.found
+    if found is not None and request.scores is None and request.model.parent != FOLDER:  # there are classifiers
+        trained = load_trained(request.model, request.engine, request.device, threads=1)
+        if isinstance(trained, Detector):
+            return _find_boxes(request, trained, found)
+    clip_threshold = chosen_settings(request.model, request.event_settings, request.threshold).clip_threshold
+    with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare, ExitStack() as stack:
+        if sys.stderr.isatty():  # messages come above the bar
+            from tqdm.contrib.logging import logging_redirect_tqdm
+
+            stack.enter_context(logging_redirect_tqdm([logging.getLogger("flipdetect")]))
+        films, job = _open_films(request, Path(spare))
+        unread = found is not None and len(films) < len(found.videos)
+        if found and not films and not found.frames:
+            return 1  # nothing is written of what is no film
+        _lock(stack, request.output if request.scores is None else None)
+        if request.outputs is not None:
+            _lock(stack, *request.outputs.paths)
+        if request.scores is None:
+            status = _score(request, films, job, clip_threshold)
+        else:
+            assert job is not None
+            if found is not None:
+                films += _frame_films(request, None)
+            job.run_on_scores(request.scores, request.fps, films, request.part_s)
+            status = _finish_films(request, job)
+        return max(status, int(unread))
+
+
+def _open_films(request: Request, spare: Path) -> tuple[list[FrameStream], FilmJob | None]:
+    """The videos that can be read, and the job for all films; None without any."""
+    if request.outputs is None:
+        return [], None
+    from flipdetect.pipeline.extract_pages import ExtractSettings
+    from flipdetect.pipeline.jobs import FilmJob, readable_films
+    from flipdetect.sources.streams import video_streams
+
+    settings = ExtractSettings.of_model(request.model, request.threshold, request.event_settings, request.batch_size)
+    start_s, end_s = request.part_s
+    videos = request.found.videos if request.found else []
+    streams = video_streams(videos, **request.reading, start_s=start_s, end_s=end_s)
+    return readable_films(streams), FilmJob(settings, request.outputs, spare)
+
+
+def _frame_films(request: Request, naming: NamePattern | None) -> Sequence[FrameStream]:
+    """The films whose frames are files; their names are read as the model's were, unless all are of one film."""
+    from flipdetect.sources.streams import folder_streams
+
+    assert request.found is not None
+    naming = NamePattern(one_film=True) if request.one_film else naming
+    start_s, end_s = request.part_s
+    return folder_streams(request.found.frames, request.found.root, request.fps, naming, start_s=start_s, end_s=end_s)
+
+
+def _score(request: Request, films: list[FrameStream], job: FilmJob | None, clip_threshold: float | None) -> int:
+    """Score films and pictures, and write their rows and outputs; returns the exit status."""
+    assert request.found is not None
+    found, pictures = request.found, [] if request.events else request.found.frames
+    # Films take the 8-bit model. Single frames take threads that decode and score: that keeps all cores busy.
+    model, engine, device = request.model, request.engine, request.device
+    film_model = load_model(model, engine, device, fast=True) if films or request.events else None
+    frame_model = load_model(model, engine, device, threads=1) if pictures else None
+    chosen = film_model or frame_model
+    assert chosen is not None
+    limit = chosen.threshold if request.threshold is None else request.threshold
+    logger.info("Model: %s (threshold %.3f, %s)", chosen.path, limit, chosen.runs_on)
+    writer = PredictionWriter(request.output, sys.stdout, resume=request.resume, run=_facts(request, chosen, limit))
+    scores: list[FrameScore] = []
+    interrupted = False
+    try:
+        with writer:
+            if film_model is not None:
+                assert job is not None
+                if request.events:
+                    films += _frame_films(request, film_model.naming)
+                job.run(films, film_model, writer)
+            if frame_model is not None:
+                predictor = Predictor(frame_model, limit, request.batch_size)
+                _score_pictures(predictor, pictures, found.root, writer, scores)
+    except KeyboardInterrupt:
+        interrupted = True
+        count = f" after {len(scores)} of {len(pictures)} frames" if pictures else ""
+        rows = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
+        logger.warning("Interrupted%s. What was found so far is written.%s", count, rows)
+    written = [writer.output] if writer.output is not None and not interrupted else []
+    status = int(request.strict and bool(found.problems))
+    if job and job.results:
+        status = max(status, _finish_films(request, job, written))
+    if interrupted:
+        raise KeyboardInterrupt
+    if frame_model is not None:
+        positive = frame_model.classes.positive
+        table = format_video_table(flips_per_video(scores, positive), positive, clip_threshold)
+        print(table, file=request.tables, flush=True)
+        failed = [score for score in scores if score.probability is None]
+        if failed:
+            many, reason = len(failed), failed[0].error
+            logger.warning("%d of %d files could not be read; the column error says why: %s", many, len(scores), reason)
+        status = max(status, int(request.strict and bool(failed)))
+        if job is None or not job.results:
+            _name_files(written)
+    return status
+
+
+def _facts(request: Request, model: Model, limit: float) -> dict[str, object]:
+    """What the rows depend on, by the option's name."""
+    reading = {"--rate": "rate_hz", "--stride": "stride", "--every-frame": "every_frame"}
+    return {
+        "model": file_digest(model.path) if model.path.is_file() else model.path,
+        "--threshold": f"{limit:.9g}",
+        **{option: request.reading[name] for option, name in reading.items()},
+        "--hwaccel": "auto" if request.reading["hardware"] else "none",
+        "--fps": request.fps,
+        "--start": request.part_s[0],
+        "--end": request.part_s[1],
+    }
+
+
+def _score_pictures(
+    predictor: Predictor, files: Sequence[Path], root: Path, writer: PredictionWriter, scores: list[FrameScore]
+) -> None:
+    """Score picture files that the writer does not resume, and write their rows.
+
+    `scores` gets all scores as they come, so that they are known after Ctrl-C as well.
+    """
+    known = {score.path for score in writer.resumed}
+    scores += [score for score in writer.resumed if score.time_s is None]
+    left = [file for file in files if name_below(file, root) not in known]
+    with progress_bar(total=len(left), desc="scoring", unit="frame", delay=1) as bar:
+        for batch in predictor.predict(left, root):
+            writer.write(batch)
+            scores += batch
+            bar.update(len(batch))
+
+
+def _finish_films(request: Request, job: FilmJob, files: Sequence[Path] = ()) -> int:
+    """Write the outputs of films, print their table, and name all files; returns the exit status."""
+    written = job.write()
+    print(format_turn_table(written.results), file=request.tables, flush=True)
+    _name_files([*files, *written.paths])
+    if written.interrupted:
+        raise KeyboardInterrupt
+    unread = any(not result.frames for result in written.results)
+    unsound = any(result.problems or result.doubtful or result.numbering for result in written.results)
+    return int(bool(written.failures) or unread or (request.strict and unsound))
+
+
+def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int:
+    """Find the objects in pictures, and write tables and drawn pictures; returns the exit status."""
+    from flipdetect.outputs.box_files import print_box_table, write_boxes
+    from flipdetect.pipeline.detect_boxes import BoxFinder
+
+    if request.meaningless:
+        raise ConfigError(
+            f"{request.meaningless[0]} has no meaning with {detector.path}, which is a detector of objects in "
+            "pictures; leave it out, or choose another --model"
+        )
+    for film in found.videos:
+        reason = "is a film, and a detector takes pictures (JPEG, PNG, WebP, BMP); take frames out of it, e.g. with"
+        logger.warning("%s %s: ffmpeg -i %s frames/%%06d.jpg", film, reason, film.name)
+    drawn = None if request.output is None else request.output.with_suffix("")
+    # Pictures that an earlier run has drawn may lie below the folder that is searched.
+    files = [file for file in found.frames if drawn is None or not file.resolve().is_relative_to(drawn.resolve())]
+    if not files:
+        raise ConfigError(f"there is no picture among the inputs, and {detector.path} finds boxes in pictures alone")
+    finder = BoxFinder(detector, detector.threshold if request.threshold is None else request.threshold, drawn)
+    logger.info("Model: %s (threshold %.3f, %s)", detector.path, finder.threshold, detector.runs_on)
+    pictures = []
+    interrupted = False
+    with ExitStack() as stack:
+        _lock(stack, request.output)
+        try:
+            with progress_bar(finder.find(files, found.root), total=len(files), unit="picture", delay=1) as bar:
+                for picture in bar:
+                    pictures.append(picture)  # noqa: PERF402 - those found before Ctrl-C are kept
+        except KeyboardInterrupt:
+            interrupted = True
+            count = f"{len(pictures)} of {len(files)} pictures"
+            logger.warning("Interrupted after %s. What was found so far is written.", count)
+        if request.output is None:
+            print_box_table(pictures, sys.stdout)
+        else:
+            tables = write_boxes(pictures, detector.classes, detector.path.name, finder.threshold, request.output)
+            _name_files([*tables, *([drawn] if drawn is not None else [])])
+    failed = [picture for picture in pictures if picture.error]
+    boxes = sum(len(picture.boxes) for picture in pictures)
+    print(f"{boxes} boxes in {len(pictures) - len(failed)} pictures", file=request.tables)
+    if failed:
+        logger.warning("%d of %d files could not be read: %s", len(failed), len(pictures), failed[0].error)
+    if interrupted:
+        raise KeyboardInterrupt
+    return int(request.strict and bool(failed or found.problems or found.videos))
+
+
+def _lock(stack: ExitStack, *paths: Path | None) -> None:
+    """Keep other runs from writing the same files until the stack is closed."""
+    for path in paths:
+        if path is not None:
+            if path.suffix and path.is_dir():
+                raise ConfigError(f"{path} is a folder; choose another name for the file")
+            stack.enter_context(alone(path))
+
+
+def _name_files(paths: Sequence[Path]) -> None:
+    if paths:
+        logger.info("Written:\n%s", "\n".join(printable(str(path)) for path in paths))
