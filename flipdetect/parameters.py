@@ -73,17 +73,18 @@ def check_range(key: str, value: Any) -> None:
         return
     if key not in RANGES or isinstance(value, bool) or not isinstance(value, int | float):
         return
-    if not any(_contains(part, value) for part in RANGES[key].split(" or ")):
-        raise ConfigError(f"{key} must be in {RANGES[key]}, got {value}")
-
-
-def _contains(interval: str, value: float) -> bool:
-    parts = re.fullmatch(r"(whole )?([\[(])(.+), (.+)([\])])", interval)
-    if parts is None:
-        return value == float(interval)
-    low, high = float(parts[3]), float(parts[4])
-    inside = (low <= value if parts[2] == "[" else low < value) and (value <= high if parts[5] == "]" else value < high)
-    return inside and math.isfinite(value) and (not parts[1] or isinstance(value, int))
+    for interval in RANGES[key].split(" or "):
+        parts = re.fullmatch(r"(whole )?([\[(])(.+), (.+)([\])])", interval)
+        if parts is None:
+            if value == float(interval):
+                return
+            continue
+        low, high = float(parts[3]), float(parts[4])
+        above = low <= value if parts[2] == "[" else low < value
+        below = value <= high if parts[5] == "]" else value < high
+        if above and below and math.isfinite(value) and (not parts[1] or isinstance(value, int)):
+            return
+    raise ConfigError(f"{key} must be in {RANGES[key]}, got {value}")
 
 
 @dataclass(frozen=True)

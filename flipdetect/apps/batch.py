@@ -11,26 +11,30 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flipdetect.apps.batch_parts import Part, plan
-from flipdetect.atomic import alone
+from flipdetect.atomic import alone, writing
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, FrameError
 from flipdetect.inference.load import load_model
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import SUFFIX, file_digest
 from flipdetect.inference.resolve import resolve_model
 from flipdetect.inference.score import BATCH, Predictor, score_video
-from flipdetect.outputs.prediction_parts import write_part
+from flipdetect.outputs.predictions import COLUMNS, PredictionWriter, formula_read, prediction_cells
 from flipdetect.progress import progress_bar
 from flipdetect.records import FrameScore
 from flipdetect.sources.remote import TABLES, is_url, local_files, open_place
 from flipdetect.sources.streams import VideoStream
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RUN_FILE = "_run.json"
 """Readers of data sets pass over names like this."""
@@ -57,12 +61,8 @@ class PartScorer:
     """What each process of the pool runs.
 
     Attributes:
-        model: its file.
         threshold: a frame with at least this probability counts as a flip.
-        device: see `load_model`.
         threads: that decode frames.
-        output: folder or URL for the files of rows.
-        suffix: their kind, .parquet or .csv.
     """
 
     model: Path
@@ -131,13 +131,9 @@ def run_batch(
     Ray starts on this machine, or joins the cluster that the environment variable RAY_ADDRESS names.
 
     Args:
-        inputs: see `plan`.
-        output: folder or URL for the files of rows.
         model: as for `resolve_model`; machines of a cluster need to have it under the same path.
         threshold: None for the model's own.
-        device: "auto", "cpu" or "cuda".
         workers: processes; None: one per core, or GPU.
-        suffix: .parquet or .csv.
 
     Raises:
         DataError: if inputs cannot be listed, or the output has parts of other inputs or of another model.
@@ -248,3 +244,51 @@ def _begin(output: str, run: dict[str, str], suffix: str) -> set[str]:
             "the same options and inputs to go on"
         )
     return done
+
+
+TEXTS = ("path", "video", "label", "error")
+
+
+def write_part(scores: Sequence[FrameScore], place: str, name: str) -> None:
+    """Write one file, which appears when it is complete.
+
+    Args:
+        name: of the file; ends in .parquet or .csv. With .csv there are the fingerprints next to it, as with
+            predictions.csv.
+
+    Raises:
+        DataError: if it cannot be written.
+        OSError: if it cannot be copied to a URL.
+    """
+    with tempfile.TemporaryDirectory() if is_url(place) else nullcontext(place) as folder:
+        path = Path(folder, name)
+        if path.suffix == ".csv":
+            with PredictionWriter(path) as writer:
+                writer.write(scores)
+        else:
+            from pyarrow import parquet
+
+            with writing(path) as unfinished:
+                parquet.write_table(prediction_table(scores), unfinished)
+        if is_url(place):
+            files, root = open_place(place)
+            for file in sorted(Path(folder).iterdir(), key=path.__eq__):  # the fingerprints before the rows
+                files.put_file(str(file), f"{root}/{file.name}")
+
+
+def prediction_table(scores: Sequence[FrameScore]) -> pa.Table:
+    """Scores as an Arrow table with the columns and decimals of predictions.csv.
+
+    Bytes of file names that are not UTF-8 become question marks.
+    """
+    import pyarrow as pa
+
+    columns: list[pa.Array] = []
+    for name, cells in zip(COLUMNS, zip(*map(prediction_cells, scores), strict=True), strict=True):
+        if name in TEXTS:
+            texts = (formula_read(cell).encode("utf-8", "replace").decode() for cell in cells)
+            columns.append(pa.array(texts, pa.string()))
+        else:
+            numbers = pa.array([cell or None for cell in cells], pa.string())
+            columns.append(numbers.cast(pa.int64() if name == "frame" else pa.float64()))
+    return pa.table(columns, names=list(COLUMNS))

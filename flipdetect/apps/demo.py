@@ -11,8 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from flipdetect.apps.demo_handlers import Demo, card, load, path_of
-from flipdetect.apps.detection_tab import detection_tab
+from flipdetect.apps.demo_handlers import BOX_HEADS, NO_PICTURE, Demo, boxes_of, card, load, path_of
 from flipdetect.errors import ConfigError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.load import load_trained
@@ -63,7 +62,7 @@ def build(model: str | None, threshold: float | None, root: Path) -> gr.Blocks:
         with gr.Tabs():
             if detector is not None:
                 with gr.Tab("Detection"):
-                    detection_tab(detector, threshold)
+                    _detection_tab(detector, threshold)
             with gr.Tab("Picture"):
                 _picture_tab(demo, name, limit)
             with gr.Tab("Film"):
@@ -72,6 +71,28 @@ def build(model: str | None, threshold: float | None, root: Path) -> gr.Blocks:
                 _live_tab(demo, name, limit)
         page.unload(demo.leave)
     return page
+
+
+def _detection_tab(detector: Detector, threshold: float | None) -> None:
+    with gr.Row():
+        with gr.Column():
+            chosen = gr.Image(type="filepath", label="Picture", sources=["upload", "clipboard"], height=440)
+            chosen.preprocess = path_of  # type: ignore[method-assign]  # `decode_frame` says what is wrong with a file
+            first = detector.threshold if threshold is None else threshold
+            least = gr.Slider(0.01, 0.99, first, step=0.01, label="Least score of a box")
+        with gr.Column():
+            summary = gr.HTML(card(NO_PICTURE), padding=False)
+            shown = gr.Image(label="Boxes", visible=False, height=440, buttons=["fullscreen", "download"])
+    table = gr.Dataframe(headers=list(BOX_HEADS), label="Boxes, in pixels", visible=False, interactive=False)
+    for event in (chosen.change, least.release):
+        event(
+            lambda path, score: boxes_of(detector, path, score),
+            [chosen, least],
+            [summary, shown, table],
+            show_progress="minimal",
+            concurrency_limit=2,
+            api_visibility="private",
+        )
 
 
 def _picture_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
@@ -155,14 +176,14 @@ def _live_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    pages.select(_selected, None, selected, show_progress="hidden", api_visibility="private")
+
+    def position(event: gr.SelectData) -> Any:
+        return event.index
+
+    pages.select(position, None, selected, show_progress="hidden", api_visibility="private")
     remove.click(demo.remove, selected, [*shown, selected], show_progress="hidden", api_visibility="private")
     write.click(demo.pdf, None, pdf, api_visibility="private")
     again.click(demo.start_again, None, [state, *shown], show_progress="hidden", api_visibility="private")
-
-
-def _selected(event: gr.SelectData) -> Any:
-    return event.index
 
 
 def launch(model: str | None, threshold: float | None, host: str, port: int) -> None:

@@ -6,10 +6,10 @@ import html
 import shutil
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipdetect.errors import FlipdetectError
+from flipdetect.inference.detector import Detector
 from flipdetect.inference.load import load_model
 from flipdetect.inference.model import Model
 from flipdetect.inference.occlusion import occlusion_map
 from flipdetect.inference.settings import settings_of
+from flipdetect.outputs.box_files import COLUMNS, box_rows, draw_boxes
 from flipdetect.outputs.still_files import write_pdf
 from flipdetect.outputs.tables import clock
 from flipdetect.pipeline.capture_session import CaptureSession
@@ -31,14 +33,11 @@ from flipdetect.pipeline.extract_pages import ExtractSettings
 from flipdetect.pipeline.jobs import extract_film
 from flipdetect.pipeline.write_outputs import Outputs
 from flipdetect.progress import JobProgress
-from flipdetect.records import VideoResult
+from flipdetect.records import DetectionResult, VideoResult
 from flipdetect.sources.image import decode_frame
-from flipdetect.sources.streams import VideoStream
 from flipdetect.stills.repeats import kept
 from flipdetect.zoo import DEFAULT
 
-TRACE_S = 12.0
-"""Seconds of probabilities that are drawn."""
 SHOWN_SIDE = 1000
 """Pixels of the longer side of a picture as it is shown."""
 HAND = 0.35
@@ -63,7 +62,6 @@ class Scan:
     session: CaptureSession
     threshold: float
     hint: str = "Put the book into the picture."
-    trace: deque[tuple[float, float]] = field(default_factory=deque)
 
 
 class _CancelledError(Exception):
@@ -76,7 +74,6 @@ class Demo:
     Args:
         model: as for `load_model`.
         threshold: that is set at first; None: the model's own.
-        root: folder for all temporary files.
     """
 
     def __init__(self, model: str | None, threshold: float | None, root: Path) -> None:
@@ -115,8 +112,15 @@ class Demo:
             raise gr.Error("Choose a film first.", print_exception=False)
         progress = self._films[_user(request)] = FilmProgress()
         folder = self._new_folder("film", request)
+        outputs = Outputs(folder, folder / "pages", folder / "book.pdf", timeline=True)
+
+        def extract() -> VideoResult:
+            model = load(name, fast=True)
+            settings = ExtractSettings.of_model(model.path, threshold)
+            return extract_film(Path(path), Path(path).name, model, settings, outputs, progress)
+
         with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(_extract, Path(path), name, threshold, folder, progress)
+            job = pool.submit(extract)
             try:
                 while not job.done():
                     yield _film_view(progress.as_html(), running=True)
@@ -150,17 +154,23 @@ class Demo:
         """Take in a frame of the camera; returns the state as HTML, gallery and PDF button."""
         if image is None:
             return gr.skip(), gr.skip(), gr.skip()
-        now = time.monotonic()
         with Told():
-            scan = self._scans.get(_user(request)) or self._begin_scan(name, threshold, request)
-            seen = scan.session.push(now, image)
+            if (scan := self._scans.get(_user(request))) is None:
+                model = load(name, fast=True)
+                settings = settings_of(model.path).at_threshold(threshold)
+                scan = Scan(CaptureSession(model, settings, self._new_folder("live", request)), threshold)
+                self._scans[_user(request)] = scan
+            seen = scan.session.push(time.monotonic(), image)
         for event in seen.events:
             scan.hint = HINTS[event.kind]
-        scan.trace.append((now, seen.frame.probability))
-        while scan.trace[0][0] < now - TRACE_S:
-            scan.trace.popleft()
+        text = card(
+            f"<p class='fd-hint' role='status'>{scan.hint}</p><div class='fd-counts'>"
+            f"<span><b>{scan.session.turns}</b> turns</span>"
+            f"<span><b>{len(scan.session.pages)}</b> pages captured</span></div>"
+            + _bar(seen.frame.probability, scan.threshold)
+        )
         changed = any(event.kind in ("capture", "replace") for event in seen.events)
-        return _live_state(scan), *(_live_pages(scan) if changed else (gr.skip(), gr.skip()))
+        return text, *(_live_pages(scan) if changed else (gr.skip(), gr.skip()))
 
     def remove(self, position: int | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete a captured page; returns what `_live_pages` does, and that none is selected."""
@@ -184,13 +194,6 @@ class Demo:
         """Forget a user's scan; the next frame begins another, with the model and threshold chosen then."""
         self._scans.pop(_user(request), None)
         return card("<p>Ready for another book.</p>"), [], gr.update(visible=False)
-
-    def _begin_scan(self, name: str, threshold: float, request: gr.Request) -> Scan:
-        model = load(name, fast=True)
-        settings = settings_of(model.path).at_threshold(threshold)
-        scan = Scan(CaptureSession(model, settings, self._new_folder("live", request)), threshold)
-        self._scans[_user(request)] = scan
-        return scan
 
     def _folder(self, kind: str, request: gr.Request) -> Path:
         return self.root / f"{kind}-{_user(request)}"
@@ -255,15 +258,6 @@ class FilmProgress(JobProgress):
         return card(f"<p role='status'>{words} · {self.share:.0%} · {left}</p>{bar}")
 
 
-def _extract(path: Path, name: str, threshold: float, folder: Path, progress: FilmProgress) -> VideoResult:
-    """Extract the pages of a film; raises as `extract_film`, and _CancelledError."""
-    model = load(name, fast=True)
-    stream = VideoStream(path)
-    stream.source = path.name
-    outputs = Outputs(folder, folder / "pages", folder / "book.pdf", timeline=True)
-    return extract_film(stream, model, ExtractSettings.of_model(model.path, threshold), outputs, progress)
-
-
 def _film_view(status: str, results: tuple[Any, ...] | None = None, *, running: bool = False) -> tuple[Any, ...]:
     """Status, start button, cancel button; timeline, table, gallery and the two downloads, hidden without results."""
     buttons = gr.update(visible=not running), gr.update(visible=running)
@@ -319,20 +313,6 @@ def _bar(probability: float, threshold: float) -> str:
     )
 
 
-def _live_state(scan: Scan) -> str:
-    now, probability = scan.trace[-1]
-    points = " ".join(f"{100 * (1 - (now - at) / TRACE_S):.1f},{30 * (1 - value):.1f}" for at, value in scan.trace)
-    level = 30 * (1 - scan.threshold)
-    turns, pages = scan.session.turns, len(scan.session.pages)
-    return card(
-        f"<p class='fd-hint' role='status'>{scan.hint}</p>"
-        f"<div class='fd-counts'><span><b>{turns}</b> turns</span><span><b>{pages}</b> pages captured</span></div>"
-        f"<svg viewBox='0 -1 100 32' preserveAspectRatio='none' role='img' aria-label='Probability over time'>"
-        f"<line x1='0' x2='100' y1='{level:.1f}' y2='{level:.1f}'/><polyline points='{points}'/></svg>"
-        + _bar(probability, scan.threshold)
-    )
-
-
 def _live_pages(scan: Scan) -> tuple[Any, ...]:
     """The gallery, and the button to download a PDF, which is out of date now."""
     pages = [(str(path), str(number)) for number, path in enumerate(scan.session.pages, 1)]
@@ -353,3 +333,23 @@ def _draw_evidence(
         outlines, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(drawn, outlines, -1, BLUE, max(2, max(size) // 250))
     return drawn
+
+
+NO_PICTURE = "<p>Choose a picture.</p>"
+BOX_HEADS = COLUMNS[1:7]
+
+
+def boxes_of(detector: Detector, path: str | None, threshold: float) -> tuple[str, Any, Any]:
+    """What is found in a picture, as HTML; the picture with the boxes; and their table."""
+    if path is None:
+        return card(NO_PICTURE), gr.update(value=None, visible=False), gr.update(value=None, visible=False)
+    with Told():
+        image = decode_frame(Path(path))
+        (found,) = detector.predict(image, threshold)
+    boxes = detector.named(found)
+    counts = Counter(box.label for box in boxes)
+    words = [f"<li>{html.escape(name)}: <b>{counts[name]}</b></li>" for name in detector.classes if counts[name]]
+    text = f"<ul>{''.join(words)}</ul>" if words else f"<p>Nothing with a score of at least {threshold:.2f}.</p>"
+    rows = [row[1:7] for row in box_rows([DetectionResult(path, image.shape[1], image.shape[0], boxes)])]
+    drawn = draw_boxes(image, found.boxes, found.labels.tolist(), detector.classes, found.scores.tolist())
+    return card(text), gr.update(value=drawn, visible=True), gr.update(value=rows, visible=bool(rows))

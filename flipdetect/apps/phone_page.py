@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import logging
-from functools import lru_cache, partial
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
 
 from flipdetect.errors import ConfigError
 
@@ -29,13 +26,12 @@ TYPES = {
     ".webmanifest": "application/manifest+json",
     ".onnx": "application/octet-stream",
 }
-COMPRESSED = (".html", ".css", ".js", ".mjs", ".wasm", ".onnx", ".svg", ".webmanifest")
 
 logger = logging.getLogger(__name__)
 
 
 class PageHandler(SimpleHTTPRequestHandler):
-    """Files of one folder, compressed where the browser allows it; no listing of folders."""
+    """Files of one folder; no listing of folders."""
 
     extensions_map: dict[str, str] = {**SimpleHTTPRequestHandler.extensions_map, **TYPES}  # noqa: RUF012 -- as its base has it
 
@@ -45,21 +41,6 @@ class PageHandler(SimpleHTTPRequestHandler):
             self.send_header(name, value)
         super().end_headers()
 
-    def send_head(self) -> BinaryIO | io.BytesIO | None:
-        """The answer's headers, and the bytes that follow."""
-        path = Path(self.translate_path(self.path))
-        if path.is_dir():
-            path /= "index.html"
-        if path.suffix not in COMPRESSED or "gzip" not in self.headers.get("Accept-Encoding", "") or not path.is_file():
-            return super().send_head()
-        body = _compressed(path, path.stat().st_mtime_ns)
-        self.send_response(200)
-        self.send_header("Content-Type", self.guess_type(str(path)))
-        self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        return io.BytesIO(body)
-
     def list_directory(self, path: object) -> None:
         """Refuse."""
         self.send_error(404)
@@ -67,11 +48,6 @@ class PageHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name that it overrides has
         """Requests are of interest when something is looked for."""
         logger.debug(format, *args)
-
-
-@lru_cache(maxsize=32)
-def _compressed(path: Path, _modified_ns: int) -> bytes:
-    return gzip.compress(path.read_bytes(), 6)
 
 
 def page_server(host: str, port: int, folder: Path = DIST) -> ThreadingHTTPServer:

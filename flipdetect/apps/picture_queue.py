@@ -34,8 +34,6 @@ class PictureQueue:
         held: pictures that they hold room for now.
 
     Args:
-        model: to score with.
-        capacity: see above.
         on_batch: called with the size of each batch, in the scoring thread.
     """
 

@@ -51,11 +51,7 @@ class Registered(NamedTuple):
 
 
 class ImageScorer:
-    """What MLflow calls: a table of image files in, a table of probabilities out. May be called from several threads.
-
-    Args:
-        model: to score with.
-    """
+    """What MLflow calls: a table of image files in, a table of probabilities out. Threads may share it."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -109,7 +105,6 @@ def register(model: str | None, name: str, store: str | None = None, report: Pat
         model: as for `resolve_model`.
         name: of the registered model; a new version is added if there is one.
         store: MLflow's tracking URI; None for that of the environment variable MLFLOW_TRACKING_URI, else `STORE`.
-        report: folder of a report to log as well.
 
     Raises:
         ModelError: if the model cannot be loaded.
@@ -126,7 +121,9 @@ def register(model: str | None, name: str, store: str | None = None, report: Pat
         raise DataError(f"the report {report} is no folder; give the one that flipdetect evaluate --report wrote")
     extra, engine = ("", "onnxruntime") if isinstance(trained, OnnxModel) else ("[train]", "torch")
     store = store or os.environ.get("MLFLOW_TRACKING_URI") or STORE
-    spec, metrics = trained.preprocess, _metrics(path.parent / "metrics.json")
+    spec, run_metrics = trained.preprocess, path.parent / "metrics.json"
+    logged = json.loads(run_metrics.read_text(encoding="utf-8")) if run_metrics.is_file() else {}
+    metrics = {f"final/{key}": value for key, value in logged.items() if isinstance(value, int | float)}
     example = io.BytesIO()
     Image.new("RGB", (spec.width, spec.height), "white").save(example, "PNG")
     try:
@@ -182,11 +179,3 @@ def _experiment(store: str) -> str:
         database.parent.mkdir(parents=True, exist_ok=True)
         files = database.with_suffix("").resolve().as_uri()
     return str(client.create_experiment(EXPERIMENT, files))
-
-
-def _metrics(path: Path) -> dict[str, float]:
-    """The finite numbers of a run's metrics.json under the names that training logs them; none without the file."""
-    if not path.is_file():
-        return {}
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return {f"final/{key}": value for key, value in values.items() if isinstance(value, int | float)}

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,8 +27,20 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import flipdetect
-from flipdetect.apps.film_worker import FLIPS, PDF, REPORT, RESULTS, STILLS, FilmWorker
-from flipdetect.apps.job_store import DONE, QUEUED, RUNNING, STATES, Job, JobStore
+from flipdetect.apps.film_jobs import (
+    DONE,
+    FLIPS,
+    PDF,
+    QUEUED,
+    REPORT,
+    RESULTS,
+    RUNNING,
+    STATES,
+    STILLS,
+    FilmWorker,
+    Job,
+    JobStore,
+)
 from flipdetect.apps.picture_queue import PictureQueue, QueueFullError
 from flipdetect.errors import FrameError, printable
 from flipdetect.inference.model import Model
@@ -51,14 +63,9 @@ class Limits:
     """What the service accepts.
 
     Attributes:
-        request_mb: megabytes of a request with pictures.
-        film_mb: megabytes of a film.
-        pictures: in one request.
         queue: pictures that wait or are scored at a time, over all requests.
         jobs: films that wait or run at a time.
         request_s: seconds that a request with pictures may take, its upload included.
-        upload_s: seconds that the upload of a film may take.
-        job_s: seconds that a film may take.
         keep_s: seconds after which the results of a film are deleted.
         grace_s: seconds that running work gets at the end of the service.
     """
@@ -162,11 +169,8 @@ class Service:
     """The handlers of all requests.
 
     Args:
-        model: for pictures.
         film_model: for films, perhaps the same in 8 bits.
         settings: how pages are extracted; its threshold is that of pictures, too.
-        store: of the jobs.
-        limits: what is accepted.
     """
 
     def __init__(
@@ -305,12 +309,12 @@ class Service:
             base = f"/jobs/{job.id}/files"
             links = {Path(name).stem: f"{base}/{name}" for name in (FLIPS, PDF, REPORT) if name in files}
             links["stills"] = [f"{base}/{name}" for name in files if name.startswith(f"{STILLS}/")]
-        created, started, finished = map(_time, (job.created_s, job.started_s, job.finished_s))
-        assert created is not None
-        return JobStatus(
-            id=job.id, name=job.name, state=job.state, progress=round(share, 4), phase=phase, created=created,
-            started=started, finished=finished, notes=job.notes.splitlines(), result=result, files=links,
-        )  # fmt: skip
+        # Pydantic makes times of seconds since 1970.
+        times = {"created": job.created_s, "started": job.started_s, "finished": job.finished_s}
+        return JobStatus.model_validate({
+            "id": job.id, "name": job.name, "state": job.state, "progress": round(share, 4), "phase": phase,
+            "notes": job.notes.splitlines(), "result": result, "files": links, **times,
+        })  # fmt: skip
 
 
 def _result(job: Job, results: Path) -> tuple[dict[str, Any], list[str]]:
@@ -320,10 +324,6 @@ def _result(job: Job, results: Path) -> tuple[dict[str, Any], list[str]]:
     except OSError as error:
         raise HTTPException(404, f"the results of job {job.id} were deleted") from error
     return document["videos"][0], sorted(p.relative_to(results).as_posix() for p in results.rglob("*") if p.is_file())
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def _name(name: str | None, default: str) -> str:
@@ -353,12 +353,7 @@ async def _sources(request: Request) -> AsyncIterator[list[tuple[str, bytes | Bi
 
 
 class Gate:
-    """Counts and times all requests, and refuses those that a page of another web site sends through a browser.
-
-    Args:
-        app: the application behind it.
-        metrics: where requests are counted.
-    """
+    """Counts and times all requests, and refuses those that a page of another web site sends through a browser."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -410,7 +405,6 @@ def create_app(service: Service, key: str | None, *, local: bool) -> FastAPI:
     """The application with all routes.
 
     Args:
-        service: its handlers.
         key: the API key that everything but /health and /ready asks for; None: none.
         local: whether it listens on this computer alone; without a key, other host names are refused then, which a
             page of another web site could have pointed here.

@@ -24,7 +24,8 @@ def configs(
     """List the training configurations that come with the package, or copy them to a folder."""
     if copy is None:
         for name in config_names():
-            print(f"{name:<24} {_title(config_folder() / f'{name}.yaml')}")
+            title = (config_folder() / f"{name}.yaml").read_text(encoding="utf-8").split("\n", 1)[0]
+            print(f"{name:<24} {title.removeprefix('# ')}")
         return
     target = copy.expanduser() / "configs"
     if target.exists():
@@ -73,7 +74,3 @@ def _find(option: str, name: str, kind: str, names: list[str]) -> Path:
     if packaged.is_file():
         return packaged
     raise ConfigError(f"{option}: no such file, and no {kind} of that name; there are {', '.join(names)}")
-
-
-def _title(path: Path) -> str:
-    return path.read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ")

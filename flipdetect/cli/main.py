@@ -31,8 +31,8 @@ COMMANDS = {
     "tune": "studies",
     "render": "data_sets",
     "serve": "serve",
-    "batch": "scale",
-    "register": "scale",
+    "batch": "serve",
+    "register": "serve",
     "demo": "serve",
     "configs": "configs",
 }

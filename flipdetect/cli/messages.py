@@ -47,15 +47,15 @@ def stop_on_signals() -> None:
     """Have SIGTERM (docker stop, systemd, timeout) and SIGHUP (a closed terminal) end the program as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         return
+
+    def interrupt(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once: what follows writes what there is
+        raise KeyboardInterrupt
+
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once: what follows writes what there is
-    raise KeyboardInterrupt
+            signal.signal(number, interrupt)
 
 
 def explain(error: FlipdetectError) -> int:

@@ -87,9 +87,7 @@ Config = Annotated[
 Override = Annotated[
     list[str] | None,
     typer.Option(
-        "--override",
-        metavar="KEY=VALUE",
-        help="A value of the configuration, e.g. trainer.max_epochs=5; repeatable.",
+        "--override", metavar="KEY=VALUE", help="A value of the configuration, e.g. trainer.max_epochs=5; repeatable."
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
@@ -105,7 +103,6 @@ NamePatternText = Annotated[
     ),
 ]
 OneFilm = Annotated[
-    bool,
-    typer.Option("--one-film", help="All frames are of one film: contiguous blocks of it count as videos."),
+    bool, typer.Option("--one-film", help="All frames are of one film: contiguous blocks of it count as videos.")
 ]
 NegativeClass = Annotated[str, typer.Option("--negative", metavar="NAME", help="The other class and its folder.")]

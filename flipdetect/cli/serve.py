@@ -1,4 +1,4 @@
-"""`flipdetect serve`, pictures and films over HTTP, and `flipdetect demo`, the same in the browser."""
+"""What people and machines talk to: `flipdetect serve` and `demo`, `batch` on many machines, `register` in MLflow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,17 @@ LOCALHOST = "127.0.0.1"
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")]
 
+SHOWN = 10
+"""Problems that are listed at the end."""
+
 logger = logging.getLogger(__name__)
+
+
+class TableFormat(StrEnum):
+    """Kind of the files of rows."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
 
 
 def serve(
@@ -28,12 +39,11 @@ def serve(
     host: Host = LOCALHOST,
     port: Port = 8000,
     jobs: Annotated[
-        Path, typer.Option("--jobs", metavar="FOLDER", help="Where films, their results and temporary files are kept.")
+        Path, typer.Option(metavar="FOLDER", help="Where films, their results and temporary files are kept.")
     ] = Path("flipdetect-jobs"),
     api_key: Annotated[
         str | None,
         typer.Option(
-            "--api-key",
             envvar="FLIPDETECT_API_KEY",
             metavar="KEY",
             help="Ask for this key; rather set the variable, as others may see the options of a command.",
@@ -48,9 +58,9 @@ def serve(
         float, typer.Option("--timeout", min=0.1, help="Seconds of a request with pictures, upload included.")
     ] = 60,
     job_timeout: Annotated[
-        float, typer.Option("--job-timeout", min=0.1, help="Seconds of a film; of its upload, a quarter of it.")
+        float, typer.Option(min=0.1, help="Seconds of a film; of its upload, a quarter of it.")
     ] = 14400,
-    keep_days: Annotated[float, typer.Option("--keep-days", min=0, help="After which results are deleted.")] = 7,
+    keep_days: Annotated[float, typer.Option(min=0, help="After which results are deleted.")] = 7,
     grace: Annotated[
         float, typer.Option("--grace", min=0, help="Seconds that running work gets when the service ends.")
     ] = 20,
@@ -72,7 +82,7 @@ def serve(
 
     import uvicorn
 
-    from flipdetect.apps.job_store import JobStore
+    from flipdetect.apps.film_jobs import JobStore
     from flipdetect.apps.service import LOOPBACK, Limits, Service, create_app
     from flipdetect.inference.load import load_model
     from flipdetect.inference.resolve import resolve_model
@@ -85,7 +95,12 @@ def serve(
     limits = Limits(
         request_mb, film_mb, pictures, queue, films, timeout, job_timeout / 4, job_timeout, keep_days * 86400, grace
     )
-    with _listen(host, port) as listener, alone(jobs / "service"):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port") from error
+    with listener, alone(jobs / "service"):
         store = JobStore(jobs)
         tempfile.tempdir = str(store.temporary)  # uploads are large; what a crash leaves there is deleted at the start
         service = Service(picture_model, film_model, settings, store, limits)
@@ -136,9 +151,67 @@ def demo(
     return launch(model, threshold, host, port)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port") from error
+def batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS...",
+            help="Folders, videos, pictures or patterns; URLs such as s3://bucket/frames/; or tables (.csv, .parquet) "
+            "with a column `path`.",
+        ),
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Where the files of rows go.")
+    ] = "scores",
+    model: Model = None,
+    threshold: Threshold = None,
+    format: Annotated[TableFormat, typer.Option(help="Of the rows.")] = TableFormat.PARQUET,  # noqa: A002
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes. Default: one per core, or GPU.")
+    ] = None,
+    device: Device = DeviceName.AUTO,
+) -> None:
+    """Score many frames and films with a pool of processes, on one machine or a Ray cluster (RAY_ADDRESS).
+
+    The rows are those of flipdetect predict. The same command goes on where it stopped.
+
+    Examples: flipdetect batch frames/ films/; flipdetect batch s3://bucket/frames.parquet -o s3://bucket/scores
+    """
+    require_extra("batch", "ray", "pyarrow", "fsspec")
+    from flipdetect.apps.batch import run_batch
+
+    found = run_batch(
+        inputs, output, model, threshold=threshold, device=device.value, workers=workers, suffix=f".{format.value}"
+    )
+    for problem in found.problems[:SHOWN]:
+        logger.error("%s", problem)
+    if found.problems:
+        more = len(found.problems) - SHOWN
+        logger.error("%sthe same command tries again what was not done", f"{more} more problems; " if more > 0 else "")
+    print(f"{output}: {found.rows} new rows, {found.unread} of them with an error")
+    raise typer.Exit(int(bool(found.problems)))
+
+
+def register(
+    model: Model = None,
+    name: Annotated[str, typer.Option(help="Of the registered model; each call adds a version.")] = "flipdetect",
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI", help="MLflow's tracking URI. Default: MLFLOW_TRACKING_URI, or sqlite:///logs/mlflow.db."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A report of flipdetect evaluate, to be logged as well.")
+    ] = None,
+) -> None:
+    """Register a trained model in MLflow, to be served as an endpoint or run as a batch job.
+
+    Example: flipdetect register --model last; mlflow models serve -m models:/flipdetect/1 --env-manager local
+    """
+    require_extra("mlflow", "mlflow")
+    from flipdetect.apps.registry import register as to_registry
+
+    made = to_registry(model, name, store, report)
+    logger.info("Run %s in %s", made.run_id, made.store)
+    print(made.uri)

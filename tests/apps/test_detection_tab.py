@@ -9,8 +9,8 @@ from PIL import Image
 gr = pytest.importorskip("gradio", reason="needs the extra demo")
 
 from flipdetect.apps.demo import build  # noqa: E402
-from flipdetect.apps.detection_tab import boxes_of  # noqa: E402
-from flipdetect.inference.onnx_detector import OnnxDetector, load_onnx_detector  # noqa: E402
+from flipdetect.apps.demo_handlers import boxes_of  # noqa: E402
+from flipdetect.inference.onnx_model import OnnxDetector, load_onnx_detector  # noqa: E402
 from tests.inference.detectors import write_fixed_detector  # noqa: E402
 
 
