@@ -257,8 +257,7 @@ def write_part(scores: Sequence[FrameScore], place: str, name: str) -> None:
             predictions.csv.
 
     Raises:
-        DataError: if it cannot be written.
-        OSError: if it cannot be copied to a URL.
+        DataError, OSError: if it cannot be written, or copied to a URL.
     """
     with tempfile.TemporaryDirectory() if is_url(place) else nullcontext(place) as folder:
         path = Path(folder, name)

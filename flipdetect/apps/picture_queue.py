@@ -27,11 +27,9 @@ class PictureQueue:
     """Decodes and scores pictures for many callers at once.
 
     While a batch is scored, what comes next gathers and is scored as one: alone, a picture waits for no other.
-    `held` is changed in the thread of the event loop alone.
 
     Attributes:
-        capacity: pictures that callers may hold room for.
-        held: pictures that they hold room for now.
+        capacity, held: pictures that callers may hold room for, and do now; changed in the event loop's thread alone.
 
     Args:
         on_batch: called with the size of each batch, in the scoring thread.

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,11 +59,7 @@ class ImageScorer:
         self._queue = PictureQueue(model, capacity=0)  # whoever calls limits what it sends
 
     def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Score images.
-
-        Args:
-            model_input: table with the column `image`.
-            params: MLflow passes these; there are none.
+        """Score images, a column `image`; `params`, which MLflow passes, are none.
 
         Returns:
             As many rows, with `probability` and `label`; where an image cannot be read, these are None and `error` says
@@ -84,13 +81,12 @@ class ImageScorer:
 
 
 def _contents(value: bytes | str) -> bytes:
-    """An image file's contents; what is no base64 stays what it is: no image."""
+    """An image file's contents; what is no base64 is no image either."""
     if isinstance(value, bytes):
         return value
-    try:
+    with suppress(ValueError):
         return base64.b64decode(str(value))
-    except ValueError:
-        return str(value).encode()
+    return b""
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> ImageScorer:

@@ -6,9 +6,8 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,22 +26,11 @@ UNSEEN_SEED = 1000
 SOURCES, TIMES = 2, (0.2, 0.4, 0.6, 0.8)
 """Rendered books, each with a clip of a turn and one without, and the shares of a clip at which frames are taken."""
 
-logger = logging.getLogger(__name__)
-
-
-class Format(StrEnum):
-    """What to write."""
-
-    ONNX = "onnx"
-    FLOAT16 = "onnx-float16"
-    INT8 = "onnx-int8"
-    PORTABLE = "onnx-portable"
-    EXECUTORCH = "executorch"
-    LITERT = "litert"
-
-
-MOBILE = {Format.EXECUTORCH: (".pte", ("executorch",)), Format.LITERT: (".tflite", ("litert_torch", "ai_edge_litert"))}
+Format = Literal["onnx", "onnx-float16", "onnx-int8", "onnx-portable", "executorch", "litert"]
+MOBILE = {"executorch": (".pte", ("executorch",)), "litert": (".tflite", ("litert_torch", "ai_edge_litert"))}
 """Of formats for phones: suffix, and packages."""
+
+logger = logging.getLogger(__name__)
 
 
 def export(
@@ -65,7 +53,7 @@ def export(
             "half the time on processors with VNNI; needs --data. executorch (.pte), litert (.tflite): for phones, "
             "each with the extra of its name.",
         ),
-    ] = Format.ONNX,
+    ] = "onnx",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -98,11 +86,11 @@ def export(
     suffix = MOBILE[format][0] if format in MOBILE else ".onnx"
     if output.suffix.lower() != suffix:
         raise typer.BadParameter(f"the file's name has to end in {suffix}, got {output}", param_hint="--output")
-    if format is Format.INT8 and data is None:
+    if format == "onnx-int8" and data is None:
         raise typer.BadParameter("onnx-int8 needs frames to calibrate on: give --data FOLDER", param_hint="--data")
-    if format is Format.INT8 and data is not None:
+    if format == "onnx-int8" and data is not None:
         _export_int8(model, output, data, reduce_range)
-    elif format is Format.PORTABLE:
+    elif format == "onnx-portable":
         from flipdetect.export.portable import export_portable
         from flipdetect.inference.onnx_model import load_onnx
 
@@ -117,7 +105,7 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
     """Export what PyTorch runs, and print how much it differs."""
     require_extra("train", "torch", "timm", "pytorch_lightning")
     if format in MOBILE:
-        require_extra(format.value, *MOBILE[format][1])
+        require_extra(format, *MOBILE[format][1])
     from flipdetect.inference.resolve import resolve_model
 
     path = resolve_model(model)
@@ -128,7 +116,7 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
     from flipdetect.inference.load import load_checkpoint
     from flipdetect.inference.torch_model import load_torch_model
 
-    precision: Precision = "float16" if format is Format.FLOAT16 else "float32"
+    precision: Precision = "float16" if format == "onnx-float16" else "float32"
     trained = load_torch_model(path, "cpu") if format in MOBILE else load_checkpoint(path, "cpu")
     frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
     if isinstance(trained, Detector):
@@ -145,7 +133,7 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
     if format in MOBILE:
         from flipdetect.export.mobile import LIMIT, export_mobile
 
-        difference, limit = export_mobile(trained, output, frames, format.value), LIMIT
+        difference, limit = export_mobile(trained, output, frames, format), LIMIT
     else:
         difference, limit = export_checked(trained, output, frames, precision=precision), LIMITS[precision]
     print(f"{output}: {output.stat().st_size:,} bytes")
@@ -164,7 +152,7 @@ def _next_to(model: str, format: Format) -> Path:  # noqa: A002 - as in `export`
     from flipdetect.zoo import FOLDER
 
     path = resolve_model(model)
-    suffix = {Format.ONNX: SUFFIX, Format.INT8: INT8_SUFFIX}.get(format)
+    suffix = {"onnx": SUFFIX, "onnx-int8": INT8_SUFFIX}.get(format)
     if suffix is None or path.parent == FOLDER or path == path.with_suffix(suffix):
         what = "name the file to write; only onnx and onnx-int8 files of your own models have a name by default"
         raise typer.BadParameter(what, param_hint="--output")

@@ -6,9 +6,8 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,29 +25,6 @@ FOR_DETECTORS = ("--model", "--output", "--threshold", "--engine", "--device", "
 """Options that mean something with a detector."""
 
 logger = logging.getLogger(__name__)
-
-
-class StillFormat(StrEnum):
-    """Formats of the stills."""
-
-    JPG = "jpg"
-    PNG = "png"
-    WEBP = "webp"
-
-
-class Hardware(StrEnum):
-    """What decodes videos."""
-
-    NONE = "none"
-    AUTO = "auto"
-
-
-class PageMode(StrEnum):
-    """How pages are written."""
-
-    COLOUR = "colour"
-    GREY = "grey"
-    BW = "bw"
 
 
 def _time(text: str) -> float:
@@ -82,7 +58,9 @@ def predict(
     pages: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Left and right page of each spread apart, cropped and flat.")
     ] = None,
-    page_mode: Annotated[PageMode, typer.Option(help="Of --pages; bw is black and white.")] = PageMode.COLOUR,
+    page_mode: Annotated[
+        Literal["colour", "grey", "bw"], typer.Option(help="Of --pages; bw is black and white.")
+    ] = "colour",
     pdf: Annotated[
         Path | None, typer.Option(metavar="FILE", help="These images, or the pages, as one document.")
     ] = None,
@@ -98,7 +76,7 @@ def predict(
         Path | None, typer.Option(metavar="FILE", help="The film, small and annotated; .mp4 or .gif.")
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Draw timeline.png next to the table.")] = False,
-    still_format: Annotated[StillFormat, typer.Option(help="Of --stills; png is lossless.")] = StillFormat.JPG,
+    still_format: Annotated[Literal["jpg", "png", "webp"], typer.Option(help="Of --stills; png is lossless.")] = "jpg",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP images.")] = 95,
     still_name: Annotated[
         str,
@@ -135,8 +113,8 @@ def predict(
         bool, typer.Option("--every-frame", help="Decode videos whole, also between key frames that show the same.")
     ] = False,
     hwaccel: Annotated[
-        Hardware, typer.Option(help="auto: videos are decoded by a graphics card, if it can.")
-    ] = Hardware.NONE,
+        Literal["none", "auto"], typer.Option(help="auto: videos are decoded by a graphics card, if it can.")
+    ] = "none",
     scores: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Re-detect turns from a predictions.csv, without scoring again.")
     ] = None,
@@ -226,14 +204,14 @@ def predict(
         from flipdetect.outputs.still_files import StillStyle
         from flipdetect.pipeline.write_outputs import Outputs
 
-        style = StillStyle(still_name, f".{still_format.value}", quality)
+        style = StillStyle(still_name, f".{still_format}", quality)
         folder = Path() if table is None else table.parent
-        outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr, pages, page_mode.value)
+        outputs = Outputs(folder, stills, pdf, report, preview, timeline, style, edited, ocr, pages, page_mode)
     request = Request(
         found=found, model=path, engine=engine.value, device=device.value, batch_size=batch_size, output=table,
         outputs=outputs, threshold=threshold, event_settings=event_settings, scores=scores, events=events,
         one_film=one_film, fps=fps, part_s=part_s, resume=resume, strict=strict,
-        reading={"rate_hz": rate, "stride": stride, "every_frame": every_frame, "hardware": hwaccel == Hardware.AUTO},
+        reading={"rate_hz": rate, "stride": stride, "every_frame": every_frame, "hardware": hwaccel == "auto"},
         meaningless=[name for name in given if name.startswith("-") and name not in FOR_DETECTORS],
     )  # fmt: skip
     raise typer.Exit(run_request(request))

@@ -6,9 +6,8 @@ import logging
 import signal
 import socket
 import tempfile
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,13 +23,6 @@ SHOWN = 10
 """Problems that are listed at the end."""
 
 logger = logging.getLogger(__name__)
-
-
-class TableFormat(StrEnum):
-    """Kind of the files of rows."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
 
 
 def serve(
@@ -165,7 +157,7 @@ def batch(
     ] = "scores",
     model: Model = None,
     threshold: Threshold = None,
-    format: Annotated[TableFormat, typer.Option(help="Of the rows.")] = TableFormat.PARQUET,  # noqa: A002
+    format: Annotated[Literal["parquet", "csv"], typer.Option(help="Of the rows.")] = "parquet",  # noqa: A002
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes. Default: one per core, or GPU.")
     ] = None,
@@ -181,7 +173,7 @@ def batch(
     from flipdetect.apps.batch import run_batch
 
     found = run_batch(
-        inputs, output, model, threshold=threshold, device=device.value, workers=workers, suffix=f".{format.value}"
+        inputs, output, model, threshold=threshold, device=device.value, workers=workers, suffix=f".{format}"
     )
     for problem in found.problems[:SHOWN]:
         logger.error("%s", problem)

@@ -93,16 +93,7 @@ select (float[1, {count}, 4] any_box, float[1, {count}, {classes}] any_score)
 def export_detector(detector: TorchDetector, path: Path, *, precision: Precision = "float32") -> Path:
     """Write a trained detector as one ONNX file, atomically.
 
-    Its input is `frames` (1, C, H, W) float32, preprocessed. Its outputs are `boxes` (K, 4) float32, x0, y0, x1, y1 in
-    pixels of the input; `scores` (K,) float32, 0 to 1, the highest first; and `labels` (K,) int64, positions in
-    `classes`. The metadata key `flipdetect` contains a JSON object: `kind` ("detection"), `version` of its schema,
-    `name` of the network, `classes` (`names`, a list), `preprocess` (`PreprocessSpec.to_dict`), `threshold`,
-    `selection` (what is in the graph, see `SELECTION`), `precision`, `source` (SHA-256 of the file that it was loaded
-    from) and `flipdetect`, the version that wrote it.
-
-    Raises:
-        ModelError: as `export_onnx`.
-        OSError: if the file cannot be written.
+    docs/guides/onnx-contract.md describes inputs, outputs and metadata; raises ModelError as `export_onnx` does.
     """
     network = detector.task.model
     if not isinstance(network, DenseBoxModel):
@@ -139,7 +130,6 @@ def export_detector_checked(
     Raises:
         ModelError: as in `export_detector`; or if less than `LEAST_SHARE` of the detections are the same. An existing
             file is kept then.
-        OSError: if the file cannot be written.
     """
     with replacing(path) as part:
         exported = load_onnx_detector(export_detector(detector, part, precision=precision))

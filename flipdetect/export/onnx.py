@@ -61,12 +61,7 @@ class _Exported(nn.Module):
 def export_onnx(model: TorchModel, path: Path, *, precision: Precision = "float32") -> Path:
     """Write a trained model as one ONNX file, atomically.
 
-    Its input is `frames` (B, C, H, W) float32, preprocessed, with any B. Its outputs are `logits` (B,) float32, divided
-    by the model's temperature, and, if it has maps, `hands` (B, h, w) float32, 0 to 1. The metadata key `flipdetect`
-    contains a JSON object: `version` of its schema, `name` of the model, `classes`, `preprocess`
-    (`PreprocessSpec.to_dict`), `threshold`, `temperature` (unless it is 1; for the record), `naming`, `precision`,
-    `source` (SHA-256 of the file that the model was loaded from) and `flipdetect`, the version that wrote it. Operators
-    are those of ONNX's opset 18.
+    docs/guides/onnx-contract.md describes inputs, outputs and metadata. Operators are those of ONNX's opset 18.
 
     Args:
         precision: of the stored weights. With "float16" the file is half as large; everything is computed in float32,
@@ -75,7 +70,6 @@ def export_onnx(model: TorchModel, path: Path, *, precision: Precision = "float3
     Raises:
         ModelError: if `precision` is unknown, packages are missing, the model cannot be expressed in ONNX, does not
             fit float16, or exceeds the size that `load_onnx` accepts.
-        OSError: if the file cannot be written.
     """
     if precision not in get_args(Precision):
         raise ModelError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")

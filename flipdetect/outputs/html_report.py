@@ -37,9 +37,7 @@ def write_report(
 ) -> None:
     """Write one HTML file that shows all videos: summary, timeline, spreads with their pictures, table of turns.
 
-    The file contains all it needs, loads nothing and runs no script; it is readable in light and dark, on narrow
-    screens and on paper. Pictures are embedded as JPEGs of 480 pixels' width, smaller from 150 spreads on, so that the
-    file stays at some 10 MB.
+    It loads nothing and runs no script; it is readable in light and dark, on narrow screens and on paper.
 
     Args:
         pictures: of the spreads, of any size; a missing one is left blank.

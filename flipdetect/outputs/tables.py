@@ -42,15 +42,7 @@ def read_clock(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class VideoSummary:
-    """What the predictions say of one video.
-
-    Attributes:
-        frames: its frames, unreadable ones included.
-        flips: frames predicted as the positive class.
-        errors: frames that could not be scored.
-        mean_probability: over the scored frames; None if there is none.
-        max_probability: over the scored frames; None if there is none.
-    """
+    """What the predictions say of one video's frames: how many are flips, and how many could not be scored."""
 
     video: str
     frames: int
@@ -61,11 +53,7 @@ class VideoSummary:
 
 
 def flips_per_video(scores: Iterable[FrameScore], positive: str = ClassNames().positive) -> list[VideoSummary]:
-    """Summarise frames by video, in the order in which the videos first appear.
-
-    Args:
-        scores: in any order, such as a generator.
-    """
+    """Summarise frames by video, in the order in which the videos first appear."""
     frames: Counter[str] = Counter()
     flips: Counter[str] = Counter()
     probabilities: dict[str, list[float]] = {}

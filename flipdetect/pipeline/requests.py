@@ -8,25 +8,27 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from flipdetect.atomic import alone
-from flipdetect.errors import ConfigError, printable
+from flipdetect.errors import ConfigError, FrameError, printable
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.load import Engine, load_model, load_trained
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import file_digest
-from flipdetect.inference.score import Predictor
+from flipdetect.inference.score import Predictor, in_order
 from flipdetect.inference.settings import chosen_settings
 from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.outputs.tables import flips_per_video, format_turn_table, format_video_table
 from flipdetect.progress import progress_bar
-from flipdetect.records import FrameScore
+from flipdetect.records import DetectionResult, FrameScore
 from flipdetect.sources.folder import FoundInputs, name_below
+from flipdetect.sources.image import decode_frame, usable_cores
 from flipdetect.sources.naming import NamePattern
 from flipdetect.zoo import FOLDER
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from flipdetect.pipeline.jobs import FilmJob
     from flipdetect.pipeline.write_outputs import Outputs
     from flipdetect.sources.streams import FrameStream
+
+AHEAD = 3
+"""Pictures per thread that are begun before the first of them is needed."""
 
 logger = logging.getLogger(__name__)
 
@@ -235,8 +240,7 @@ def _finish_films(request: Request, job: FilmJob, files: Sequence[Path] = ()) ->
 
 def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int:
     """Find the objects in pictures, and write tables and drawn pictures; returns the exit status."""
-    from flipdetect.outputs.box_files import print_box_table, write_boxes
-    from flipdetect.pipeline.detect_boxes import BoxFinder
+    from flipdetect.outputs.box_files import draw_boxes, print_box_table, save_picture, write_boxes
 
     if request.meaningless:
         raise ConfigError(
@@ -251,14 +255,29 @@ def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int
     files = [file for file in found.frames if drawn is None or not file.resolve().is_relative_to(drawn.resolve())]
     if not files:
         raise ConfigError(f"there is no picture among the inputs, and {detector.path} finds boxes in pictures alone")
-    finder = BoxFinder(detector, detector.threshold if request.threshold is None else request.threshold, drawn)
-    logger.info("Model: %s (threshold %.3f, %s)", detector.path, finder.threshold, detector.runs_on)
+    threshold = detector.threshold if request.threshold is None else request.threshold
+    logger.info("Model: %s (threshold %.3f, %s)", detector.path, threshold, detector.runs_on)
+
+    def find(file: Path, name: Path) -> DetectionResult:
+        path = name_below(file, found.root)
+        try:
+            image = decode_frame(file)
+        except FrameError as error:
+            return DetectionResult(path, error=str(error))
+        (boxes,) = detector.predict(image, threshold)
+        if drawn is not None:
+            labels, scores = boxes.labels.tolist(), boxes.scores.tolist()
+            save_picture(draw_boxes(image, boxes.boxes, labels, detector.classes, scores), drawn / name)
+        return DetectionResult(path, image.shape[1], image.shape[0], detector.named(boxes))
+
+    workers, names = usable_cores(), drawn_names(files, found.root)
+    results = in_order((partial(find, *each) for each in zip(files, names, strict=True)), workers, AHEAD * workers)
     pictures = []
     interrupted = False
     with ExitStack() as stack:
         _lock(stack, request.output)
         try:
-            with progress_bar(finder.find(files, found.root), total=len(files), unit="picture", delay=1) as bar:
+            with closing(results), progress_bar(results, total=len(files), unit="picture", delay=1) as bar:
                 for picture in bar:
                     pictures.append(picture)  # noqa: PERF402 - those found before Ctrl-C are kept
         except KeyboardInterrupt:
@@ -268,7 +287,7 @@ def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int
         if request.output is None:
             print_box_table(pictures, sys.stdout)
         else:
-            tables = write_boxes(pictures, detector.classes, detector.path.name, finder.threshold, request.output)
+            tables = write_boxes(pictures, detector.classes, detector.path.name, threshold, request.output)
             _name_files([*tables, *([drawn] if drawn is not None else [])])
     failed = [picture for picture in pictures if picture.error]
     boxes = sum(len(picture.boxes) for picture in pictures)
@@ -278,6 +297,21 @@ def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int
     if interrupted:
         raise KeyboardInterrupt
     return int(request.strict and bool(failed or found.problems or found.videos))
+
+
+def drawn_names(files: Iterable[Path], root: Path) -> list[Path]:
+    """Names of the drawn pictures, below one folder and each different: those of the files, as far as possible."""
+    names: dict[Path, None] = {}
+    for file in files:
+        inside = file.relative_to(root) if file.is_relative_to(root) else file
+        parts = [part for part in inside.parts if part not in (inside.anchor, "..")]
+        name = Path(*parts)
+        number = 1
+        while name in names:
+            number += 1
+            name = Path(*parts).with_stem(f"{file.stem}-{number}")
+        names[name] = None
+    return list(names)
 
 
 def _lock(stack: ExitStack, *paths: Path | None) -> None:

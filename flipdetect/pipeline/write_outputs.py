@@ -48,16 +48,12 @@ class Outputs:
 
     Attributes:
         folder: where flips.csv, flips.json and timelines go; None writes no tables and no timelines.
-        stills: folder for one JPEG per spread; None for none.
-        pdf: a document of these images, or of the pages where there are any; None for none.
-        ocr: Tesseract's names of the languages whose text is put into the document, joined by `+`; empty for no text.
-        report: an HTML file; None for none.
-        preview: an annotated film, .mp4 or .gif; None for none.
-        timeline: whether to draw timeline.png.
-        style: how stills are named and encoded.
+        stills, pages: folders for one image per spread, and for the flat pages in them.
+        pdf: a document of these images, or of the pages where there are any.
+        preview: an annotated film, .mp4 or .gif.
         edited: a flips.csv that a person has edited: it is not written over.
-        pages: folder for the flat pages of the stills; None for none.
-        page_mode: "colour", "grey" or "bw": how they are written.
+        ocr: Tesseract's names of the languages whose text is put into the document, joined by `+`; empty for no text.
+        page_mode: "colour", "grey" or "bw".
     """
 
     folder: Path | None = None

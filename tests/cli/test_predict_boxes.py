@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.cli.main import main
+from flipdetect.records import DetectionResult
 from flipdetect.sources.image import decode_frame
 from tests.inference.detectors import write_fixed_detector
 
@@ -127,13 +128,11 @@ def test_options_without_meaning_are_refused(
 def test_ctrl_c_keeps_what_was_found(
     detector: str, pictures: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from flipdetect.pipeline import detect_boxes
-
-    def find(finder: object, files: list[Path], root: Path):
-        yield detect_boxes.DetectionResult("2.png", 128, 64)
+    def results(*_: object):
+        yield DetectionResult("2.png", 128, 64)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(detect_boxes.BoxFinder, "find", find)
+    monkeypatch.setattr("flipdetect.pipeline.requests.in_order", results)
     assert main(["predict", str(pictures), "--model", detector]) == 130
     assert "after 1 of 3 pictures" in capfd.readouterr().err
     assert len(json.loads(Path("predictions.json").read_text())["images"]) == 1

@@ -78,8 +78,7 @@ def plot_matrices(matrices: Sequence[ArrayLike], titles: Sequence[str], classes:
 def plot_pr_curve(probabilities: ArrayLike, targets: ArrayLike, threshold: float) -> Figure:
     """Precision against recall over all thresholds, lines of equal F1, and the point of the threshold in use.
 
-    Args:
-        probabilities: (N,) of the positive class.
+    Probabilities (N,) are those of the positive class.
     """
     figure, axes = _chart()
     for f1 in ISO_F1:
@@ -108,8 +107,7 @@ def plot_pr_curve(probabilities: ArrayLike, targets: ArrayLike, threshold: float
 def plot_roc_curve(probabilities: ArrayLike, targets: ArrayLike, threshold: float, auroc: float) -> Figure:
     """True positive rate against false positive rate over all thresholds, and the point of the threshold in use.
 
-    Args:
-        probabilities: (N,) of the positive class.
+    Probabilities (N,) are those of the positive class.
     """
     figure, axes = _chart()
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))

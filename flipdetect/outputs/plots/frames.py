@@ -47,14 +47,7 @@ class Tile:
 
 
 def plot_batch(images: Sequence[Picture] | Picture, titles: Sequence[str]) -> Figure:
-    """A contact sheet with a title above each frame.
-
-    Args:
-        images: N frames (H, W, 3) uint8 RGB, or one array (N, H, W, 3).
-
-    Raises:
-        ValueError: if there is not one title per image.
-    """
+    """A contact sheet of frames (H, W, 3) uint8 RGB, or (N, H, W, 3), each with a title above it."""
     tiles = [Tile([image], [[(title, INK)]]) for image, title in zip(images, titles, strict=True)]
     return plot_tiles(tiles, empty="no frames")
 
@@ -66,14 +59,7 @@ def plot_mistakes(
     probabilities: ArrayLike,
     classes: ClassNames | None = None,
 ) -> Figure:
-    """A contact sheet of wrongly classified frames, the most confident errors first.
-
-    Args:
-        images: N frames (H, W, 3) uint8 RGB, or one array (N, H, W, 3).
-
-    Raises:
-        ValueError: if the four do not have one length.
-    """
+    """A contact sheet of wrongly classified frames (H, W, 3) uint8 RGB, or (N, H, W, 3), the surest errors first."""
     targets, scores = np.asarray(truths, dtype=np.int64), np.asarray(probabilities, dtype=np.float64)
     labels = (classes or ClassNames()).names
     has_folders = any("/" in name for name in names)
@@ -136,15 +122,7 @@ def _write(page: Axes, text: str, colour: str, x: float, y: float, room: float) 
 
 
 def maps_over(frame: Picture, maps: NDArray[np.float32]) -> Picture:
-    """Lay maps over a frame as red, green and blue.
-
-    Args:
-        frame: (H, W, 3) or (H, W, 1) uint8.
-        maps: (3, Hm, Wm) float32, 0 to 1.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+    """Lay maps (3, Hm, Wm) float32, 0 to 1, over a frame (H, W, 3) or (H, W, 1) uint8 as red, green and blue."""
     height, width = frame.shape[:2]
     cell = -(-height // maps.shape[1])
     size = (cell * maps.shape[2], cell * maps.shape[1])
@@ -157,15 +135,7 @@ def maps_over(frame: Picture, maps: NDArray[np.float32]) -> Picture:
 
 
 def heat_over(frame: Picture, heat: NDArray[np.float32]) -> Picture:
-    """Lay one map over a frame in the colours of glowing metal; where there is little heat the frame shows through.
-
-    Args:
-        frame: (H, W, 3) uint8 RGB.
-        heat: (H, W) float32, 0 to 1.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+    """Lay a map (H, W) float32, 0 to 1, over a frame (H, W, 3) uint8; where there is little heat it shows through."""
     strength = np.clip((heat - HEAT_FLOOR) / (1 - HEAT_FLOOR), 0, 1)[..., np.newaxis]
     colours = cv2.applyColorMap(np.rint(heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     share = OPACITY * np.sqrt(strength)
