@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -87,7 +88,7 @@ class Demo:
         """Verdict as HTML, and the picture with the evidence in it."""
         if path is None:
             return card("<p>Choose a picture, or one of the examples.</p>"), gr.update(value=None, visible=False)
-        with Told():
+        with told():
             model = load(name)
             image = decode_frame(Path(path), min_size=(SHOWN_SIDE, SHOWN_SIDE))
             inputs = model.preprocess.load(Path(path))
@@ -154,7 +155,7 @@ class Demo:
         """Take in a frame of the camera; returns the state as HTML, gallery and PDF button."""
         if image is None:
             return gr.skip(), gr.skip(), gr.skip()
-        with Told():
+        with told():
             if (scan := self._scans.get(_user(request))) is None:
                 model = load(name, fast=True)
                 settings = settings_of(model.path).at_threshold(threshold)
@@ -186,7 +187,7 @@ class Demo:
         if scan is None or not scan.session.pages:
             raise gr.Error("No page has been captured yet.", print_exception=False)
         path = self._folder("live", request) / "book.pdf"
-        with Told():
+        with told():
             write_pdf(path, scan.session.pages, title="book")
         return gr.update(value=str(path), visible=True)
 
@@ -209,14 +210,13 @@ def _user(request: gr.Request) -> str:
     return str(request.session_hash)
 
 
-class Told:
-    """Shows the program's own errors to the user."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FlipdetectError | OSError):
-            raise gr.Error(_without_folders(str(error)), duration=None, print_exception=False) from error
+@contextmanager
+def told() -> Iterator[None]:
+    """Show the program's own errors to the user."""
+    try:
+        yield
+    except (FlipdetectError, OSError) as error:
+        raise gr.Error(_without_folders(str(error)), duration=None, print_exception=False) from error
 
 
 def _without_folders(text: str) -> str:
@@ -343,7 +343,7 @@ def boxes_of(detector: Detector, path: str | None, threshold: float) -> tuple[st
     """What is found in a picture, as HTML; the picture with the boxes; and their table."""
     if path is None:
         return card(NO_PICTURE), gr.update(value=None, visible=False), gr.update(value=None, visible=False)
-    with Told():
+    with told():
         image = decode_frame(Path(path))
         (found,) = detector.predict(image, threshold)
     boxes = detector.named(found)

@@ -40,15 +40,10 @@ def check_packages(names: Sequence[str]) -> None:
 
 
 def write_model(model: ModelProto, facts: Mapping[str, Any], path: Path) -> None:
-    """Check a model and write it with its metadata, atomically.
-
-    Args:
-        model: its format version, producer and metadata are replaced.
-        facts: see `export_onnx`.
+    """Check a model, and write it with `facts` as its only metadata, atomically.
 
     Raises:
         ModelError: if the file would exceed the size that `load_onnx` accepts.
-        OSError: if the file cannot be written.
     """
     from onnx import checker
 

@@ -21,15 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_model(model: str | os.PathLike[str] | None, logs: Path = LOGS) -> Path:
-    """The model file that a user means.
+    """The file of a pretrained model, of the newest run (`last`), of a run's folder, or a file itself.
 
-    Without a model, the pretrained default; one line mentions a training run of the same classes, if there is one.
-
-    Args:
-        model: a pretrained model's name, `last` for the newest run, a run's folder, or a file; None for the default.
-
-    Raises:
-        ModelError: if there is no such model or run.
+    None is the pretrained default; one line mentions a training run of the same classes, if there is one. Raises
+    ModelError if there is no such model or run.
     """
     if model is None:
         path = find_model(DEFAULT)

@@ -62,15 +62,11 @@ class TorchModel(Model):
 
 
 def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
-    """Load a trained model without executing anything in its file.
-
-    Args:
-        path: a `.ckpt` file of `train.py`, or a `.safetensors` file like the package's pretrained ones.
-        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+    """Load a trained model from a `.ckpt` or `.safetensors` file, without executing anything in it.
 
     Raises:
-        ModelError: if the file is absent, damaged, no model of this program, or of another version; or if the
-            device is not to be had.
+        ModelError: if the file is absent, damaged, no model of this program, or of another version; or if the device,
+            "auto", "cpu" or "cuda", is not to be had.
     """
     place = torch_device(device)
     facts, tensors = read_model(path)

@@ -55,10 +55,7 @@ class PageText:
 
 
 def check_tesseract(languages: str) -> None:
-    """Check that text can be read and put into a PDF.
-
-    Args:
-        languages: Tesseract's names, joined by `+`: "eng", "deu+lat".
+    """Check that text can be read and put into a PDF; `languages` are Tesseract's names, joined by `+`: "deu+lat".
 
     Raises:
         MissingExtraError: if Tesseract or pikepdf is not installed; with the line that installs it.

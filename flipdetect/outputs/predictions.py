@@ -63,8 +63,7 @@ class PredictionWriter:
 
     Raises:
         ValueError: if neither a file nor a stream is given.
-        DataError: on entering the block, if the part file cannot be resumed; it stays as it is.
-        DataError: if the file cannot be created or written to.
+        DataError: if the file cannot be written to; on entering the block, if it cannot be resumed: it stays as it is.
     """
 
     def __init__(
@@ -134,13 +133,7 @@ class PredictionWriter:
         return self
 
     def write(self, scores: Iterable[FrameScore]) -> None:
-        """Append one row per score, and flush.
-
-        Raises:
-            ValueError: outside the `with` block.
-            DataError: if the disk is full.
-            OSError: if the reader of a pipe has gone.
-        """
+        """Append one row per score, and flush; raises DataError if the disk is full."""
         if self.output is None:
             self._write(scores)
             return
@@ -246,8 +239,7 @@ def read_prediction_table(path: Path) -> tuple[list[FrameScore], dict[str, list[
         The scores, and the cells of each further column by its name.
 
     Raises:
-        DataError: if the file is missing, lacks a column, or a row cannot be understood; the message names the file
-            and the line.
+        DataError: if the file is missing, lacks a column, or a row cannot be understood; names file and line.
     """
     is_part = path.name.endswith(PART_SUFFIX)
     scores: list[FrameScore] = []

@@ -74,15 +74,9 @@ def still_name(still: Still, position: int, total: int, video: str = "", style: 
     """A file name such as `003_00m12.40s.jpg`: the place in the reading order, then the time of the frame.
 
     Args:
-        still: a chosen frame; one hour is `60m00.00s`.
-        position: its place among those that are saved, from 1.
-        total: how many are saved; numbers get as many digits, 3 at least.
-        video: put in front, unless the template names it, with what is not fit for a file name replaced; empty leaves
-            it out.
-        style: template and suffix; None for the default.
-
-    Raises:
-        ValueError: if the still has no frame, or `position` is not from 1 to `total`.
+        still: one with a frame; one hour is `60m00.00s`.
+        position, total: its place among those that are saved, from 1, and how many are; numbers have as many digits.
+        video: put in front, unless the template names it; empty leaves it out.
     """
     if still.time_s is None:
         raise ValueError(f"spread {still.spread} of {still.video!r} has no frame that could be named")

@@ -111,17 +111,12 @@ def extract_pages(
     """Detect the page turns of a film, and choose one still per spread.
 
     Args:
-        source: path of a video or of a folder with the frames of one film; or an iterable of frames, each (H, W, 3)
-            uint8 RGB, or pairs (second, frame), of which no images can be written.
-        model: a pretrained model's name, a model file, a run's folder, or "last"; None for the default.
-        stills: folder for the images of the stills, JPEG in full size; None writes none. Spreads that were seen before
-            have no image of their own.
-        pdf: file for a document of these images; None writes none.
+        source, model, rate_hz, fps, device: as for `detect_flips`, but no camera; of an iterable, no images can be
+            written.
+        stills: folder for the images of the stills, JPEG in full size. Spreads that were seen before have none.
+        pdf: file for a document of these images.
         threshold: a frame with at least this probability counts as a flip; None: the model's own.
-        rate_hz: frames per second of a video that are scored at first; three times as many where scores change.
-        fps: frames per second of the film that frame files or arrays come from.
         start_s, end_s: the seconds of the film that are looked at.
-        device: "auto" (a GPU if there is one and PyTorch runs the model), "cpu" or "cuda".
 
     Returns:
         Turns, stills and scores, in order of time, in seconds from the start. What was lost of a damaged file is in

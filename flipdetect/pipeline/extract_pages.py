@@ -41,8 +41,7 @@ class ExtractSettings:
 
     Attributes:
         threshold: a frame with at least this probability counts as a flip; None: the model's own.
-        events: how turns are detected and stills are chosen; for the threshold above.
-        batch_size: frames scored at a time; None: what suits the engine.
+        events: how turns are detected and stills are chosen; for this threshold.
         model_name: for the tables; empty: the stem of the model's file.
     """
 
@@ -278,9 +277,8 @@ class PageImages:
         failures: what could not be read, for the user.
 
     Args:
-        folder: where the files go; unique names, so that several films can share one.
+        folder: where the files go; several films can share one.
         full: whether images in full size are wanted, or reduced ones only.
-        style: how those in full size are encoded; None for the default.
         on_fetch: called with the numbers of images that were read, and that are to be read.
     """
 

@@ -91,15 +91,10 @@ def is_blank(fingerprints: Sequence[str]) -> bool:
 
 
 def likeness(levels: Floats) -> NDArray[np.float64]:
-    """How alike the print is in each pair of fingerprints of one video, 1 for the same.
+    """How alike the print is in each pair of fingerprints (N, n, n) of one video: (N, N) float64, 1 for the same.
 
-    The correlation of the levels (Pearson's) over the cells that both have seen, at the best of the shifts by a cell.
-
-    Args:
-        levels: (N, n, n) of N fingerprints, NaN where not seen.
-
-    Returns:
-        (N, N) float64, -1 to 1; NaN where too little was seen in common, or where it is blank.
+    The correlation of the levels (Pearson's) over the cells that both have seen, at the best of the shifts by a cell;
+    NaN where too little was seen in common, or where it is blank.
     """
     return _best_shift(levels, levels, lambda a, b: a @ b.T, SHIFT)
 
