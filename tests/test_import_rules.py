@@ -69,7 +69,7 @@ HEAVY = {
     "evaluation.compare", "evaluation.cross_validation", "evaluation.explain",
     "evaluation.study", "evaluation.tuning", "evaluation.box_evaluation",
     "export.detector_onnx", "export.mobile", "export.onnx",
-    "inference.torch_model", "inference.torch_detector",
+    "inference.torch_model",
     "metrics.frame", "metrics.mean_ap",
 }  # fmt: skip
 """Rooms and modules that import torch; no other does."""
