@@ -29,7 +29,7 @@ from flipdetect.export.onnx_files import (
     write_model,
 )
 from flipdetect.inference.model import Inputs
-from flipdetect.inference.onnx_model import INPUT, OnnxDetector, OnnxModel, check_shape, load_exported
+from flipdetect.inference.onnx_model import INPUT, OnnxDetector, OnnxModel, load_exported
 from flipdetect.runs import CHECKPOINT_KEY
 
 if TYPE_CHECKING:
@@ -111,10 +111,13 @@ def _write_quantised(
     facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
     if facts.get("precision") != "float32":
         raise ModelError(f"{whole.path} is in {facts.get('precision')} already; give the float32 export of the model")
+    shape = (whole.preprocess.channels, whole.preprocess.height, whole.preprocess.width)
     for frames in (calibration, others):
-        check_shape(whole, frames)
-        if not len(frames):
-            raise ModelError(f"{whole.path} cannot be calibrated and compared without frames")
+        if not len(frames) or frames.shape[1:] != shape:
+            raise ModelError(
+                f"{whole.path} is calibrated on frames of shape (N, {', '.join(map(str, shape))}), N at least 1, "
+                f"got {frames.shape}"
+            )
     reduced = not multiplies_bytes_safely() if reduce_range is None else reduce_range
     quantised = _quantised(model, calibration, reduced)
     how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(calibration)}
