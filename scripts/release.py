@@ -107,7 +107,7 @@ def _run(step: str, options: argparse.Namespace) -> None:
             run = Path(f"logs/release_{name}_further")
             _train(configs, run / "version_0")
             old = [pretrained_path(name, options.output)]
-            means = [old * share + _epochs(run)[-count:] for count, share in product(LAST_EPOCHS, OLD_SHARES)]
+            means = [_epochs(run)[-count:] + old * share for count, share in product(LAST_EPOCHS, OLD_SHARES)]
             _choose([old, *means], heights, run / "choice.json", options)
             _ship(name, run / "choice.json", options.output)
     elif step == "export":
@@ -183,7 +183,7 @@ def _evaluate(checkpoints: Sequence[Path], height: int | None, folder: Path) -> 
     probabilities = np.array([one.probability for one in scored])
     of_part = np.array([f"{one.record.path.relative_to(folder).parts[0]} {one.record.source}" for one in scored])
     parts = {}
-    for name in sorted(set(of_part)):
+    for name in sorted(set(of_part.tolist())):
         flips = (of_part == name) & targets
         rest = (of_part == name) & ~targets
         if rest.any():

@@ -1,8 +1,8 @@
 """Make the default model from two pretrained networks: ensemble.onnx, ensemble.int8.onnx, and the card.
 
-Its logit is the mean of three: that of efficientnet_lite0, and those of tiny_cnn for two sizes of the frame. Two
+Its logit is a mean of three: that of efficientnet_lite0, and those of tiny_cnn for two sizes of the frame. Two
 different networks make different errors, and in a smaller frame TinyCNN sees pages that were filmed from nearby at the
-size that it was trained on. Heights, threshold and temperature are chosen on the real frames.
+size that it was trained on. Heights, shares, threshold and temperature are chosen on the real frames.
 
 Example: python scripts/research/ensemble.py --choose-on frames/ --calibrate-on data/release
 """
@@ -39,6 +39,8 @@ from flipdetect.zoo import ENSEMBLE, FOLDER, pretrained_path
 FIRST, SECOND = "efficientnet_lite0", "tiny_cnn"
 HEIGHTS = (200, 224)
 """In pixels, of frames that the second network sees. It was trained at 256."""
+SHARES = (1.5, 1.0, 1.0)
+"""Of the three logits in their mean."""
 
 
 class Resized(nn.Module):
@@ -77,7 +79,8 @@ class Ensemble(nn.Module):
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         logits, maps = self.first.forward_maps(frames)
-        logits = torch.stack([logits, *(other(frames) for other in self.others)]).mean(dim=0)
+        all_logits = (logits, *(other(frames) for other in self.others))
+        logits = sum(share / sum(SHARES) * each for share, each in zip(SHARES, all_logits, strict=True))
         return logits / self.temperature, maps[:, MAPS.index("hands")].sigmoid()
 
 
@@ -144,8 +147,8 @@ def _card(first: TorchModel, second: TorchModel, decision: Decision, count: int,
     size = f"{first.preprocess.height}x{first.preprocess.width}"
     return f"""# {ENSEMBLE}
 
-The default model: the mean of three logits, one of [{FIRST}]({FIRST}.md) and two of
-[{SECOND}]({SECOND}.md), which sees the frame resized to heights of {heights} pixels.
+The default model: the mean of three logits, one of [{FIRST}]({FIRST}.md) (which counts {SHARES[0]:g}
+times) and two of [{SECOND}]({SECOND}.md), which sees the frame resized to heights of {heights} pixels.
 Input: one frame, RGB, resized to {size} pixels (height x width, fit: letterbox). Output: the probability of `flip`,
 against `notflip`. It exists as ONNX (weights stored as float16) and with 8-bit integers, for films; nothing was
 trained for it.
@@ -162,7 +165,7 @@ To fine-tune, start from `efficientnet_lite0` (configs/finetune.yaml).
 
 ## Data
 
-Both networks were trained on rendered books only; see their cards. The heights, the threshold and the temperature
+Both networks were trained on rendered books only; see their cards. The heights, shares, threshold and temperature
 were chosen on {count} labelled frames and stills of real books, on which nothing was trained. Metrics on these frames
 are therefore validation results.
 

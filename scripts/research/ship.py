@@ -80,6 +80,8 @@ def ship(
     facts = read[0][0]
     for path, (other, _) in zip(average, read[1:], strict=True):
         different = [key for key in SAME_WHEN_AVERAGED if facts[key] != other[key]]
+        if height is not None and _at_height(facts, height) == _at_height(other, height):
+            different = [key for key in different if key != "preprocess"]
         if different:
             raise ModelError(f"{path} cannot be averaged with {checkpoint}: they differ in {', '.join(different)}")
     if average and decision is None:
@@ -114,6 +116,10 @@ def ship(
         if total > SIZE_LIMIT:
             raise ModelError(f"all pretrained weights would have {total:,} bytes; {SIZE_LIMIT:,} are allowed")
     return target
+
+
+def _at_height(facts: Mapping[str, Any], height: int) -> PreprocessSpec:
+    return resized(PreprocessSpec.from_dict(facts["preprocess"]), height)
 
 
 def resized(preprocess: PreprocessSpec, height: int) -> PreprocessSpec:
