@@ -52,7 +52,11 @@ MODELS = {
     "TinyCNN": "tiny_cnn",
     "MobileNetV2": "mobilenet_v2",
 }
-DATA_SETS = {"rendered books, unseen": "rendered", "photographs of four sources": "photographs"}
+DATA_SETS = {
+    "rendered books, unseen": "rendered",
+    "any scene, unseen": "any",
+    "photographs of four sources": "photographs",
+}
 UNSEEN_SEED = 1000
 """Books of this seed are in no training set."""
 
