@@ -70,7 +70,7 @@ HEAVY = {
     "evaluation.study", "evaluation.tuning", "evaluation.box_evaluation",
     "export.detector_onnx", "export.mobile", "export.onnx",
     "inference.torch_model",
-    "metrics.frame", "metrics.mean_ap",
+    "metrics.frame", "metrics.box_matching", "metrics.mean_ap",
 }  # fmt: skip
 """Rooms and modules that import torch; no other does."""
 

@@ -244,7 +244,7 @@ def _explained(error: Exception, *, built: bool = True) -> int:
 def _tables(results: dict[str, float], *, detection: bool) -> str:
     """The metrics of validation and test, for people."""
     if detection:
-        from flipdetect.metrics.mean_ap import coco_table
+        from flipdetect.metrics.box_matching import coco_table
 
         splits = [(words, prefix) for words, prefix in SPLIT_PREFIXES.items() if f"{prefix}map" in results]
         return "\n".join(f"{words}:\n{coco_table(results, prefix)}" for words, prefix in splits)

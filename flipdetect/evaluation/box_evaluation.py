@@ -18,7 +18,7 @@ from flipdetect.data.boxes.box_index import EMPTY, Format, index_boxes
 from flipdetect.data.splits import read_split
 from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.detector import Detector, FoundBoxes
-from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, PictureResult, coco_table, match_boxes
+from flipdetect.metrics.box_matching import SUMMARY, PictureResult, coco_table, match_boxes
 from flipdetect.outputs.box_files import draw_boxes, side_by_side
 from flipdetect.outputs.html_report import embed_jpeg, page_template
 from flipdetect.outputs.plots.canvas import save_figure
@@ -125,6 +125,8 @@ def evaluate_boxes(
     if not records:
         raise DataError(f"the {split} split has no pictures; choose another with --split")
     least = detector.threshold if threshold is None else threshold
+    from flipdetect.metrics.mean_ap import BoxMetrics  # brings most of torchmetrics
+
     metrics = BoxMetrics()
     pictures = []
     bar = progress_bar(total=len(records), desc=f"evaluating {name}", unit="picture", delay=2)

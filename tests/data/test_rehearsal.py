@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from flipdetect.data.datamodule import FrameDataModule
-from flipdetect.data.rehearsal import EmbeddedData, MixIn
+from flipdetect.data.index import index_frames
+from flipdetect.data.rehearsal import RENDERED_CLASSES, EmbeddedData, MixIn, rehearsal_split
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames
 from flipdetect.synth import SynthConfig
@@ -73,7 +74,8 @@ def test_other_class_names_are_matched_by_which_is_positive(
     data = mixed(tmp_path, embedded, classes=ClassNames(negative="flip", positive="turning"))
     epoch = train_epoch(data)
     rendered = epoch["index"] >= len(data.split.train)
-    truth = [data.rehearsal.train[i].label == "flip" for i in epoch["index"][rendered] - len(data.split.train)]
+    mixed_in = rehearsal_split(index_frames(Path(embedded.root), classes=RENDERED_CLASSES).records).train
+    truth = [mixed_in[i].label == "flip" for i in epoch["index"][rendered] - len(data.split.train)]
     assert epoch["target"][rendered].bool().tolist() == truth
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="needs the extra [export]")
 
 def test_pictures_of_any_size_have_the_probabilities_of_the_model(tmp_path: Path) -> None:
     assert (
-        main(["export", "--model", "tiny_cnn", "--format", "onnx-portable", "--output", str(tmp_path / "any.onnx")])
+        main(["export", "--model", "mobilenet_v2", "--format", "onnx-portable", "--output", str(tmp_path / "any.onnx")])
         == 0
     )
     session = onnxruntime.InferenceSession(str(tmp_path / "any.onnx"))
@@ -24,7 +24,7 @@ def test_pictures_of_any_size_have_the_probabilities_of_the_model(tmp_path: Path
         ("probability", "tensor(float)"),
         ("flip", "tensor(bool)"),
     ]
-    model = flipdetect.load("tiny_cnn")
+    model = flipdetect.load("mobilenet_v2")
     sizes = [(1920, 1080), (853, 479), (1080, 1920), (320, 180), (100, 60), (333, 1000)]
     for seed, (height, width) in enumerate(sizes):
         frame = page_frame(seed % 2 == 0, seed, max(height, 128))

@@ -8,7 +8,8 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from flipdetect.metrics.mean_ap import SUMMARY, BoxMetrics, coco_table, match_boxes, to_picture
+from flipdetect.metrics.box_matching import SUMMARY, coco_table, match_boxes
+from flipdetect.metrics.mean_ap import BoxMetrics, to_picture
 
 NAMES = ("disc", "square")
 
