@@ -69,7 +69,8 @@ class SynthConfig(PlainParameters):
         without: parts of the rendering to leave out, names of `PARTS` separated by commas; for ablations.
         aspect: short side over long side, 0.4 to 1: 9/16 as videos, 3/4 as photographs, 1 for squares.
         scenes: "desk", printed books on desks; or "any", also books held in the air, single pages that fill the frame,
-            notebooks, comics, music and so on, in frames of all shapes (orientation and aspect are not used).
+            notebooks, comics, music and so on, in frames of all shapes; orientation and aspect are
+            left out then.
 
     Raises:
         ConfigError: if a value cannot be rendered.
@@ -103,6 +104,10 @@ class SynthConfig(PlainParameters):
         self.check("margin", lambda value: 0.16 <= value <= 0.6, "choose 0.16 to 0.6 page widths")
         self.check("aspect", lambda value: 0.4 <= value <= 1, "choose 0.4 to 1: short side over long side")
         self.check("scenes", lambda value: value in SCENES, f"choose {', '.join(SCENES)}")
+        if self.scenes == "any":
+            shaped = "leave it out: frames of scenes any have shapes of their own"
+            self.check("orientation", lambda value: value == "portrait", shaped)
+            self.check("aspect", lambda value: value == 9 / 16, shaped)
 
     @property
     def width(self) -> int:

@@ -144,6 +144,14 @@ def has_colour(picture: np.ndarray, colour: str) -> bool:
     return bool((np.abs(picture.astype(int) - wanted).sum(axis=-1) < 8).sum() > 100)
 
 
+def test_pictures_of_different_shapes_keep_theirs_side_by_side() -> None:
+    pictures = [made_up_picture((0, 0, 0)), made_up_picture((90, 90, 90), 40, 90), made_up_picture((9, 9, 9), 90, 40)]
+    figure = plot_tiles([Tile([picture], [[("a", "#000000")]]) for picture in pictures], empty="none")
+    for drawn, picture in zip(figure.axes[0].images, pictures, strict=True):
+        left, right, bottom, top = drawn.get_extent()
+        assert (top - bottom) / (right - left) == pytest.approx(picture.shape[0] / picture.shape[1])
+
+
 def test_tiles_of_any_shape_and_name_are_drawn_with_their_border() -> None:
     pictures = made_up_picture((0, 0, 0)), made_up_picture((200, 200, 200), 40, 90)
     captions = [[("a" * 90, "#000000"), ("$x$", "#000000")], [("名前.jpg", "#000000")]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,5 +78,16 @@ def test_scenes_stand_in_the_identity_of_a_set_only_where_they_matter() -> None:
     assert "scenes" not in SynthConfig().identity()
     assert SynthConfig(scenes="any").identity()["scenes"] == "any"
     assert "scenes" not in RecordingConfig().identity()
-    with pytest.raises(ConfigError, match="scenes is sea; choose desk, any"):
-        SynthConfig(scenes="sea")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scenes": "sea"}, "scenes is sea; choose desk, any"),
+        ({"scenes": "any", "orientation": "landscape"}, "orientation is landscape; leave it out"),
+        ({"scenes": "any", "aspect": 1.0}, "aspect is 1.0; leave it out"),
+    ],
+)
+def test_settings_that_any_scene_cannot_honour_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SynthConfig(**settings)

@@ -104,7 +104,10 @@ def plot_tiles(tiles: Sequence[Tile], title: str = "", *, empty: str) -> Figure:
         bottom = total[1] - MARGIN - (TITLE if title else 0.0) - (row + 1) * cell[1] - row * GAP
         for number, (picture, caption) in enumerate(zip(tile.pictures, tile.captions, strict=True)):
             start = left + number * (width + INNER)
-            extent = (start, start + width, bottom, bottom + height)
+            own = picture.shape[0] / picture.shape[1]
+            wide, high = min(width, height / own), min(height, width * own)  # a picture of another shape keeps it
+            across, up = start + (width - wide) / 2, bottom + (height - high) / 2
+            extent = (across, across + wide, up, up + high)
             page.imshow(picture, extent=extent, aspect="auto", interpolation="antialiased")
             edge, line = (tile.border or FAINT), (2.4 if tile.border else 0.8)
             page.add_patch(Rectangle((start, bottom), width, height, facecolor="none", edgecolor=edge, linewidth=line))
