@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError
 from flipdetect.synth import RecordingConfig, SynthConfig, render_frame
+from flipdetect.synth.clip import sheet_at
 from flipdetect.synth.config import FORMATS
 from flipdetect.synth.scenario import sample_clip
+from flipdetect.synth.scene.book import build_block
 from flipdetect.synth.scene.content import CONTENTS
 from flipdetect.synth.scene.page import draw_page
 from flipdetect.synth.scene.page_style import sample_page_style
 from flipdetect.synth.scene.scene import sample_source
+from flipdetect.synth.truth.silhouette import draw_outlines
 
 SOURCES = 60
 
@@ -72,6 +76,20 @@ def test_frames_of_held_books_show_the_room_unshaded(config: SynthConfig) -> Non
 
     assert image.shape[:2] == config.frame_size(held)[::-1]
     assert image.std() > 5
+
+
+def test_the_outline_of_a_book_holds_its_block(config: SynthConfig) -> None:
+    raised = [index for index in range(SOURCES) if sample_source(config, index).book.thickness is not None]
+    assert raised
+    for index in raised:
+        clip, source = sample_clip(config, 2 * index + 1), sample_source(config, index)
+        lying = tuple(sheet_at(source, clip.style, rest) for rest in clip.below)
+        block = build_block(source.book, lying, source.style.paper)
+        size = config.frame_size(index)
+        corners = clip.capture.view(0.0, size).carried(*clip.pushed(0.0)).project(block.corners).reshape(-1, 2)
+        inside = corners[((corners >= 0) & (corners <= np.array(size) - 1)).all(axis=1)].round().astype(int)
+        mask = cv2.dilate(draw_outlines(config, clip, 0.0).book, np.ones((5, 5), np.uint8))
+        assert mask[inside[:, 1], inside[:, 0]].all()
 
 
 def test_scenes_stand_in_the_identity_of_a_set_only_where_they_matter() -> None:

@@ -137,7 +137,7 @@ def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]
     half, colour = book.height / 2, linear(paper)
     for page, side in zip(pages, (-1, 1), strict=True):
         rim = page.edge_points(np.array([-half, half]) * 0.9999)
-        _add_wall(corners, tones, rim, _foot(book, rim, side * book.slant), EDGE_LAYERS, EDGE_TONE)
+        _add_wall(corners, tones, rim, foot_of(book, rim, side * book.slant), EDGE_LAYERS, EDGE_TONE)
         points = page.points().reshape(-1, 3)
         for end in (half, -half):
             crest = points[np.abs(points[:, 1] - end) < 0.06]
@@ -145,7 +145,7 @@ def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]
             crest = np.concatenate([crest[:-1:CREST_STEP], crest[-1:]])
             for first, second in pairwise(crest):
                 rim = np.array([first, second])
-                _add_wall(corners, tones, rim, _foot(book, rim), END_LAYERS, END_TONE)
+                _add_wall(corners, tones, rim, foot_of(book, rim), END_LAYERS, END_TONE)
     colours = np.array(tones)[:, None] * colour
     if book.overhang:
         reach, far = 1 + book.overhang, half + book.overhang
@@ -155,9 +155,10 @@ def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]
     return Block(np.array(corners), np.asarray(colours, np.float32))
 
 
-def _foot(book: Book, rim: Floats, lean: float = 0.0) -> Floats:
-    """Where a wall below a rim (N, 3) ends that leans outwards by `lean`."""
-    foot = rim + np.array([lean, 0.0, 0.0])
+def foot_of(book: Book, rim: Floats, lean: float | Floats = 0.0) -> Floats:
+    """Where a wall below a rim (N, 3) ends that leans outwards by `lean`, one number or (N,): (N, 3)."""
+    foot = rim.copy()
+    foot[:, 0] += lean
     foot[:, 2] = 0 if book.thickness is None else np.maximum(rim[:, 2] - book.thickness, 0)
     return np.asarray(foot)
 

@@ -17,7 +17,7 @@ from flipdetect.synth.scene.book import Book, sample_book
 from flipdetect.synth.scene.desk import MATERIALS, MORE_MATERIALS, draw_desk, draw_light, draw_room
 from flipdetect.synth.scene.page import bind_sheet, draw_page
 from flipdetect.synth.scene.page_style import PageStyle, sample_page_style
-from flipdetect.synth.scene.variety import Variation, vary
+from flipdetect.synth.scene.variety import View, other_book, other_phone, other_style, other_view, sample_place
 
 SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM, VARIETY_STREAM = 1, 2, 3, 4, 11
 """First keys of the random streams of a source; those of clips (5, 6) and noise (7) follow on."""
@@ -30,10 +30,6 @@ PAGE_PIXELS = 0.56
 
 SKIN_PIXELS, FINEST_SKIN = 0.7, 768
 """Side of the skin's texture as a share of the frame's height, and at most."""
-
-
-View = tuple[tuple[float, ...], tuple[float, ...], float, float]
-"""Eye, target, roll in radians, and focal length as a share of the frame's height."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +104,14 @@ def sample_source(config: SynthConfig, index: int) -> Source:
     if "exposure" in left_out:
         exposure, contrast = (min(max(phone.exposure, 0.55), 1.08), min(max(phone.contrast, 0.1), 0.7))
         phone = replace(phone, exposure=exposure, contrast=contrast)
-    if config.scenes == "desk":
-        return Source(index, book, light, person, style, phone, view)
-    varied = vary(config.stream(VARIETY_STREAM, index), Variation(book, style, phone, view, 0.0))
-    return Source(index, varied.book, light, person, varied.style, varied.phone, varied.view, varied.ground_z)
+    ground_z = 0.0
+    if config.scenes == "any":
+        other = config.stream(VARIETY_STREAM, index)
+        place = sample_place(other)
+        book = other_book(other, book, held=place == "held")
+        view, ground_z = other_view(other, view, place)
+        style, phone = other_style(other, style), other_phone(other, phone)
+    return Source(index, book, light, person, style, phone, view, ground_z)
 
 
 @lru_cache(maxsize=2)

@@ -5,7 +5,7 @@ Everything here is drawn from streams of its own, so that `scenes: desk` is rend
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from flipdetect.synth.scene.content import CONTENTS
 from flipdetect.synth.scene.page_style import PageStyle
 from flipdetect.synth.sheet import RestProfile, TurnStyle
 
-VIEWS = ("desk", "close", "held")
-VIEW_CHANCES = (0.45, 0.3, 0.25)
+View = tuple[tuple[float, ...], tuple[float, ...], float, float]
+"""Eye, target, roll in radians, and focal length as a share of the frame's height."""
+
+PLACES = ("desk", "close", "held")
+PLACE_CHANCES = (0.45, 0.3, 0.25)
 """A book seen whole; one page that nearly fills the frame; a book held in the air before a wall or a room."""
 
 OTHER_CONTENT = 0.45
@@ -32,40 +35,29 @@ BENT_TURNS = 0.25
 """Share of the turns in which the sheet bends double or stands up."""
 
 
-@dataclass(frozen=True)
-class Variation:
-    """What is drawn anew of a source; see `Source`."""
-
-    book: Book
-    style: PageStyle
-    phone: Phone
-    view: tuple[tuple[float, ...], tuple[float, ...], float, float]
-    ground_z: float
+def sample_place(rng: np.random.Generator) -> str:
+    """One of `PLACES`."""
+    return str(rng.choice(PLACES, p=PLACE_CHANCES))
 
 
-def vary(rng: np.random.Generator, plain: Variation) -> Variation:
-    """Another book, place and view in the stead of plain ones."""
-    kind = str(rng.choice(VIEWS, p=VIEW_CHANCES))
-    eye, target, roll, focal = plain.view
+def other_view(rng: np.random.Generator, view: View, place: str) -> tuple[View, float]:
+    """The view of a book at a place, and the height of the ground behind it; below 0 if the book is held in the air."""
+    eye, target, roll, focal = view
     ground_z = 0.0
-    book = _other_book(rng, plain.book, held=kind == "held")
-    if kind == "close":
-        moved = np.array([rng.choice([-1, 1]) * rng.uniform(0.25, 0.55), rng.uniform(-0.2, 0.2), 0.0]) - [
-            *target[:2],
-            0,
-        ]
+    if place == "close":
+        x, y = rng.choice([-1, 1]) * rng.uniform(0.25, 0.55), rng.uniform(-0.2, 0.2)
+        moved = np.array([x - target[0], y - target[1], 0.0])
         eye, target = tuple((eye + moved).tolist()), tuple((target + moved).tolist())
         focal = float(np.linalg.norm(np.subtract(eye, target)) * rng.uniform(0.75, 1.15) * 9 / 16)
-    elif kind == "held":
+    elif place == "held":
         ground_z = float(-rng.uniform(1.0, 6.0))
     if rng.random() < UPSIDE_DOWN:
         roll += np.pi
-    return Variation(
-        book, _other_style(rng, plain.style), _other_phone(rng, plain.phone), (eye, target, roll, focal), ground_z
-    )
+    return (eye, target, roll, focal), ground_z
 
 
-def _other_book(rng: np.random.Generator, book: Book, *, held: bool) -> Book:
+def other_book(rng: np.random.Generator, book: Book, *, held: bool) -> Book:
+    """A book held in the air, half open, bound by wire, or as it was."""
     if held:
         # The halves rise to both sides of the spine, as wide as the hands hold them.
         right, left = (RestProfile(rng.uniform(0.0, 0.35), rng.uniform(1.5, 4.0), rng.uniform(0.0, 0.3)) for _ in "rl")
@@ -85,7 +77,8 @@ def _other_book(rng: np.random.Generator, book: Book, *, held: bool) -> Book:
     return book
 
 
-def _other_style(rng: np.random.Generator, style: PageStyle) -> PageStyle:
+def other_style(rng: np.random.Generator, style: PageStyle) -> PageStyle:
+    """Pages with other content or on other paper, or as they were."""
     if rng.random() < OTHER_CONTENT:
         style = replace(style, content=str(rng.choice(CONTENTS)))
     if rng.random() < 0.15:
@@ -98,7 +91,8 @@ def _other_style(rng: np.random.Generator, style: PageStyle) -> PageStyle:
     return style
 
 
-def _other_phone(rng: np.random.Generator, phone: Phone) -> Phone:
+def other_phone(rng: np.random.Generator, phone: Phone) -> Phone:
+    """A phone whose pictures glare or are grey, or as it was."""
     if rng.random() < GLARING:
         phone = replace(phone, exposure=rng.uniform(1.4, 2.1), shoulder=rng.uniform(0.85, 0.98))
     if rng.random() < GREY:

@@ -14,6 +14,7 @@ from flipdetect.synth.clip import Clip, hand_at, sheet_at
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.hands.placement import draw_outline
 from flipdetect.synth.render.rasterizer import SUBPIXEL_BITS, fixed_point, strips
+from flipdetect.synth.scene.book import foot_of
 from flipdetect.synth.scene.scene import Source, sample_source
 from flipdetect.synth.sheet import Floats, Sheet
 
@@ -82,10 +83,12 @@ def box_of(mask: Mask, step: float) -> Box | None:
 def _book(source: Source, view: Camera, lying: list[Sheet], shape: tuple[int, int]) -> tuple[Mask, Mask]:
     """Masks of the whole book at rest and of its open pages; both are convex but for the gutter."""
     pages = np.concatenate([sheet.points().reshape(-1, 3) for sheet in lying])
-    half, reach = source.book.height / 2 + source.book.overhang, 1 + source.book.overhang
-    foot = pages * [1, 1, 0]
-    cover = np.array([[-reach, -half, 0], [reach, -half, 0], [reach, half, 0], [-reach, half, 0]])
-    whole = np.concatenate([pages, foot + [source.book.slant, 0, 0] * np.sign(foot[:, :1]), cover])
+    book = source.book
+    whole = np.concatenate([pages, foot_of(book, pages, book.slant * np.sign(pages[:, 0]))])
+    if book.thickness is None:
+        half, reach = book.height / 2 + book.overhang, 1 + book.overhang
+        cover = np.array([[-reach, -half, 0], [reach, -half, 0], [reach, half, 0], [-reach, half, 0]])
+        whole = np.concatenate([whole, cover])
     masks = []
     for points in (whole, pages):
         mask = np.zeros(shape, np.uint8)
