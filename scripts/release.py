@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -106,9 +107,13 @@ def _run(step: str, options: argparse.Namespace) -> None:
         for name, (configs, heights) in FURTHER.items():
             run = Path(f"logs/release_{name}_further")
             _train(configs, run / "version_0")
-            old = [pretrained_path(name, options.output)]
-            means = [_epochs(run)[-count:] + old * share for count, share in product(LAST_EPOCHS, OLD_SHARES)]
-            _choose([old, *means], heights, run / "choice.json", options)
+            old = run / "before.safetensors"  # what ships is overwritten below, and this step may run again
+            if not old.is_file():
+                shutil.copyfile(pretrained_path(name, options.output), old)
+            epochs = _epochs(run)
+            counts = sorted({min(count, len(epochs)) for count in LAST_EPOCHS})
+            means = [epochs[-count:] + [old] * share for count, share in product(counts, OLD_SHARES)]
+            _choose([[old], *means], heights, run / "choice.json", options)
             _ship(name, run / "choice.json", options.output)
     elif step == "export":
         for name in FURTHER:

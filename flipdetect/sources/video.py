@@ -58,7 +58,8 @@ def open_video(
         min_size: (height, width) in pixels, upright, that frames still cover: larger ones are shrunk, keeping their
             shape, to the smallest size that does. None: full size.
         start_s: return no frame before this second.
-        refine: every so many of the frames to return, one is coarse, the others are `fine`.
+        refine: every so many of the frames to return, one is coarse, the others are `fine`; with `rate_hz` fewer in a
+            video that has fewer frames.
         skips_rest: see above.
         table: see above; with `skips_rest` alone.
         look: with a table, asks a model about an upright frame (H, W, 3) uint8 RGB, in the thread that decodes; see
@@ -92,6 +93,9 @@ def open_video(
     if table is not None:
         others = open_container(path, hardware=hardware)
         decoding = GroupDecoding(container, stream, *others, table, start_s - _TIME_TOLERANCE, ask)
+    if rate_hz is not None and stream.average_rate:
+        # A video with fewer frames than are asked for has fewer fine ones: at least two thirds of the coarse rate stay.
+        refine = min(refine, max(1, math.ceil(float(stream.average_rate) * refine / rate_hz - 1 / 3)))
     selection = FrameSelection(wants, refine, skips_rest=skips_rest)
     return VideoReader(path, decoding, _converted(path, decoding, selection, converter))
 

@@ -127,6 +127,16 @@ def test_a_video_is_read_at_a_rate_or_by_a_stride_and_frames_are_read_again(tmp_
     assert len(list(stream.resample(5.0, (48, 27)))) == 10
 
 
+@pytest.mark.parametrize(("rate", "coarse"), [(10, 10), (15, 8), (30, 10)])
+def test_a_video_of_few_frames_a_second_is_scored_at_the_asked_rate_all_the_same(
+    tmp_path: Path, rate: int, coarse: int
+) -> None:
+    path = write(tmp_path / "film.mp4", [flat(place / 60, 480, 270) for place in range(2 * rate)], rate=rate)
+    found = list(VideoStream(path, every_frame=True))
+    assert len(found) == 2 * rate
+    assert sum(not frame.fine for frame in found) in (2 * coarse, 2 * coarse - 1)
+
+
 def test_a_part_of_a_film_has_the_times_and_numbers_of_the_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "film.mp4", [flat(place / 50, 48, 28) for place in range(50)], rate=25)
     stream = VideoStream(path, rate_hz=5, refine=1, every_frame=True, start_s=0.5, end_s=1.2)
