@@ -10,7 +10,7 @@ import numpy as np
 
 from flipdetect.parameters import PlainParameters
 
-RENDER_VERSION: int = 7
+RENDER_VERSION: int = 8
 """Raised whenever the same settings give other pictures; a set of another version is stale."""
 
 STREAMS = 6

@@ -92,6 +92,18 @@ def test_the_outline_of_a_book_holds_its_block(config: SynthConfig) -> None:
         assert mask[inside[:, 1], inside[:, 0]].all()
 
 
+def test_a_loose_sheet_is_alone(config: SynthConfig) -> None:
+    loose = [index for index in range(SOURCES) if sample_source(config, index).book.loose]
+    assert loose
+    for index in loose:
+        clip, source = sample_clip(config, 2 * index + 1), sample_source(config, index)
+        outlines = draw_outlines(config, clip, 0.0)
+        assert not build_block(source.book, (), source.style.paper).corners.size
+        assert (outlines.book == outlines.page).all()
+        assert (outlines.open_pages == outlines.page).all()
+        assert render_frame(config, 2 * index + 1, 0).image.std() > 5
+
+
 def test_scenes_stand_in_the_identity_of_a_set_only_where_they_matter() -> None:
     assert "scenes" not in SynthConfig().identity()
     assert SynthConfig(scenes="any").identity()["scenes"] == "any"

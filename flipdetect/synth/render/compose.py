@@ -93,9 +93,9 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
             draw_hand(canvas, view, hand)
     draw_block(canvas, view, stage.block)
     # A page that the top sheet covers exactly need not be drawn.
-    if min(progress for _, progress in layers) < 1:
+    if min(progress for _, progress in layers) < 1 and not source.book.loose:
         draw_sheets(canvas, view, [stage.under[0]], light, height)
-    if max(progress for _, progress in layers) > 0:
+    if max(progress for _, progress in layers) > 0 and not source.book.loose:
         draw_sheets(canvas, view, [stage.under[1]], light, height)
     if stage.shadow is None or index % SHADOW_EVERY == 0:
         stage.shadow = light_left(view, light, source.book.page_z, stage.size, moving, hands)

@@ -50,6 +50,7 @@ class Book:
         thickness: of a half that is held up, below its pages; None where the block stands on the desk.
         rings: of a wire binding; 0 for any other.
         wire: linear grey of the wire.
+        loose: whether there is no book: the sheet on top lies, or is held, alone.
     """
 
     height: float
@@ -63,6 +64,7 @@ class Book:
     thickness: float | None = None
     rings: int = 0
     wire: float = 0.0
+    loose: bool = False
 
     @property
     def page_z(self) -> float:
@@ -130,8 +132,10 @@ def _sample_arch(rng: np.random.Generator, spine_z: float, edge_z: float, climb:
     return RestProfile(climb, reach, float(bow))
 
 
-def build_block(book: Book, pages: tuple[Sheet, Sheet], paper: tuple[float, ...]) -> Block:
-    """The block below the left and right `pages`, of paper with a display colour."""
+def build_block(book: Book, pages: tuple[Sheet, ...], paper: tuple[float, ...]) -> Block:
+    """The block below the left and right `pages`, of paper with a display colour; nothing below a loose sheet."""
+    if book.loose:
+        return Block(np.empty((0, 4, 3)), np.empty((0, 3), np.float32))
     corners: list[Floats] = []
     tones: list[float] = []
     half, colour = book.height / 2, linear(paper)

@@ -17,7 +17,7 @@ from flipdetect.synth.scene.book import Book, sample_book
 from flipdetect.synth.scene.desk import MATERIALS, MORE_MATERIALS, draw_desk, draw_light, draw_room
 from flipdetect.synth.scene.page import bind_sheet, draw_page
 from flipdetect.synth.scene.page_style import PageStyle, sample_page_style
-from flipdetect.synth.scene.variety import View, other_book, other_phone, other_style, other_view, sample_place
+from flipdetect.synth.scene.variety import View, loosen, other_book, other_phone, other_style, other_view, sample_place
 
 SOURCE_STREAM, PAGES_STREAM, DESK_STREAM, HANDS_STREAM, VARIETY_STREAM = 1, 2, 3, 4, 11
 """First keys of the random streams of a source; those of clips (5, 6) and noise (7) follow on."""
@@ -111,6 +111,7 @@ def sample_source(config: SynthConfig, index: int) -> Source:
         book = other_book(other, book, held=place == "held")
         view, ground_z = other_view(other, view, place)
         style, phone = other_style(other, style), other_phone(other, phone)
+        book = loosen(other, book)
     return Source(index, book, light, person, style, phone, view, ground_z)
 
 

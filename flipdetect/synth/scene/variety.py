@@ -28,6 +28,9 @@ OTHER_CONTENT = 0.45
 SPIRAL, HALF_OPEN = 0.1, 0.15
 """Shares of the books that are bound by wire, and of those on a desk one half of which does not lie down."""
 
+LOOSE = 0.1
+"""Share of the sources that are no book but loose sheets, seen one at a time."""
+
 UPSIDE_DOWN, GREY, GLARING = 0.08, 0.08, 0.12
 """Shares of the films that are taken from across the desk, without colour, and so bright that print fades."""
 
@@ -75,6 +78,16 @@ def other_book(rng: np.random.Generator, book: Book, *, held: bool) -> Book:
             book, right=flat[0], left=flat[1], spine_z=max(book.spine_z, 0.06), gutter=0.05, rings=rings, wire=tone
         )
     return book
+
+
+def loosen(rng: np.random.Generator, book: Book) -> Book:
+    """A loose sheet, nearly flat, on the desk or in the air, instead of a book; or the book as it was."""
+    if rng.random() >= LOOSE:
+        return book
+    curls = rng.normal(0, 0.04, 2)
+    flat = RestProfile(0.0, 0.1, 0.0, wave=float(abs(curls[0])), waves=float(rng.choice([0.5, 1.0])))
+    lift = book.spine_z if book.thickness is not None else 0.01
+    return replace(book, right=flat, left=flat, spine_z=lift, gutter=0.0, overhang=0.0, rings=0, loose=True)
 
 
 def other_style(rng: np.random.Generator, style: PageStyle) -> PageStyle:

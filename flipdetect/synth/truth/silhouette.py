@@ -32,7 +32,7 @@ class Outlines:
     """Masks (h, w) uint8, 0 or 1, of what a frame shows, and the frame's pixels per pixel of theirs.
 
     Attributes:
-        book: cover, block and lying pages, as if no hand were there.
+        book: cover, block and lying pages, as if no hand were there; of a loose sheet, itself.
         open_pages: both open pages and the sheets on top, as if no hand were there.
         page: the sheets on top, as if no hand were there.
         hands: what is seen of each hand.
@@ -61,12 +61,12 @@ def draw_outlines(config: SynthConfig, clip: Clip, time: float) -> Outlines:
     # Pixel centres lie at whole numbers, so a smaller picture is also shifted.
     smaller = np.array([[1 / step, 0, 0.5 / step - 0.5], [0, 1 / step, 0.5 / step - 0.5], [0, 0, 1]])
     view = clip.capture.view(time, size).carried(*clip.pushed(time)).warped(smaller)
-    lying = [sheet_at(source, clip.style, rest) for rest in clip.below]
-    book, open_pages = _book(source, view, lying, shape)
     page = np.zeros(shape, np.uint8)
     for _, progress in clip.layers(time):
         for outline in fixed_point(strips(view.project(sheet_at(source, clip.style, progress).points()))):
             cv2.fillConvexPoly(page, outline, 1, cv2.LINE_8, SUBPIXEL_BITS)
+    lying = [sheet_at(source, clip.style, rest) for rest in clip.below]
+    book, open_pages = (page, page) if source.book.loose else _book(source, view, lying, shape)
     hands = tuple(_hand(config, clip, view, time, place, book | open_pages, page) for place in range(len(clip.hands)))
     return Outlines(book, open_pages | page, page, hands, step)
 
