@@ -9,6 +9,7 @@ from flipdetect.callbacks.checkpoints import (
     ResumableCSVLogger,
     ResumedState,
 )
+from flipdetect.callbacks.distillation import Distillation
 from flipdetect.callbacks.ema import AveragedWeights
 from flipdetect.callbacks.freezing import BackboneFreezing, CachedFeatures
 from flipdetect.callbacks.images import AugmentedBatch, EvaluationCurves, WorstMistakes
@@ -24,6 +25,7 @@ __all__ = [
     "BoxPictures",
     "CachedFeatures",
     "DetectionSummary",
+    "Distillation",
     "EpochSeed",
     "EvaluationCurves",
     "InterruptCheckpoint",

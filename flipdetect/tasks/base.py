@@ -156,7 +156,7 @@ class FrameClassifier(Trainable):
         return self(batch["image"]), None
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Binary cross-entropy of logits (B,) against targets (B,) in {0, 1} -> () float32.
+        """Binary cross-entropy of logits (B,) against targets (B,) in [0, 1] -> () float32.
 
         Label smoothing after Szegedy et al. (2016).
         """
@@ -167,12 +167,14 @@ class FrameClassifier(Trainable):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One optimisation step on a batch of `Sample`s -> loss () float32.
 
-        Logs the label's loss (`train_loss`, comparable with `val_loss`) and the unweighted losses of the maps and twins
-        over the frames or pairs that they apply to; with several processes, those of the first.
+        Targets are the labels, or the batch's `soft_target` where `flipdetect.callbacks.Distillation` gives one.
+
+        Logs the targets' loss (`train_loss`, comparable with `val_loss` for labels) and the unweighted losses of maps and
+        twins over the frames or pairs that they apply to; with several processes, those of the first.
         """
         targets = batch["target"]
         logits, maps = self._outputs(batch, with_maps=self._learns_maps(batch))
-        loss = self.loss(logits, targets)
+        loss = self.loss(logits, batch.get("soft_target", targets))
         self.train_metrics.update(logits.detach().sigmoid(), targets.long())
         # Not sync_dist: the progress bar of the first process would wait forever for the mean of all.
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
