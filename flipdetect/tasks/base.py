@@ -169,8 +169,8 @@ class FrameClassifier(Trainable):
 
         Targets are the labels, or the batch's `soft_target` where `flipdetect.callbacks.Distillation` gives one.
 
-        Logs the targets' loss (`train_loss`, comparable with `val_loss` for labels) and the unweighted losses of maps and
-        twins over the frames or pairs that they apply to; with several processes, those of the first.
+        Logs the targets' loss (`train_loss`, comparable with `val_loss` for labels) and the unweighted losses of the
+        maps and twins over the frames or pairs that they apply to; with several processes, those of the first.
         """
         targets = batch["target"]
         logits, maps = self._outputs(batch, with_maps=self._learns_maps(batch))
