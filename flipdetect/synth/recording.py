@@ -87,7 +87,7 @@ def recording_truth(config: RecordingConfig, time_s: float) -> RecordingTruth:
     """
     stretch, clip, event = _find(config, time_s)
     known = vars(clip_truth(config.synth, clip, time_s, round(time_s * config.fps) + 1))
-    known |= {"source": f"recording-{config.index:04d}", "event": 0}
+    known = known | {"source": f"recording-{config.index:04d}", "event": 0}
     if stretch.kind != TURN:
         known["behaviour"] = ""
     spread: int | None = stretch.spread

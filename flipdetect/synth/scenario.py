@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -52,14 +53,16 @@ PROBES = 15
 
 @lru_cache(maxsize=256)
 def sample_clip(config: SynthConfig, index: int) -> Clip:
-    """The scenario of clip `index`: even indices are flips, odd ones are not.
+    """The scenario of clip `index`: even indices are flips, odd ones their twins, in which the sheet lies still.
 
-    A draw whose turn is hardly in view is thrown away, whether the sheet really moves or not: the choice must
-    not make the classes differ.
+    A draw whose turn is hardly in view is thrown away, for both alike: the choice must not make the classes differ.
 
     Raises:
         ConfigError: if no draw shows enough of its turn.
     """
+    if index % 2:
+        flip, label = sample_clip(config, index - 1), CLASSES.negative
+        return replace(flip, index=index, label=label, video=f"{label}/{index // 2 + 1:04d}")
     needed = config.frames_per_clip
     for attempt in range(MAX_ATTEMPTS):
         wider = 1.0 if config.scenes == "desk" else WIDER ** max(0, attempt - MAX_ATTEMPTS // 2)
@@ -74,7 +77,6 @@ def sample_clip(config: SynthConfig, index: int) -> Clip:
 
 def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator, wider: float) -> Clip:
     source = sample_source(config, index // config.clips_per_source)
-    label = CLASSES.positive if index % 2 == 0 else CLASSES.negative
     to_left, style = bool(rng.random() < 0.75), sample_style(rng)
     if config.scenes != "desk":
         style = vary_turn(config.stream(BENDING_STREAM, index // 2), style)
@@ -101,8 +103,8 @@ def _sample_clip(config: SynthConfig, index: int, rng: np.random.Generator, wide
     return Clip(
         index=index,
         source=source.index,
-        label=label,
-        video=f"{label}/{index // 2 + 1:04d}",
+        label=CLASSES.positive,
+        video=f"{CLASSES.positive}/{index // 2 + 1:04d}",
         sheet=first if to_left else first + turn.sheets - 1,
         to_left=to_left,
         turn=turn,
@@ -128,6 +130,7 @@ def sample_style(rng: np.random.Generator) -> TurnStyle:
     )
 
 
+@lru_cache(maxsize=8)
 def moving_frames(config: SynthConfig, clip: Clip) -> list[int]:
     """Frame indices at which a (real or imagined) sheet is clearly off both rests and in view."""
     source = sample_source(config, clip.source)
@@ -161,18 +164,18 @@ def frame_numbers(config: SynthConfig, index: int) -> tuple[int, ...]:
     """
     clip = sample_clip(config, index)
     rng = config.stream(FRAMES_STREAM, index // 2)
-    during_turn = bool(rng.random() < 0.5) or clip.is_flip
-    choices = moving_frames(config, clip) if during_turn else list(range(clip.frames))
+    as_twin = rng.random() < 0.5
+    if as_twin and not clip.is_flip:
+        return frame_numbers(config, index - 1)
+    choices = moving_frames(config, clip) if clip.is_flip else list(range(clip.frames))
     edges = np.linspace(0, len(choices), config.frames_per_clip + 1).astype(int)
     stretches = [rng.permutation(np.arange(low, high)).tolist() for low, high in pairwise(edges)]
-    if not during_turn:
+    if not clip.is_flip:
         return tuple(choices[stretch[0]] + 1 for stretch in stretches)
-    # The frames of a twin follow from the flip: the first in which hands do not hide the sheet's edge.
-    flip = sample_clip(config, index - index % 2)
     numbers = []
     for stretch in stretches:
         frames = [choices[place] for place in stretch]
-        maps = ((frame, draw_map(config, flip, frame / FRAME_RATE)) for frame in frames[:TRIES])
+        maps = ((frame, draw_map(config, clip, frame / FRAME_RATE)) for frame in frames[:TRIES])
         uncovered = (frame for frame, seen in maps if seen[..., 1].mean() > 255 * UNCOVERED)
         numbers.append(next(uncovered, frames[0]) + 1)
     return tuple(numbers)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ Floats = NDArray[np.float64]
 
 RULINGS = 40
 """Strips of a sheet: bends of a half turn then show steps of 4.5 degrees, hidden by smooth shading."""
+
+ALONG: Floats = np.linspace(0, 1, RULINGS)
+"""Distances from the spine at which the bend is given."""
 
 SMOOTHNESS = 0.6
 """How gently each part of a sheet starts and ends its turn: 0 at constant speed, 1 from and to standstill."""
@@ -96,38 +100,37 @@ class Sheet:
 
     def edge_point(self, y: float) -> Floats:
         """(3,) world point of the free edge at height `y` of the flat sheet."""
-        depth = abs(y - self.flat_tip[1])
-        tangents = np.abs(self.flat_rulings[:, 0] / self.flat_rulings[:, 1])
-        place = int(np.clip(np.searchsorted(tangents, 1.0 / depth), 1, len(tangents) - 1))
-        # On the flat strip the free edge is a straight line between two rulings: solve for its point.
-        first, second = self.flat_rulings[place - 1], self.flat_rulings[place]
-        parts = np.linalg.solve(np.column_stack([first, second]), np.array([1.0, y]) - self.flat_tip)
-        return np.asarray(self.tip + parts[0] * self.rulings[place - 1] + parts[1] * self.rulings[place])
+        return np.asarray(self.edge_points(np.array([y]))[0])
 
     def edge_points(self, heights: Floats) -> Floats:
         """(N, 3) world points of the free edge at `heights` (N,) of the flat sheet."""
-        return np.array([self.edge_point(y) for y in heights.tolist()])
+        y = heights - self.flat_tip[1]
+        tangents = np.abs(self.flat_rulings[:, 0] / self.flat_rulings[:, 1])
+        place = np.clip(np.searchsorted(tangents, 1.0 / np.abs(y)), 1, len(tangents) - 1)
+        # On the flat strip the free edge, at distance 1, is a straight line between two rulings: solve for its points.
+        (a, b), (c, d) = self.flat_rulings[place - 1].T, self.flat_rulings[place].T
+        first, second = np.stack([d - c * y, a * y - b])[..., None] / (a * d - b * c)[:, None]
+        return np.asarray(self.tip + first * self.rulings[place - 1] + second * self.rulings[place])
 
 
+@lru_cache(maxsize=256)
 def turned(
     progress: float, right: RestProfile, left: RestProfile, style: TurnStyle, height: float, spine_z: float
 ) -> Sheet:
     """The sheet at a moment of its turn from right (`progress` 0) to left (1); both ends lie as pages do."""
     # Angles of the paper with the desk, from 0 (flat on the right) to pi (flat on the left), from spine to edge.
-    along = np.linspace(0, 1, RULINGS)
-    delay = abs(style.lead) * (1 - along if style.lead >= 0 else along)
+    delay = abs(style.lead) * (1 - ALONG if style.lead >= 0 else ALONG)
     local = np.clip((progress * (1 + abs(style.lead)) - delay), 0, 1)
     local = (1 - SMOOTHNESS) * local + SMOOTHNESS * local * local * (3 - 2 * local)
-    start, end = right.slope(along), np.pi - left.slope(along)
-    settling = np.sin(np.pi * np.clip((progress - 0.45) / 0.55, 0, 1)) ** 2
-    angles = start + local * (end - start) + style.bulge * settling * (along - 0.3)
+    start, end = right.slope(ALONG), np.pi - left.slope(ALONG)
+    settling = math.sin(math.pi * min(max((progress - 0.45) / 0.55, 0), 1)) ** 2
+    angles = start + local * (end - start) + style.bulge * settling * (ALONG - 0.3)
     # Pages at rest roll parallel to the spine: the tip comes near as the corner lifts, and leaves for the landing.
-    fade = np.clip(progress / 0.08, 0, 1) * np.clip((1 - progress) / 0.3, 0, 1)
+    fade = min(max(progress / 0.08, 0), 1) * min(max((1 - progress) / 0.3, 0), 1)
     distance = 1.0 / max(style.taper * fade, FLATTEST_TAPER)
-    widest = np.arctan2(1.0, distance)
-    corner = np.arctan2(1.0, distance + height)
-    phi = np.unique(np.append(np.linspace(0.0, widest, RULINGS), corner))
-    rulings, normals = _roll(phi, np.interp(phi / widest, along, angles), style.side)
+    widest, corner = math.atan2(1.0, distance), math.atan2(1.0, distance + height)
+    phi = np.unique(np.append(ALONG * widest, corner))
+    rulings, normals = _roll(phi, np.interp(phi / widest, ALONG, angles), style.side)
     flat = np.stack([np.sin(phi), -style.side * np.cos(phi)], axis=1)
     near = distance / np.cos(phi)
     far = np.minimum((distance + height) / np.cos(phi), 1.0 / np.maximum(np.sin(phi), 1e-9))

@@ -27,6 +27,7 @@ class Stage:
     """What the samples of one frame share.
 
     Attributes:
+        size: (W, H) of the frame.
         hands: pictures of the hands, in the pose of the first sample.
         shadow: (H, W) light left, kept for a few samples.
     """
@@ -35,15 +36,11 @@ class Stage:
     clip: Clip
     source: Source
     assets: Assets
+    size: tuple[int, int]
     under: tuple[Page, Page]
     block: Block
     hands: list[HandPicture] | None = None
     shadow: Picture | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(W, H) of the frame."""
-        return self.config.frame_size(self.clip.source)
 
 
 def set_stage(config: SynthConfig, clip: Clip) -> Stage:
@@ -60,7 +57,8 @@ def set_stage(config: SynthConfig, clip: Clip) -> Stage:
         here = slice(width, None) if clip.to_left else slice(None, width)
         laid[:, here] = lay_on_page(laid[:, here], clip.clutter)
         pages[side] = laid
-    return Stage(config, clip, source, paint_source(config, clip.source), ((left, pages[0]), (right, pages[1])), block)
+    size, under = config.frame_size(clip.source), ((left, pages[0]), (right, pages[1]))
+    return Stage(config, clip, source, paint_source(config, clip.source), size, under, block)
 
 
 def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: int) -> Picture:

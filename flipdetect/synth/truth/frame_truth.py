@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,6 +65,7 @@ class FrameTruth:
         return f"{self.video}_{self.frame:09d}.jpg"
 
 
+@lru_cache(maxsize=32)
 def clip_truth(config: SynthConfig, clip: Clip, time: float, number: int) -> FrameTruth:
     """The truth about a clip's frame `number`, taken at `time` seconds."""
     away = sheet_displacements(config, clip, time)
