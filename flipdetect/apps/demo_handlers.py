@@ -93,14 +93,24 @@ class Demo:
             image = decode_frame(Path(path), min_size=(SHOWN_SIDE, SHOWN_SIDE))
             inputs = model.preprocess.load(Path(path))
             probabilities, hands = model.predict_with_maps(inputs[np.newaxis])
-            evidence = occlusion_map(model, inputs)
+            evidence = model.preprocess.unplace(occlusion_map(model, inputs), *image.shape[:2])
             probability = float(probabilities[0])
-            shape = image.shape[:2]
-            drawn = _draw_evidence(
-                image,
-                model.preprocess.unplace(evidence, *shape),
-                None if hands is None else model.preprocess.unplace(hands[0], *shape),
+        # In grey, orange where it speaks for a flip, and hands outlined.
+        size = (image.shape[1], image.shape[0])
+        heat = cv2.resize(
+            np.maximum(evidence, 0) / max(float(evidence.max()), 1.0), size, interpolation=cv2.INTER_CUBIC
+        )
+        heat = np.clip(heat, 0, 1)[..., np.newaxis] * 0.75
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) * (1 - heat)
+        drawn = np.asarray(grey + heat * np.array(ORANGE), np.uint8)
+        if hands is not None:
+            shares = cv2.resize(
+                model.preprocess.unplace(hands[0], *image.shape[:2]), size, interpolation=cv2.INTER_CUBIC
             )
+            outlines, _ = cv2.findContours(
+                np.asarray(shares > HAND, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+            )
+            cv2.drawContours(drawn, outlines, -1, BLUE, max(2, max(size) // 250))
         flip = probability >= threshold
         word = "A page is being turned" if flip else "No page is being turned"
         label = html.escape(model.classes.names[int(flip)])
@@ -132,7 +142,7 @@ class Demo:
             except (FlipdetectError, OSError) as error:
                 yield _film_view(card(f"<h3>This film cannot be used</h3><p>{_without_folders(str(error))}</p>"))
             else:
-                yield _film_view(_summary(result), _film_results(result, folder))
+                yield _film_view(*_film_results(result, folder))
             finally:
                 progress.cancelled.set()  # also if the browser was closed
 
@@ -264,7 +274,15 @@ def _film_view(status: str, results: tuple[Any, ...] | None = None, *, running: 
     return status, *buttons, *(results or [gr.update(visible=False)] * 5)
 
 
-def _film_results(result: VideoResult, folder: Path) -> tuple[Any, ...]:
+def _film_results(result: VideoResult, folder: Path) -> tuple[str, tuple[Any, ...]]:
+    """What was found in a film, as HTML, and the results that `_film_view` shows."""
+    shown = sum(still.time_s is not None and still.same_as is None for still in result.stills)
+    text = f"<h3>{_count(len(result.events), 'turn')}, {_count(shown, 'page')}</h3>"
+    text += f"<p>in {clock(result.duration_s)} of film, {result.frames} frames scored</p>"
+    doubts = [
+        f"Spread {still.spread} at {clock(still.time_s or 0)}: {still.doubt}" for still in result.stills if still.doubt
+    ]
+    notes = "".join(f"<p class='fd-note'>{_without_folders(each)}</p>" for each in (*doubts, *result.problems))
     rows = [
         [event.number, clock(event.start_s, 1), clock(event.end_s, 1), f"{event.peak_probability:.0%}", event.kind]
         for event in result.events
@@ -274,24 +292,13 @@ def _film_results(result: VideoResult, folder: Path) -> tuple[Any, ...]:
     captions = map(clock, times) if len(files) == len(times) else [""] * len(files)  # one could not be written
     pages = [(str(path), caption) for path, caption in zip(files, captions, strict=True)]
     pdf = folder / "book.pdf"
-    return (
+    return card(text + notes), (
         gr.update(value=str(folder / "timeline.png"), visible=True),
         gr.update(value=rows, visible=True),
         gr.update(value=pages, visible=True),
         gr.update(value=str(pdf) if pdf.is_file() else None, visible=pdf.is_file()),
         gr.update(value=str(folder / "flips.csv"), visible=True),
     )
-
-
-def _summary(result: VideoResult) -> str:
-    shown = sum(still.time_s is not None and still.same_as is None for still in result.stills)
-    text = f"<h3>{_count(len(result.events), 'turn')}, {_count(shown, 'page')}</h3>"
-    text += f"<p>in {clock(result.duration_s)} of film, {result.frames} frames scored</p>"
-    doubts = [
-        f"Spread {still.spread} at {clock(still.time_s or 0)}: {still.doubt}" for still in result.stills if still.doubt
-    ]
-    notes = [*doubts, *result.problems]
-    return card(text + "".join(f"<p class='fd-note'>{_without_folders(each)}</p>" for each in notes))
 
 
 def _count(number: int, noun: str) -> str:
@@ -317,22 +324,6 @@ def _live_pages(scan: Scan) -> tuple[Any, ...]:
     """The gallery, and the button to download a PDF, which is out of date now."""
     pages = [(str(path), str(number)) for number, path in enumerate(scan.session.pages, 1)]
     return gr.update(value=pages), gr.update(visible=False)
-
-
-def _draw_evidence(
-    image: NDArray[np.uint8], evidence: NDArray[np.float32], hands: NDArray[np.float32] | None
-) -> NDArray[np.uint8]:
-    """A frame (H, W, 3) uint8 in grey, orange where it speaks for a flip, and hands outlined."""
-    size = (image.shape[1], image.shape[0])
-    heat = cv2.resize(np.maximum(evidence, 0) / max(float(evidence.max()), 1.0), size, interpolation=cv2.INTER_CUBIC)
-    heat = np.clip(heat, 0, 1)[..., np.newaxis] * 0.75
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) * (1 - heat)
-    drawn = np.asarray(grey + heat * np.array(ORANGE), np.uint8)
-    if hands is not None:
-        covered = np.asarray(cv2.resize(hands, size, interpolation=cv2.INTER_CUBIC) > HAND, np.uint8)
-        outlines, _ = cv2.findContours(covered, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(drawn, outlines, -1, BLUE, max(2, max(size) // 250))
-    return drawn
 
 
 NO_PICTURE = "<p>Choose a picture.</p>"

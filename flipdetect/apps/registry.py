@@ -67,7 +67,13 @@ class ImageScorer:
         """
         import pandas as pd
 
-        futures = [self._queue.submit(_contents(value)) for value in model_input[IMAGE]]
+        futures = []
+        for value in model_input[IMAGE]:
+            contents = value if isinstance(value, bytes) else b""  # what is no base64 is no image either
+            if not isinstance(value, bytes):
+                with suppress(ValueError):
+                    contents = base64.b64decode(str(value))
+            futures.append(self._queue.submit(contents))
         rows: list[tuple[float | None, str | None, str]] = []
         for future in futures:
             try:
@@ -78,15 +84,6 @@ class ImageScorer:
                 rows.append((probability, self._model.classes.names[int(probability >= self._model.threshold)], ""))
         # Columns of objects, as a missing number would become NaN, which JSON lacks.
         return pd.DataFrame(rows, columns=["probability", "label", "error"], dtype=object)
-
-
-def _contents(value: bytes | str) -> bytes:
-    """An image file's contents; what is no base64 is no image either."""
-    if isinstance(value, bytes):
-        return value
-    with suppress(ValueError):
-        return base64.b64decode(str(value))
-    return b""
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any]) -> ImageScorer:
@@ -104,7 +101,7 @@ def register(model: str | None, name: str, store: str | None = None, report: Pat
 
     Raises:
         ModelError: if the model cannot be loaded.
-        DataError: if the report is no folder, or MLflow refuses.
+        DataError: if MLflow refuses.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
@@ -113,8 +110,6 @@ def register(model: str | None, name: str, store: str | None = None, report: Pat
 
     path = resolve_model(model)
     trained = load_model(path, device="cpu")
-    if report is not None and not report.is_dir():
-        raise DataError(f"the report {report} is no folder; give the one that flipdetect evaluate --report wrote")
     extra, engine = ("", "onnxruntime") if isinstance(trained, OnnxModel) else ("[train]", "torch")
     store = store or os.environ.get("MLFLOW_TRACKING_URI") or STORE
     spec, run_metrics = trained.preprocess, path.parent / "metrics.json"
@@ -124,7 +119,14 @@ def register(model: str | None, name: str, store: str | None = None, report: Pat
     Image.new("RGB", (spec.width, spec.height), "white").save(example, "PNG")
     try:
         mlflow.set_tracking_uri(store)
-        mlflow.set_experiment(experiment_id=_experiment(store))
+        if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+            location = None
+            if store.startswith(SQLITE):  # files go into a folder next to the database
+                database = Path(store.removeprefix(SQLITE))
+                database.parent.mkdir(parents=True, exist_ok=True)
+                location = database.with_suffix("").resolve().as_uri()
+            mlflow.create_experiment(EXPERIMENT, location)
+        mlflow.set_experiment(EXPERIMENT)
         with mlflow.start_run(run_name=name) as run, tempfile.TemporaryDirectory() as folder:
             files = Path(folder) / "model"
             files.mkdir()
@@ -159,19 +161,3 @@ def register(model: str | None, name: str, store: str | None = None, report: Pat
     except mlflow.MlflowException as error:
         raise DataError(f"MLflow's store {store} refuses the model: {error}; check --store and --name") from error
     return Registered(f"models:/{name}/{info.registered_model_version}", run.info.run_id, store)
-
-
-def _experiment(store: str) -> str:
-    """The experiment's id; a new one in an SQLite file keeps its files in the folder next to that file."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(store)
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    files = None
-    if store.startswith(SQLITE):
-        database = Path(store.removeprefix(SQLITE))
-        database.parent.mkdir(parents=True, exist_ok=True)
-        files = database.with_suffix("").resolve().as_uri()
-    return str(client.create_experiment(EXPERIMENT, files))

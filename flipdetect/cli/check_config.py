@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from flipdetect.cli.configs import DEFAULTS, DETECTION_DEFAULTS, config_folder, find_config
-from flipdetect.errors import ConfigError, DataError, require_extra
+from flipdetect.errors import ConfigError, require_extra
 from flipdetect.parameters import check_range
 
 SECTIONS = {
@@ -66,19 +66,26 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> li
     `data_option` is that by which the command takes the folder of the frames, for messages.
 
     Raises:
-        ConfigError: if an argument, key, class or plain value cannot work.
-        DataError: if a file or folder is missing.
+        ConfigError: if an argument, key, class, path or plain value cannot work.
         MissingExtraError: if a class needs an extra that is not installed.
     """
     checked, given = _sources(args)
     if not any(key in ("config", "c", "model", "model.class_path", *OF_THE_PARSER[:1]) for key, _, _ in _options(args)):
         raise ConfigError("--config is missing: give a name (flipdetect configs lists them) or the path of a YAML file")
-    detection = _detects(given)
+    sections = SECTIONS | ({"data": BOX_DATA} if _detects(given) else {})
     sources = _with_defaults(given)
     merged: dict[str, Any] = {}
     for source in sources:
         _merge(merged, source.content)
-        _check_keys(source, str(_get(merged, "model.class_path")), detection=detection)
+        for key, value in source.content.items():
+            if key.rstrip("+") not in KEYS:
+                raise ConfigError(f"{source.label}: {_unknown(key, KEYS)}")
+            _check_number(source.label, key, value)
+            if key in sections and isinstance(value, dict):
+                _check_section(source.label, key, value, sections[key])
+        init_args = _get(source.content, "model.init_args")
+        if isinstance(init_args, dict):
+            _check_section(source.label, "model", init_args, str(_get(merged, "model.class_path")))
     for source in sources:
         check_allowed(source.content, allowed_classes(args), source.label)
     _check_classes(sources)
@@ -238,20 +245,6 @@ def _get(content: Any, key: str) -> Any:
     return content
 
 
-def _check_keys(source: Settings, model: str, *, detection: bool) -> None:
-    """Check names of settings, and plain values."""
-    sections = SECTIONS | ({"data": BOX_DATA} if detection else {})
-    for key, value in source.content.items():
-        if key.rstrip("+") not in KEYS:
-            raise ConfigError(f"{source.label}: {_unknown(key, KEYS)}")
-        _check_number(source.label, key, value)
-        if key in sections and isinstance(value, dict):
-            _check_section(source.label, key, value, sections[key])
-    init_args = _get(source.content, "model.init_args")
-    if isinstance(init_args, dict):
-        _check_section(source.label, "model", init_args, model)
-
-
 def _check_section(label: str, section: str, content: Mapping[str, Any], class_path: str) -> None:
     accepted = signature(class_path)
     if accepted is None:
@@ -308,37 +301,38 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 
 def _check_classes(sources: Sequence[Settings]) -> None:
-    for source in sources:
-        for key, folder in FOLDERS_OF_CLASSES.items():
-            found = _get(source.content, key) or _get(source.content, f"{key}+")
-            for entry in found if isinstance(found, list) else [found]:
-                class_path = entry.get("class_path") if isinstance(entry, dict) else entry
-                if isinstance(class_path, str) and "." in class_path:
-                    _check_class(source.label, key, class_path, folder)
-
-
-def _check_class(label: str, key: str, class_path: str, folder: str) -> None:
-    module, _, name = class_path.rpartition(".")
-    for extra, names in EXTRAS.items():
-        if name in names:
-            require_extra(extra, extra)
-    if module.split(".")[0] not in ("flipdetect", "pytorch_lightning", "albumentations"):
-        return  # a class of the user's own
-    if _find(class_path) is None and not any(re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
-        known = sorted({name for text in _texts(folder) for name in re.findall(r"^class ([A-Z]\w+)", text, re.M)})
-        if key == "model":
-            bases = ("FrameClassifier", "ObjectDetector")
-            known = [name for name in known if name.endswith(("Classifier", DETECTOR)) and name not in bases]
-        close = get_close_matches(name, known, n=1)
-        listed = f"did you mean {folder}.{close[0]}?" if close else f"{folder} has {', '.join(known[:20])}"
-        raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
+    named = (
+        (source.label, key, entry.get("class_path") if isinstance(entry, dict) else entry)
+        for source in sources
+        for key in FOLDERS_OF_CLASSES
+        for found in [_get(source.content, key) or _get(source.content, f"{key}+")]
+        for entry in (found if isinstance(found, list) else [found])
+    )
+    for label, key, class_path in named:
+        if not isinstance(class_path, str) or "." not in class_path:
+            continue
+        module, _, name = class_path.rpartition(".")
+        for extra, names in EXTRAS.items():
+            if name in names:
+                require_extra(extra, extra)
+        if module.split(".")[0] not in ("flipdetect", "pytorch_lightning", "albumentations"):
+            continue  # a class of the user's own
+        if _find(class_path) is None and not any(re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
+            folder = FOLDERS_OF_CLASSES[key]
+            known = sorted({name for text in _texts(folder) for name in re.findall(r"^class ([A-Z]\w+)", text, re.M)})
+            if key == "model":
+                bases = ("FrameClassifier", "ObjectDetector")
+                known = [name for name in known if name.endswith(("Classifier", DETECTOR)) and name not in bases]
+            close = get_close_matches(name, known, n=1)
+            listed = f"did you mean {folder}.{close[0]}?" if close else f"{folder} has {', '.join(known[:20])}"
+            raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
 
 
 def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
     root = Path(str(_get(config, "data.root"))).expanduser()
     embedded = _get(config, "data.embedded.root")
     if not root.is_dir() and not (embedded and Path(str(embedded)).expanduser() == root):
-        raise DataError(
+        raise ConfigError(
             f"data.root is no folder: {root}. Give the folder of your labelled frames with {data_option}"
             + (f"; frames are rendered for {data_option} {embedded}" if embedded else "")
         )
@@ -351,7 +345,7 @@ def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
     }
     for key, value in files.items():
         if isinstance(value, str) and not Path(value).expanduser().is_file():
-            raise DataError(f"{key} {value}: no such file; correct the path, or leave it out")
+            raise ConfigError(f"{key} {value}: no such file; correct the path, or leave it out")
 
 
 def signature(class_path: str) -> dict[str, str] | None:

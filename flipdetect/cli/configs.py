@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 import flipdetect
 from flipdetect.errors import ConfigError
@@ -19,7 +19,7 @@ DEFAULTS, DETECTION_DEFAULTS = "defaults.yaml", "detect.yaml"
 
 
 def configs(
-    copy: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Copy the files there instead.")] = None,
+    copy: Annotated[Path | None, Option(metavar="FOLDER", help="Copy the files there instead.")] = None,
 ) -> None:
     """List the training configurations that come with the package, or copy them to a folder."""
     if copy is None:

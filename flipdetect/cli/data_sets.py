@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
 from flipdetect.cli.options import (
+    IS_FILE,
     Data,
     Manifest,
     NamePatternText,
@@ -21,9 +22,6 @@ from flipdetect.cli.options import (
 )
 from flipdetect.records import ClassNames
 
-if TYPE_CHECKING:
-    from flipdetect.data.audit import AuditReport, Duplicate
-
 logger = logging.getLogger(__name__)
 
 PAIRS_SHOWN = 12
@@ -34,21 +32,20 @@ COLOURS = {"conflict": "#A01C6B", "copy": "#D55E00", "twice": "#5B8DB8"}
 
 def prepare(
     source: Annotated[
-        Path, typer.Argument(help="A zip or tar archive, a folder of frames, or a folder of videos in class folders.")
+        Path,
+        Argument(exists=True, help="A zip or tar archive, a folder of frames, or a folder of videos in class folders."),
     ],
-    target: Annotated[Path, typer.Argument(help="The folder to create.")],
+    target: Annotated[Path, Argument(help="The folder to create.")],
     positive: PositiveClass = "flip",
     negative: NegativeClass = "notflip",
-    rate: Annotated[float, typer.Option(help="Frames per second to take from videos.")] = 10.0,
+    rate: Annotated[float, Option(help="Frames per second to take from videos.")] = 10.0,
     name_pattern: NamePatternText = None,
     one_film: OneFilm = False,
     labels: Annotated[
         list[str] | None,
-        typer.Option(
-            "--label", metavar="CAPTURED=CLASS", help="Class of a captured label, such as 0=closed; repeatable."
-        ),
+        Option("--label", metavar="CAPTURED=CLASS", help="Class of a captured label, such as 0=closed; repeatable."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a target that is not empty.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a target that is not empty.")] = False,
 ) -> None:
     """Turn an archive, labelled videos or a folder of frames into the layout that training reads.
 
@@ -80,7 +77,7 @@ def prepare(
         print(f"  all {len(index.problems):,} are listed in {target / PROBLEMS_NAME}")
 
 
-Fraction = Annotated[float, typer.Option(min=0, max=1, help="Share of the frames, of a split drawn here.")]
+Fraction = Annotated[float, Option(min=0, max=1, help="Share of the frames, of a split drawn here.")]
 
 
 def audit(
@@ -88,25 +85,25 @@ def audit(
     output: OptionalOutput = None,
     manifest: Manifest = None,
     split_file: Annotated[
-        Path | None, typer.Option(help="A splits.csv. Default: the split that training would draw.")
+        Path | None, Option(**IS_FILE, help="A splits.csv. Default: the split that training would draw.")
     ] = None,
     use_supplied_test: Annotated[
-        bool, typer.Option("--use-supplied-test", help="The testing/ folder of the data set is the test split.")
+        bool, Option("--use-supplied-test", help="The testing/ folder of the data set is the test split.")
     ] = False,
     group_by: Annotated[
-        Literal["auto", "video", "source"], typer.Option(help="What a split drawn here must not divide.")
+        Literal["auto", "video", "source"], Option(help="What a split drawn here must not divide.")
     ] = "auto",
     val_fraction: Fraction = 0.15,
     test_fraction: Fraction = 0.15,
-    split_seed: Annotated[int, typer.Option(help="Seed of a split drawn here.")] = 0,
+    split_seed: Annotated[int, Option(help="Seed of a split drawn here.")] = 0,
     name_pattern: NamePatternText = None,
     one_film: OneFilm = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there is a fault.")] = False,
+    strict: Annotated[bool, Option("--strict", help="Exit with status 1 if there is a fault.")] = False,
     positive: PositiveClass = "flip",
     negative: NegativeClass = "notflip",
-    cache_dir: Annotated[Path, typer.Option(help="Cache folder of training, for thumbnails.")] = Path("data/cache"),
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no thumbnails.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads. Default: one per core.")] = None,
+    cache_dir: Annotated[Path, Option(help="Cache folder of training, for thumbnails.")] = Path("data/cache"),
+    no_cache: Annotated[bool, Option("--no-cache", help="Keep no thumbnails.")] = False,
+    workers: Annotated[int | None, Option(min=1, help="Decoding threads. Default: one per core.")] = None,
 ) -> None:
     """Find leaks between training, validation and test, copied pictures and wrong labels.
 
@@ -139,66 +136,58 @@ def audit(
     print(audit_text(found))
     if output is not None:
         write_audit(found, output, index.root)
-        _write_picture(found, worst_pairs(found.findings, PAIRS_SHOWN), output / "pairs.png")
+        from flipdetect.outputs.plots.canvas import INK, save_figure
+        from flipdetect.outputs.plots.frames import Tile, plot_tiles
+        from flipdetect.sources.image import decode_frame
+
+        tiles = []
+        for pair in worst_pairs(found.findings, PAIRS_SHOWN):
+            pictures, captions, colour = [], [], COLOURS[pair.kind]
+            for record, name in zip((pair.first, pair.second), pair.splits, strict=True):
+                pictures.append(decode_frame(record.path, min_size=PICTURE_SIZE))
+                source = [f"source {record.source}"] if record.source else []
+                lines = [f"{name}, {record.label}", *source, f"video {record.video}", record.path.name]
+                captions.append([(line, INK) for line in lines])
+            title = f"{pair.kind}: differ by {pair.difference:.1f} grey levels"
+            tiles.append(Tile(pictures, captions, (title, colour), colour))
+        title = f"{len(tiles)} of {len(found.findings):,} pairs" if tiles else "Pairs of frames"
+        save_figure(plot_tiles(tiles, title, empty=f"{title}: nothing to show"), output / "pairs.png")
         logger.info("Written: audit.json, pairs.csv and pairs.png in %s", output)
     if strict and found.faults:
         raise typer.Exit(1)
 
 
-def _write_picture(found: AuditReport, pairs: Sequence[Duplicate], path: Path) -> None:
-    from flipdetect.outputs.plots.canvas import INK, save_figure
-    from flipdetect.outputs.plots.frames import Tile, plot_tiles
-    from flipdetect.sources.image import decode_frame
-
-    tiles = []
-    for pair in pairs:
-        pictures, captions, colour = [], [], COLOURS[pair.kind]
-        for record, name in zip((pair.first, pair.second), pair.splits, strict=True):
-            pictures.append(decode_frame(record.path, min_size=PICTURE_SIZE))
-            source = [f"source {record.source}"] if record.source else []
-            lines = [f"{name}, {record.label}", *source, f"video {record.video}", record.path.name]
-            captions.append([(line, INK) for line in lines])
-        title = f"{pair.kind}: differ by {pair.difference:.1f} grey levels"
-        tiles.append(Tile(pictures, captions, (title, colour), colour))
-    title = f"{len(tiles)} of {len(found.findings):,} pairs" if tiles else "Pairs of frames"
-    save_figure(plot_tiles(tiles, title, empty=f"{title}: nothing to show"), path)
-
-
 def render(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Write a data set of short clips.")
+        Path | None, Option("--output", "-o", metavar="FOLDER", help="Write a data set of short clips.")
     ] = None,
     recording: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write the frames and tables of a long recording.")
+        Path | None, Option(metavar="FOLDER", help="Write the frames and tables of a long recording.")
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PNG", help="Write a contact sheet of the clips; with --recording alone, of the recording."
-        ),
+        Option(metavar="PNG", help="Write a contact sheet of the clips; with --recording alone, of the recording."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Frames on a contact sheet.")] = 40,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per CPU.")] = None,
+    count: Annotated[int, Option(min=1, help="Frames on a contact sheet.")] = 40,
+    workers: Annotated[int | None, Option(min=1, help="Processes. Default: one per CPU.")] = None,
     seed: Seed = 0,
-    height: Annotated[int, typer.Option(help="Long side of a frame in pixels.")] = 384,
-    orientation: Annotated[str, typer.Option(help="portrait, landscape or mixed.")] = "portrait",
-    scenes: Annotated[str, typer.Option(help="desk, or any: also books held up, single pages, notebooks ...")] = "desk",
-    aspect: Annotated[float, typer.Option(help="Short side over long side.", show_default="9/16")] = 9 / 16,
-    sources: Annotated[int, typer.Option(help="Clips: number of books, each with desk, light and reader.")] = 40,
-    clips_per_source: Annotated[int, typer.Option(help="Clips: of each book, half of them flips.")] = 16,
-    frames_per_clip: Annotated[int, typer.Option(help="Clips: frames of each.")] = 3,
+    height: Annotated[int, Option(help="Long side of a frame in pixels.")] = 384,
+    orientation: Annotated[str, Option(help="portrait, landscape or mixed.")] = "portrait",
+    scenes: Annotated[str, Option(help="desk, or any: also books held up, single pages, notebooks ...")] = "desk",
+    aspect: Annotated[float, Option(help="Short side over long side.", show_default="9/16")] = 9 / 16,
+    sources: Annotated[int, Option(help="Clips: number of books, each with desk, light and reader.")] = 40,
+    clips_per_source: Annotated[int, Option(help="Clips: of each book, half of them flips.")] = 16,
+    frames_per_clip: Annotated[int, Option(help="Clips: frames of each.")] = 3,
     margin: Annotated[
-        float, typer.Option(help="Clips: least distance of a turning page's edge from rest, in page widths.")
+        float, Option(help="Clips: least distance of a turning page's edge from rest, in page widths.")
     ] = 0.22,
-    without: Annotated[str, typer.Option(help="Clips: parts to leave out, separated by commas.")] = "",
-    index: Annotated[int, typer.Option(help="Recording: its number; each has a book and a reader of its own.")] = 0,
-    seconds: Annotated[float, typer.Option(help="Recording: its length.")] = 180.0,
-    turns: Annotated[int, typer.Option(help="Recording: completed turns in it.")] = 30,
-    visits: Annotated[
-        int, typer.Option(help="Recording: times that a hand comes and turns nothing; 0: as it happens.")
-    ] = 0,
-    fps: Annotated[float, typer.Option(help="Recording: frames per second.")] = 10.0,
-    pace: Annotated[str, typer.Option(help="Recording: slow, normal, fast or mixed.")] = "normal",
+    without: Annotated[str, Option(help="Clips: parts to leave out, separated by commas.")] = "",
+    index: Annotated[int, Option(help="Recording: its number; each has a book and a reader of its own.")] = 0,
+    seconds: Annotated[float, Option(help="Recording: its length.")] = 180.0,
+    turns: Annotated[int, Option(help="Recording: completed turns in it.")] = 30,
+    visits: Annotated[int, Option(help="Recording: times that a hand comes and turns nothing; 0: as it happens.")] = 0,
+    fps: Annotated[float, Option(help="Recording: frames per second.")] = 10.0,
+    pace: Annotated[str, Option(help="Recording: slow, normal, fast or mixed.")] = "normal",
 ) -> None:
     """Render page turns of books that do not exist: labelled clips for training, or a long recording with known turns.
 

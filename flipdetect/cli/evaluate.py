@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer import Option
 
 from flipdetect.cli.options import (
+    IS_FILE,
+    IS_FOLDER,
     Device,
     DeviceName,
     Engine,
@@ -20,11 +22,7 @@ from flipdetect.cli.options import (
     Seed,
     Threshold,
 )
-from flipdetect.errors import ConfigError, DataError, require_extra
-
-if TYPE_CHECKING:
-    from flipdetect.inference.detector import Detector
-
+from flipdetect.errors import ConfigError, require_extra
 
 SplitName = Literal["train", "val", "test"]
 
@@ -32,57 +30,58 @@ SplitName = Literal["train", "val", "test"]
 def evaluate(
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames, as for training; repeatable."),
+        Option("--data", "-d", metavar="FOLDER", **IS_FOLDER, help="Labelled frames, as for training; repeatable."),
     ] = None,
     model: Models = None,
     manifest: Manifest = None,
-    split: Annotated[SplitName | None, typer.Option(help="Only this split of the model's training.")] = None,
+    split: Annotated[SplitName | None, Option(help="Only this split of the model's training.")] = None,
     split_file: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Its splits.csv. Default: the one next to the checkpoint.")
+        Path | None, Option(metavar="CSV", **IS_FILE, help="Its splits.csv. Default: the one next to the checkpoint.")
     ] = None,
     threshold: Threshold = None,
     engine: Engine = EngineName.AUTO,
     device: Device = DeviceName.AUTO,
     by: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="KEY[,KEY]",
             help="Metrics by source, video, label, kind (the first folder), phase, or a column of the manifest; "
             "repeatable.",
         ),
     ] = None,
-    clips: Annotated[bool, typer.Option("--clips", help="Also decisions about whole videos.")] = False,
+    clips: Annotated[bool, Option("--clips", help="Also decisions about whole videos.")] = False,
     costs: Annotated[
         tuple[float, float] | None,
-        typer.Option(
+        Option(
             metavar="MISSED FALSE",
             help="Costs of a missed flip and of a false positive: choose the threshold with the lowest cost.",
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap draws of videos for 95% CIs; 0: none.")] = 2000,
-    report: Annotated[Path | None, typer.Option(metavar="FOLDER", help="An HTML page with all of it.")] = None,
+    resamples: Annotated[int, Option(min=0, help="Bootstrap draws of videos for 95% CIs; 0: none.")] = 2000,
+    report: Annotated[Path | None, Option(metavar="FOLDER", help="An HTML page with all of it.")] = None,
     robustness: Annotated[
         Literal["basic", "full"] | None,
-        typer.Option(help="Also metrics on corrupted frames; full: more kinds and strengths."),
+        Option(help="Also metrics on corrupted frames; full: more kinds and strengths."),
     ] = None,
-    mistakes: Annotated[Path | None, typer.Option(metavar="PNG", help="The most confident mistakes.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Frames in --mistakes and in the report.")] = 24,
+    mistakes: Annotated[Path | None, Option(metavar="PNG", help="The most confident mistakes.")] = None,
+    count: Annotated[int, Option(min=1, help="Frames in --mistakes and in the report.")] = 24,
     spot_check: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Instead of everything else: score N random frames.")
+        int | None, Option(min=1, metavar="N", help="Instead of everything else: score N random frames.")
     ] = None,
-    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="The frames of --spot-check.")] = None,
+    picture: Annotated[Path | None, Option(metavar="PNG", help="The frames of --spot-check.")] = None,
     seed: Seed = 0,
     events: Annotated[
         list[Path] | None,
-        typer.Option(metavar="CSV", help="Evaluate page turns: the flips.csv of a video, with --truth; repeatable."),
+        Option(
+            metavar="CSV", **IS_FILE, help="Evaluate page turns: the flips.csv of a video, with --truth; repeatable."
+        ),
     ] = None,
     truth: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="CSV", help="The true turns of each: start_s, peak_s, end_s."),
+        list[Path] | None, Option(metavar="CSV", **IS_FILE, help="The true turns of each: start_s, peak_s, end_s.")
     ] = None,
     box_format: Annotated[
         Literal["auto", "rendered", "voc", "coco", "yolo"],
-        typer.Option(help="How boxes are annotated, for a detector; auto: by the files that are there."),
+        Option(help="How boxes are annotated, for a detector; auto: by the files that are there."),
     ] = "auto",
     output: OptionalOutput = None,
     json: Json = None,
@@ -94,12 +93,18 @@ def evaluate(
     --count, --report, --output and --json.
     """
     require_extra("train", "scipy", "torch", "matplotlib")
-    _check_paths(
-        {"--manifest": [manifest], "--split-file": [split_file],
-         "--events": events, "--truth": truth}
-    )  # fmt: skip
+    from flipdetect.atomic import write_json
+
     if events or truth:
-        return _evaluate_turns(events or [], truth or [], json)
+        if len(events or ()) != len(truth or ()):
+            raise typer.BadParameter("--events and --truth come in pairs: give each of them as often as the other")
+        from flipdetect.evaluation.videos import evaluate_turns, turn_table
+
+        rows = evaluate_turns(list(zip(events or (), truth or (), strict=True)))
+        print(turn_table(rows))
+        if json:
+            write_json(json, [row.as_dict() for row in rows])
+        return
     if not data:
         raise typer.BadParameter("name labelled frames with --data")
     if costs and not split:
@@ -108,11 +113,7 @@ def evaluate(
     from flipdetect.zoo import DEFAULT
 
     paths = {name: resolve_model(name) for name in model or [DEFAULT]}
-    for folder in data:
-        if not folder.exists():
-            raise DataError(f"the folder {folder} does not exist; give the folder that holds the frames")
 
-    from flipdetect.atomic import write_json
     from flipdetect.evaluation import results as outcome
     from flipdetect.evaluation.evaluate import write_predictions
     from flipdetect.evaluation.report import write_reports
@@ -129,15 +130,28 @@ def evaluate(
     if detectors:
         if models:
             raise ConfigError(f"{', '.join(detectors)} finds boxes, {', '.join(models)} does not: evaluate them apart")
-        files = {"sheet": mistakes, "report": report, "output": output, "json": json}
-        return _evaluate_boxes(detectors, data, box_format, split, split_file, threshold, count, **files)
+        from flipdetect.evaluation import box_evaluation as boxes
+
+        settings: dict[str, Any] = {"split": split, "split_file": split_file, "threshold": threshold}
+        pairs = [(folder, name, each) for folder in data for name, each in detectors.items()]
+        found = [boxes.evaluate_boxes(name, each, folder, box_format, **settings) for folder, name, each in pairs]
+        print("\n\n".join(each.table() for each in found))
+        if mistakes:
+            boxes.draw_worst(mistakes, found[0], count)
+        if report:
+            boxes.write_box_report(report, found, count)
+        if output:
+            boxes.write_pictures(output, found)
+        if json:
+            write_json(json, [each.as_dict() for each in found])
+        return
     selection = outcome.Selection(manifest, split, split_file)
     if spot_check is not None:
         for name, each in models.items():
             for folder in data:
                 options: dict[str, Any] = {"threshold": threshold, "seed": seed, "picture": picture}
                 print(check_frames(name, each, folder, spot_check, selection.of(each), **options))
-        return None
+        return
     evaluations = []
     for folder in data:
         evaluations += outcome.evaluate_models(models, folder, selection, threshold=threshold, costs=price)
@@ -162,57 +176,3 @@ def evaluate(
     if report:
         columns = sorted({key for some in keys for key in some})
         write_reports(report, results, models, split, columns=columns, mistakes=count)
-    return None
-
-
-def _check_paths(files: Mapping[str, Sequence[Path | None] | None]) -> None:
-    """Refuse files that are absent before anything heavy is imported; raises DataError with the option."""
-    for option, paths in files.items():
-        for path in paths or ():
-            if path is not None and not path.is_file():
-                raise DataError(f"{option} {path} cannot be read: no such file; correct the path")
-
-
-def _evaluate_turns(found: list[Path], truths: list[Path], json: Path | None) -> None:
-    if len(found) != len(truths):
-        raise typer.BadParameter(f"--events is given {len(found)} times and --truth {len(truths)} times; give pairs")
-    from flipdetect.atomic import write_json
-    from flipdetect.evaluation.videos import evaluate_turns, turn_table
-
-    rows = evaluate_turns(list(zip(found, truths, strict=True)))
-    print(turn_table(rows))
-    if json:
-        write_json(json, [row.as_dict() for row in rows])
-
-
-def _evaluate_boxes(
-    detectors: Mapping[str, Detector],
-    folders: list[Path],
-    form: Any,
-    split: str | None,
-    split_file: Path | None,
-    threshold: float | None,
-    count: int,
-    *,
-    sheet: Path | None,
-    report: Path | None,
-    output: Path | None,
-    json: Path | None,
-) -> None:
-    from flipdetect.atomic import write_json
-    from flipdetect.evaluation.box_evaluation import draw_worst, evaluate_boxes, write_box_report, write_pictures
-
-    results = [
-        evaluate_boxes(name, detector, folder, form, split=split, split_file=split_file, threshold=threshold)
-        for folder in folders
-        for name, detector in detectors.items()
-    ]
-    print("\n\n".join(each.table() for each in results))
-    if sheet:
-        draw_worst(sheet, results[0], count)
-    if report:
-        write_box_report(report, results, count)
-    if output:
-        write_pictures(output, results)
-    if json:
-        write_json(json, [each.as_dict() for each in results])

@@ -7,17 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from typer import Option
 
-from flipdetect.cli.options import OptionalOutput
+from flipdetect.cli.options import IS_FOLDER, OptionalOutput, check_models
 from flipdetect.errors import require_extra
 from flipdetect.start.lean_imports import defer_torchmetrics
-
-if TYPE_CHECKING:
-    from flipdetect.data.preprocess import PreprocessSpec
-    from flipdetect.inference.model import Inputs
 
 CHECKED, CALIBRATED = 64, 128
 """Frames of --data on which the exported model is compared with the original, and on which integers are calibrated."""
@@ -36,10 +33,11 @@ logger = logging.getLogger(__name__)
 def export(
     model: Annotated[
         str,
-        typer.Option(
+        Option(
             "--model",
             "-m",
             metavar="NAME|PATH",
+            callback=check_models,
             help="A pretrained model's name, a .ckpt or .safetensors file, a run's folder, or `last` for the newest "
             "run; for onnx-int8 also an exported .onnx.",
         ),
@@ -47,7 +45,7 @@ def export(
     output: OptionalOutput = None,
     format: Annotated[  # noqa: A002 - the option's name
         Format,
-        typer.Option(
+        Option(
             "--format",
             help="onnx: float32. onnx-float16: half the size, same speed. onnx-int8: a quarter of the size and about "
             "half the time on processors with VNNI; needs --data. executorch (.pte), litert (.tflite): for phones, "
@@ -56,17 +54,18 @@ def export(
     ] = "onnx",
     data: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--data",
             "-d",
             metavar="FOLDER",
+            **IS_FOLDER,
             help="Frames to check the file on, labelled or not; for onnx-int8 also to calibrate on, best those that "
             "the model was trained on. Default: rendered ones, for a check.",
         ),
     ] = None,
     reduce_range: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--reduce-range/--no-reduce-range",
             help="onnx-int8: 7-bit weights, for x86 processors without VNNI (most before 2019). Default: if this one "
             "needs them.",
@@ -82,7 +81,18 @@ def export(
 
     Without --output, the file is written next to the model, where prediction finds it: best.onnx for best.ckpt.
     """
-    output = output or _next_to(model, format)
+    from flipdetect.inference.load import INT8_SUFFIX
+    from flipdetect.inference.onnx_model import SUFFIX
+    from flipdetect.inference.resolve import resolve_model
+    from flipdetect.zoo import FOLDER
+
+    if output is None:
+        path = resolve_model(model)
+        own = {"onnx": SUFFIX, "onnx-int8": INT8_SUFFIX}.get(format)
+        if own is None or path.parent == FOLDER or path == path.with_suffix(own):
+            what = "name the file to write; only onnx and onnx-int8 files of your own models have a name by default"
+            raise typer.BadParameter(what, param_hint="--output")
+        output = path.with_suffix(own)
     suffix = MOBILE[format][0] if format in MOBILE else ".onnx"
     if output.suffix.lower() != suffix:
         raise typer.BadParameter(f"the file's name has to end in {suffix}, got {output}", param_hint="--output")
@@ -118,7 +128,16 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
 
     precision: Precision = "float16" if format == "onnx-float16" else "float32"
     trained = load_torch_model(path, "cpu") if format in MOBILE else load_checkpoint(path, "cpu")
-    frames = _rendered(trained.preprocess) if data is None else sample_frames(data, trained.preprocess, CHECKED)
+    if data is not None:
+        frames = sample_frames(data, trained.preprocess, CHECKED)
+    else:
+        import numpy as np
+
+        from flipdetect.synth import SynthConfig, encode_frame, render_clip
+
+        config = SynthConfig(seed=UNSEEN_SEED, sources=SOURCES, clips_per_source=2)
+        clips = (render_clip(config, clip, TIMES) for clip in range(config.clips))
+        frames = np.stack([trained.preprocess.load(encode_frame(frame)) for clip in clips for frame in clip])
     if isinstance(trained, Detector):
         from flipdetect.export.detector_onnx import export_detector_checked
 
@@ -143,20 +162,6 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
     )
     if difference.hands is not None:
         print(f"largest difference between maps of hands: {difference.hands:.2g}")
-
-
-def _next_to(model: str, format: Format) -> Path:  # noqa: A002 - as in `export`
-    from flipdetect.inference.load import INT8_SUFFIX
-    from flipdetect.inference.onnx_model import SUFFIX
-    from flipdetect.inference.resolve import resolve_model
-    from flipdetect.zoo import FOLDER
-
-    path = resolve_model(model)
-    suffix = {"onnx": SUFFIX, "onnx-int8": INT8_SUFFIX}.get(format)
-    if suffix is None or path.parent == FOLDER or path == path.with_suffix(suffix):
-        what = "name the file to write; only onnx and onnx-int8 files of your own models have a name by default"
-        raise typer.BadParameter(what, param_hint="--output")
-    return path.with_suffix(suffix)
 
 
 @contextmanager
@@ -217,14 +222,3 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
             f"difference of probability on {found.frames} other frames: {found.mean:.2g} on average, "
             f"{found.largest:.2g} at most; frames that change class: {found.flipped}"
         )
-
-
-def _rendered(spec: PreprocessSpec) -> Inputs:
-    """Rendered frames (16, C, H, W) float32, preprocessed, of books that no data set contains, compressed as JPEG."""
-    import numpy as np
-
-    from flipdetect.synth import SynthConfig, encode_frame, render_clip
-
-    config = SynthConfig(seed=UNSEEN_SEED, sources=SOURCES, clips_per_source=2)
-    clips = (render_clip(config, clip, TIMES) for clip in range(config.clips))
-    return np.stack([spec.load(encode_frame(frame)) for clip in clips for frame in clip])

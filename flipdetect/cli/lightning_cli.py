@@ -217,7 +217,15 @@ def run(args: Sequence[str], ahead: ReadAhead | None = None) -> int:
     finally:
         cli.release(discard=discard)
     if cli.trainer.is_global_zero:
-        print(_tables(results, detection=cli.detection))
+        if cli.detection:
+            from flipdetect.metrics.box_matching import coco_table
+
+            splits = [(words, prefix) for words, prefix in SPLIT_PREFIXES.items() if f"{prefix}map" in results]
+            print("\n".join(f"{words}:\n{coco_table(results, prefix)}" for words, prefix in splits))
+        else:
+            prefixes = SPLIT_PREFIXES.values()
+            rows = [[name, *(results.get(f"{prefix}{name}") for prefix in prefixes)] for name in HEADLINES]
+            print(tabulate(rows, headers=["", *SPLIT_PREFIXES], floatfmt=".4f"))
         print(cli.summary.text)
     return 0
 
@@ -239,17 +247,6 @@ def _explained(error: Exception, *, built: bool = True) -> int:
     text = re.sub(r"For further information visit \S+", "", str(error))
     name = "" if isinstance(error, MisconfigurationException) else f"{type(error).__name__}: "
     return explain(ConfigError(f"the configuration is refused: {name}{' '.join(text.split())}"))
-
-
-def _tables(results: dict[str, float], *, detection: bool) -> str:
-    """The metrics of validation and test, for people."""
-    if detection:
-        from flipdetect.metrics.box_matching import coco_table
-
-        splits = [(words, prefix) for words, prefix in SPLIT_PREFIXES.items() if f"{prefix}map" in results]
-        return "\n".join(f"{words}:\n{coco_table(results, prefix)}" for words, prefix in splits)
-    rows = [[name, *(results.get(f"{prefix}{name}") for prefix in SPLIT_PREFIXES.values())] for name in HEADLINES]
-    return tabulate(rows, headers=["", *SPLIT_PREFIXES], floatfmt=".4f")
 
 
 def _as_list(value: Any) -> list[Any]:

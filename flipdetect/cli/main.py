@@ -40,6 +40,9 @@ COMMANDS = {
 PASSED_ON = ("train",)
 """Commands whose options another parser reads: everything after their name is passed on to them."""
 
+KINDS = {"file": "file", "directory": "folder", "path": "file or folder"}
+"""What a path names, in Typer's words and in ours."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -137,9 +140,15 @@ def _usage_error(error: typer.TyperException, words: Sequence[str]) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message)
         return 0
-    invalid = re.match(r"Invalid value for '(-[-\w]+)[^:]*: (?:Value error, )?(.*)", message)
-    if invalid and invalid[1] in words[:-1]:  # the value that was received
-        message = f"{invalid[1]} {words[words.index(invalid[1]) + 1]}: {invalid[2][0].lower()}{invalid[2][1:]}"
+    invalid = re.match(r"Invalid value for '(.+?)'(?: / '(.+?)')?: (?:Value error, )?(.*)", message)
+    if invalid:  # the option as it was written, and the value that was received
+        option = next((name for name in invalid.groups()[:2] if name in words[:-1]), invalid[1])
+        what = f"{invalid[3][0].lower()}{invalid[3][1:]}"
+        absent = re.match(r"(file|directory|path) '(.*)' does not exist", what)
+        if absent:
+            message = f"{option} {absent[2]}: no such {KINDS[absent[1]]}; correct the path"
+        elif words.count(option) == 1 and option in words[:-1]:
+            message = f"{option} {words[words.index(option) + 1]}: {what}"
     command = context.command_path if context is not None else "flipdetect"
     logger.error("%s. See: %s --help", message.rstrip("."), command)
     return REFUSED

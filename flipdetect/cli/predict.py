@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
-from flipdetect.cli.options import BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
-from flipdetect.errors import ConfigError, DataError, require_extra
+from flipdetect.cli.options import IS_FILE, BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
+from flipdetect.errors import ConfigError, require_extra
 
 if TYPE_CHECKING:
     from flipdetect.pipeline.write_outputs import Outputs
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
 OLD_NAMES = {"--save-stills": "--stills", "--checkpoint-path": "--model"}
 OLD_INPUTS = ("--folder-path", "--video")
 FINDS_TURNS = ("--video", "--events", "--scores")
-FOR_FILMS = ("--stills", "--pdf", "--report", "--preview", "--timeline", "--pages", "--start", "--end")
+FOR_FILMS = ("--stills", "--pages", "--pdf", "--report", "--preview", "--timeline", "--start", "--end")
+FOR_VIDEOS = ("--rate", "--stride", "--every-frame", "--hwaccel")
+FOR_SCORING = ("--rate", "--stride", "--every-frame", "--engine", "--device", "--batch-size")
+PARTS = {
+    "--ocr": ("--pdf",),
+    "--page-mode": ("--pages",),
+    "--still-name": ("--stills",),
+    "--still-format": ("--stills", "--pages"),
+    "--quality": ("--stills", "--pages", "--pdf"),
+}
+"""Option -> those of which it says how: it needs one of them."""
 FOR_DETECTORS = ("--model", "--output", "--threshold", "--engine", "--device", "--strict")
 """Options that mean something with a detector."""
 
@@ -40,12 +51,12 @@ def predict(
     ctx: typer.Context,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUTS...", help="Videos, pictures, folders, or patterns like 'films/*.mp4'."),
+        Argument(metavar="INPUTS...", help="Videos, pictures, folders, or patterns like 'films/*.mp4'."),
     ] = None,
     model: Model = None,
     output: Annotated[
         Path,
-        typer.Option(
+        Option(
             "--output",
             "-o",
             metavar="FILE",
@@ -53,107 +64,88 @@ def predict(
         ),
     ] = Path("predictions.csv"),
     stills: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The best image of each spread, full size.")
+        Path | None, Option(metavar="FOLDER", file_okay=False, help="The best image of each spread, full size.")
     ] = None,
     pages: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Left and right page of each spread apart, cropped and flat.")
+        Path | None,
+        Option(metavar="FOLDER", file_okay=False, help="Left and right page of each spread apart, cropped and flat."),
     ] = None,
-    page_mode: Annotated[
-        Literal["colour", "grey", "bw"], typer.Option(help="Of --pages; bw is black and white.")
-    ] = "colour",
-    pdf: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="These images, or the pages, as one document.")
-    ] = None,
+    page_mode: Annotated[Literal["colour", "grey", "bw"], Option(help="Of --pages; bw is black and white.")] = "colour",
+    pdf: Annotated[Path | None, Option(metavar="FILE", help="These images, or the pages, as one document.")] = None,
     ocr: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="LANG",
             help="Make the PDF searchable and check the page numbers; Tesseract's languages: deu, deu+eng, ...",
         ),
     ] = "",
-    report: Annotated[Path | None, typer.Option(metavar="HTML", help="Turns and spreads in one HTML file.")] = None,
-    preview: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The film, small and annotated; .mp4 or .gif.")
-    ] = None,
-    timeline: Annotated[bool, typer.Option("--timeline", help="Draw timeline.png next to the table.")] = False,
-    still_format: Annotated[Literal["jpg", "png", "webp"], typer.Option(help="Of --stills; png is lossless.")] = "jpg",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP images.")] = 95,
+    report: Annotated[Path | None, Option(metavar="HTML", help="Turns and spreads in one HTML file.")] = None,
+    preview: Annotated[Path | None, Option(metavar="FILE", help="The film, small and annotated; .mp4 or .gif.")] = None,
+    timeline: Annotated[bool, Option("--timeline", help="Draw timeline.png next to the table.")] = False,
+    still_format: Annotated[Literal["jpg", "png", "webp"], Option(help="Of --stills; png is lossless.")] = "jpg",
+    quality: Annotated[int, Option(min=1, max=100, help="Of JPEG and WebP images.")] = 95,
     still_name: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="TEMPLATE",
             help="Names of --stills, without the suffix, made of {video}, {number}, {spread}, {time} and text.",
         ),
     ] = "{number}_{time}",
     start: Annotated[
-        float | None,
-        typer.Option(metavar="TIME", parser=_time, help="Look at films from this time on: seconds or m:ss."),
+        float | None, Option(metavar="TIME", parser=_time, help="Where films begin: seconds or m:ss.")
     ] = None,
-    end: Annotated[
-        float | None, typer.Option(metavar="TIME", parser=_time, help="Look at films up to this time.")
-    ] = None,
+    end: Annotated[float | None, Option(metavar="TIME", parser=_time, help="Where they end.")] = None,
     threshold: Threshold = None,
-    events: Annotated[
-        bool, typer.Option("--events", help="The pictures are ordered frames of films: detect turns.")
-    ] = False,
+    events: Annotated[bool, Option("--events", help="The pictures are ordered frames of films: detect turns.")] = False,
     one_film: Annotated[
-        bool, typer.Option("--one-film", help="The pictures are frames of one film, in whatever folders: detect turns.")
+        bool, Option("--one-film", help="The pictures are frames of one film, in whatever folders: detect turns.")
     ] = False,
-    fps: Annotated[float, typer.Option(min=0.01, max=1e6, help="Frames per second of such films.")] = 30.0,
+    fps: Annotated[float, Option(min=0.01, max=1e6, help="Frames per second of such films.")] = 30.0,
     rate: Annotated[
         float,
-        typer.Option(
+        Option(
             min=0.01, max=1e6, help="Frames of a video scored per second; three times as many where a page is turned."
         ),
     ] = 10.0,
     stride: Annotated[
-        int | None, typer.Option(min=1, max=10**9, help="Instead of --rate: score every so many frames of a video.")
+        int | None, Option(min=1, max=10**9, help="Instead of --rate: score every so many frames of a video.")
     ] = None,
     every_frame: Annotated[
-        bool, typer.Option("--every-frame", help="Decode videos whole, also between key frames that show the same.")
+        bool, Option("--every-frame", help="Decode all frames, also where nothing changes.")
     ] = False,
     hwaccel: Annotated[
-        Literal["none", "auto"], typer.Option(help="auto: videos are decoded by a graphics card, if it can.")
+        Literal["none", "auto"], Option(help="auto: videos are decoded by a graphics card, if it can.")
     ] = "none",
     scores: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Re-detect turns from a predictions.csv, without scoring again.")
+        Path | None, Option(metavar="CSV", **IS_FILE, help="Re-detect turns from a predictions.csv.")
     ] = None,
     edited: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--from",
             metavar="CSV",
-            help="Make stills, PDF and report again from a flips.csv that you have edited, without scoring again.",
+            **IS_FILE,
+            help="Make stills, PDF and report again from a flips.csv that you have edited.",
         ),
     ] = None,
     event_settings: Annotated[
-        Path | None, typer.Option(metavar="YAML", help="How turns are detected. Default: as the model says.")
+        Path | None, Option(metavar="YAML", **IS_FILE, help="How turns are detected. Default: as the model says.")
     ] = None,
     engine: Engine = EngineName.AUTO,
     device: Device = DeviceName.AUTO,
     batch_size: BatchSize = None,
     resume: Resume = False,
     strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Exit with status 1 if a file could not be read, or spreads may be missing or doubled."
-        ),
+        bool, Option("--strict", help="Status 1 if a file could not be read, or spreads are in doubt.")
     ] = False,
 ) -> None:
     """Find page turns in films, or score single frames.
 
-    A video gives flips.csv and flips.json besides the table of frames; a folder of pictures gives the table of frames,
-    and flips per video are printed. With a detector as --model, pictures give tables of boxes (.csv, .json,
-    .coco.json), and a folder of the same name with the boxes drawn.
+    Videos give flips.csv and flips.json besides the table of frames; of pictures, flips per video are printed. With a
+    detector as --model, pictures give tables of boxes (.csv, .json, .coco.json), and a folder of boxes drawn.
 
     Examples: flipdetect predict book.mp4 --pdf book.pdf --stills pages/; flipdetect predict frames/
     """
-    given = [
-        param.opts[0]
-        for param in ctx.command.params
-        if (source := ctx.get_parameter_source(str(param.name))) is not None and source.name == "COMMANDLINE"
-    ]
-    events = events or one_film
     table = None if str(output) == "-" else output
     if table is not None and (table.is_dir() or not table.suffix):
         table /= "predictions.csv"
@@ -170,18 +162,6 @@ def predict(
         raise ConfigError(f"--end must be later than --start, got {part_s[1]:g} s and {part_s[0]:g} s")
     if preview is not None and preview.suffix.lower() not in (".mp4", ".gif"):
         raise ConfigError(f"a preview is written as .mp4 or .gif, got --preview {preview}")
-    for name, images in (("--stills", stills), ("--pages", pages)):
-        if images is not None and images.is_file():
-            raise ConfigError(f"{name} {images} is a file; give a folder")
-    if timeline or report is not None:
-        require_extra("plots", "jinja2", "matplotlib")
-    if ocr and pdf is None:
-        raise ConfigError("--ocr makes the PDF searchable: add --pdf FILE")
-    if ocr:
-        from flipdetect.outputs.ocr import check_tesseract
-
-        check_tesseract(ocr)
-
     # Light modules first: a wrong path or name is refused before the others are imported.
     from flipdetect.inference.resolve import resolve_model
     from flipdetect.sources.folder import find_inputs
@@ -189,15 +169,17 @@ def predict(
     found = None if inputs is None else find_inputs(inputs)
     for problem in found.problems if found else ():
         logger.warning("%s: %s", problem.path, problem.reason)
-    films = found is None or bool(found.videos) or events
-    film_option = next((name for name in given if name in FOR_FILMS), None)
-    if not films and film_option:
-        raise ConfigError(f"{film_option} needs films; if the pictures are ordered frames of films, add --events")
-    path = resolve_model(model)
-    if scores is not None and not scores.is_file():
-        raise DataError(f"predictions {scores} cannot be read: no such file; correct the path")
+    events = events or one_film
+    films, videos = found is None or bool(found.videos) or events, found is not None and bool(found.videos)
+    given = _given_options(ctx, films=films, videos=videos, ordered=events, scored=scores is not None)
+    if timeline or report is not None:
+        require_extra("plots", "jinja2", "matplotlib")
+    if ocr:
+        from flipdetect.outputs.ocr import check_tesseract
 
-    from flipdetect.pipeline.requests import Request, run_request
+        check_tesseract(ocr)
+    path = resolve_model(model)
+    from flipdetect.cli.predict_job import Request, run_request
 
     outputs: Outputs | None = None
     if films or scores is not None:  # pictures do without these modules
@@ -215,6 +197,35 @@ def predict(
         meaningless=[name for name in given if name.startswith("-") and name not in FOR_DETECTORS],
     )  # fmt: skip
     raise typer.Exit(run_request(request))
+
+
+def _given_options(ctx: typer.Context, *, films: bool, videos: bool, ordered: bool, scored: bool) -> list[str]:
+    """Names of the options that were given; one that means nothing for the inputs is refused.
+
+    Args:
+        films, videos: whether there are any among the inputs; films may be pictures in order.
+        ordered: whether pictures are frames of films.
+        scored: whether the scores are those of an earlier run.
+    """
+    given = [
+        param.opts[0]
+        for param in ctx.command.params
+        if (source := ctx.get_parameter_source(str(param.name))) is not None and source.name == "COMMANDLINE"
+    ]
+    rules = [
+        (FOR_FILMS, films, "needs films; if the pictures are ordered frames of films, add --events"),
+        (FOR_SCORING, not scored, "has no meaning with --scores and --from, as nothing is scored; leave it out"),
+        (FOR_VIDEOS, videos, "has a meaning for videos alone, and none was given; leave it out"),
+        (("--fps",), ordered or scored, "is of pictures that are frames of films: add --events"),
+    ]
+    for part, wholes in PARTS.items():
+        why = f"needs {' or '.join(wholes)}, without which it has no meaning"
+        rules.append(((part,), not {*wholes}.isdisjoint(given), why))
+    for options, has_meaning, why in rules:
+        for name in given:
+            if name in options and not has_meaning:
+                raise ConfigError(f"{name} {why}")
+    return given
 
 
 def inference(args: Sequence[str] | None = None) -> int:

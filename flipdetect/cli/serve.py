@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
 from flipdetect.atomic import alone
-from flipdetect.cli.options import Device, DeviceName, Engine, EngineName, Model, Threshold
+from flipdetect.cli.options import IS_FOLDER, Device, DeviceName, Engine, EngineName, Model, Threshold
 from flipdetect.errors import ConfigError, require_extra
 
 LOCALHOST = "127.0.0.1"
-Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")]
+Host = Annotated[str, Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
+Port = Annotated[int, Option("--port", min=0, max=65535, help="0: any that is free.")]
 
 SHOWN = 10
 """Problems that are listed at the end."""
@@ -31,30 +32,28 @@ def serve(
     host: Host = LOCALHOST,
     port: Port = 8000,
     jobs: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where films, their results and temporary files are kept.")
+        Path, Option(metavar="FOLDER", help="Where films, their results and temporary files are kept.")
     ] = Path("flipdetect-jobs"),
     api_key: Annotated[
         str | None,
-        typer.Option(
+        Option(
             envvar="FLIPDETECT_API_KEY",
             metavar="KEY",
             help="Ask for this key; rather set the variable, as others may see the options of a command.",
         ),
     ] = None,
-    request_mb: Annotated[float, typer.Option("--max-request-mb", min=0.001, help="Of a request with pictures.")] = 32,
-    film_mb: Annotated[float, typer.Option("--max-film-mb", min=0.001, help="Of a film.")] = 2000,
-    pictures: Annotated[int, typer.Option("--max-pictures", min=1, help="In one request.")] = 64,
-    queue: Annotated[int, typer.Option("--queue", min=1, help="Pictures that wait or are scored at a time.")] = 128,
-    films: Annotated[int, typer.Option("--max-jobs", min=1, help="Films that wait or run at a time.")] = 16,
+    request_mb: Annotated[float, Option("--max-request-mb", min=0.001, help="Of a request with pictures.")] = 32,
+    film_mb: Annotated[float, Option("--max-film-mb", min=0.001, help="Of a film.")] = 2000,
+    pictures: Annotated[int, Option("--max-pictures", min=1, help="In one request.")] = 64,
+    queue: Annotated[int, Option("--queue", min=1, help="Pictures that wait or are scored at a time.")] = 128,
+    films: Annotated[int, Option("--max-jobs", min=1, help="Films that wait or run at a time.")] = 16,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds of a request with pictures, upload included.")
+        float, Option("--timeout", min=0.1, help="Seconds of a request with pictures, upload included.")
     ] = 60,
-    job_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds of a film; of its upload, a quarter of it.")
-    ] = 14400,
-    keep_days: Annotated[float, typer.Option(min=0, help="After which results are deleted.")] = 7,
+    job_timeout: Annotated[float, Option(min=0.1, help="Seconds of a film; of its upload, a quarter of it.")] = 14400,
+    keep_days: Annotated[float, Option(min=0, help="After which results are deleted.")] = 7,
     grace: Annotated[
-        float, typer.Option("--grace", min=0, help="Seconds that running work gets when the service ends.")
+        float, Option("--grace", min=0, help="Seconds that running work gets when the service ends.")
     ] = 20,
     engine: Engine = EngineName.AUTO,
     device: Device = DeviceName.AUTO,
@@ -122,7 +121,7 @@ def demo(
     host: Host = LOCALHOST,
     port: Port = 7860,
     page: Annotated[
-        bool, typer.Option("--page", help="Instead, the page that scans on the phone itself; make web builds it.")
+        bool, Option("--page", help="Instead, the page that scans on the phone itself; make web builds it.")
     ] = False,
 ) -> None:
     """Try it in the browser: a picture, a film, or the book under a camera.
@@ -146,21 +145,19 @@ def demo(
 def batch(
     inputs: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="INPUTS...",
             help="Folders, videos, pictures or patterns; URLs such as s3://bucket/frames/; or tables (.csv, .parquet) "
             "with a column `path`.",
         ),
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Where the files of rows go.")
+        str, Option("--output", "-o", metavar="FOLDER|URL", help="Where the files of rows go.")
     ] = "scores",
     model: Model = None,
     threshold: Threshold = None,
-    format: Annotated[Literal["parquet", "csv"], typer.Option(help="Of the rows.")] = "parquet",  # noqa: A002
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes. Default: one per core, or GPU.")
-    ] = None,
+    format: Annotated[Literal["parquet", "csv"], Option(help="Of the rows.")] = "parquet",  # noqa: A002
+    workers: Annotated[int | None, Option("--workers", min=1, help="Processes. Default: one per core, or GPU.")] = None,
     device: Device = DeviceName.AUTO,
 ) -> None:
     """Score many frames and films with a pool of processes, on one machine or a Ray cluster (RAY_ADDRESS).
@@ -186,15 +183,14 @@ def batch(
 
 def register(
     model: Model = None,
-    name: Annotated[str, typer.Option(help="Of the registered model; each call adds a version.")] = "flipdetect",
+    name: Annotated[str, Option(help="Of the registered model; each call adds a version.")] = "flipdetect",
     store: Annotated[
         str | None,
-        typer.Option(
-            metavar="URI", help="MLflow's tracking URI. Default: MLFLOW_TRACKING_URI, or sqlite:///logs/mlflow.db."
-        ),
+        Option(metavar="URI", help="MLflow's tracking URI. Default: MLFLOW_TRACKING_URI, or sqlite:///logs/mlflow.db."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A report of flipdetect evaluate, to be logged as well.")
+        Path | None,
+        Option(metavar="FOLDER", **IS_FOLDER, help="A report of flipdetect evaluate, to be logged as well."),
     ] = None,
 ) -> None:
     """Register a trained model in MLflow, to be served as an endpoint or run as a batch job.

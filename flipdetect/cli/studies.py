@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer import Option
 
 from flipdetect.cli.check_config import ALLOW, checked_arguments
 from flipdetect.cli.configs import find_space
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
-from flipdetect.cli.options import Config, Device, DeviceName, Override, Seed
+from flipdetect.cli.options import IS_FOLDER, Config, Device, DeviceName, Override, Seed
 from flipdetect.errors import ConfigError, ModelError, require_extra
 from flipdetect.start.lean_imports import defer_torchmetrics
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 OwnData = Annotated[
     Path | None,
-    typer.Option("--data", "-d", metavar="FOLDER", help="Labelled frames. Default: the configuration's."),
+    Option("--data", "-d", metavar="FOLDER", **IS_FOLDER, help="Labelled frames. Default: the configuration's."),
 ]
 
 logger = logging.getLogger(__name__)
@@ -33,12 +34,12 @@ def compare(
     config: Config,
     data: OwnData = None,
     override: Override = None,
-    max_megabytes: Annotated[float | None, typer.Option(min=0, help="Largest file to recommend.")] = None,
-    margin: Annotated[float, typer.Option(help="F1 that a smaller model may lack.")] = 0.02,
-    resamples: Annotated[int, typer.Option(min=2, help="Bootstrap draws of videos for 95% CIs.")] = 2000,
+    max_megabytes: Annotated[float | None, Option(min=0, help="Largest file to recommend.")] = None,
+    margin: Annotated[float, Option(help="F1 that a smaller model may lack.")] = 0.02,
+    resamples: Annotated[int, Option(min=2, help="Bootstrap draws of videos for 95% CIs.")] = 2000,
     seed: Seed = 0,
     device: Device = DeviceName.AUTO,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for all files.")] = Path(
+    output: Annotated[Path, Option("--output", "-o", metavar="FOLDER", help="Folder for all files.")] = Path(
         "runs/compare"
     ),
 ) -> None:
@@ -84,21 +85,20 @@ def cross_validate(
     config: Config,
     data: OwnData = None,
     override: Override = None,
-    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
+    folds: Annotated[int, Option(min=2, help="How many.")] = 5,
     leave_one_source_out: Annotated[
-        bool, typer.Option("--leave-one-source-out", help="One fold for each source instead of --folds.")
+        bool, Option("--leave-one-source-out", help="One fold for each source instead of --folds.")
     ] = False,
     group_by: Annotated[
-        Literal["source", "video"] | None, typer.Option(help="What is kept together. Default: source, if known.")
+        Literal["source", "video"] | None, Option(help="What is kept together. Default: source, if known.")
     ] = None,
     seed: Seed = 0,
-    split_seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
+    split_seed: Annotated[int, Option(help="Seed of the folds.")] = 0,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Default: runs/cross_validation/<configuration>."),
+        Path | None, Option("--output", "-o", metavar="FOLDER", help="Default: runs/cross_validation/<configuration>.")
     ] = None,
     device: Device = DeviceName.AUTO,
-    resamples: Annotated[int, typer.Option(min=2, help="Draws of videos for the 95% CIs.")] = 2000,
+    resamples: Annotated[int, Option(min=2, help="Draws of videos for the 95% CIs.")] = 2000,
 ) -> None:
     """Cross-validate a configuration: every video is scored once, by a model that has not seen it or its book.
 
@@ -145,28 +145,22 @@ def tune(
     config: Config,
     space: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="NAME|PATH", help="YAML file: which values vary, and how; or a space of the package: tune/tiny_cnn."
         ),
     ],
     data: OwnData = None,
     override: Override = None,
-    trials: Annotated[
-        int, typer.Option(min=1, help="Trials of the study in total, those of earlier calls included.")
-    ] = 20,
-    metric: Annotated[str, typer.Option(help="Logged by validation; one that ends in _loss is minimized.")] = "val_f1",
-    study: Annotated[
-        str | None, typer.Option(help="Name of the study. Default: that of the first configuration.")
-    ] = None,
+    trials: Annotated[int, Option(min=1, help="Trials of the study in total, those of earlier calls included.")] = 20,
+    metric: Annotated[str, Option(help="Logged by validation; one that ends in _loss is minimized.")] = "val_f1",
+    study: Annotated[str | None, Option(help="Name of the study. Default: that of the first configuration.")] = None,
     storage: Annotated[
-        str | None, typer.Option(help="sqlite:///tune.db, or a file's path. Default: tune.db in --output.")
+        str | None, Option(help="sqlite:///tune.db, or a file's path. Default: tune.db in --output.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: runs/tune/<study>.")
+        Path | None, Option("--output", "-o", metavar="FOLDER", help="Default: runs/tune/<study>.")
     ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0, help="Start no trial after so long.")
-    ] = None,
+    timeout: Annotated[float | None, Option(metavar="SECONDS", min=0, help="Start no trial after so long.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Search for better hyperparameters with Optuna, by validation; the test split is not evaluated.

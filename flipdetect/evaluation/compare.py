@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,17 +181,12 @@ def compare(
         for each in models
         if each is not best
     }
-    recommended, why = _recommend(models, resamples, max_megabytes, margin)
-    return Comparison(tuple(models), ci, best.name, differences, recommended, why)
-
-
-def _recommend(
-    models: Sequence[Candidate], resamples: int, max_megabytes: float | None, margin: float
-) -> tuple[str | None, str]:
+    found = partial(Comparison, tuple(models), ci, best.name, differences)
     by_size = sorted(models, key=lambda each: each.footprint.file_bytes)
     allowed = [e for e in by_size if max_megabytes is None or e.footprint.file_bytes <= max_megabytes * MEGABYTE]
     if not allowed:
-        return None, f"None has {max_megabytes:g} MB or less; the smallest is {by_size[0].name} with {by_size[0].size}."
+        smallest = f"the smallest is {by_size[0].name} with {by_size[0].size}"
+        return found(None, f"None has {max_megabytes:g} MB or less; {smallest}.")
     best = max(allowed, key=_f1)
     limit = "" if max_megabytes is None else f" among those of {max_megabytes:g} MB or less"
     unsure = ""
@@ -199,13 +195,15 @@ def _recommend(
             break
         minus = difference(best.evaluation, other.evaluation, metrics=["f1"], resamples=resamples)["f1"]
         if minus.is_bounded and minus.low >= -margin:
-            return other.name, (
+            why = (
                 f"Take {other.name} ({other.size}): it is the smallest{limit} whose F1 is no more than {margin:g} "
                 f"below that of {best.name} ({best.size}): {minus.text(signed=True)} on {minus.videos} videos."
             )
+            return found(other.name, why)
         if minus.is_bounded and minus.high >= -margin:
             unsure = f"; {minus.videos} videos do not show whether {other.name} is as good ({minus.text(signed=True)})"
-    return best.name, f"Take {best.name} ({best.size}): it has the best F1{limit}, {_f1(best):.3f}{unsure}."
+    why = f"Take {best.name} ({best.size}): it has the best F1{limit}, {_f1(best):.3f}{unsure}."
+    return found(best.name, why)
 
 
 def _f1(model: Candidate) -> float:

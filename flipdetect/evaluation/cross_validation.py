@@ -172,45 +172,38 @@ def write_plan(
 
 def run_folds(folder: Path, plan: Plan, training: Training, train: Train, device: str = "auto") -> None:
     """Train and score the folds that are not finished and that no other process trains; errors as of `run_training`."""
+    named = training.config["data"].get("manifest")
+    manifest = Path(named).expanduser() if named else None
     for fold, name in enumerate(plan.folds):
         try:
             with FileLock(folder / f".fold_{fold:02d}.lock", timeout=0):
-                if not _result_path(folder, fold).is_file():
-                    _run_fold(folder, plan, training, fold, train, device)
+                path, split_file = _result_path(folder, fold), _split_path(folder, fold)
+                if path.is_file():
+                    continue
+                changed = with_values(training.config, {"data.split_file": str(split_file)})
+                run = run_training(Training(f"fold_{fold:02d}", changed), folder, train)
+                model, metrics = load_torch_model(run / BEST, device), run_metrics(run)
+                evaluation = evaluate_folder(
+                    model, Path(plan.root), manifest=manifest, split="test", split_file=split_file
+                )
+                write_predictions(path.with_suffix(".csv"), [(plan.name, plan.root, evaluation)])
+                result = {
+                    "fold": fold,
+                    "name": name,
+                    "frames": len(evaluation.scored),
+                    "videos": evaluation.videos,
+                    "threshold": evaluation.threshold,
+                    "temperature": model.temperature,
+                    "metrics": evaluation.metrics,
+                    "epochs": metrics.get("epochs"),
+                    "fit_seconds": metrics.get("fit_seconds"),
+                    "run": str(run),
+                }
+                write_json(path, result)  # last: it says that the fold is finished
         except Timeout:
             logger.info("Fold %d (%s) is being trained by another process", fold, name)
         else:
             logger.info("Fold %d (%s) is finished, of %d", fold, name, len(plan.folds))
-
-
-def _run_fold(folder: Path, plan: Plan, training: Training, fold: int, train: Train, device: str) -> None:
-    split_file = _split_path(folder, fold)
-    own = Training(f"fold_{fold:02d}", with_values(training.config, {"data.split_file": str(split_file)}))
-    run = run_training(own, folder, train)
-    model = load_torch_model(run / BEST, device)
-    manifest = training.config["data"].get("manifest")
-    evaluation = evaluate_folder(
-        model,
-        Path(plan.root),
-        split="test",
-        split_file=split_file,
-        manifest=Path(manifest).expanduser() if manifest else None,
-    )
-    path, metrics = _result_path(folder, fold), run_metrics(run)
-    write_predictions(path.with_suffix(".csv"), [(plan.name, plan.root, evaluation)])
-    result = {
-        "fold": fold,
-        "name": plan.folds[fold],
-        "frames": len(evaluation.scored),
-        "videos": evaluation.videos,
-        "threshold": evaluation.threshold,
-        "temperature": model.temperature,
-        "metrics": evaluation.metrics,
-        "epochs": metrics.get("epochs"),
-        "fit_seconds": metrics.get("fit_seconds"),
-        "run": str(run),
-    }
-    write_json(path, result)  # last: it says that the fold is finished
 
 
 def gather(folder: Path, plan: Plan, resamples: int = RESAMPLES) -> CrossValidation:

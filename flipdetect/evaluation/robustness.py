@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError
 from flipdetect.evaluation.evaluate import metrics_with_oracle
 from flipdetect.inference.model import Model
+from flipdetect.inference.score import in_order
 from flipdetect.progress import progress_bar
 from flipdetect.sources.image import decode_frame
 
@@ -200,8 +200,15 @@ def measure_robustness(
     scores: list[npt.NDArray[np.float64]] = []
     targets: list[int] = []
     failed: list[str] = []
-    variants = _variants(model.preprocess, [record.path for record in index.records], list(changes.values()))
-    total = len(index.records)
+
+    def load(path: Path) -> npt.NDArray[np.float32] | FrameError:
+        try:
+            return corrupted_frames(model.preprocess, path, list(changes.values()))
+        except FrameError as error:
+            return error
+
+    total, workers = len(index.records), os.cpu_count() or 1
+    variants = in_order((partial(load, record.path) for record in index.records), workers, workers)
     shown = progress_bar(variants, total=total, desc="scoring", unit="frame", delay=2, mininterval=1)
     for record, frames in zip(index.records, shown, strict=True):
         if isinstance(frames, FrameError):
@@ -228,20 +235,3 @@ def corrupted_frames(spec: PreprocessSpec, path: Path, changes: Sequence[Corrupt
     if spec.channels == 1:
         changed = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis].astype(np.uint8) for each in changed]
     return np.stack([spec.normalise(spec.resize(each)) for each in changed])
-
-
-def _variants(
-    spec: PreprocessSpec, paths: Sequence[Path], changes: Sequence[Corruption]
-) -> Iterator[npt.NDArray[np.float32] | FrameError]:
-    """Of each file in turn, made in threads, no more of them ahead than there are threads."""
-
-    def load(path: Path) -> npt.NDArray[np.float32] | FrameError:
-        try:
-            return corrupted_frames(spec, path, changes)
-        except FrameError as error:
-            return error
-
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(paths), workers):
-            yield from list(pool.map(load, paths[start : start + workers]))

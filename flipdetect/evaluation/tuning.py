@@ -100,26 +100,23 @@ def load_space(path: Path, config: Config) -> Space:
             name = full_key(str(key), config)
             if name in space:
                 raise ValueError("is listed twice")
-            space[name] = _distribution(entry)
+            kind = entry.get("kind") if isinstance(entry, Mapping) else None
+            if kind not in KINDS:
+                raise ValueError(f"needs a kind out of {', '.join(KINDS)}, got {entry!r}")
+            make, types = KINDS[kind]
+            given = {field: value for field, value in entry.items() if field != "kind"}
+            if wrong := (set(given) - set(types)) | (set(types) - set(given) - {"step"}):
+                fields = ", ".join(sorted(wrong))
+                raise ValueError(f"kind {kind} takes {', '.join(types)}; wrong or missing: {fields}")
+            values = {field: types[field](value) for field, value in given.items()}  # YAML reads 1e-4 as text
+            if kind == "categorical" and len(values["choices"]) < 2:
+                raise ValueError(f"choices must be at least two, got {given['choices']!r}")
+            if kind != "categorical" and not values["low"] < values["high"]:
+                raise ValueError(f"low must be below high, got {given['low']} and {given['high']}")
+            space[name] = make(**values)
         except (ConfigError, ValueError, TypeError) as error:
             raise ConfigError(f"{path}, {key}: {error}") from error
     return space
-
-
-def _distribution(entry: Any) -> BaseDistribution:
-    kind = entry.get("kind") if isinstance(entry, Mapping) else None
-    if kind not in KINDS:
-        raise ValueError(f"needs a kind out of {', '.join(KINDS)}, got {entry!r}")
-    make, types = KINDS[kind]
-    given = {name: value for name, value in entry.items() if name != "kind"}
-    if wrong := (set(given) - set(types)) | (set(types) - set(given) - {"step"}):
-        raise ValueError(f"kind {kind} takes {', '.join(types)}; wrong or missing: {', '.join(sorted(wrong))}")
-    values = {name: types[name](value) for name, value in given.items()}  # YAML reads 1e-4 as text
-    if kind == "categorical" and len(values["choices"]) < 2:
-        raise ValueError(f"choices must be at least two, got {given['choices']!r}")
-    if kind != "categorical" and not values["low"] < values["high"]:
-        raise ValueError(f"low must be below high, got {given['low']} and {given['high']}")
-    return make(**values)
 
 
 def open_study(sweep: Sweep, storage: str, seed: int) -> optuna.Study:

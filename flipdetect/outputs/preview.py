@@ -92,32 +92,28 @@ def _annotate(
         probability = float(np.interp(time_s, times, values)) if len(times) else None
         turning = any(event.start_s <= time_s <= event.end_s for event in result.events)
         turns = sum(event.start_s <= time_s for event in result.events)
-        yield shown_s, _framed(picture, time_s, probability, turning, turns)
-
-
-def _framed(picture: Image.Image, time_s: float, probability: float | None, turning: bool, turns: int) -> Image.Image:
-    """A reduced frame with its margin and the strip below it; all lengths follow its size, and are even."""
-    unit = min(picture.size)
-    border, pad, bar = max(unit // 96 * 2, 4), max(unit // 80 * 2, 4), max(unit // 64 * 2, 6)
-    font: Any = ImageFont.load_default(max(unit / 17, 11))
-    strip = bar + 3 * pad + round(font.size * 0.625) * 2
-    width, height = picture.width + 2 * border, picture.height + 2 * border + strip
-    framed = Image.new("RGB", (width, height), GROUND)
-    draw = ImageDraw.Draw(framed)
-    if turning:
-        draw.rectangle((0, 0, width - 1, height - strip - 1), fill=TURN)
-    framed.paste(picture, (border, border))
-    left, base = border + pad, height - 2 * pad - 1
-    right = max(width - border - pad - 1, left)  # of very narrow pictures
-    draw.rectangle((left, base - bar, right, base), fill=TRACK)
-    if probability is not None:
-        end = left + round(min(max(probability, 0.0), 1.0) * (right - left))
-        draw.rectangle((left, base - bar, end, base), fill=TURN if turning else BAR)
-    line = base - bar - pad // 2
-    draw.text((left, line), clock(time_s, 1), font=font, fill=PAPER, anchor="ld")
-    words = f"turn {turns}" if turning else f"{turns} turn" + ("" if turns == 1 else "s")
-    draw.text((right, line), words, font=font, fill=(255, 178, 102) if turning else PAPER, anchor="rd")
-    return framed
+        # The margin and the strip below: all lengths follow the picture's size, and are even.
+        unit = min(picture.size)
+        border, pad, bar = max(unit // 96 * 2, 4), max(unit // 80 * 2, 4), max(unit // 64 * 2, 6)
+        font: Any = ImageFont.load_default(max(unit / 17, 11))
+        strip = bar + 3 * pad + round(font.size * 0.625) * 2
+        width, height = picture.width + 2 * border, picture.height + 2 * border + strip
+        framed = Image.new("RGB", (width, height), GROUND)
+        draw = ImageDraw.Draw(framed)
+        if turning:
+            draw.rectangle((0, 0, width - 1, height - strip - 1), fill=TURN)
+        framed.paste(picture, (border, border))
+        left, base = border + pad, height - 2 * pad - 1
+        right = max(width - border - pad - 1, left)  # of very narrow pictures
+        draw.rectangle((left, base - bar, right, base), fill=TRACK)
+        if probability is not None:
+            end = left + round(min(max(probability, 0.0), 1.0) * (right - left))
+            draw.rectangle((left, base - bar, end, base), fill=TURN if turning else BAR)
+        line = base - bar - pad // 2
+        draw.text((left, line), clock(time_s, 1), font=font, fill=PAPER, anchor="ld")
+        words = f"turn {turns}" if turning else f"{turns} turn" + ("" if turns == 1 else "s")
+        draw.text((right, line), words, font=font, fill=(255, 178, 102) if turning else PAPER, anchor="rd")
+        yield shown_s, framed
 
 
 def _write_mp4(path: Path, frames: Iterable[tuple[float, Image.Image]], rate: float) -> None:

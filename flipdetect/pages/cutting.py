@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import cv2
@@ -164,29 +165,20 @@ def _cut(one: FoundPage, picture: Image, width: int, aspect: float, mode: str) -
 
 def is_upside_down(pages: Sequence[Image]) -> bool:
     """Whether the flat pages (H, W, 3) uint8 of a book stand on their heads; False if that is unsure."""
-    program = shutil.which("tesseract")
+    program, votes = shutil.which("tesseract"), []
+    for page in pages[:ASKED] if program else ():
+        done, data = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
+        command = [str(program), "stdin", "stdout", "--psm", "0", "--dpi", "150"]
+        with suppress(OSError, subprocess.TimeoutExpired):
+            run = subprocess.run(command, input=data.tobytes(), capture_output=True, timeout=TIME_LIMIT_S, check=False)
+            text = run.stdout.decode("utf-8", "replace")
+            turn, sure = re.search(r"Rotate: (\d+)", text), re.search(r"Orientation confidence: ([\d.]+)", text)
+            if done and turn and sure and float(sure[1]) >= TESSERACT_SURE:
+                votes.append(int(turn[1]))
+    if votes.count(180) != votes.count(0):
+        return votes.count(180) > votes.count(0)
     by_lines = [vote for page in pages for vote in _line_votes(page)]
-    if program is not None:
-        votes = [_ask_tesseract(program, page) for page in pages[:ASKED]]
-        down, up = votes.count(180), votes.count(0)
-        if down != up:
-            return down > up
     return len(by_lines) >= FEWEST_LINES and by_lines.count(True) > MAJORITY * len(by_lines)
-
-
-def _ask_tesseract(program: str, page: Image) -> int | None:
-    """Degrees by which Tesseract would turn a page; None if it does not know."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
-    if not done:
-        return None
-    command = [program, "stdin", "stdout", "--psm", "0", "--dpi", "150"]
-    try:
-        run = subprocess.run(command, input=data.tobytes(), capture_output=True, timeout=TIME_LIMIT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    text = run.stdout.decode("utf-8", "replace")
-    turn, sure = re.search(r"Rotate: (\d+)", text), re.search(r"Orientation confidence: ([\d.]+)", text)
-    return int(turn[1]) if turn and sure and float(sure[1]) >= TESSERACT_SURE else None
 
 
 def _line_votes(page: Image) -> list[bool]:

@@ -78,8 +78,33 @@ class FlatPage:
 
 
 def flat_page(picture: Image, surface: SpreadSurface, side: str) -> FlatPage:
-    """How a page of a picture (H, W, 3) uint8 is made flat: by the surface, and by its lines of text if it has any."""
-    return FlatPage(surface, side, _fit_shifts(FlatPage(surface, side).lines(picture)))
+    """How a page of a picture (H, W, 3) uint8 is made flat: by the surface, and by its lines of text.
+
+    By the surface alone where there are too few lines, or they disagree.
+    """
+    plain = FlatPage(surface, side)
+    lines = plain.lines(picture)
+    heights = [float(np.median(line[:, 1])) for line in lines]
+    if not _suffice(lines):
+        return plain
+    rows, targets = [], []
+    for line, height in zip(lines, heights, strict=True):
+        basis = _shift_basis(line[:, 0], np.full(len(line), height))
+        rows.append(basis - basis.mean(axis=0))
+        targets.append(line[:, 1] - line[:, 1].mean())
+    matrix, target = np.concatenate(rows), np.concatenate(targets)
+    weights, solution = np.ones(len(target)), np.zeros(12)
+    # Few lines, or short ones, say little of what lies beyond them: a ridge keeps the page as it is there.
+    ridge = np.eye(12) * 1e-3 * len(target)
+    for _ in range(6):
+        weighted = matrix * weights[:, None]
+        solution = np.linalg.solve(weighted.T @ matrix + ridge, weighted.T @ target)
+        off = np.abs(target - matrix @ solution)
+        limit = 2 * float(np.median(off)) + 1e-6
+        weights = np.minimum(1.0, limit / np.maximum(off, 1e-9)) ** 2
+    corners = np.array([(x, y) for x in (0.0, 0.25, 0.5, 0.75, 1.0) for y in (0.0, 0.5, 1.0)])
+    shifts = _shift_basis(corners[:, 0], corners[:, 1]) @ solution
+    return plain if np.abs(shifts).max() > MOST_SHIFT else FlatPage(surface, side, solution.reshape(4, 3))
 
 
 def level_lines(picture: Image, surface: SpreadSurface, sides: Sequence[str]) -> SpreadSurface:
@@ -203,32 +228,6 @@ def _shift_basis(x: Floats, y: Floats) -> Floats:
     across = np.stack([u, u**2, u**3, u**4], axis=1)
     downward = np.stack([np.ones_like(v), v, v**2], axis=1)
     return np.asarray((across[:, :, None] * downward[:, None, :]).reshape(len(x), 12))
-
-
-def _fit_shifts(lines: list[Floats]) -> Floats:
-    """The shifts (4, 3) after which lines are straight and level; none if there are too few lines, or they disagree."""
-    none = np.zeros((4, 3))
-    heights = [float(np.median(line[:, 1])) for line in lines]
-    if not _suffice(lines):
-        return none
-    rows, targets = [], []
-    for line, height in zip(lines, heights, strict=True):
-        basis = _shift_basis(line[:, 0], np.full(len(line), height))
-        rows.append(basis - basis.mean(axis=0))
-        targets.append(line[:, 1] - line[:, 1].mean())
-    matrix, target = np.concatenate(rows), np.concatenate(targets)
-    weights, solution = np.ones(len(target)), np.zeros(12)
-    # Few lines, or short ones, say little of what lies beyond them: a ridge keeps the page as it is there.
-    ridge = np.eye(12) * 1e-3 * len(target)
-    for _ in range(6):
-        weighted = matrix * weights[:, None]
-        solution = np.linalg.solve(weighted.T @ matrix + ridge, weighted.T @ target)
-        off = np.abs(target - matrix @ solution)
-        limit = 2 * float(np.median(off)) + 1e-6
-        weights = np.minimum(1.0, limit / np.maximum(off, 1e-9)) ** 2
-    corners = np.array([(x, y) for x in (0.0, 0.25, 0.5, 0.75, 1.0) for y in (0.0, 0.5, 1.0)])
-    shifts = _shift_basis(corners[:, 0], corners[:, 1]) @ solution
-    return none if np.abs(shifts).max() > MOST_SHIFT else solution.reshape(4, 3)
 
 
 def unevenness(lines: list[Floats]) -> float:

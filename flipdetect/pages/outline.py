@@ -81,7 +81,9 @@ def find_spread(maps: Map, size: tuple[int, int]) -> SpreadOutline | None:
     """The pages in a picture of `size` (W, H), from the maps of a `PageNetwork`; None if there is no book."""
     fine = (round(size[0] * FINE / max(size)), round(size[1] * FINE / max(size)))
     page, gutter = (1 / (1 + np.exp(-cv2.resize(part, fine, interpolation=cv2.INTER_LINEAR))) for part in maps)
-    inside = _largest(page > 0.5)
+    _, pieces, facts, _ = cv2.connectedComponentsWithStats((page > 0.5).astype(np.uint8))
+    areas = facts[1:, cv2.CC_STAT_AREA]  # without the ground
+    inside = np.isin(pieces, 1 + np.flatnonzero(areas > 0.25 * areas.max(initial=0))).astype(np.uint8)
     if inside.mean() < LEAST_PAGE:
         return None
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
@@ -94,7 +96,15 @@ def find_spread(maps: Map, size: tuple[int, int]) -> SpreadOutline | None:
             across = _across(np.argwhere(inside)[:, ::-1].astype(np.float64), line)
             areas = {LEFT: float((across < 0).sum()), RIGHT: float((across > 0).sum())}
             sides = tuple(side for side in SIDES if areas[side] > 0.05 * max(areas.values()))
-        start_line = _edge_of(inside) if line is None else line
+        start_line = line
+        if start_line is None:  # out of view: the left long side of the rectangle around the page
+            corners = cv2.boxPoints(cv2.minAreaRect(cv2.findNonZero(inside)))
+            ends = sorted(
+                zip(corners, np.roll(corners, -1, axis=0), strict=True), key=lambda e: -np.hypot(*(e[1] - e[0]))
+            )
+            first, second = min(ends[:2], key=lambda e: float(e[0][0] + e[1][0]))
+            direction = (second - first) / np.linalg.norm(second - first)
+            start_line = np.array([(first + second) / 2, direction * (1 if direction[1] >= 0 else -1)], np.float64)
         for start in _starts(inside, start_line, fine):
             surface = start.fit(lambda one: _residuals(one, distance, line, sides))  # noqa: B023 (called at once)
             outline = _compared(surface, sides, page, line)
@@ -147,14 +157,6 @@ def refine(outline: SpreadOutline, picture: Image) -> SpreadOutline:
     return replace(outline, surface=begin.fit(residuals).scaled(outline.surface.size))
 
 
-def _largest(mask: NDArray[np.bool_]) -> Image:
-    count, pieces, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    if count < 2:
-        return np.zeros(mask.shape, np.uint8)
-    areas = facts[1:, cv2.CC_STAT_AREA]
-    return np.isin(pieces, 1 + np.flatnonzero(areas > 0.25 * areas.max())).astype(np.uint8)
-
-
 def _gutter_lines(gutter: Map) -> list[Floats]:
     """Up to two places of the gutter, the likeliest first: (2, 2) each, a point and the direction, downwards.
 
@@ -180,16 +182,6 @@ def _gutter_lines(gutter: Map) -> list[Floats]:
         lines.append(np.array([[x, y], [vx, vy]]) * ([[1], [1]] if vy >= 0 else [[1], [-1]]))
         places = places[away > 3 * NEAR * long]
     return lines
-
-
-def _edge_of(inside: Image) -> Floats:
-    """The left long side of the rectangle around a page whose gutter is out of view, as `_gutter_line` gives it."""
-    corners = cv2.boxPoints(cv2.minAreaRect(cv2.findNonZero(inside)))
-    sides = [(corners[i], corners[(i + 1) % 4]) for i in range(4)]
-    sides.sort(key=lambda ends: -float(np.linalg.norm(ends[1] - ends[0])))
-    first, second = min(sides[:2], key=lambda ends: float(ends[0][0] + ends[1][0]))
-    direction = (second - first) / np.linalg.norm(second - first)
-    return np.array([(first + second) / 2, direction if direction[1] >= 0 else -direction], np.float64)
 
 
 def _across(points: Floats, line: Floats) -> Floats:

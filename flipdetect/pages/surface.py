@@ -74,7 +74,11 @@ class SpreadSurface:
         # The picture's y points down and its z away: the book's own axes are turned over.
         points = np.stack([x if side == RIGHT else -x, (down - 0.5) * self.height, -z], axis=-1)
         depth, focal = np.exp(p[DEPTH]), np.exp(p[FOCAL])
-        seen = points @ _rotation(p).T + depth * np.array([p[X] / focal, p[Y] / focal, 1.0])
+        (cr, cp, cy), (sr, sp, sy) = np.cos(p[:3]), np.sin(p[:3])
+        roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+        pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+        yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        seen = points @ (roll @ pitch @ yaw).T + depth * np.array([p[X] / focal, p[Y] / focal, 1.0])
         pixels = seen[..., :2] / np.maximum(seen[..., 2:], 0.05) * focal * long
         return np.asarray(pixels + (np.array(self.size) - 1) / 2)
 
@@ -129,11 +133,3 @@ class SpreadSurface:
             if before - errors @ errors < ENOUGH * before:
                 break
         return SpreadSurface(now, self.size)
-
-
-def _rotation(p: Floats) -> Floats:
-    (cr, cp, cy), (sr, sp, sy) = np.cos(p[:3]), np.sin(p[:3])
-    roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    return np.asarray(roll @ pitch @ yaw)

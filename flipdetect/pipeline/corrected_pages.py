@@ -61,7 +61,18 @@ def read_flips_csv(path: Path) -> list[TurnRow]:
     Raises:
         DataError: if the file cannot be read, or a cell cannot be understood; names file, row, column and remedy.
     """
-    text = _read_text(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    is_utf_16 = content[:2] == b"\xff\xfe"  # "Unicode text" of Excel
+    if len(content) > MOST_BYTES or (b"\0" in content and not is_utf_16):
+        raise DataError(f"{path} is no flips.csv; save the table as CSV (text), not as a workbook")
+    try:
+        text = content.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace" if is_utf_16 else "strict")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")  # what Excel writes in Western Europe
     lines = text.splitlines()
     separator = max(",;\t", key=lines[0].count) if lines else ","
     try:
@@ -81,23 +92,6 @@ def read_flips_csv(path: Path) -> list[TurnRow]:
         if any(cell.strip() for cell in cells):
             rows.append(_turn(path, number, dict(zip(columns, map(str.strip, cells), strict=False))))
     return rows
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    is_utf_16 = content[:2] == b"\xff\xfe"  # "Unicode text" of Excel
-    if len(content) > MOST_BYTES or (b"\0" in content and not is_utf_16):
-        raise DataError(f"{path} is no flips.csv; save the table as CSV (text), not as a workbook")
-    if is_utf_16:
-        return content.decode("utf-16", "replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")  # what Excel writes in Western Europe
 
 
 def _turn(path: Path, number: int, cells: dict[str, str]) -> TurnRow:

@@ -169,10 +169,15 @@ def find_pages(
         events = corrections.events(timed) if timed else []
     else:
         events = settings.events.find(frames, video)
-    if _measured(timed):
+    if measured := _measured(timed):
         fetch = None if stream is None or not stream.can_reread else _PictureSource(stream, images)
         if corrections is not None:
-            stills = _corrected_stills(corrections, events, timed, settings, stream, fetch)
+            chosen, longest_s = settings.events.stills, settings.events.longest_turn_s
+            stills = corrections.turned(choose_stills(measured, events, chosen, video, corrections.times(stream)))
+            if fetch is not None:
+                stills = fetch.mark_repeats(stills, chosen, ())
+            stills = mark_doubts(corrections.settled(stills), events, measured, settings.limit, chosen, longest_s)
+            stills = corrections.doubts(stills)
         else:
             events, stills = _compare_rests(events, timed, settings, video, fetch)
     unread = sum(score.probability is None for score in scores)
@@ -221,25 +226,6 @@ def _compare_rests(
         turns = [replace(turn, number=number) for number, turn in enumerate(kept, 1)]
     turns = [replace(turn, kind=TAKEN_BACK) if turn.number in back else turn for turn in turns]
     return turns, mark_doubts(stills, turns, measured, limit, chosen, settings.events.longest_turn_s)
-
-
-def _corrected_stills(
-    corrections: Corrections,
-    turns: Sequence[FlipEvent],
-    frames: Sequence[FrameScore],
-    settings: ExtractSettings,
-    stream: FrameStream | None,
-    pictures: _PictureSource | None,
-) -> list[Still]:
-    """The stills of the spreads between turns that a person has corrected."""
-    chosen, measured = settings.events.stills, _measured(frames)
-    times = corrections.times(stream)
-    stills = corrections.turned(choose_stills(measured, turns, chosen, corrections.video, times))
-    if pictures is not None:
-        stills = pictures.mark_repeats(stills, chosen, ())
-    stills = corrections.settled(stills)
-    longest_s = settings.events.longest_turn_s
-    return corrections.doubts(mark_doubts(stills, turns, measured, settings.limit, chosen, longest_s))
 
 
 def _measured(frames: Sequence[FrameScore]) -> list[FrameScore]:

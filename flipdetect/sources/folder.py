@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from natsort import natsort_keygen
 
-from flipdetect.errors import DataError
+from flipdetect.errors import ConfigError, DataError
 
 FRAME_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"})
 VIDEO_SUFFIXES = frozenset({
@@ -169,7 +169,8 @@ def find_inputs(inputs: Sequence[str | Path]) -> FoundInputs:
     the suffix of a picture.
 
     Raises:
-        DataError: if an input does not exist, matches nothing, or all of them hold neither videos nor frames.
+        ConfigError: if an input does not exist, or matches nothing.
+        DataError: if all of them hold neither videos nor frames.
     """
     videos: dict[Path, None] = {}
     frames: dict[Path, None] = {}
@@ -183,7 +184,7 @@ def find_inputs(inputs: Sequence[str | Path]) -> FoundInputs:
             matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
             matches.sort(key=lambda match: (natural_key(str(match)), str(match)))
             if not matches:
-                raise DataError(f"nothing matches the pattern {given}; correct it")
+                raise ConfigError(f"nothing matches the pattern {given}; correct it")
         for match in matches:
             if match.is_dir():
                 found = find_files(match, suffixes)
@@ -196,7 +197,7 @@ def find_inputs(inputs: Sequence[str | Path]) -> FoundInputs:
             elif match.exists() or match.is_symlink():
                 members = [match]
             else:
-                raise DataError(f"there is no file or folder {given}; it does not exist: correct the path")
+                raise ConfigError(f"there is no file or folder {given}; it does not exist: correct the path")
             for member in members:
                 (frames if member.suffix.lower() in FRAME_SUFFIXES else videos)[member] = None
     if not videos and not frames:

@@ -38,7 +38,9 @@ class ReadAhead:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         folders = [settings["cache_dir"], settings["mix_in"] and settings["mix_in"]["embedded"]["root"]]
-        self._created = [_topmost_absent(Path(folder).expanduser()) for folder in folders if folder]
+        paths = [Path(folder).expanduser() for folder in folders if folder]
+        absent = [[each for each in (path, *path.parents) if not each.exists()] for path in paths]
+        self._created = [each[-1] for each in absent if each]  # the topmost that would have to be created
         if "torch" in sys.modules or os.environ.get("LOCAL_RANK", "0") != "0":
             return
         package = Path(__file__).resolve().parents[2]
@@ -58,14 +60,7 @@ class ReadAhead:
         self._process.terminate()
         self._process.wait()
         for folder in self._created if discard else ():
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _topmost_absent(folder: Path) -> Path | None:
-    """The folder, or the topmost one above it, that would have to be created; None if it exists."""
-    absent = [each for each in (folder, *folder.parents) if not each.exists()]
-    return absent[-1] if absent else None
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def render(settings: Mapping[str, Any]) -> None:
@@ -97,14 +92,10 @@ def decode(settings: Mapping[str, Any]) -> None:
         read_masks(good, index.root, spec, cache)
 
 
-def _end(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
     logging.disable()  # the data module says the same
     for _number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(_number, _end)  # the renderer ends its own processes
+        signal.signal(_number, signal.default_int_handler)  # the renderer ends its own processes
     try:
         _settings = json.loads(sys.argv[1])
         render(_settings)

@@ -178,39 +178,29 @@ def _changes(rests: Sequence[Rest], frames: Sequence[FrameScore], same: float) -
     found: list[FlipEvent] = []
     if not rests:
         return found
+    timed = [(frame.time_s, frame) for frame in frames if frame.time_s is not None]
     last, levels = rests[0], rests[0].levels
     for rest in rests[1:]:
         alike = likeness_of_pairs(levels[None], rest.levels[None])[0]
         if alike < same:
-            found.append(_event(last, rest, frames))
+            # The frames between the two rests, or the first one of the second rest if there are none.
+            inside = [row for row in timed if last.end_s < row[0] < rest.start_s]
+            inside = inside or [next(row for row in timed if row[0] >= rest.start_s)]
+            scores = [-1.0 if frame.probability is None else frame.probability for _, frame in inside]
+            known = [score for score in scores if score >= 0] or [0.0]
+            times, shown = zip(*inside, strict=True)
+            peak = int(np.argmax(scores))
+            found.append(
+                FlipEvent(
+                    0, times[0], times[peak], times[-1], shown[0].frame, shown[peak].frame, shown[-1].frame,
+                    float(np.mean(known)), float(max(known)), shown[0].video, CONTENT,
+                )
+            )  # fmt: skip
             levels = rest.levels
         elif np.isfinite(alike):
             levels = np.where(np.isfinite(rest.levels), rest.levels, levels)
         last = rest
     return found
-
-
-def _event(before: Rest, after: Rest, frames: Sequence[FrameScore]) -> FlipEvent:
-    """The turn between two rests: the frames between them, or the first one of the second rest if there are none."""
-    timed = [(frame.time_s, frame) for frame in frames if frame.time_s is not None]
-    inside = [row for row in timed if before.end_s < row[0] < after.start_s]
-    inside = inside or [next(row for row in timed if row[0] >= after.start_s)]
-    scores = [-1.0 if frame.probability is None else frame.probability for _, frame in inside]
-    peak = int(np.argmax(scores))
-    known = [score for score in scores if score >= 0] or [0.0]
-    return FlipEvent(
-        number=0,
-        start_s=inside[0][0],
-        peak_s=inside[peak][0],
-        end_s=inside[-1][0],
-        start_frame=inside[0][1].frame,
-        peak_frame=inside[peak][1].frame,
-        end_frame=inside[-1][1].frame,
-        mean_probability=float(np.mean(known)),
-        peak_probability=float(max(known)),
-        video=inside[0][1].video,
-        kind=CONTENT,
-    )
 
 
 def same_pages_after(turns: Sequence[FlipEvent], stills: Sequence[Still]) -> set[int]:

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from flipdetect.errors import DataError
+from flipdetect.errors import ConfigError, DataError
 from flipdetect.sources.folder import find_files, find_inputs, walk_files
 
 
@@ -100,7 +100,7 @@ def test_files_folders_and_patterns_in_natural_order(tmp_path):
     assert names(tmp_path / "a[1].mp4") == ["a[1].mp4"]
     assert names(str(tmp_path / "d*")) == ["deep/clip3.mov"]
     for absent in ("none.mp4", "none*.mp4"):
-        with pytest.raises(DataError, match="none"):
+        with pytest.raises(ConfigError, match="none"):
             find_inputs([tmp_path / absent])
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no frames"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +63,13 @@ def shorten(name: str, length: int) -> str:
     Runs of characters that the plot's font lacks become one ellipsis. What is too long loses its middle, more
     of the front than of the end: the end of a frame's name has its number.
     """
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
     drawn = ""
     for char in name:
-        known = ord(char) in _drawable()
+        known = char.isprintable() and font.get_char_index(ord(char)) != 0
         if known or not drawn.endswith(ELLIPSIS):
             drawn += char if known else ELLIPSIS
     if len(drawn) <= length:
         return drawn
     back = (length - 1) * 2 // 3
     return drawn[: length - 1 - back] + ELLIPSIS + drawn[len(drawn) - back :]
-
-
-@cache
-def _drawable() -> frozenset[int]:
-    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return frozenset(code for code in font.get_charmap() if chr(code).isprintable())

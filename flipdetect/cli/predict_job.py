@@ -8,27 +8,24 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from flipdetect.atomic import alone
-from flipdetect.errors import ConfigError, FrameError, printable
+from flipdetect.errors import ConfigError, printable
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.load import Engine, load_model, load_trained
-from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import file_digest
-from flipdetect.inference.score import Predictor, in_order
+from flipdetect.inference.score import Predictor
 from flipdetect.inference.settings import chosen_settings
 from flipdetect.outputs.predictions import PredictionWriter
 from flipdetect.outputs.tables import flips_per_video, format_turn_table, format_video_table
 from flipdetect.progress import progress_bar
-from flipdetect.records import DetectionResult, FrameScore
+from flipdetect.records import FrameScore
 from flipdetect.sources.folder import FoundInputs, name_below
-from flipdetect.sources.image import decode_frame, usable_cores
 from flipdetect.sources.naming import NamePattern
 from flipdetect.zoo import FOLDER
 
@@ -36,9 +33,6 @@ if TYPE_CHECKING:
     from flipdetect.pipeline.jobs import FilmJob
     from flipdetect.pipeline.write_outputs import Outputs
     from flipdetect.sources.streams import FrameStream
-
-AHEAD = 3
-"""Pictures per thread that are begun before the first of them is needed."""
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +96,17 @@ def run_request(request: Request) -> int:
             from tqdm.contrib.logging import logging_redirect_tqdm
 
             stack.enter_context(logging_redirect_tqdm([logging.getLogger("flipdetect")]))
-        films, job = _open_films(request, Path(spare))
+        films, job = [], None
+        if request.outputs is not None:
+            from flipdetect.pipeline.extract_pages import ExtractSettings
+            from flipdetect.pipeline.jobs import FilmJob, readable_films
+            from flipdetect.sources.streams import video_streams
+
+            asked = (request.threshold, request.event_settings, request.batch_size)
+            settings = ExtractSettings.of_model(request.model, *asked)
+            videos, (start_s, end_s) = found.videos if found else [], request.part_s
+            films = readable_films(video_streams(videos, **request.reading, start_s=start_s, end_s=end_s))
+            job = FilmJob(settings, request.outputs, Path(spare))
         unread = found is not None and len(films) < len(found.videos)
         if found and not films and not found.frames:
             return 1  # nothing is written of what is no film
@@ -118,21 +122,6 @@ def run_request(request: Request) -> int:
             job.run_on_scores(request.scores, request.fps, films, request.part_s)
             status = _finish_films(request, job)
         return max(status, int(unread))
-
-
-def _open_films(request: Request, spare: Path) -> tuple[list[FrameStream], FilmJob | None]:
-    """The videos that can be read, and the job for all films; None without any."""
-    if request.outputs is None:
-        return [], None
-    from flipdetect.pipeline.extract_pages import ExtractSettings
-    from flipdetect.pipeline.jobs import FilmJob, readable_films
-    from flipdetect.sources.streams import video_streams
-
-    settings = ExtractSettings.of_model(request.model, request.threshold, request.event_settings, request.batch_size)
-    start_s, end_s = request.part_s
-    videos = request.found.videos if request.found else []
-    streams = video_streams(videos, **request.reading, start_s=start_s, end_s=end_s)
-    return readable_films(streams), FilmJob(settings, request.outputs, spare)
 
 
 def _frame_films(request: Request, naming: NamePattern | None) -> Sequence[FrameStream]:
@@ -157,7 +146,17 @@ def _score(request: Request, films: list[FrameStream], job: FilmJob | None, clip
     assert chosen is not None
     limit = chosen.threshold if request.threshold is None else request.threshold
     logger.info("Model: %s (threshold %.3f, %s)", chosen.path, limit, chosen.runs_on)
-    writer = PredictionWriter(request.output, sys.stdout, resume=request.resume, run=_facts(request, chosen, limit))
+    reading = {"--rate": "rate_hz", "--stride": "stride", "--every-frame": "every_frame"}
+    depends_on = {
+        "model": file_digest(chosen.path) if chosen.path.is_file() else chosen.path,
+        "--threshold": f"{limit:.9g}",
+        **{option: request.reading[name] for option, name in reading.items()},
+        "--hwaccel": "auto" if request.reading["hardware"] else "none",
+        "--fps": request.fps,
+        "--start": request.part_s[0],
+        "--end": request.part_s[1],
+    }
+    writer = PredictionWriter(request.output, sys.stdout, resume=request.resume, run=depends_on)
     scores: list[FrameScore] = []
     interrupted = False
     try:
@@ -195,20 +194,6 @@ def _score(request: Request, films: list[FrameStream], job: FilmJob | None, clip
     return status
 
 
-def _facts(request: Request, model: Model, limit: float) -> dict[str, object]:
-    """What the rows depend on, by the option's name."""
-    reading = {"--rate": "rate_hz", "--stride": "stride", "--every-frame": "every_frame"}
-    return {
-        "model": file_digest(model.path) if model.path.is_file() else model.path,
-        "--threshold": f"{limit:.9g}",
-        **{option: request.reading[name] for option, name in reading.items()},
-        "--hwaccel": "auto" if request.reading["hardware"] else "none",
-        "--fps": request.fps,
-        "--start": request.part_s[0],
-        "--end": request.part_s[1],
-    }
-
-
 def _score_pictures(
     predictor: Predictor, files: Sequence[Path], root: Path, writer: PredictionWriter, scores: list[FrameScore]
 ) -> None:
@@ -240,7 +225,8 @@ def _finish_films(request: Request, job: FilmJob, files: Sequence[Path] = ()) ->
 
 def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int:
     """Find the objects in pictures, and write tables and drawn pictures; returns the exit status."""
-    from flipdetect.outputs.box_files import draw_boxes, print_box_table, save_picture, write_boxes
+    from flipdetect.outputs.box_files import print_box_table, write_boxes
+    from flipdetect.pipeline.picture_boxes import find_boxes
 
     if request.meaningless:
         raise ConfigError(
@@ -258,20 +244,7 @@ def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int
     threshold = detector.threshold if request.threshold is None else request.threshold
     logger.info("Model: %s (threshold %.3f, %s)", detector.path, threshold, detector.runs_on)
 
-    def find(file: Path, name: Path) -> DetectionResult:
-        path = name_below(file, found.root)
-        try:
-            image = decode_frame(file)
-        except FrameError as error:
-            return DetectionResult(path, error=str(error))
-        (boxes,) = detector.predict(image, threshold)
-        if drawn is not None:
-            labels, scores = boxes.labels.tolist(), boxes.scores.tolist()
-            save_picture(draw_boxes(image, boxes.boxes, labels, detector.classes, scores), drawn / name)
-        return DetectionResult(path, image.shape[1], image.shape[0], detector.named(boxes))
-
-    workers, names = usable_cores(), drawn_names(files, found.root)
-    results = in_order((partial(find, *each) for each in zip(files, names, strict=True)), workers, AHEAD * workers)
+    results = find_boxes(detector, files, found.root, threshold, drawn)
     pictures = []
     interrupted = False
     with ExitStack() as stack:
@@ -297,21 +270,6 @@ def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int
     if interrupted:
         raise KeyboardInterrupt
     return int(request.strict and bool(failed or found.problems or found.videos))
-
-
-def drawn_names(files: Iterable[Path], root: Path) -> list[Path]:
-    """Names of the drawn pictures, below one folder and each different: those of the files, as far as possible."""
-    names: dict[Path, None] = {}
-    for file in files:
-        inside = file.relative_to(root) if file.is_relative_to(root) else file
-        parts = [part for part in inside.parts if part not in (inside.anchor, "..")]
-        name = Path(*parts)
-        number = 1
-        while name in names:
-            number += 1
-            name = Path(*parts).with_stem(f"{file.stem}-{number}")
-        names[name] = None
-    return list(names)
 
 
 def _lock(stack: ExitStack, *paths: Path | None) -> None:
