@@ -116,7 +116,7 @@ def test_films_are_named_as_what_a_detector_does_not_take(
     assert "film.mp4 is a film" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--events", "--resume", "--rate=5", "--batch-size=3", "--still-format=png"])
+@pytest.mark.parametrize("option", ["--events", "--resume", "--batch-size=3"])
 def test_options_without_meaning_are_refused(
     option: str, detector: str, pictures: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,7 +132,7 @@ def test_ctrl_c_keeps_what_was_found(
         yield DetectionResult("2.png", 128, 64)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flipdetect.pipeline.requests.in_order", results)
+    monkeypatch.setattr("flipdetect.pipeline.picture_boxes.in_order", results)
     assert main(["predict", str(pictures), "--model", detector]) == 130
     assert "after 1 of 3 pictures" in capfd.readouterr().err
     assert len(json.loads(Path("predictions.json").read_text())["images"]) == 1
