@@ -74,7 +74,8 @@ def serve(
     import uvicorn
 
     from flipdetect.apps.film_jobs import JobStore
-    from flipdetect.apps.service import LOOPBACK, Limits, Service, create_app
+    from flipdetect.apps.http_app import LOOPBACK, create_app
+    from flipdetect.apps.service import Limits, Service
     from flipdetect.inference.load import load_model
     from flipdetect.inference.resolve import resolve_model
     from flipdetect.pipeline.extract_pages import ExtractSettings

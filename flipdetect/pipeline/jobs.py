@@ -13,9 +13,10 @@ from pathlib import Path
 from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.model import Model
 from flipdetect.outputs.predictions import PredictionWriter, fingerprints_path, read_predictions
+from flipdetect.pipeline.book_pdf import TEXT
 from flipdetect.pipeline.corrected_pages import Corrections, corrections_by_video, read_flips_csv
 from flipdetect.pipeline.extract_pages import ExtractSettings, Interrupted, PageImages, extract_pages, find_pages
-from flipdetect.pipeline.write_outputs import DRAWING, PREVIEW_S, STILL, TEXT, Film, Outputs, Written, write_outputs
+from flipdetect.pipeline.write_outputs import DRAWING, PREVIEW_S, STILL, Film, Outputs, Written, write_outputs
 from flipdetect.progress import JobProgress
 from flipdetect.records import FrameScore, VideoResult
 from flipdetect.sources.streams import FPS, FrameStream, VideoStream, frame_times

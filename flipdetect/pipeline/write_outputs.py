@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,27 +18,25 @@ from flipdetect.errors import FlipdetectError
 from flipdetect.inference.onnx_model import open_session
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.html_report import write_report
-from flipdetect.outputs.ocr import PageText, add_text_layers, read_text
+from flipdetect.outputs.ocr import add_text_layers
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
 from flipdetect.outputs.still_files import StillStyle, encode_still, file_stem, set_aside, still_name, write_pdf
-from flipdetect.outputs.tables import clock
 from flipdetect.pages.cutting import cut_book
 from flipdetect.pages.outline import PageNetwork
+from flipdetect.pipeline.book_pdf import PdfPage, pdf_labels, read_texts, with_page_numbers
 from flipdetect.pipeline.extract_pages import PageImages
-from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, name_pages, page_numbers
 from flipdetect.progress import JobProgress
 from flipdetect.records import Still, VideoResult
 from flipdetect.sources.folder import name_below
-from flipdetect.sources.image import usable_cores
 from flipdetect.sources.streams import FrameStream, Image
 from flipdetect.stills.repeats import kept
 from flipdetect.zoo import PAGE_NETWORK
 
 logger = logging.getLogger(__name__)
 
-STILL, TEXT, PAGES, DRAWING, PREVIEW_S = 40.0, 400.0, 30.0, 150.0, 10.0
-"""Work relative to that of a frame read: an image fetched, its text, half of cutting out its pages, a drawing or
-report, a second of preview."""
+STILL, PAGES, DRAWING, PREVIEW_S = 40.0, 30.0, 150.0, 10.0
+"""Work relative to that of a frame read: an image fetched, half of cutting out its pages, a drawing or report, a second
+of preview."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +124,6 @@ class Film(NamedTuple):
     images: PageImages | None = None
 
 
-class _PdfPage(NamedTuple):
-    image: Path
-    video: str
-    spread: int
-
-
 def write_outputs(
     films: Sequence[Film], outputs: Outputs, progress: JobProgress | None = None, *, several: bool = False
 ) -> Written:
@@ -184,7 +175,7 @@ class _Writer:
                 written.attempt(outputs.folder / "flips.json", lambda path: write_flips_json(path, results, names))
         self._draw()
 
-    def _write_images(self) -> list[_PdfPage]:
+    def _write_images(self) -> list[PdfPage]:
         """Write stills and pages; returns the pages of the PDF."""
         outputs, written = self.outputs, self.written
         for folder in {outputs.stills, outputs.pages} - {None}:
@@ -197,7 +188,7 @@ class _Writer:
                 written.fail(f"{folder}: the stills of an earlier run cannot be set aside: {error}")
         if outputs.stills is not None:
             self.progress.show("stills", "writing the stills")
-        pdf: list[_PdfPage] = []
+        pdf: list[PdfPage] = []
         for place, film in enumerate(self.films):
             if film.images is None:
                 continue
@@ -212,14 +203,14 @@ class _Writer:
             written.paths.append(outputs.pages)
         return pdf
 
-    def _write_stills(self, result: VideoResult, images: PageImages) -> list[_PdfPage]:
+    def _write_stills(self, result: VideoResult, images: PageImages) -> list[PdfPage]:
         chosen = [still for still in kept(list(result.stills)) if still.time_s is not None]
         pages = []
         for place, still in enumerate(chosen, start=1):
             image = images.full_size(still)
             if image is None:
                 continue  # a failure of `images`
-            pages.append(_PdfPage(image, result.video, still.spread))
+            pages.append(PdfPage(image, result.video, still.spread))
             style = self.outputs.style
             encoded = images.full_size(still, style.suffix)
             if self.outputs.stills is not None and encoded is not None:
@@ -232,13 +223,13 @@ class _Writer:
                     self.written.fail(str(error))
         return pages
 
-    def _write_pages(self, result: VideoResult, images: PageImages, folder: Path) -> tuple[VideoResult, list[_PdfPage]]:
+    def _write_pages(self, result: VideoResult, images: PageImages, folder: Path) -> tuple[VideoResult, list[PdfPage]]:
         """Cut the pages out of stills: `..._left.jpg`, `..._right.jpg`, or `..._whole.jpg`."""
         chosen = [(still, images.full_size(still)) for still in kept(list(result.stills))]
         stills = [(still, file) for still, file in chosen if file is not None]
         style, video = replace(self.outputs.style, suffix=".jpg"), result.video if self.several else ""
         known: dict[int, Still] = {}
-        pdf: list[_PdfPage] = []
+        pdf: list[PdfPage] = []
 
         def on_still(done: int) -> None:  # each is read twice
             self.progress.plan(f"pages {result.video}", 2 * len(stills) * PAGES)
@@ -247,7 +238,8 @@ class _Writer:
 
         try:
             network = PageNetwork(open_session(PAGE_NETWORK, threads=1))
-            cut = cut_book([partial(_read, file) for _, file in stills], network, self.outputs.page_mode, on_still)
+            readers = [lambda file=file: np.asarray(PillowImage.open(file).convert("RGB")) for _, file in stills]
+            cut = cut_book(readers, network, self.outputs.page_mode, on_still)
             for place, (pages, (still, _)) in enumerate(zip(cut, stills, strict=True), start=1):
                 name = Path(still_name(still, place, len(stills), video, style)).stem
                 found = []
@@ -257,7 +249,7 @@ class _Writer:
                     if picture is not None:
                         file = folder / f"{name}_{page.side}.jpg"
                         _write_bytes(file, encode_still(picture, quality=style.quality))
-                        pdf.append(_PdfPage(file, result.video, still.spread))
+                        pdf.append(PdfPage(file, result.video, still.spread))
                         page = replace(page, file=self._shown(file))
                     found.append(page)
                 known[still.spread] = replace(still, pages=tuple(found))
@@ -269,17 +261,17 @@ class _Writer:
         """A file as tables name it."""
         return name_below(path, self.outputs.folder or Path())
 
-    def _write_pdf(self, path: Path, pages: Sequence[_PdfPage], folder: Path) -> None:
+    def _write_pdf(self, path: Path, pages: Sequence[PdfPage], folder: Path) -> None:
         """The document, with the text that is read in its images."""
         layers: dict[Path, Path] = {}
-        if self.outputs.ocr:
-            texts = self._read_texts(pages, folder)
-            layers = {image: text.layer for image, text in texts.items()}
-            self.written.results[:] = [_with_page_numbers(one, pages, texts) for one in self.written.results]
-        self.progress.show("pdf", "writing the PDF")
-        labels, outline = _pdf_labels(pages, self.written.results, with_text=bool(layers))
-        title = ", ".join(Path(result.source).stem for result in self.written.results[:3])
         images = [page.image for page in pages]
+        if self.outputs.ocr:
+            texts = read_texts(images, folder, self.outputs.ocr, self.progress, self.written.fail)
+            layers = {image: text.layer for image, text in texts.items()}
+            self.written.results[:] = [with_page_numbers(one, pages, texts) for one in self.written.results]
+        self.progress.show("pdf", "writing the PDF")
+        labels, outline = pdf_labels(pages, self.written.results, with_text=bool(layers))
+        title = ", ".join(Path(result.source).stem for result in self.written.results[:3])
 
         def write(path: Path) -> None:
             plain = folder / "plain.pdf" if layers else path
@@ -288,24 +280,6 @@ class _Writer:
                 add_text_layers(plain, [layers.get(image) for image in images], path)
 
         self.written.attempt(path, write)
-
-    def _read_texts(self, pages: Sequence[_PdfPage], folder: Path) -> dict[Path, PageText]:
-        """The text of each image that could be read."""
-        found = {}
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            started = {page.image: pool.submit(read_text, page.image, folder, self.outputs.ocr) for page in pages}
-            try:
-                self.progress.plan("text", len(started) * TEXT)
-                for place, (image, text) in enumerate(started.items()):
-                    words = f"reading the text, {place + 1} of {len(started)}"
-                    self.progress.show("text", words, place * TEXT)
-                    try:
-                        found[image] = text.result()
-                    except FlipdetectError as error:
-                        self.written.fail(str(error))
-            finally:
-                pool.shutdown(cancel_futures=True)
-        return found
 
     def _draw(self) -> None:
         """Timelines, report and previews."""
@@ -345,52 +319,6 @@ class _Writer:
         for time_s, image in frames:
             self.progress.show(part, "writing the preview", time_s * PREVIEW_S)
             yield time_s, image
-
-
-def _with_page_numbers(result: VideoResult, pages: Sequence[_PdfPage], texts: Mapping[Path, PageText]) -> VideoResult:
-    images: dict[int, list[Path]] = {}
-    for page in pages:
-        if page.video == result.video:
-            images.setdefault(page.spread, []).append(page.image)
-    read = {
-        spread: [  # one image of the spread, or one of each page
-            PrintedNumber(found.value, (place + found.x) / len(own))
-            for place, image in enumerate(own)
-            for found in (candidates(texts[image].scattered) if image in texts else ())
-        ]
-        for spread, own in images.items()
-    }
-    numbers = dict(zip(read, page_numbers(list(read.values())), strict=True))
-    times = [still.time_s or 0.0 for spread in read for still in result.stills if still.spread == spread]
-    stills = tuple(replace(still, page_numbers=numbers.get(still.spread, ())) for still in result.stills)
-    return replace(result, stills=stills, numbering=tuple(gaps(list(numbers.values()), times)))
-
-
-def _pdf_labels(
-    pages: Sequence[_PdfPage], results: Sequence[VideoResult], *, with_text: bool
-) -> tuple[list[str], list[str]]:
-    """The label and the bookmark of each page of the document: by printed numbers where they are known."""
-    stills = {(result.video, still.spread): still for result in results for still in result.stills}
-    labels, outline = [], []
-    images_of: dict[tuple[str, int], list[Path]] = {}
-    for page in pages:
-        images_of.setdefault((page.video, page.spread), []).append(page.image)
-    for page in pages:
-        still, own = stills[page.video, page.spread], images_of[page.video, page.spread]
-        film = f"{page.video}, " if len(results) > 1 else ""
-        shown = still.page_numbers
-        if len(shown) == len(own):  # an image of each page
-            shown = (shown[own.index(page.image)],)
-        numbers = "–".join(map(str, shown))
-        what = name_pages(shown) if numbers else f"spread {page.spread}"
-        labels.append(film + (numbers or (what if with_text else str(page.spread))))
-        outline.append(f"{film}{what} at {clock(still.time_s or 0.0, 1)}")
-    return labels, outline
-
-
-def _read(file: Path) -> Image:
-    with PillowImage.open(file) as picture:
-        return np.asarray(picture.convert("RGB"))
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -184,6 +184,7 @@ def test_what_operators_ask(service: Served) -> None:
     assert service.get("/health").json() == service.get("/ready").json() == {"status": "ok"}
     assert "/predict" in service.get("/openapi.json").json()["paths"]
     assert "swagger" in service.get("/docs").text
+    assert service.predict(("a.jpg", b"no picture")).status_code == 422
     text = service.get("/metrics").text
     for name in ("flipdetect_request_seconds_count", "flipdetect_batch_size_sum", 'flipdetect_jobs{state="done"}',
                  'flipdetect_pictures_total{outcome="error"}', "process_resident_memory_bytes"):  # fmt: skip
