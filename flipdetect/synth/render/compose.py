@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import compress
 
 import cv2
@@ -12,7 +13,7 @@ from flipdetect.synth.camera import Camera, Picture
 from flipdetect.synth.clip import Clip, hand_at, sheet_at
 from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.hands.picture import HandPicture, draw_hand, draw_thumb, picture_hand, place_hand
-from flipdetect.synth.render.rasterizer import Page, dim, draw_sheets
+from flipdetect.synth.render.rasterizer import LyingSheet, Page, dim, draw_lying, draw_sheets, lay_sheet, shade_page
 from flipdetect.synth.render.shadow import light_left
 from flipdetect.synth.scene.book import Block, build_block, draw_block, draw_rings
 from flipdetect.synth.scene.desk import DESK_REACH, lay_on_page, texture_to_world
@@ -22,14 +23,13 @@ SHADOW_EVERY = 3
 """Samples that share one drawing of the soft shadows: these move little between samples."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Stage:
-    """What the samples of one frame share.
+    """What the frames of a clip share.
 
     Attributes:
-        size: (W, H) of the frame.
-        hands: pictures of the hands, in the pose of the first sample.
-        shadow: (H, W) light left, kept for a few samples.
+        size: (W, H) of a frame.
+        under: the lying pages, shaded.
     """
 
     config: SynthConfig
@@ -39,12 +39,34 @@ class Stage:
     size: tuple[int, int]
     under: tuple[Page, Page]
     block: Block
+
+    def views(self, time: float) -> tuple[Camera, Camera]:
+        """What the camera sees of the desk, and of the book on it, at `time` seconds."""
+        desk = self.clip.capture.view(time, self.size)
+        return desk, desk.carried(*self.clip.pushed(time))
+
+
+@dataclass
+class Exposure:
+    """What the samples of a frame share.
+
+    Attributes:
+        under: the lying pages that are not covered.
+        top: the sheet on top if it does not move while the shutter is open.
+        hands: pictures of the hands, in the pose of the first sample.
+        shadow: (H, W) light left, kept for a few samples.
+    """
+
+    stage: Stage
+    under: list[LyingSheet]
+    top: list[LyingSheet]
     hands: list[HandPicture] | None = None
     shadow: Picture | None = None
 
 
+@lru_cache(maxsize=1)
 def set_stage(config: SynthConfig, clip: Clip) -> Stage:
-    """Everything needed to draw samples of a clip's frame."""
+    """Everything needed to draw a clip's frames; kept for the next one of the same clip."""
     source = sample_source(config, clip.source)
     left, right = (sheet_at(source, clip.style, rest) for rest in clip.below)
     block = build_block(source.book, (left, right), source.style.paper)
@@ -57,32 +79,59 @@ def set_stage(config: SynthConfig, clip: Clip) -> Stage:
         here = slice(width, None) if clip.to_left else slice(None, width)
         laid[:, here] = lay_on_page(laid[:, here], clip.clutter)
         pages[side] = laid
-    size, under = config.frame_size(clip.source), ((left, pages[0]), (right, pages[1]))
-    return Stage(config, clip, source, paint_source(config, clip.source), size, under, block)
+    lit = [shade_page(page, source.light, source.book.height) for page in ((left, pages[0]), (right, pages[1]))]
+    size = config.frame_size(clip.source)
+    return Stage(config, clip, source, paint_source(config, clip.source), size, (lit[0], lit[1]), block)
 
 
-def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: int) -> Picture:
+@lru_cache(maxsize=1)
+def _lit_sheet(stage: Stage, number: int, progress: float) -> Page:
+    """A sheet that lies on top, shaded."""
+    source = stage.source
+    page = sheet_at(source, stage.clip.style, progress), paint_sheet(stage.config, source.index, number)
+    return shade_page(page, source.light, source.book.height)
+
+
+def open_shutter(stage: Stage, start: float, end: float) -> Exposure:
+    """Everything needed to draw the samples of a frame, taken from `start` to `end` seconds."""
+    clip, book = stage.clip, stage.source.book
+    layers = [clip.layers(time) for time in (start, end)]
+    progress = [progress for moment in layers for _, progress in moment]
+    # A page that the top sheet covers exactly need not be drawn.
+    shown = compress(stage.under, (min(progress) < 1 and not book.loose, max(progress) > 0 and not book.loose))
+    still = [_lit_sheet(stage, *layer) for layer in layers[0]] if layers[0] == layers[1] else []
+    corners = np.array([[x, y * book.height, book.page_z] for x in (-1, 1) for y in (-0.5, 0.5)])
+    first, view, last = (stage.views(time)[1] for time in (start, (start + end) / 2, end))
+    moved = [other.project(corners) - view.project(corners) for other in (first, last)]
+    reach = int(np.ceil(np.abs(moved).max())) + 2
+    under, top = (
+        [lay_sheet(view, page, book.height, book.page_z, stage.size, reach) for page in pages]
+        for pages in (shown, still)
+    )
+    return Exposure(stage, under, top)
+
+
+def draw_sample(exposure: Exposure, time: float, jitter: tuple[float, float], index: int) -> Picture:
     """The scene at `time` seconds, (H, W, 3) float32 linear, its pixels moved by `jitter`.
 
     Args:
         jitter: (x, y) in pixels, within half a pixel.
         index: of the sample, counted from 0 without gaps.
     """
-    clip, source = stage.clip, stage.source
-    height, light = source.book.height, source.light
-    desk_view = clip.capture.view(time, stage.size)
-    desk_view = desk_view.warped(np.array([[1, 0, jitter[0]], [0, 1, jitter[1]], [0, 0, 1.0]]))
-    view = desk_view.carried(*clip.pushed(time))
+    stage = exposure.stage
+    clip, source, light = stage.clip, stage.source, stage.source.light
+    shift = np.array([[1, 0, jitter[0]], [0, 1, jitter[1]], [0, 0, 1.0]])
+    desk_view, view = (camera.warped(shift) for camera in stage.views(time))
     layers = clip.layers(time)
     moving = sheet_at(source, clip.style, layers[0][1])
     grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
-    if stage.hands is None:
+    if exposure.hands is None:
         skin = paint_skin(stage.config, clip.source)
         posed = (hand_at(stage.config, clip, place, time) for place in range(len(clip.hands)))
-        stage.hands = [picture_hand(hand, skin, light, view, stage.size) for hand in posed]
+        exposure.hands = [picture_hand(hand, skin, light, view, stage.size) for hand in posed]
     hands = [
         place_hand(track, picture, track.anchor(time, clip.turn, grip))
-        for track, picture in zip(clip.hands, stage.hands, strict=True)
+        for track, picture in zip(clip.hands, exposure.hands, strict=True)
     ]
     canvas = _lay(desk_view, stage.assets.desk, source.ground_z, stage.size)
     ground = canvas.copy() if source.held else None
@@ -90,24 +139,25 @@ def draw_sample(stage: Stage, time: float, jitter: tuple[float, float], index: i
         if hand.track.below_book:
             draw_hand(canvas, view, hand)
     draw_block(canvas, view, stage.block)
-    # A page that the top sheet covers exactly need not be drawn.
-    if min(progress for _, progress in layers) < 1 and not source.book.loose:
-        draw_sheets(canvas, view, [stage.under[0]], light, height)
-    if max(progress for _, progress in layers) > 0 and not source.book.loose:
-        draw_sheets(canvas, view, [stage.under[1]], light, height)
-    if stage.shadow is None or index % SHADOW_EVERY == 0:
-        stage.shadow = light_left(view, light, source.book.page_z, stage.size, moving, hands)
-    dim(canvas, stage.shadow if ground is None else np.where((canvas == ground).all(axis=2), 1, stage.shadow))
+    for page in exposure.under:
+        draw_lying(canvas, view, page)
+    if exposure.shadow is None or index % SHADOW_EVERY == 0:
+        exposure.shadow = light_left(view, light, source.book.page_z, stage.size, moving, hands)
+    shadow = exposure.shadow
+    dim(canvas, shadow if ground is None else np.where((canvas == ground).all(axis=2), 1, shadow))
     # A page that lies still has nothing beneath it.
     under = [clip.is_flip and hand.track.is_under(time, clip.turn) for hand in hands]
     for hand in compress(hands, under):
         (draw_thumb if hand.track.below_book else draw_hand)(canvas, view, hand)
-    # The numbers of sheets rise from left to right.
-    on_top = [
-        (sheet_at(source, clip.style, progress), paint_sheet(stage.config, clip.source, number))
-        for number, progress in sorted(layers)
-    ]
-    draw_sheets(canvas, view, on_top, light, height)
+    for page in exposure.top:
+        draw_lying(canvas, view, page)
+    if not exposure.top:
+        # The numbers of sheets rise from left to right.
+        on_top = [
+            (sheet_at(source, clip.style, progress), paint_sheet(stage.config, clip.source, number))
+            for number, progress in sorted(layers)
+        ]
+        draw_sheets(canvas, view, on_top, light, source.book.height)
     if source.book.rings:
         draw_rings(canvas, view, source.book)
     for hand, beneath in zip(hands, under, strict=True):

@@ -56,6 +56,9 @@ def linear(colour: NDArray[np.generic] | tuple[float, ...]) -> NDArray[np.float3
 
 SUBPIXEL_BITS = 4
 SHADE_STEPS = 256
+SHADE_LEVELS = 9
+"""Heights on a page at which its shading is computed; in between it hardly changes, and is mixed."""
+
 REMAP_COLUMNS = 256
 """Pixels are gathered in rows of this length: cv2.remap takes pictures of up to 32767 columns only."""
 
@@ -100,32 +103,158 @@ def draw_sheets(canvas: Picture, camera: Camera, pages: list[Page], light: Light
         height: of the page, in page widths.
     """
     points = [sheet.points() for sheet, _ in pages]
+    outlines = fixed_point(camera.project(np.concatenate([strips(part) for part in points])))
+    (left, top), part = _part_of(canvas, outlines)
+    if part.size == 0:
+        return
+    centres, behind = _facing(camera, pages)
+    marks = np.zeros(part.shape[:2], np.uint8)
+    _mark(marks, outlines, _far_to_near(camera, centres, behind), (left, top))
+    first = 0
+    for page, back in zip(pages, behind, strict=True):
+        own = cv2.inRange(marks, first + 1, first + len(back))
+        where = np.flatnonzero(own)
+        strip = marks.ravel()[where].astype(np.intp) - (first + 1)
+        first += len(back)
+        if not where.size:
+            continue
+        x, y, along, across = _unroll(camera, page, height, strip, back, where, part.shape[1], (left, top))
+        maps = np.zeros((3, *own.shape), np.float32)
+        maps.reshape(3, -1)[:, where] = x, y, _shading(page[0], light, along, across, back[strip])
+        seen = cv2.remap(page[1], maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        dim(seen, maps[2])
+        cv2.copyTo(seen, own, part)
+
+
+@dataclass(frozen=True, eq=False)
+class LyingSheet:
+    """A sheet that lies still while the shutter is open: which part of its picture is seen where, found once.
+
+    Attributes:
+        corners: (N, 4, 3) world points of its strips.
+        picture: (h, w, 3) float32, in the scene's light.
+        x, y: (H, W) float32 place in that picture that each pixel of a view shows, and pixels next to the sheet.
+        plane: (3, 3) homography to that view from the plane at height `z`, about where the sheet lies.
+    """
+
+    corners: Floats
+    picture: Picture
+    x: Picture
+    y: Picture
+    plane: Floats
+    z: float
+
+
+def shade_page(page: Page, light: Light, height: float) -> Page:
+    """A sheet that lies still, its picture as the light shows it."""
+    sheet, atlas = page
+    width = atlas.shape[1] // 2
+    along = np.linspace(0, 1, width, dtype=np.float32)
+    along, back = np.concatenate([along, along[::-1]]), np.repeat([False, True], width)
+    levels = np.stack(
+        [
+            _shading(sheet, light, along, np.full_like(along, across), back)
+            for across in np.linspace(height / 2, -height / 2, SHADE_LEVELS).tolist()
+        ]
+    )
+    place = np.linspace(0, SHADE_LEVELS - 1, len(atlas))
+    mix = np.maximum(1 - np.abs(place[:, None] - np.arange(SHADE_LEVELS)), 0).astype(np.float32)
+    lit = atlas.copy()
+    dim(lit, mix @ levels)
+    return sheet, lit
+
+
+def lay_sheet(camera: Camera, page: Page, height: float, z: float, size: tuple[int, int], reach: int) -> LyingSheet:
+    """What a view shows of a sheet, shaded already, that lies still.
+
+    Args:
+        z: about its height above the desk, in page widths.
+        size: (W, H) of the frame.
+        reach: pixels by which the views in which it will be drawn differ from this one.
+    """
+    corners = strips(page[0].points())
+    pixels = camera.project(corners)
+    low = np.floor(np.clip(pixels.min(axis=(0, 1)), 0, size)) - reach
+    high = np.ceil(np.clip(pixels.max(axis=(0, 1)), 0, size)) + reach + 1
+    view = camera.warped(np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]))
+    centres, (back,) = _facing(view, [page])
+    marks = np.zeros((high - low).astype(int)[::-1], np.uint8)
+    _mark(marks, fixed_point(view.project(corners)), _far_to_near(view, centres, [back]))
+    # Other views show the sheet a little beyond its outline in this one.
+    around = cv2.dilate(marks, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    cv2.copyTo(marks, marks, around)
+    where = np.flatnonzero(around)
+    maps = np.zeros((2, *marks.shape), np.float32)
+    strip = around.ravel()[where].astype(np.intp) - 1
+    maps.reshape(2, -1)[:, where] = _unroll(view, page, height, strip, back, where, marks.shape[1])[:2]
+    return LyingSheet(corners, page[1], *maps, view.plane(z), z)
+
+
+def draw_lying(canvas: Picture, camera: Camera, lying: LyingSheet) -> None:
+    """Draw a sheet that lies still into a canvas (H, W, 3), in place, as seen by a camera near that of `lay_sheet`."""
+    outlines = fixed_point(camera.project(lying.corners))
+    (left, top), part = _part_of(canvas, outlines)
+    if part.size == 0:
+        return
+    mask = np.zeros(part.shape[:2], np.uint8)
+    _mark(mask, outlines, np.arange(len(outlines)), (left, top))
+    shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]])
+    warp = shift @ camera.plane(lying.z) @ np.linalg.inv(lying.plane)
+    x, y = (
+        cv2.warpPerspective(places, warp, mask.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for places in (lying.x, lying.y)
+    )
+    cv2.copyTo(cv2.remap(lying.picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), mask, part)
+
+
+def _part_of(canvas: Picture, outlines: NDArray[np.int32]) -> tuple[tuple[int, int], Picture]:
+    """Left top corner (x, y) and view of the canvas around outlines (N, 4, 2) in fixed point."""
+    low = np.maximum(outlines.min(axis=(0, 1)) >> SUBPIXEL_BITS, 0).tolist()
+    high = np.maximum((outlines.max(axis=(0, 1)) >> SUBPIXEL_BITS) + 2, 0).tolist()
+    return (low[0], low[1]), canvas[low[1] : high[1], low[0] : high[0]]
+
+
+def _facing(camera: Camera, pages: list[Page]) -> tuple[list[Floats], list[NDArray[np.bool_]]]:
+    """Of the strips of each sheet, the centres (N, 3), and whether (N,) they show their back page to the camera."""
+    points = [sheet.points() for sheet, _ in pages]
     centres = [(part[:-1].mean(axis=1) + part[1:].mean(axis=1)) / 2 for part in points]
-    # Whether each strip (N,) shows its back page to the camera.
     behind = [
         np.asarray(np.sum((sheet.normals[:-1] + sheet.normals[1:]) / 2 * (camera.eye - middle), axis=1) < 0)
         for (sheet, _), middle in zip(pages, centres, strict=True)
     ]
-    outlines = fixed_point(camera.project(np.concatenate([strips(part) for part in points])))
-    marks = np.zeros(canvas.shape[:2], np.uint8)
-    for index in _far_to_near(camera, centres, behind).tolist():
+    return centres, behind
+
+
+def _mark(
+    marks: NDArray[np.uint8], outlines: NDArray[np.int32], order: NDArray[np.intp], corner: tuple[int, int] = (0, 0)
+) -> None:
+    """Draw outlines (N, 4, 2) into a picture, in place, one over the other, as their numbers from 1."""
+    outlines = outlines - (np.array(corner, np.int32) << SUBPIXEL_BITS)
+    for index in order.tolist():
         cv2.fillConvexPoly(marks, outlines[index], index + 1, cv2.LINE_8, SUBPIXEL_BITS)
-    where = np.flatnonzero(marks)
-    strip = marks.ravel()[where].astype(np.intp) - 1
-    first = 0
-    for (sheet, atlas), back in zip(pages, behind, strict=True):
-        own = (strip >= first) & (strip < first + len(back)) if len(pages) > 1 else slice(None)
-        if where[own].size:
-            strips_here = strip[own] - first
-            rows, columns = np.divmod(where[own], canvas.shape[1])
-            along, across = _paper_coordinates(camera, sheet, strips_here, columns, rows)
-            # The back page is printed the other way round.
-            last = atlas.shape[0] - 1, atlas.shape[1] // 2 - 1
-            x = np.where(back[strips_here], last[1] + 1 + (1 - along) * last[1], along * last[1])
-            (page,) = gather([atlas], x, np.clip(0.5 - across / height, 0, 1) * last[0])
-            page *= _shading(sheet, light, along, across, back[strips_here])[:, None]
-            canvas.reshape(-1, 3)[where[own]] = page
-        first += len(back)
+
+
+def _unroll(
+    camera: Camera,
+    page: Page,
+    height: float,
+    strip: NDArray[np.intp],
+    back: NDArray[np.bool_],
+    where: NDArray[np.intp],
+    width: int,
+    corner: tuple[int, int] = (0, 0),
+) -> tuple[Picture, Picture, Picture, Picture]:
+    """What the pixels `where` of a part of the frame, `width` wide, show of a sheet whose strips are known there.
+
+    Returns:
+        (N,) x and y in the sheet's picture, and distance from the spine and y on the flat sheet.
+    """
+    rows, columns = np.divmod(where, width)
+    along, across = _paper_coordinates(camera, page[0], strip, columns + corner[0], rows + corner[1])
+    # The back page is printed the other way round.
+    last = page[1].shape[0] - 1, page[1].shape[1] // 2 - 1
+    x = np.where(back[strip], last[1] + 1 + (1 - along) * last[1], along * last[1])
+    return x, np.clip(0.5 - across / height, 0, 1) * last[0], along, across
 
 
 def _far_to_near(camera: Camera, centres: list[Floats], behind: list[NDArray[np.bool_]]) -> NDArray[np.intp]:

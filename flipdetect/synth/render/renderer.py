@@ -13,7 +13,7 @@ from flipdetect.errors import ConfigError, DataError
 from flipdetect.synth.camera import develop
 from flipdetect.synth.clip import Clip, sheet_at
 from flipdetect.synth.config import FRAME_RATE, SynthConfig
-from flipdetect.synth.render.compose import draw_sample, set_stage
+from flipdetect.synth.render.compose import draw_sample, open_shutter, set_stage
 from flipdetect.synth.scenario import frame_numbers, sample_clip
 from flipdetect.synth.scene.scene import sample_source
 from flipdetect.synth.truth.frame_truth import FrameTruth, clip_truth
@@ -122,19 +122,21 @@ def expose_clip(config: SynthConfig, clip: Clip, time: float) -> tuple[NDArray[n
     It is the mean of samples taken while the shutter is open: more of them the farther things move in that time.
     """
     source, stage = sample_source(config, clip.source), set_stage(config, clip)
+    start, end = time - clip.capture.shutter / 2, time + clip.capture.shutter / 2
     ends = []
-    for moment in (time - clip.capture.shutter / 2, time + clip.capture.shutter / 2):
+    for moment in (start, end):
         sheet = sheet_at(source, clip.style, clip.imagined_progress(moment))
         grip, corner = sheet.edge_point(clip.grip_y), sheet.edge_point(clip.style.side * 0.49 * source.book.height)
         points = [grip, corner, *(hand.anchor(moment, clip.turn, grip) for hand in clip.hands)]
         ends.append(clip.capture.camera.project(np.array(points)))
     fastest = float(np.linalg.norm(ends[1] - ends[0], axis=1).max()) * 384 / config.height
     count = int(np.clip(np.ceil(fastest / SAMPLE_STEP), FEW_SAMPLES, MANY_SAMPLES))
+    exposure = open_shutter(stage, start, end)
     total = np.zeros((stage.size[1], stage.size[0], 3), np.float32)
     for index in range(count):
         moment = time + clip.capture.shutter * ((index + 0.5) / count - 0.5)
         jitter = ((index * GOLDEN[0]) % 1 - 0.5, (index * GOLDEN[1]) % 1 - 0.5)
-        total += draw_sample(stage, moment, jitter, index)
+        total += draw_sample(exposure, moment, jitter, index)
     light = total / np.float32(count) * np.float32(clip.capture.brightness(time))
     phone = replace(source.phone, defocus=float(np.hypot(source.phone.defocus, clip.capture.blur(time))))
     # Milliseconds distinguish the frames of a dense clip as well as those of the data set.
