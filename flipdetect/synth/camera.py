@@ -232,10 +232,11 @@ def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[n
         light = np.asarray(cv2.GaussianBlur(light, (0, 0), max(0.2, phone.defocus * scale)), np.float32)
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     shade = (1 - phone.vignette * 0.5 * (x * x + y * y)).astype(np.float32)
-    light = light * shade[..., None] * (np.asarray(phone.gains, np.float32) * np.float32(phone.exposure))
+    shares = cv2.merge([shade * np.float32(gain * phone.exposure) for gain in phone.gains])
+    light = np.asarray(cv2.multiply(light, shares), np.float32)
     # Shot and read noise, partly the same in all channels, a little smeared by the phone's filter.
-    noise = rng.standard_normal((height, width, 2), np.float32)
-    mixed = np.stack([noise[..., 0], noise[..., 0] * 0.8 + noise[..., 1] * 0.3, noise[..., 0] - noise[..., 1] * 0.6], 2)
+    first, second = cv2.split(rng.standard_normal((height, width, 2), np.float32))
+    mixed = cv2.merge([first, first * 0.8 + second * 0.3, first - second * 0.6])
     if scale > 0.5:
         mixed = cv2.GaussianBlur(mixed, (0, 0), 0.6) * np.float32(2.0)
     strength = np.sqrt(np.maximum(light, 0) * 0.9 + 0.004) * np.float32(phone.noise / 255 * 1.4)
@@ -245,8 +246,8 @@ def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[n
     light = np.where(light > knee, knee + room * np.tanh((light - knee) / (1.5 * room)), light)
     tone = light ** np.float32(1 / 2.2)
     tone = tone + phone.contrast * 0.5 * (tone * tone * (3 - 2 * tone) - tone)
-    grey = tone.mean(axis=2, keepdims=True)
-    tone = grey + phone.saturation * (tone - grey)
+    tone = np.asarray(cv2.transform(tone, phone.saturation * np.eye(3) + (1 - phone.saturation) / 3), np.float32)
     if phone.sharpening > 0:
-        tone = tone + phone.sharpening * (tone - cv2.GaussianBlur(tone, (0, 0), 0.9 * max(scale, 0.5)))
+        soft = cv2.GaussianBlur(tone, (0, 0), 0.9 * max(scale, 0.5))
+        tone = np.asarray(cv2.addWeighted(tone, 1 + phone.sharpening, soft, -phone.sharpening, 0), np.float32)
     return np.asarray(np.clip(tone * 255 + 0.5, 0, 255), np.uint8)

@@ -131,8 +131,11 @@ def _rasterize(
         cv2.fillConvexPoly(marks, outline, number, cv2.LINE_8, SUBPIXEL_BITS)
     where = np.flatnonzero(marks)
     # From here on triangles that are hidden do not count.
-    drawn, triangle = np.unique(marks.ravel()[where], return_inverse=True)
-    order, corners = order[drawn - 1], corners[drawn - 1]
+    numbers = marks.ravel()[where] - 1
+    drawn = np.flatnonzero(np.bincount(numbers, minlength=len(order)))
+    places = np.zeros(len(order), np.intp)
+    places[drawn] = np.arange(len(drawn))
+    order, corners, triangle = order[drawn], corners[drawn], places[numbers]
     faces, uv = hand.faces[order], hand.mesh.uv[order]
     normals = vertex_normals(len(hand.vertices), hand.faces, across)
     values = np.concatenate(
@@ -153,9 +156,8 @@ def _rasterize(
     for axis in (4, 5):
         low, high = values[:, :, axis].min(axis=1), values[:, :, axis].max(axis=1)
         np.clip(seen[axis], low.take(triangle), high.take(triangle), out=seen[axis])
-    numbers = np.zeros(shape, np.int32)
-    numbers.ravel()[where] = order[triangle] + 1
-    return numbers, where, seen.T
+    marks.ravel()[where] = order[triangle] + 1
+    return marks, where, seen.T
 
 
 def _lit(
@@ -252,10 +254,8 @@ def draw_hand(canvas: Picture, view: Camera, hand: PlacedHand) -> None:
     halo = cv2.GaussianBlur(halo, (0, 0), max(0.6, 0.004 * max(canvas.shape[:2])))
     halo = cv2.resize(halo, size, interpolation=cv2.INTER_LINEAR)
     colours = cv2.warpPerspective(hand.picture.colours, shift @ place, size, flags=cv2.INTER_LINEAR)
-    light, cover = np.ascontiguousarray(colours[..., :3]), colours[..., 3]
-    shown = np.ascontiguousarray(part)
-    dim(shown, (1 - HALO_DEPTH * halo) * (1 - cover))
-    part[:] = cv2.add(shown, light)
+    dim(part, (1 - HALO_DEPTH * halo) * (1 - cv2.extractChannel(colours, 3)))
+    cv2.add(part, cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), dst=part)
 
 
 def _part_in_view(canvas: Picture, place: Floats, shape: tuple[int, ...]) -> tuple[tuple[int, int], Picture]:

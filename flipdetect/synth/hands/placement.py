@@ -98,5 +98,6 @@ def draw_outline(mask: NDArray[np.uint8], view: Camera, hand: PosedHand, *, thum
 
 def in_picture(corners: Floats, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """(N,) which triangles (N, 3, 2) may show in a picture of `shape`."""
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    return np.asarray((high[:, 0] > -1) & (high[:, 1] > -1) & (low[:, 0] < shape[1]) & (low[:, 1] < shape[0]))
+    x, y = np.ascontiguousarray(corners.transpose(2, 1, 0))
+    inside = [(part.max(axis=0) > -1) & (part.min(axis=0) < end) for part, end in ((x, shape[1]), (y, shape[0]))]
+    return np.asarray(inside[0] & inside[1])

@@ -19,8 +19,8 @@ from flipdetect.synth.scene.book import Block, build_block, draw_block, draw_rin
 from flipdetect.synth.scene.desk import DESK_REACH, lay_on_page, texture_to_world
 from flipdetect.synth.scene.scene import Assets, Source, paint_sheet, paint_skin, paint_source, sample_source
 
-SHADOW_EVERY = 3
-"""Samples that share one drawing of the soft shadows: these move little between samples."""
+LIGHT_EVERY = 3
+"""Samples that share one drawing of the light and of the soft shadows: these move little between samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +53,17 @@ class Exposure:
     Attributes:
         under: the lying pages that are not covered.
         top: the sheet on top if it does not move while the shutter is open.
-        hands: pictures of the hands, in the pose of the first sample.
-        shadow: (H, W) light left, kept for a few samples.
+        hands: pictures of the hands, in their pose in the middle of the exposure.
+        shadow: (H, W) light left on desk and lying pages, kept for a few samples.
+        brightness: (H, W, 3) of the light over the desk, kept as long.
     """
 
     stage: Stage
     under: list[LyingSheet]
     top: list[LyingSheet]
-    hands: list[HandPicture] | None = None
+    hands: list[HandPicture]
     shadow: Picture | None = None
+    brightness: Picture | None = None
 
 
 @lru_cache(maxsize=1)
@@ -92,23 +94,29 @@ def _lit_sheet(stage: Stage, number: int, progress: float) -> Page:
     return shade_page(page, source.light, source.book.height)
 
 
-def open_shutter(stage: Stage, start: float, end: float) -> Exposure:
-    """Everything needed to draw the samples of a frame, taken from `start` to `end` seconds."""
+def open_shutter(stage: Stage, time: float) -> Exposure:
+    """Everything needed to draw the samples of the frame at `time` seconds."""
     clip, book = stage.clip, stage.source.book
-    layers = [clip.layers(time) for time in (start, end)]
+    ends = (time - clip.capture.shutter / 2, time + clip.capture.shutter / 2)
+    layers = [clip.layers(moment) for moment in ends]
     progress = [progress for moment in layers for _, progress in moment]
     # A page that the top sheet covers exactly need not be drawn.
     shown = compress(stage.under, (min(progress) < 1 and not book.loose, max(progress) > 0 and not book.loose))
     still = [_lit_sheet(stage, *layer) for layer in layers[0]] if layers[0] == layers[1] else []
     corners = np.array([[x, y * book.height, book.page_z] for x in (-1, 1) for y in (-0.5, 0.5)])
-    first, view, last = (stage.views(time)[1] for time in (start, (start + end) / 2, end))
-    moved = [other.project(corners) - view.project(corners) for other in (first, last)]
+    view = stage.views(time)[1]
+    moved = [stage.views(moment)[1].project(corners) - view.project(corners) for moment in ends]
     reach = int(np.ceil(np.abs(moved).max())) + 2
     under, top = (
         [lay_sheet(view, page, book.height, book.page_z, stage.size, reach) for page in pages]
         for pages in (shown, still)
     )
-    return Exposure(stage, under, top)
+    skin = paint_skin(stage.config, clip.source)
+    hands = [
+        picture_hand(hand_at(stage.config, clip, place, time), skin, stage.source.light, view, stage.size)
+        for place in range(len(clip.hands))
+    ]
+    return Exposure(stage, under, top, hands)
 
 
 def draw_sample(exposure: Exposure, time: float, jitter: tuple[float, float], index: int) -> Picture:
@@ -125,10 +133,6 @@ def draw_sample(exposure: Exposure, time: float, jitter: tuple[float, float], in
     layers = clip.layers(time)
     moving = sheet_at(source, clip.style, layers[0][1])
     grip = sheet_at(source, clip.style, clip.imagined_progress(time)).edge_point(clip.grip_y)
-    if exposure.hands is None:
-        skin = paint_skin(stage.config, clip.source)
-        posed = (hand_at(stage.config, clip, place, time) for place in range(len(clip.hands)))
-        exposure.hands = [picture_hand(hand, skin, light, view, stage.size) for hand in posed]
     hands = [
         place_hand(track, picture, track.anchor(time, clip.turn, grip))
         for track, picture in zip(clip.hands, exposure.hands, strict=True)
@@ -141,10 +145,14 @@ def draw_sample(exposure: Exposure, time: float, jitter: tuple[float, float], in
     draw_block(canvas, view, stage.block)
     for page in exposure.under:
         draw_lying(canvas, view, page)
-    if exposure.shadow is None or index % SHADOW_EVERY == 0:
+    if exposure.shadow is None or exposure.brightness is None or index % LIGHT_EVERY == 0:
         exposure.shadow = light_left(view, light, source.book.page_z, stage.size, moving, hands)
+        exposure.brightness = _lay(stage.views(time)[0], stage.assets.light, source.book.page_z, stage.size)
     shadow = exposure.shadow
-    dim(canvas, shadow if ground is None else np.where((canvas == ground).all(axis=2), 1, shadow))
+    if ground is not None:
+        drawn = cv2.transform(cv2.absdiff(canvas, ground), np.ones((1, 3), np.float32))
+        shadow = np.where(drawn > 0, shadow, 1)
+    dim(canvas, shadow)
     # A page that lies still has nothing beneath it.
     under = [clip.is_flip and hand.track.is_under(time, clip.turn) for hand in hands]
     for hand in compress(hands, under):
@@ -167,7 +175,7 @@ def draw_sample(exposure: Exposure, time: float, jitter: tuple[float, float], in
             draw_hand(canvas, view, hand)
         elif hand.track.holds_paper(time, clip.turn):
             draw_thumb(canvas, view, hand)
-    return np.asarray(cv2.multiply(canvas, _lay(desk_view, stage.assets.light, source.book.page_z, stage.size)))
+    return np.asarray(cv2.multiply(canvas, exposure.brightness, dst=canvas))
 
 
 def _lay(view: Camera, picture: Picture, z: float, size: tuple[int, int]) -> Picture:

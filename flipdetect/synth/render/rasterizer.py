@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,7 +69,7 @@ def fixed_point(pixels: Floats) -> NDArray[np.int32]:
     return np.asarray(np.clip(pixels, -4000, 8000) * (1 << SUBPIXEL_BITS), np.int32)
 
 
-def dim(canvas: Picture, share: Picture) -> None:
+def dim(canvas: NDArray[Any], share: NDArray[Any]) -> None:
     """Multiply the colours of a canvas (H, W, 3) by shares (H, W), in place."""
     cv2.multiply(canvas, cv2.merge([share, share, share]), dst=canvas)
 
@@ -184,10 +185,10 @@ def lay_sheet(camera: Camera, page: Page, height: float, z: float, size: tuple[i
     around = cv2.dilate(marks, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     cv2.copyTo(marks, marks, around)
     where = np.flatnonzero(around)
-    maps = np.zeros((2, *marks.shape), np.float32)
+    x, y = maps = np.zeros((2, *marks.shape), np.float32)
     strip = around.ravel()[where].astype(np.intp) - 1
     maps.reshape(2, -1)[:, where] = _unroll(view, page, height, strip, back, where, marks.shape[1])[:2]
-    return LyingSheet(corners, page[1], *maps, view.plane(z), z)
+    return LyingSheet(corners, page[1], x, y, view.plane(z), z)
 
 
 def draw_lying(canvas: Picture, camera: Camera, lying: LyingSheet) -> None:

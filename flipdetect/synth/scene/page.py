@@ -20,7 +20,7 @@ DRAWN_LARGER = 2
 def draw_page(rng: np.random.Generator, style: PageStyle, width: int, height: int) -> Picture:
     """One page, (height, width, 3) float32 linear light, its outer edges at the picture's edges."""
     page = np.empty((height * DRAWN_LARGER, width * DRAWN_LARGER, 3), np.uint8)
-    page[:] = style.paper
+    cv2.rectangle(page, (0, 0), page.shape[1::-1], np.asarray(style.paper, np.uint8).tolist(), -1)
     if rng.random() > 0.08:
         # No two pages of a book are printed alike: a faint page is not one that moves.
         weight = style.weight * (1 + style.uneven * rng.uniform(-0.5, 0.1))
