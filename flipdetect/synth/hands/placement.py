@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -45,13 +46,18 @@ class PosedHand:
 
     def facing(self, eye: Floats) -> tuple[Indices, Floats]:
         """Triangles (N,) that face the eye, the farthest first; and normals (F, 3) of all, twice as long as areas."""
-        a, b, c = (self.vertices[self.faces[:, corner]] for corner in range(3))
-        (x, y, z), (u, v, w) = (b - a).T, (c - a).T
-        across = np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
-        toward = eye - a
-        seen = np.flatnonzero(np.einsum("ij,ij->i", across, toward) > 0)
-        away = eye - (a[seen] + b[seen] + c[seen]) / 3
-        return seen[np.argsort(-np.einsum("ij,ij->i", away, away))], across
+        return _facing(self, tuple(eye.tolist()))
+
+
+@lru_cache(maxsize=8)
+def _facing(hand: PosedHand, eye: tuple[float, ...]) -> tuple[Indices, Floats]:
+    a, b, c = (hand.vertices[hand.faces[:, corner]] for corner in range(3))
+    (x, y, z), (u, v, w) = (b - a).T, (c - a).T
+    across = np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
+    toward = eye - a
+    seen = np.flatnonzero(np.einsum("ij,ij->i", across, toward) > 0)
+    away = eye - (a[seen] + b[seen] + c[seen]) / 3
+    return seen[np.argsort(-np.einsum("ij,ij->i", away, away))], across
 
 
 def pose_hand(

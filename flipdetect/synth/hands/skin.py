@@ -189,7 +189,8 @@ def paint_texture(person: Person, size: int) -> Texture:
 def _noise(rng: np.random.Generator, x: Picture, y: Picture, step: float) -> Picture:
     """Smooth noise of unit variance over the plane, with bumps about `step` apart; it repeats."""
     grid = rng.normal(0, 1.35, (64, 64)).astype(np.float32)
-    along, down = (np.asarray(np.mod(part / step + 31.5, 63), np.float32) for part in (x, y))
+    along, down = (part / step + 31.5 for part in (x, y))
+    along, down = (np.asarray(part - 63 * np.floor(part / 63), np.float32) for part in (along, down))
     return np.asarray(cv2.remap(grid, along, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_WRAP), np.float32)
 
 

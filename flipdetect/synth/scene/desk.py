@@ -36,6 +36,9 @@ CLUTTER_CHANCE = 0.1
 """Share of the clips with something on the page towards which the (real or imagined) turn goes."""
 
 KINDS = ("paper", "phone", "pen")
+SHADOW_REACH = 24
+"""Pixels of the desk picture around a thing in which its shadow fades."""
+
 SHADOW = 0.45
 MARGIN = 0.03
 """What lies on a page stays this far from its edges, in page widths: it is painted onto the page."""
@@ -133,7 +136,8 @@ def _material(rng: np.random.Generator, kind: str = "") -> Picture:
         grey = {"white": rng.uniform(185, 240), "dark": rng.uniform(25, 70), "plain": rng.uniform(80, 180)}[kind]
         base = grey * (1 + rng.uniform(-0.09, 0.09, 3))
         tone = 1 + 0.02 * _noise(rng, (6, 6)) + 0.012 * rng.normal(0, 1, (size, size))
-    return np.ascontiguousarray(tone[..., None] * np.asarray(base), np.float32)
+    tone = np.ascontiguousarray(tone, np.float32)
+    return np.asarray(cv2.merge([tone * np.float32(channel) for channel in base]), np.float32)
 
 
 def _scatter(rng: np.random.Generator, desk: Picture, page_height: float) -> None:
@@ -152,19 +156,31 @@ def _scatter(rng: np.random.Generator, desk: Picture, page_height: float) -> Non
             # A cup from above: rim, wall and what is in it.
             turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
             radius, ring = 0.22 * UNIT, np.stack([np.cos(turns), np.sin(turns)], axis=1)
-            desk *= 1 - 0.4 * cv2.GaussianBlur(_cover((x, y) + radius * 1.1 * ring), (0, 0), 4)[..., None]
+            corner, part = _part_around(desk, (x, y) + radius * ring)
+            middle = (x, y) - corner
+            part *= 1 - 0.4 * cv2.GaussianBlur(_cover(part, middle + radius * 1.1 * ring), (0, 0), 4)[..., None]
             for share, tone in ((1.0, 1.0), (0.88, 0.55), (0.8, 0.22)):
-                desk += _cover((x, y) + radius * share * ring)[..., None] * ((colour * tone).astype(np.float32) - desk)
+                cover = _cover(part, middle + radius * share * ring)[..., None]
+                part += cover * ((colour * tone).astype(np.float32) - part)
             continue
         outline = cv2.boxPoints(((x, y), (wide * UNIT, tall * UNIT), rng.uniform(0, 180)))
-        desk *= 1 - 0.35 * cv2.GaussianBlur(_cover(outline + 2), (0, 0), 2.5)[..., None]
-        desk += _cover(outline)[..., None] * (colour.astype(np.float32) - desk)
+        corner, part = _part_around(desk, outline)
+        part *= 1 - 0.35 * cv2.GaussianBlur(_cover(part, outline - corner + 2), (0, 0), 2.5)[..., None]
+        part += _cover(part, outline - corner)[..., None] * (colour.astype(np.float32) - part)
 
 
-def _cover(outline: NDArray[Any]) -> Picture:
-    """Coverage (h, w) of the desk, 0 to 1, of a polygon with smooth edges."""
-    mask = np.zeros((DESK_PIXELS, DESK_PIXELS), np.uint8)
-    cv2.fillConvexPoly(mask, np.asarray(outline * 16, np.int32), 255, cv2.LINE_AA, 4)
+def _part_around(desk: Picture, outline: NDArray[Any]) -> tuple[NDArray[np.intp], Picture]:
+    """Left top corner (x, y) and view of the part of the desk that an outline and its shadow may touch."""
+    low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - SHADOW_REACH, 0)
+    high = np.maximum(np.ceil(outline.max(axis=0)).astype(int) + SHADOW_REACH, 0)
+    return low, desk[low[1] : high[1], low[0] : high[0]]
+
+
+def _cover(part: Picture, outline: NDArray[Any]) -> Picture:
+    """Coverage (h, w) of a part of the desk, 0 to 1, by a polygon with smooth edges."""
+    mask = np.zeros(part.shape[:2], np.uint8)
+    if mask.size:
+        cv2.fillConvexPoly(mask, np.asarray(outline * 16, np.int32), 255, cv2.LINE_AA, 4)
     return mask.astype(np.float32) / np.float32(255)
 
 
@@ -172,15 +188,16 @@ def _lap(rng: np.random.Generator, desk: Picture, page_height: float) -> None:
     """The near edge of the desk, with the floor and dark clothes beyond it."""
     edge = DESK_PIXELS / 2 + (page_height / 2 + rng.uniform(0.3, 1.0)) * UNIT
     lean = rng.uniform(-0.12, 0.12)
-    x, y = np.arange(DESK_PIXELS)[None], np.arange(DESK_PIXELS)[:, None]
+    first = int(np.clip(edge - abs(lean) * DESK_PIXELS / 2 - 1, 0, DESK_PIXELS - 1))
+    x, y = np.arange(DESK_PIXELS)[None], np.arange(first, DESK_PIXELS)[:, None]
     below = np.clip(y - edge - lean * (x - DESK_PIXELS / 2) + 0.5, 0, 1)[..., None]
-    floor = rng.uniform(20, 110) * (1 + rng.uniform(-0.2, 0.2, 3) + 0.1 * _noise(rng, (40, 8))[..., None])
-    cloth = rng.uniform(8, 60) * (1 + rng.uniform(-0.25, 0.25, 3) + 0.2 * _noise(rng, (9, 14))[..., None])
+    floor = rng.uniform(20, 110) * (1 + rng.uniform(-0.2, 0.2, 3) + 0.1 * _noise(rng, (40, 8))[first:, :, None])
+    cloth = rng.uniform(8, 60) * (1 + rng.uniform(-0.25, 0.25, 3) + 0.2 * _noise(rng, (9, 14))[first:, :, None])
     apart, wide, start = rng.uniform(0.5, 0.9), rng.uniform(0.3, 0.5), edge + rng.uniform(-0.2, 0.5) * UNIT
     lying = 1 - ((np.abs(x - DESK_PIXELS / 2) / UNIT - apart) / wide) ** 2 - np.clip((start - y) / (0.4 * UNIT), 0, 2)
     knees = np.clip(lying * 3, 0, 1)[..., None]
     beyond = floor * (1 - knees) + cloth * (0.6 + 0.4 * np.clip(lying, 0, 1)[..., None]) * knees
-    desk[:] = desk * (1 - below) + np.clip(beyond, 4, 255) * 0.7 * below
+    desk[first:] = desk[first:] * (1 - below) + np.clip(beyond, 4, 255) * 0.7 * below
 
 
 def _window(rng: np.random.Generator) -> Picture:
