@@ -74,7 +74,7 @@ def latency(
     import numpy as np
     import torch
 
-    from flipdetect.inference.load import load_checkpoint
+    from flipdetect.inference.torch_model import load_checkpoint
 
     torch.set_num_threads(threads)
     detector = load_checkpoint(model, "cpu")
@@ -107,7 +107,7 @@ def picture(
     from PIL import Image
 
     from flipdetect.evaluation.box_evaluation import evaluate_boxes
-    from flipdetect.inference.load import load_checkpoint
+    from flipdetect.inference.torch_model import load_checkpoint
 
     found = evaluate_boxes(model.name, load_checkpoint(model, "cpu"), data, split="test")
     pictures = sorted(found.pictures, key=lambda each: each.name)

@@ -39,7 +39,7 @@ class DetectionCallback(CollectingCallback):
         every_n_epochs: validation epochs between two calls of `on_boxes`.
     """
 
-    def __init__(self, count: int, every_n_epochs: int = 1) -> None:
+    def __init__(self, count: int = 8, every_n_epochs: int = 1) -> None:
         self.count = count
         self.every_n_epochs = every_n_epochs
         self._found: dict[int, FoundBoxes] = {}
@@ -84,9 +84,6 @@ class BoxPictures(DetectionCallback):
         count: how many pictures.
         every_n_epochs: validation epochs between two images.
     """
-
-    def __init__(self, count: int = 8, every_n_epochs: int = 1) -> None:
-        super().__init__(count, every_n_epochs)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Draw the run's very first batch, augmented, at input size."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -34,7 +33,15 @@ class AveragedWeights(WeightAveraging):
     def __init__(self, decay: float = 0.995) -> None:
         if not 0 <= decay < 1:
             raise ConfigError(f"AveragedWeights needs a decay in [0, 1), got {decay}; 0.995 averages about 200 steps")
-        super().__init__(avg_fn=partial(_decayed, decay))
+
+        def average(mean: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+            # Without a transfer to the host, which a GPU would wait for.
+            steps = steps if isinstance(steps, Tensor) else mean.new_tensor(steps)
+            kept = ((1 + steps) / (10 + steps)).clamp(max=decay)
+            # In this form, what does not change (a frozen weight) stays bit-identical.
+            return mean + (current - mean) * (1 - kept)
+
+        super().__init__(avg_fn=average)
         self._swapped = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -86,12 +93,3 @@ class AveragedWeights(WeightAveraging):
         if self._average_model is not None:
             for name, buffer in pl_module.named_buffers(recurse=False):
                 self._average_model.module.get_buffer(name).copy_(buffer)
-
-
-def _decayed(decay: float, average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-    """One step of the average, after `steps` others. Without a transfer to the host, which a GPU would wait for."""
-    if not isinstance(steps, Tensor):
-        steps = average.new_tensor(steps)
-    kept = ((1 + steps) / (10 + steps)).clamp(max=decay)
-    # In this form, what does not change (a frozen weight) stays bit-identical.
-    return average + (current - average) * (1 - kept)

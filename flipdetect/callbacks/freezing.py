@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
@@ -188,7 +187,18 @@ class CachedFeatures(Callback):
             return
         module: Any = pl_module
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        stages = _frozen_stages(trainer, module)
+        freezing = next((each for each in trainer.callbacks if isinstance(each, BackboneFreezing)), None)  # type: ignore[attr-defined]
+        if freezing is None or freezing.unfreeze_at_epoch is not None:
+            raise ConfigError(
+                "CachedFeatures needs stages that stay frozen: also list flipdetect.callbacks.BackboneFreezing, "
+                "without unfreeze_at_epoch. To unfreeze, start from its result without CachedFeatures"
+            )
+        if module.model.has_maps and not module.model.level_stages:
+            raise ConfigError(
+                f"CachedFeatures does not know the stages of {type(module.model).__name__}'s backbone, from which maps "
+                "are made; set model.evidence: none, or remove CachedFeatures"
+            )
+        stages = freezing.frozen_stages(0, len(module.model.backbone_stages()))
         if trainer.world_size > 1:
             raise ConfigError("CachedFeatures trains in one process, which takes seconds; set trainer.devices: 1")
         folder = data.cache_dir
@@ -224,31 +234,13 @@ class CachedFeatures(Callback):
                 self._temporary.cleanup()
 
 
-def _frozen_stages(trainer: Trainer, module: Any) -> int:
-    freezing = next((each for each in trainer.callbacks if isinstance(each, BackboneFreezing)), None)  # type: ignore[attr-defined]
-    if freezing is None or freezing.unfreeze_at_epoch is not None:
-        raise ConfigError(
-            "CachedFeatures needs stages that stay frozen: also list flipdetect.callbacks.BackboneFreezing, without "
-            "unfreeze_at_epoch. To unfreeze, start from its result without CachedFeatures"
-        )
-    if module.model.has_maps and not module.model.level_stages:
-        raise ConfigError(
-            f"CachedFeatures does not know the stages of {type(module.model).__name__}'s backbone, from which maps are "
-            "made; set model.evidence: none, or remove CachedFeatures"
-        )
-    return freezing.frozen_stages(0, len(module.model.backbone_stages()))
-
-
 def _encode(trainer: Trainer, module: Any, stages: int, images: Tensor, *, exact: bool) -> list[Tensor]:
     """Outputs of the frozen stages for frames (B, C, H, W); exact: in full precision, as in inference."""
     was_training = module.model.training
     module.model.eval()
     try:
-        frames = images.to(module.device)
-        if module.channels_last:
-            frames = frames.contiguous(memory_format=torch.channels_last)
         with nullcontext() if exact else trainer.precision_plugin.forward_context():
-            encoded: list[Tensor] = module.model.encode(frames, stages)
+            encoded: list[Tensor] = module.model.encode(module.in_format(images.to(module.device)), stages)
         return encoded
     finally:
         module.model.train(was_training)

@@ -50,9 +50,6 @@ class EvaluationCurves(ScoreCallback):
         every_n_epochs: validation epochs between two images.
     """
 
-    def __init__(self, every_n_epochs: int = 1) -> None:
-        super().__init__(every_n_epochs)
-
     def on_scores(self, trainer: Trainer, pl_module: LightningModule, scores: EpochScores) -> None:
         """Draw both; those of the test run are also written as PNG files to the run's folder."""
         classes = trainer.datamodule.classes  # type: ignore[attr-defined]

@@ -123,8 +123,7 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
     from flipdetect.export.onnx import LIMITS, Precision, export_checked
     from flipdetect.export.onnx_files import sample_frames
     from flipdetect.inference.detector import Detector
-    from flipdetect.inference.load import load_checkpoint
-    from flipdetect.inference.torch_model import load_torch_model
+    from flipdetect.inference.torch_model import load_checkpoint, load_torch_model
 
     precision: Precision = "float16" if format == "onnx-float16" else "float32"
     trained = load_torch_model(path, "cpu") if format in MOBILE else load_checkpoint(path, "cpu")
@@ -179,7 +178,7 @@ def _exported(model: str) -> Iterator[Path]:
             require_extra("train", "torch", "timm", "pytorch_lightning")
             defer_torchmetrics()
             from flipdetect.inference.detector import Detector
-            from flipdetect.inference.load import load_checkpoint
+            from flipdetect.inference.torch_model import load_checkpoint
 
             trained, target = load_checkpoint(source, "cpu"), Path(folder) / f"{source.stem}{SUFFIX}"
             if isinstance(trained, Detector):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -209,11 +208,13 @@ class AuditReport:
 def audit_split(split: Split) -> AuditReport:
     """Look for videos, sources and files in two splits. Reads no file."""
     by_split = {name: records for name in SPLITS if (records := split.of(name))}
+    numbered = {name: [(r.video, r.frame) for r in split.of(name) if r.frame is not None] for name in ("train", "test")}
+    near = {(video, frame + step) for video, frame in numbered["train"] for step in (-1, 0, 1)}
     return AuditReport(
         videos=_in_two_splits(by_split, lambda record: record.video),
         sources=_in_two_splits(by_split, lambda record: record.source),
         files=_in_two_splits(by_split, lambda record: os.path.normpath(record.file)),
-        neighbours=_neighbours(by_split.get("train", ()), by_split.get("test", ())),
+        neighbours=sum(each in near for each in numbered["test"]),
         balance={
             name: (len(records) - positives, positives)
             for name, records in by_split.items()
@@ -239,23 +240,6 @@ def _in_two_splits(
             frames = sum(counts[second][name] for name in names)
             found.append(Shared(first, second, names, frames, len(by_split[second])))
     return tuple(found)
-
-
-def _neighbours(train: Iterable[FrameRecord], test: Iterable[FrameRecord]) -> int:
-    """Test frames with a training frame of the same video at most one frame number away."""
-    numbers: defaultdict[str, list[int]] = defaultdict(list)
-    for record in train:
-        if record.frame is not None:
-            numbers[record.video].append(record.frame)
-    for known in numbers.values():
-        known.sort()
-    near = 0
-    for record in test:
-        known = numbers.get(record.video, [])
-        if record.frame is not None and known:
-            place = bisect_left(known, record.frame - 1)
-            near += place < len(known) and known[place] <= record.frame + 1
-    return near
 
 
 def audit_frames(split: Split, *, cache_dir: Path | None = None, workers: int | None = None) -> AuditReport:

@@ -145,8 +145,17 @@ def index_frames(
         records = [record for record, problem in probed if problem is None]
     if not records:
         raise DataError(_nothing_usable(root, findings, manifest))
-    if pattern is not None and pattern.one_film:
-        records, unnamed = _blocks_of_one_film(records), set()
+    if pattern is not None and pattern.one_film:  # blocks of successive frames count as videos
+        numbers = [record.frame for record in records if record.frame is not None]
+        if len(numbers) < len(records) or len(set(numbers)) < 0.9 * len(numbers):
+            raise DataError(
+                f"data.naming.one_film is set, but of {len(records):,} frames {len(records) - len(numbers):,} have no "
+                f"number and {len(numbers) - len(set(numbers)):,} have the number of another frame: they are not "
+                "numbered through one film. Set data.naming.one_film to false, and give data.naming.pattern or a "
+                "manifest"
+            )
+        blocks = zip(records, film_blocks(numbers), strict=True)
+        records, unnamed = [replace(record, video=f"block {block:02d}") for record, block in blocks], set()
     return FrameIndex(tuple(records), tuple(findings.problems), root, frozenset(unnamed))
 
 
@@ -243,19 +252,6 @@ class _Findings:
 def _problem(path: Path, error: FrameError) -> Problem:
     """The error without the path at the start of its message, which a problem has apart."""
     return Problem(path, str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
-
-
-def _blocks_of_one_film(records: list[FrameRecord]) -> list[FrameRecord]:
-    """The records with blocks of successive frames as videos; a `DataError` if frames are not numbered through."""
-    numbers = [record.frame for record in records if record.frame is not None]
-    if len(numbers) < len(records) or len(set(numbers)) < 0.9 * len(numbers):
-        raise DataError(
-            f"data.naming.one_film is set, but of {len(records):,} frames {len(records) - len(numbers):,} have no "
-            f"number and {len(numbers) - len(set(numbers)):,} have the number of another frame: they are not "
-            "numbered through one film. Set data.naming.one_film to false, and give data.naming.pattern or a manifest"
-        )
-    blocks = film_blocks(numbers)
-    return [replace(record, video=f"block {block:02d}") for record, block in zip(records, blocks, strict=True)]
 
 
 def _nothing_usable(root: Path, findings: _Findings, manifest: Path | None) -> str:

@@ -25,6 +25,7 @@ from flipdetect.records import FrameRecord
 from flipdetect.sources.image import usable_cores
 
 logger = logging.getLogger(__name__)
+_log_once = cache(logger.info)
 
 MAX_WORKERS = 8
 """Loader processes; more do not help, because frames come decoded from the cache."""
@@ -277,10 +278,5 @@ def loader_settings(
         "persistent_workers": chosen > 0,
     }
     how = f"{chosen} loader processes" if chosen else "in the training process"
-    _log_once(f"Loading on {cores} cores: {how}{', into pinned memory' if settings['pin_memory'] else ''}.")
+    _log_once("Loading on %d cores: %s%s.", cores, how, ", into pinned memory" if settings["pin_memory"] else "")
     return settings
-
-
-@cache
-def _log_once(message: str) -> None:
-    logger.info("%s", message)

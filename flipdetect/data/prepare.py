@@ -205,19 +205,17 @@ def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
     written if the layout alone would lose something.
     """
     records = index.records
-    places = _kept_places(records)
-    if places is None or any(record.source for record in records):
-        places = places or _new_places(records)
+    stems = [(record, _MONREADER_STEM.fullmatch(record.path.stem)) for record in records]
+    kept = all(match is not None and record.video == f"{record.label}/{match[1]}" for record, match in stems)
+    places = [_place(record, record.path.name) for record in records]
+    kept = kept and len(set(places)) == len(places)
+    if not kept:
+        places = _new_places(records)
+    if not kept or any(record.source for record in records):
+        originals = [name_below(record.path, index.root) for record in records]
         rows = (
-            (
-                place,
-                r.label,
-                r.video,
-                "" if r.frame is None else r.frame,
-                r.source or "",
-                name_below(r.path, index.root),
-            )
-            for r, place in zip(records, places, strict=True)
+            (place, r.label, r.video, "" if r.frame is None else r.frame, r.source or "", original)
+            for r, place, original in zip(records, places, originals, strict=True)
         )
         write_csv(target / MANIFEST_NAME, _COLUMNS, rows)
     for folder in {(target / place).parent for place in places}:
@@ -228,17 +226,6 @@ def lay_out(index: FrameIndex, target: Path, *, movable: bool = False) -> None:
             record.path.rename(target / place)
         else:
             shutil.copyfile(record.path, target / place)
-
-
-def _kept_places(records: Iterable[FrameRecord]) -> list[str] | None:
-    """Where frames go if all names fit the layout as they are; else None."""
-    places = []
-    for record in records:
-        match = _MONREADER_STEM.fullmatch(record.path.stem)
-        if match is None or record.video != f"{record.label}/{match[1]}":
-            return None
-        places.append(_place(record, record.path.name))
-    return places if len(set(places)) == len(places) else None
 
 
 def _new_places(records: tuple[FrameRecord, ...]) -> list[str]:

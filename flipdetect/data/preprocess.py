@@ -110,7 +110,13 @@ class PreprocessSpec:
         if frame.ndim != 3 or frame.shape[2] != self.channels:
             raise ValueError(f"expected a frame of shape (H, W, {self.channels}), got {frame.shape}")
         (height, to_y, from_y, rows), (width, to_x, from_x, columns) = self._extents(*frame.shape[:2])
-        scaled = _scale(frame, height, width)
+        scaled = frame
+        if frame.shape[:2] != (height, width):
+            # Area averaging is right for shrinking (no aliasing), and blocky for enlarging.
+            shrinks = height <= frame.shape[0] and width <= frame.shape[1]
+            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            resized = cv2.resize(frame, (width, height), interpolation=how)
+            scaled = resized.reshape(height, width, self.channels).astype(np.uint8, copy=False)
         # Centred on a canvas of the input size: padded where it is smaller, cut where it is larger.
         if (height, width) == (self.height, self.width):
             return scaled
@@ -158,15 +164,13 @@ class PreprocessSpec:
 
     def place_boxes(self, boxes: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.float32]:
         """Boxes (N, 4) as (x0, y0, x1, y1) in pixels of a frame of a size -> in pixels of the input, not clipped."""
-        factor_x, factor_y, offset_x, offset_y = self.placement(height, width)
-        factor, offset = np.array([factor_x, factor_y] * 2), np.array([offset_x, offset_y] * 2)
-        return np.asarray(boxes.reshape(-1, 4) * factor + offset, np.float32)
+        placement = self.placement(height, width)
+        return np.asarray(boxes.reshape(-1, 4) * (placement[:2] * 2) + placement[2:] * 2, np.float32)
 
     def unplace_boxes(self, boxes: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.float32]:
         """The inverse of `place_boxes`, clipped to the frame."""
-        factor_x, factor_y, offset_x, offset_y = self.placement(height, width)
-        factor, offset = np.array([factor_x, factor_y] * 2), np.array([offset_x, offset_y] * 2)
-        found = (boxes.reshape(-1, 4) - offset) / factor
+        placement = self.placement(height, width)
+        found = (boxes.reshape(-1, 4) - placement[2:] * 2) / (placement[:2] * 2)
         return np.asarray(np.clip(found, 0, [width, height, width, height]), np.float32)
 
     @property
@@ -200,12 +204,3 @@ def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> npt.NDArray[np.f
     middle = np.asarray(mean, np.float32)[:, None] * 255
     scale = 1 / (np.asarray(std, np.float32)[:, None] * 255)
     return np.asarray((np.arange(256, dtype=np.float32) - middle) * scale, np.float32)
-
-
-def _scale(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    if frame.shape[:2] == (height, width):
-        return frame
-    # Area averaging is right for shrinking (no aliasing), and blocky for enlarging.
-    shrinks = height <= frame.shape[0] and width <= frame.shape[1]
-    scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return scaled.reshape(height, width, frame.shape[2]).astype(np.uint8, copy=False)

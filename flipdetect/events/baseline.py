@@ -25,11 +25,7 @@ Array = NDArray[np.float64]
 
 
 class RestLevel:
-    """The level so far of a stream of scores, from the last `level_window_s` seconds; memory does not grow.
-
-    Args:
-        parameters: of the model.
-    """
+    """The level so far of a stream of scores, from the last `level_window_s` seconds; memory does not grow."""
 
     def __init__(self, parameters: EventParameters) -> None:
         self._parameters = parameters
@@ -63,7 +59,6 @@ def file_levels(times: Array, odds: Array, parameters: EventParameters, turning:
     Args:
         times: (N,) seconds, ascending.
         odds: (N,) log-odds.
-        parameters: of the model.
         turning: (N,) frames known or believed to show a turn: the level is then the median of the others. None if
             nothing is known: then it is found from a low quantile.
 
@@ -72,7 +67,10 @@ def file_levels(times: Array, odds: Array, parameters: EventParameters, turning:
     """
     if len(times) == 0:
         return np.empty(0)
-    places, values = _binned(times, odds, None if turning is None else ~turning)
+    kept = [times, odds] if turning is None else [times[~turning], odds[~turning]]
+    # Means of each `BIN_S` in which there are frames.
+    _, place = np.unique(np.floor((kept[0] - kept[0][:1]) / BIN_S + 1e-6), return_inverse=True)
+    places, values = (np.bincount(place, each) / np.bincount(place) for each in kept)
     cells = np.unique(np.floor((times - times[0]) / GRID_S))  # where there are frames: pauses may last for years
     grid = times[0] + GRID_S * np.union1d(cells, cells + 1)
     half = parameters.level_window_s / 2
@@ -81,17 +79,6 @@ def file_levels(times: Array, odds: Array, parameters: EventParameters, turning:
     whole = _shrunken(values, parameters, parameters.level, at_rest=at_rest)
     levels = [_shrunken(values[low:high], parameters, whole, at_rest=at_rest) for low, high in zip(*edges, strict=True)]
     return np.interp(times, grid, levels)
-
-
-def _binned(times: Array, odds: Array, chosen: NDArray[np.bool_] | None) -> tuple[Array, Array]:
-    """Mean time and log-odds of each `BIN_S` of a file in which there are chosen frames."""
-    if chosen is not None:
-        times, odds = times[chosen], odds[chosen]
-    if len(times) == 0:
-        return np.empty(0), np.empty(0)
-    _, place = np.unique(np.floor((times - times[0]) / BIN_S + 1e-6), return_inverse=True)
-    counts = np.bincount(place)
-    return np.bincount(place, times) / counts, np.bincount(place, odds) / counts
 
 
 def _shrunken(values: Array, parameters: EventParameters, usual: float, *, at_rest: bool = False) -> float:
@@ -109,10 +96,7 @@ def _shrunken(values: Array, parameters: EventParameters, usual: float, *, at_re
 def evidence(odds: Array, level: Array, parameters: EventParameters) -> Array:
     """How much more likely scores are in a turn than outside turns: log-likelihood ratio in nats, of whole frames.
 
-    Args:
-        odds: (N,) log-odds.
-        level: (N,) resting level at each.
-        parameters: of the model.
+    `odds` are (N,) log-odds, `level` (N,) the resting level at each.
     """
     moved = odds - parameters.level_share * (level - parameters.level)
     return np.interp(moved, parameters.odds, parameters.evidence)

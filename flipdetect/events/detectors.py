@@ -52,15 +52,7 @@ class EventDetector(Protocol):
 def run_detector(
     detector: EventDetector, scores: Iterable[ScoredFrame | tuple[float, float | None, int | None]]
 ) -> list[tuple[FlipEvent, float]]:
-    """The turns that a live detector reports, each with the second at which it did.
-
-    Args:
-        detector: a fresh one.
-        scores: (time in seconds, probability or None, frame number or None) of each frame, in order.
-
-    Raises:
-        DataError: if a time is not finite, or goes back.
-    """
+    """The turns that a fresh live detector reports, each with the second at which it did; see `detect_events`."""
     found, now = [], math.nan
     for time_s, probability, frame in scores:
         now = float(time_s)

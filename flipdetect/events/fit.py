@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from flipdetect.errors import DataError
 from flipdetect.events.baseline import file_levels
@@ -59,12 +60,21 @@ class ScoredRecording:
 
 @dataclass(frozen=True, eq=False)
 class _Frames:
-    """The scored frames of a recording: seconds, log-odds, whether in a turn, resting level, weight."""
+    """The scored frames of a recording: seconds, log-odds, whether in a turn, resting level."""
 
     times: Array
     odds: Array
     turning: NDArray[np.bool_]
     levels: Array
+
+    @classmethod
+    def of(cls, recording: ScoredRecording, parameters: EventParameters) -> _Frames:
+        scored = ~np.isnan(recording.probabilities)
+        times, odds = recording.times[scored], log_odds(recording.probabilities[scored])
+        if (np.diff(times) < 0).any():
+            raise DataError("the frames of a recording to learn from are not in order of time; sort them")
+        turning = recording.turning[scored]
+        return cls(times, odds, turning, file_levels(times, odds, parameters, turning))
 
     def weights(self, correlation_s: float) -> Array:
         """How many independent frames each counts for."""
@@ -77,7 +87,7 @@ def fit_event_parameters(
     """Parameters of the hidden Markov model by maximum likelihood from labelled recordings.
 
     Durations and rates come from the true turns; the typical level from frames outside turns; the evidence from
-    histograms of the log-odds of both states, made monotone (pool adjacent violators); how far turns move with the
+    histograms of the log-odds of both states, made monotone (isotonic regression); how far turns move with the
     level, from which movement makes the scores say most; and the correlation time from scores outside turns.
 
     Args:
@@ -91,7 +101,7 @@ def fit_event_parameters(
     turns = [turn for recording in recordings for turn in recording.turns]
     if len(turns) < 2:
         raise DataError(f"{len(turns)} turns are too few to learn from; give recordings with 2 turns at least")
-    frames = [_scored_frames(recording, start) for recording in recordings]
+    frames = [_Frames.of(recording, start) for recording in recordings]
     rest = np.concatenate([each.odds[~each.turning] for each in frames])
     turning = np.concatenate([each.odds[each.turning] for each in frames])
     if len(rest) < KNOTS or len(turning) < KNOTS:
@@ -112,15 +122,6 @@ def fit_event_parameters(
     frames = [replace(each, levels=file_levels(each.times, each.odds, known, each.turning)) for each in frames]
     candidates = [_with_evidence(frames, replace(known, level_share=share)) for share in SHARES]
     return max(candidates, key=lambda each: each[1])[0]
-
-
-def _scored_frames(recording: ScoredRecording, parameters: EventParameters) -> _Frames:
-    scored = ~np.isnan(recording.probabilities)
-    times, odds = recording.times[scored], log_odds(recording.probabilities[scored])
-    if (np.diff(times) < 0).any():
-        raise DataError("the frames of a recording to learn from are not in order of time; sort them")
-    turning = recording.turning[scored]
-    return _Frames(times, odds, turning, file_levels(times, odds, parameters, turning))
 
 
 def _with_durations(recordings: Sequence[ScoredRecording], start: EventParameters) -> EventParameters:
@@ -178,21 +179,9 @@ def _with_evidence(frames: Sequence[_Frames], parameters: EventParameters) -> tu
     nearest = np.searchsorted((knots[1:] + knots[:-1]) / 2, moved)
     counts = [np.asarray(np.bincount(nearest, weights * state, len(knots)), float) for state in (turning, ~turning)]
     smooth = [(count + 0.5) / (count.sum() + 0.5 * len(knots)) for count in counts]
-    ratio = _ascending(np.log(smooth[0] / smooth[1]), counts[0] + counts[1])
+    ratio = isotonic_regression(np.log(smooth[0] / smooth[1]), weights=counts[0] + counts[1] + 1e-9).x
     ratio = np.clip(ratio, -MOST_EVIDENCE, MOST_EVIDENCE)
     learnt = replace(parameters, odds=tuple(knots.tolist()), evidence=tuple(ratio.tolist()))
     said = -np.logaddexp(0.0, np.where(turning, -1.0, 1.0) * np.interp(moved, knots, ratio))
     gain = float(np.average(said[turning], weights=weights[turning]))
     return learnt, gain + float(np.average(said[~turning], weights=weights[~turning]))
-
-
-def _ascending(values: Array, weights: Array) -> Array:
-    """The nearest ascending sequence in weighted least squares (pool adjacent violators)."""
-    pools: list[tuple[float, float, int]] = []
-    for value, weight in zip(values.tolist(), (weights + 1e-9).tolist(), strict=True):
-        pools.append((value, weight, 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (low, low_weight, low_many), (high, high_weight, high_many) = pools[-2:]
-            both = low_weight + high_weight
-            pools[-2:] = [((low * low_weight + high * high_weight) / both, both, low_many + high_many)]
-    return np.concatenate([np.full(many, value) for value, _, many in pools])

@@ -53,7 +53,7 @@ class HmmDetector:
         before = self._history.last_s
         added = self._history.add(time_s, probability, frame)
         elapsed = time_s - before
-        events = self._end() if elapsed > self._parameters.gap_s else []
+        events = self.finish() if elapsed > self._parameters.gap_s else []
         if not added or probability is None:
             return events
         odds = log_odds([probability])
@@ -75,9 +75,6 @@ class HmmDetector:
 
     def finish(self) -> list[FlipEvent]:
         """The turns not returned so far, one that is going on included; the detector may go on after it."""
-        return self._end()
-
-    def _end(self) -> list[FlipEvent]:
         if self._decoder is None:
             return []
         ended, current = self._decoder.segments()

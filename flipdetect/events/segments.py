@@ -60,11 +60,7 @@ class _Rest:
 
 
 class Durations:
-    """Logarithms of the density of a turn's duration, per second, and of the chance that it lasts longer.
-
-    Args:
-        parameters: of the model.
-    """
+    """Logarithms of the density of a turn's duration, per second, and of the chance that it lasts longer."""
 
     def __init__(self, parameters: EventParameters) -> None:
         seconds = np.arange(STEP_S / 2, parameters.longest_s + STEP_S, STEP_S)
@@ -95,11 +91,7 @@ class SegmentDecoder:
     Scores are relative to a recording without a turn. A turn lies between the midpoints of frame intervals. The
     divisions under consideration are those outside a turn now, and one for each frame at which a current turn
     may have begun; the latter are given up when they fall `BEAM` behind the best, or are longer than `longest_s`.
-
-    Args:
-        parameters: of the model.
-        durations: of turns.
-        first: index of the first frame.
+    `first` is the index of the first frame.
     """
 
     def __init__(self, parameters: EventParameters, durations: Durations, first: int = 0) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 import flipdetect
 from flipdetect.atomic import replacing
-from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
 from flipdetect.export.onnx import OPSET, Precision, trace
 from flipdetect.export.onnx_files import (
@@ -32,9 +30,6 @@ from flipdetect.models.box_model import (
     DenseBoxModel,
 )
 from flipdetect.runs import DETECTION, KIND_KEY
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 LEAST_SHARE: dict[Precision, float] = {"float32": 0.999, "float16": 0.95}
 """Share of detections that an exported detector must have in common with the trained one. Rounding weights to float16
@@ -100,22 +95,36 @@ def export_detector(detector: TorchDetector, path: Path, *, precision: Precision
         raise ModelError(
             f"{type(network).__name__} has several stages and cannot be exported; FCOSLite and SSDLite can be"
         )
-    proto = trace(_Candidates(network), detector.preprocess, CANDIDATES, batch=1)
+    from onnx import compose, parser
+
+    spec = detector.preprocess
+    proto = trace(_Candidates(network), spec, CANDIDATES, batch=1)
     if precision == "float16":
         store_float16(proto.graph)
+    _, count, classes = (dim.dim_value for dim in proto.graph.output[1].type.tensor_type.shape.dim)
+    candidates = min(MOST_CANDIDATES, count * classes)
+    selection = _SELECTION.format(
+        ir=IR_VERSION, opset=OPSET, count=count, classes=classes, width=spec.width, height=spec.height,
+        last=candidates - 1, **{**SELECTION, "candidates": candidates},
+    )  # fmt: skip
+    proto.ir_version = IR_VERSION
+    proto = compose.add_prefix(proto, "network_", rename_inputs=False)
+    joints = [(f"network_{CANDIDATES[0]}", "any_box"), (f"network_{CANDIDATES[1]}", "any_score")]
+    proto = compose.merge_models(proto, parser.parse_model(selection), joints, outputs=list(OUTPUTS))
+    del proto.opset_import[1:]  # of the second part, the same
     facts = {
         KIND_KEY: DETECTION,
         "version": ONNX_DETECTOR_VERSION,
         "name": type(network).__name__,
         "classes": {"names": list(detector.classes)},
-        "preprocess": detector.preprocess.to_dict(),
+        "preprocess": spec.to_dict(),
         "threshold": detector.threshold,
         "selection": SELECTION,
         "precision": precision,
         "source": file_digest(detector.path),
         "flipdetect": flipdetect.__version__,
     }
-    write_model(_with_selection(proto, detector.preprocess), facts, path)
+    write_model(proto, facts, path)
     return path
 
 
@@ -153,22 +162,3 @@ class _Candidates(nn.Module):
 
     def forward(self, frames: Tensor) -> Candidates:
         return self.network.candidates(frames)
-
-
-def _with_selection(network: ModelProto, spec: PreprocessSpec) -> ModelProto:
-    """A network's graph, continued by the selection of its candidates."""
-    from onnx import compose, parser
-
-    _, count, classes = (dim.dim_value for dim in network.graph.output[1].type.tensor_type.shape.dim)
-    candidates = min(MOST_CANDIDATES, count * classes)
-    text = _SELECTION.format(
-        ir=IR_VERSION, opset=OPSET, count=count, classes=classes, width=spec.width, height=spec.height,
-        candidates=candidates, last=candidates - 1, overlap=OVERLAP, lowest_score=LOWEST_SCORE,
-        detections=MOST_DETECTIONS,
-    )  # fmt: skip
-    network.ir_version = IR_VERSION
-    network = compose.add_prefix(network, "network_", rename_inputs=False)
-    joints = [(f"network_{CANDIDATES[0]}", "any_box"), (f"network_{CANDIDATES[1]}", "any_score")]
-    whole = compose.merge_models(network, parser.parse_model(text), joints, outputs=list(OUTPUTS))
-    del whole.opset_import[1:]  # of the second part, the same
-    return whole

@@ -41,18 +41,15 @@ class _OnPhone(nn.Module):
         return probability
 
 
-def _write_executorch(network: nn.Module, example: Tensor, path: Path) -> None:
+def to_executorch(network: nn.Module, example: Tensor, path: Path) -> Callable[[Picture], float]:
+    """Write a network for ExecuTorch; returns what runs the file on a picture."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
+    from executorch.runtime import Runtime
 
     program = torch.export.export(network, (example,))
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
     path.write_bytes(lowered.buffer)
-
-
-def _run_executorch(path: Path) -> Callable[[Picture], float]:
-    from executorch.runtime import Runtime
-
     method = Runtime.get().load_program(path).load_method("forward")
 
     def run(picture: Picture) -> float:
@@ -61,23 +58,19 @@ def _run_executorch(path: Path) -> Callable[[Picture], float]:
     return run
 
 
-def _write_litert(network: nn.Module, example: Tensor, path: Path) -> None:
+def to_litert(network: nn.Module, example: Tensor, path: Path) -> Callable[[Picture], float]:
+    """Write a network for LiteRT; returns what runs the file on a picture."""
     import litert_torch
-
-    with patch.object(torch.nn.functional, "interpolate", _nearest):
-        litert_torch.convert(network, (example,)).export(str(path))
-
-
-def _nearest(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """`interpolate`, by indices: LiteRT's operator takes other pixels, and probabilities differed by up to 0.05."""
-    assert mode == "nearest"
-    rows, columns = (torch.arange(new) * old // new for new, old in zip(size, maps.shape[-2:], strict=True))
-    return maps.index_select(2, rows).index_select(3, columns)
-
-
-def _run_litert(path: Path) -> Callable[[Picture], float]:
     from ai_edge_litert.interpreter import Interpreter
 
+    def nearest(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+        # By indices: LiteRT's operator takes other pixels, and probabilities differed by up to 0.05.
+        assert mode == "nearest"
+        rows, columns = (torch.arange(new) * old // new for new, old in zip(size, maps.shape[-2:], strict=True))
+        return maps.index_select(2, rows).index_select(3, columns)
+
+    with patch.object(torch.nn.functional, "interpolate", nearest):
+        litert_torch.convert(network, (example,)).export(str(path))
     signature = Interpreter(str(path), num_threads=1).get_signature_runner()
     (name,) = signature.get_input_details()
 
@@ -88,8 +81,7 @@ def _run_litert(path: Path) -> Callable[[Picture], float]:
     return run
 
 
-ENGINES = {"executorch": (_write_executorch, _run_executorch), "litert": (_write_litert, _run_litert)}
-"""Of each format: writer, and loader of what is written."""
+ENGINES = {"executorch": to_executorch, "litert": to_litert}
 
 
 def export_mobile(model: TorchModel, path: Path, frames: Inputs, engine: str) -> ModelDifference:
@@ -106,11 +98,9 @@ def export_mobile(model: TorchModel, path: Path, frames: Inputs, engine: str) ->
         ModelError: if probabilities differ by more than `LIMIT`. An existing file is kept then.
         OSError: if the file cannot be written.
     """
-    write, load = ENGINES[engine]
     spec = model.preprocess
     with replacing(path) as part:
-        write(_OnPhone(model).eval(), torch.zeros(1, spec.height, spec.width, spec.channels), part)
-        run = load(part)
+        run = ENGINES[engine](_OnPhone(model).eval(), torch.zeros(1, spec.height, spec.width, spec.channels), part)
         probabilities = np.array([run(spec.to_uint8(frame)) for frame in frames])
         expected = np.concatenate([model.probabilities(frame[np.newaxis]) for frame in frames])
         difference = np.abs(probabilities - expected)

@@ -6,19 +6,15 @@ import importlib.util
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from flipdetect.errors import ModelError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxDetector, OnnxModel, file_digest, load_exported
 from flipdetect.inference.resolve import resolve_model
-from flipdetect.runs import DETECTION, KIND_KEY
 from flipdetect.start.lean_imports import defer_torchmetrics
 from flipdetect.zoo import FOLDER
-
-if TYPE_CHECKING:
-    from flipdetect.inference.torch_model import TorchDetector, TorchModel
 
 Engine = Literal["auto", "torch", "onnx"]
 RUNTIME = "onnxruntime"
@@ -99,21 +95,9 @@ def load_trained(
             return exported
 
     defer_torchmetrics()
+    from flipdetect.inference.torch_model import load_checkpoint
+
     return load_checkpoint(path, device)
-
-
-def load_checkpoint(path: Path, device: str = "auto") -> TorchModel | TorchDetector:
-    """Load what training wrote, a classifier or a detector; arguments and errors as `load_torch_model`.
-
-    What detectors need, such as torchvision, is imported only for one.
-    """
-    from flipdetect.inference.torch_model import check_version, detector_of, read_model, torch_device, torch_model_of
-
-    place = torch_device(device)
-    facts, tensors = read_model(path)
-    check_version(facts, path)
-    restored = detector_of if facts.get(KIND_KEY) == DETECTION else torch_model_of
-    return restored(facts, tensors, path, place)
 
 
 def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool) -> OnnxModel | OnnxDetector | None:

@@ -68,27 +68,36 @@ def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
         ModelError: if the file is absent, damaged, no model of this program, or of another version; or if the device,
             "auto", "cpu" or "cuda", is not to be had.
     """
-    place = torch_device(device)
-    facts, tensors = read_model(path)
-    check_version(facts, path)
-    return torch_model_of(facts, tensors, path, place)
-
-
-def torch_model_of(
-    facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path, place: torch.device
-) -> TorchModel:
-    """The classifier that a file describes; raises ModelError if it is damaged, or of a detector."""
-    if facts.get(KIND_KEY) == DETECTION:
+    loaded = load_checkpoint(path, device)
+    if isinstance(loaded, TorchDetector):
         needed = "a classifier of frames is needed here"
         raise ModelError(f"{path} cannot be used: it is a detector, which finds boxes in pictures; {needed}")
-    with naming_damage(path):
-        return TorchModel(
-            task=restored_task(facts, tensors, FrameClassifier).to(place),
-            preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
-            threshold=float(facts["threshold"]),
-            path=path,
-            **classifier_facts(facts),
+    return loaded
+
+
+def load_checkpoint(path: Path, device: str = "auto") -> TorchModel | TorchDetector:
+    """Load what training wrote, a classifier or a detector; arguments and errors as `load_torch_model`."""
+    place = torch_device(device)
+    facts, tensors = read_model(path)
+    if facts.get("version") != CHECKPOINT_VERSION:
+        raise ModelError(
+            f"{path} has checkpoint version {facts.get('version')}, this program reads {CHECKPOINT_VERSION}; "
+            "use the flipdetect release that wrote it"
         )
+    with naming_damage(path):
+        common: dict[str, Any] = {
+            "preprocess": PreprocessSpec.from_dict(facts["preprocess"]),
+            "threshold": float(facts["threshold"]),
+            "path": path,
+        }
+        if facts.get(KIND_KEY) == DETECTION:
+            # With it the classes that files name, and torchvision.
+            from flipdetect.tasks.box_detectors import ObjectDetector
+
+            detector = restored_task(facts, tensors, ObjectDetector).to(place)
+            return TorchDetector(task=detector, classes=tuple(facts["classes"]["names"]), **common)
+        task = restored_task(facts, tensors, FrameClassifier).to(place)
+        return TorchModel(task=task, **common, **classifier_facts(facts))
 
 
 def restored_task(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], base: type[Task]) -> Task:
@@ -122,15 +131,6 @@ def read_model(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
     if not isinstance(facts, Mapping) or "state_dict" not in content:
         raise ModelError(f"{path} is no checkpoint that flipdetect's train.py wrote; give its best.ckpt")
     return facts, content["state_dict"]
-
-
-def check_version(facts: Mapping[str, Any], path: Path) -> None:
-    """Raise a `ModelError` if a model's file is of a version that this program does not read."""
-    if facts.get("version") != CHECKPOINT_VERSION:
-        raise ModelError(
-            f"{path} has checkpoint version {facts.get('version')}, this program reads {CHECKPOINT_VERSION}; "
-            "use the flipdetect release that wrote it"
-        )
 
 
 def task_class(name: str, kind: type[Task]) -> type[Task]:
@@ -178,19 +178,3 @@ class TorchDetector(Detector):
             found = self.task(torch.from_numpy(inputs).to(self.task.device))
         columns = ("boxes", "scores", "labels")
         return [self.checked(FoundBoxes(*(each[name].cpu().numpy() for name in columns))) for each in found]
-
-
-def detector_of(
-    facts: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path, place: torch.device
-) -> TorchDetector:
-    """The detector that a file describes; raises ModelError if it is damaged."""
-    from flipdetect.tasks.box_detectors import ObjectDetector  # with it the classes that files name, and torchvision
-
-    with naming_damage(path):
-        return TorchDetector(
-            task=restored_task(facts, tensors, ObjectDetector).to(place),
-            classes=tuple(facts["classes"]["names"]),
-            preprocess=PreprocessSpec.from_dict(facts["preprocess"]),
-            threshold=float(facts["threshold"]),
-            path=path,
-        )

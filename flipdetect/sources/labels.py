@@ -82,19 +82,13 @@ def find_data_root(folder: Path, classes: ClassNames) -> Path | None:
     while waiting:
         candidate, depth = waiting.popleft()
         subfolders = _subfolders(candidate)
-        if (candidate / MANIFEST_NAME).is_file() or _holds_classes(candidate, subfolders, classes):
+        splits = [name for name in subfolders if name.casefold() in SPLIT_FOLDERS]
+        names = [*subfolders, *(inner for name in splits for inner in _subfolders(candidate / name))]
+        if (candidate / MANIFEST_NAME).is_file() or any(class_of_folder(name, classes) is not None for name in names):
             return candidate
         if depth < _MAX_WRAPPING:
             waiting.extend((candidate / name, depth + 1) for name in subfolders)
     return None
-
-
-def _holds_classes(folder: Path, subfolders: list[str], classes: ClassNames) -> bool:
-    names = list(subfolders)
-    for name in subfolders:
-        if name.casefold() in SPLIT_FOLDERS:
-            names += _subfolders(folder / name)
-    return any(class_of_folder(name, classes) is not None for name in names)
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -71,8 +71,10 @@ def list_place(given: str) -> Listing:
             found = files.find(path)
             if found == [path]:
                 base, path = base.rpartition("/")[0], path.rpartition("/")[0]
-            below = (one[len(path) + 1 :] for one in found)
-            names = sorted((name for name in below if _is_readable(name)), key=_walk_order)
+            parts = [PurePosixPath(one[len(path) + 1 :]) for one in found]
+            readable = FRAME_SUFFIXES | VIDEO_SUFFIXES
+            kept = (one for one in parts if one.suffix.lower() in readable and not any(map(is_junk, one.parts)))
+            names = sorted(map(str, kept), key=_walk_order)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are of the latter two
         raise DataError(f"{given} cannot be read: {error}; give a folder, or a table with a column {COLUMN}") from error
     if not names:
@@ -99,11 +101,6 @@ def _table_names(files: Any, path: str, base: str) -> tuple[str, list[str]]:
     if is_url(common):
         base, names = common, [name[len(common) + 1 :] for name in names]
     return base, names
-
-
-def _is_readable(name: str) -> bool:
-    parts = PurePosixPath(name)
-    return parts.suffix.lower() in FRAME_SUFFIXES | VIDEO_SUFFIXES and not any(map(is_junk, parts.parts))
 
 
 def _walk_order(name: str) -> list[tuple[int, Any, str]]:

@@ -39,6 +39,10 @@ _BT2020_TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
 )
 _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
+_LIGHT = np.arange(4096) / 4095
+_SRGB = np.where(_LIGHT <= 0.0031308, 12.92 * _LIGHT, 1.055 * _LIGHT ** (1 / 2.4) - 0.055)
+# (4096,) uint8: sRGB code of each light from 0 to 1.
+_CODES = np.round(255 * _SRGB).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,18 +235,13 @@ def to_standard_range(pixels: NDArray[np.uint16], transfer: int) -> NDArray[np.u
         light *= (luma**0.2)[..., None] * (PEAK_NITS / WHITE_NITS)
     light = np.clip(light @ _BT2020_TO_BT709.T, 0, PEAK_NITS / WHITE_NITS).astype(np.float32)
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
-    light *= _bend(brightest) / brightest
-    codes: NDArray[np.uint8] = _encoding()[np.clip(light * 4095 + 0.5, 0, 4095).astype(np.uint16)]
-    return codes
-
-
-def _bend(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Identity below the knee, then smoothly up to 1 at the peak."""
+    # Identity below the knee, then smoothly up to 1 at the peak.
     room = 1 - _KNEE
     peak = (PEAK_NITS / WHITE_NITS - _KNEE) / room
-    over = np.maximum(light - _KNEE, 0) / room
-    bent: NDArray[np.float32] = np.minimum(light, _KNEE) + room * over * (1 + over / peak**2) / (1 + over)
-    return bent
+    over = np.maximum(brightest - _KNEE, 0) / room
+    light *= (np.minimum(brightest, _KNEE) + room * over * (1 + over / peak**2) / (1 + over)) / brightest
+    codes: NDArray[np.uint8] = _CODES[np.clip(light * 4095 + 0.5, 0, 4095).astype(np.uint16)]
+    return codes
 
 
 @cache
@@ -255,11 +254,3 @@ def _decoding(transfer: int) -> NDArray[np.float32]:
         return (nits / WHITE_NITS).astype(np.float32)
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12).astype(np.float32)
-
-
-@cache
-def _encoding() -> NDArray[np.uint8]:
-    """`(4096,)`: sRGB code of each light from 0 to 1."""
-    light = np.arange(4096) / 4095
-    code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(np.round(255 * code), dtype=np.uint8)

@@ -11,16 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flipdetect.metrics.frame import FrameMetrics
+from flipdetect.metrics.threshold import DEFAULT_THRESHOLD
 from flipdetect.models.base import FrameModel
-from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.weights import NO_WEIGHTS
 from flipdetect.runs import NO_TEMPERATURE
 from flipdetect.tasks.decision import Decision, choose_decision, read_costs, starting_decision
 from flipdetect.tasks.trainable import Trainable, map_loss, rank_loss, twin_margins
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_THRESHOLD = 0.5
 
 
 class StepOutput(TypedDict):
@@ -118,17 +116,14 @@ class FrameClassifier(Trainable):
         self.temperature.fill_(decision.temperature)
 
     def setup(self, stage: str) -> None:
-        """Take the threshold of the initial weights, and set the memory format before the optimiser is created."""
+        """As the base class; also take the threshold of the initial weights."""
         self.model.mirrored = self._mirrored
-        self.set_memory_format(stage)
+        super().setup(stage)
         if not self._set_up:  # later, a threshold may have been chosen or restored
             self._set_up = True
             self._start = starting_decision(str(self.hparams.get("weights", NO_WEIGHTS)), self.model)
             if self._start is not None:
                 self._set_decision(self._start)
-        if stage == "fit" and self._trainer is not None:
-            datamodule = getattr(self.trainer, "datamodule", None)
-            check_statistics(self.model, getattr(datamodule, "preprocess", None))
 
     def forward(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) float32 -> logits (B,) float32."""

@@ -13,7 +13,6 @@ from flipdetect.errors import ConfigError
 from flipdetect.metrics.mean_ap import BoxMetrics, to_picture
 from flipdetect.models.box_model import BoxModel, Detections
 from flipdetect.models.fcos_lite import FCOSLite
-from flipdetect.models.imagenet import check_statistics
 from flipdetect.models.torchvision_models import SSDLite, TorchvisionModel
 from flipdetect.tasks.trainable import Trainable
 
@@ -60,12 +59,6 @@ class ObjectDetector(Trainable):
         self.class_names = tuple(classes)
         self.register_buffer("threshold", torch.tensor(START_THRESHOLD, dtype=torch.float64))
         self.val_metrics, self.test_metrics = BoxMetrics(), BoxMetrics()
-
-    def setup(self, stage: str) -> None:
-        """Set the memory format before the optimiser is created."""
-        self.set_memory_format(stage)
-        if stage == "fit" and self._trainer is not None:
-            check_statistics(self.model, getattr(getattr(self.trainer, "datamodule", None), "preprocess", None))
 
     def forward(self, images: Tensor) -> list[Detections]:
         """Normalised pictures (B, 3, H, W) float32 -> the boxes in each, in pixels of the input. In evaluation mode."""

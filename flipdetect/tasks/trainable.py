@@ -16,6 +16,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from flipdetect.errors import ConfigError, TrainingError
+from flipdetect.models.imagenet import check_statistics
 from flipdetect.parameters import check_range
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Trainable(pl.LightningModule):
         found: nn.Module = self.model.backbone
         return found
 
-    def set_memory_format(self, stage: str) -> None:
+    def setup(self, stage: str) -> None:
         """Bring the weights into the memory format of the device that is used, before the optimiser is created."""
         device = self.device if self._trainer is None else self.trainer.strategy.root_device
         self.channels_last = resolve_channels_last(self._channels_last, device)
@@ -75,6 +76,7 @@ class Trainable(pl.LightningModule):
         if stage == "fit" and self._trainer is not None:
             order = "channels last" if self.channels_last else "channels first"
             logger.info("Training on %s in %s, %s.", device.type, self.trainer.precision, order)
+            check_statistics(self.model, getattr(getattr(self.trainer, "datamodule", None), "preprocess", None))
 
     def in_format(self, images: Tensor) -> Tensor:
         """Frames (B, C, H, W) in the memory format of the weights."""

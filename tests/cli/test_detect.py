@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from flipdetect.cli.main import main as flipdetect
 from flipdetect.cli.train import main
-from flipdetect.inference.load import load_checkpoint
+from flipdetect.inference.torch_model import load_checkpoint
 from flipdetect.metrics.box_matching import SUMMARY
 from flipdetect.sources.image import decode_frame
 from tests.conftest import REPOSITORY

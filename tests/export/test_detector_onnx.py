@@ -14,9 +14,9 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ModelError
 from flipdetect.export.detector_onnx import LEAST_SHARE, export_detector, export_detector_checked
 from flipdetect.export.onnx_files import compare_detectors
-from flipdetect.inference.load import load_checkpoint, load_trained
+from flipdetect.inference.load import load_trained
 from flipdetect.inference.onnx_model import OnnxDetector, file_digest, load_onnx_detector
-from flipdetect.inference.torch_model import TorchDetector, load_torch_model
+from flipdetect.inference.torch_model import TorchDetector, load_checkpoint, load_torch_model
 from flipdetect.models.weights import write_packed
 from flipdetect.tasks import FCOSLiteDetector
 from tests.frame_sets import write_frame
@@ -117,7 +117,7 @@ def test_what_takes_a_classifier_refuses_the_trained_detector(packed: Path) -> N
 def test_a_process_that_has_trained_nothing_loads_it(packed: Path) -> None:
     code = (
         "import pathlib, sys\n"
-        "from flipdetect.inference.load import load_checkpoint\n"
+        "from flipdetect.inference.torch_model import load_checkpoint\n"
         f"detector = load_checkpoint(pathlib.Path({str(packed)!r}), 'cpu')\n"
         "sys.exit(len(detector.classes))"
     )

@@ -108,9 +108,13 @@ def index_boxes(
             picture, wrong = checked
             problems += [Problem(annotation.path, reason) for reason in wrong]
             if picture is not None:
-                record = _record(annotation, root, pattern, has_boxes=bool(len(picture.labels)))
-                records.append(record)
-                boxes[record.file] = picture
+                path, label = annotation.path, EMPTY.names[bool(len(picture.labels))]
+                parsed = parse_name(path.name, pattern)
+                folder = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else path.parent.name
+                video = annotation.video or video_id(parsed, path.name, "" if folder == "." else folder)
+                frame = parsed.frame if annotation.frame is None else annotation.frame
+                records.append(FrameRecord(path, label, video, frame, annotation.source or parsed.source))
+                boxes[records[-1].file] = picture
     if not boxes or not any(len(picture.labels) for picture in boxes.values()):
         reasons = "; ".join(f"{name_below(p.path, root)}: {p.reason}" for p in problems[:NAMES_SHOWN])
         raise DataError(f"no usable box in {root} ({len(problems):,} problems: {reasons or 'no annotations'})")
@@ -145,7 +149,17 @@ def _checked(annotation: Annotation, names: Sequence[str]) -> tuple[PictureBoxes
     boxes, labels, wrong = [], [], []
     for number, box in enumerate(annotation.boxes, 1):
         x0, y0, x1, y1 = (corner * factor for corner, factor in zip(box.corners, scale, strict=True))
-        reason = _fault(x0, y0, x1, y1, width, height) if box.name in names else "box of unknown class"
+        reason = ""
+        if box.name not in names:
+            reason = "box of unknown class"
+        elif not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
+            reason = "box without numbers"
+        elif x1 < x0 or y1 < y0:
+            reason = "inverted box"
+        elif min(x0, y0) < -BEYOND or x1 > width + BEYOND or y1 > height + BEYOND:
+            reason = "box outside the picture"
+        elif min(x1, width) - max(x0, 0) <= 0 or min(y1, height) - max(y0, 0) <= 0:
+            reason = "box without area"
         if reason:
             corners = " ".join(f"{corner:g}" for corner in (x0, y0, x1, y1))
             wrong.append(f"{reason}: box {number}, {box.name}, {corners}, in {width}x{height} pixels")
@@ -156,29 +170,6 @@ def _checked(annotation: Annotation, names: Sequence[str]) -> tuple[PictureBoxes
         PictureBoxes(np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64), (height, width)),
         wrong,
     )
-
-
-def _fault(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> str:
-    """Why a box cannot be used; empty if it can."""
-    if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
-        return "box without numbers"
-    if x1 < x0 or y1 < y0:
-        return "inverted box"
-    if min(x0, y0) < -BEYOND or x1 > width + BEYOND or y1 > height + BEYOND:
-        return "box outside the picture"
-    if min(x1, width) - max(x0, 0) <= 0 or min(y1, height) - max(y0, 0) <= 0:
-        return "box without area"
-    return ""
-
-
-def _record(annotation: Annotation, root: Path, pattern: NamePattern | None, *, has_boxes: bool) -> FrameRecord:
-    path = annotation.path
-    parsed = parse_name(path.name, pattern)
-    folder = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else path.parent.name
-    video = annotation.video or video_id(parsed, path.name, "" if folder == "." else folder)
-    source = annotation.source or parsed.source
-    frame = parsed.frame if annotation.frame is None else annotation.frame
-    return FrameRecord(path, EMPTY.names[has_boxes], video, frame, source)
 
 
 def split_boxes(

@@ -109,7 +109,14 @@ def _read_xml(path: Path, finder: PictureFinder) -> Annotation:
     tree = parse_xml(read_annotation(path, MAX_BYTES))
     if tree.tag != "annotation":
         raise DataError(f"its outermost element is <{tree.tag[:40]}>, not <annotation>")
-    picture = _picture(path, (tree.findtext("filename") or "").strip(), finder)
+    # The picture is named as the XML file; the name inside must not be that of another picture of the set.
+    inside = (tree.findtext("filename") or "").strip()
+    own, named = finder.of(path), finder.named(inside) if inside else None
+    if own is not None and named not in (None, own) and PurePosixPath(inside).stem != path.stem:
+        raise DataError(f"{OTHER_PICTURE}: <filename> is {inside}")
+    picture = own or named
+    if picture is None:
+        raise DataError(f"its picture is missing: neither {path.stem}.* nor {inside or 'a <filename>'} is in the set")
     size = None
     if (stated := tree.find("size")) is not None:
         numbers = [_number(stated.findtext(name), f"size/{name}") for name in ("height", "width")]
@@ -138,19 +145,6 @@ def parse_xml(content: bytes) -> ElementTree.Element:
         return ElementTree.fromstring(text)  # nosec B314
     except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"it is no XML in UTF-8 ({error})") from error
-
-
-def _picture(path: Path, stated: str, finder: PictureFinder) -> Path:
-    """By the name of the XML file; the name inside must not be that of another picture of the set."""
-    own = finder.of(path)
-    named = finder.named(stated) if stated else None
-    if own is not None:
-        if named is not None and named != own and PurePosixPath(stated).stem != path.stem:
-            raise DataError(f"{OTHER_PICTURE}: <filename> is {stated}")
-        return own
-    if named is None:
-        raise DataError(f"its picture is missing: neither {path.stem}.* nor {stated or 'a <filename>'} is in the set")
-    return named
 
 
 def _number(text: str | None, what: str) -> float:
