@@ -36,7 +36,7 @@ class DetectionCallback(CollectingCallback):
 
     Args:
         count: how many pictures are shown.
-        every_n_epochs: validation epochs between two calls of `on_boxes`.
+        every_n_epochs: validation epochs between two images.
     """
 
     def __init__(self, count: int = 8, every_n_epochs: int = 1) -> None:
@@ -79,10 +79,6 @@ class BoxPictures(DetectionCallback):
     """Shows the first training batch with its boxes, and in validation and test pictures with true and found boxes.
 
     The found ones are those above the threshold. Those of the test run are also written to `test_boxes.png`.
-
-    Args:
-        count: how many pictures.
-        every_n_epochs: validation epochs between two images.
     """
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

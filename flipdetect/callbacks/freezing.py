@@ -213,9 +213,20 @@ class CachedFeatures(Callback):
         def encode(frames: FrameDataset, *, training: bool) -> Dataset[Sample]:
             if not training and module.model.mirrored:
                 return frames  # a score is the mean over a frame and its mirror image
+
+            def run(images: Tensor) -> list[Tensor]:
+                was_training = module.model.training
+                module.model.eval()
+                try:  # validation in full precision, as in inference
+                    with trainer.precision_plugin.forward_context() if training else nullcontext():
+                        found: list[Tensor] = module.model.encode(module.in_format(images.to(module.device)), stages)
+                    return found
+                finally:
+                    module.model.train(was_training)
+
             return encode_frames(
                 frames,
-                lambda images: _encode(trainer, module, stages, images, exact=not training),
+                run,
                 cache=cache,
                 identity=f"{_digest(module.model, stages)} {precision if training else 'exact'}",
                 copies=self.copies if training else 1,
@@ -232,18 +243,6 @@ class CachedFeatures(Callback):
             data.encode = None
             if self._temporary is not None:
                 self._temporary.cleanup()
-
-
-def _encode(trainer: Trainer, module: Any, stages: int, images: Tensor, *, exact: bool) -> list[Tensor]:
-    """Outputs of the frozen stages for frames (B, C, H, W); exact: in full precision, as in inference."""
-    was_training = module.model.training
-    module.model.eval()
-    try:
-        with nullcontext() if exact else trainer.precision_plugin.forward_context():
-            encoded: list[Tensor] = module.model.encode(module.in_format(images.to(module.device)), stages)
-        return encoded
-    finally:
-        module.model.train(was_training)
 
 
 def _digest(model: Any, stages: int) -> str:

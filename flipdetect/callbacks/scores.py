@@ -93,10 +93,17 @@ class ScoreCallback(CollectingCallback):
         batches, self._batches = self._batches, []
         if trainer.sanity_checking:
             return
-        joined = {key: torch.cat([batch[key] for batch in batches]).numpy() for key in (batches[0] if batches else ())}
-        found = _gather(joined)
-        if not trainer.is_global_zero or not found:
+        own = {key: torch.cat([batch[key] for batch in batches]).numpy() for key in (batches[0] if batches else ())}
+        parts: list[dict[str, npt.NDArray[Any]]] = [own]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            parts *= torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(parts, own)  # each process has to call it
+        parts = [part for part in parts if part]
+        if not trainer.is_global_zero or not parts:
             return
+        every = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        order = np.argsort(every["index"], kind="stable") if len(parts) > 1 else slice(None)
+        found = {key: values[order] for key, values in every.items()}
         threshold, temperature = (float(pl_module.get_buffer(name)) for name in ("threshold", "temperature"))
         # Only now: the temperature is chosen at the end of the run.
         probabilities = calibrated(found["probability"].astype(np.float64), temperature)
@@ -104,20 +111,6 @@ class ScoreCallback(CollectingCallback):
         scores = self.last_scores[stage] = EpochScores(stage, found["index"], probabilities, targets, threshold)
         if stage == "test" or trainer.current_epoch % self.every_n_epochs == 0:
             self.on_scores(trainer, pl_module, scores)
-
-
-def _gather(own: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """The scores of all training processes in the order of the frames. Each process has to call it."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return own
-    parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, own)
-    parts = [part for part in parts if part]
-    if not parts:
-        return {}
-    every = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    order = np.argsort(every["index"], kind="stable")
-    return {key: values[order] for key, values in every.items()}
 
 
 class RunReport(ScoreCallback):

@@ -138,12 +138,10 @@ class Augmentation:
 
 
 class FrameDataset(Dataset[Sample]):
-    """Labelled frames at input size, augmented on request.
+    """Labelled frames at input size, augmented on request before normalisation.
 
     Args:
-        records: the frames of one part of the split.
-        frames: decoded frames, these among them.
-        augmentation: applied to the uint8 frame before normalisation; None for none.
+        frames: decoded frames, those of the records among them.
         seed: base of the augmentation's random streams.
         masks: gives the maps; None for samples without maps.
     """

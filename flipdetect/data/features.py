@@ -83,9 +83,8 @@ def encode_frames(
         frames: whose augmentation makes the copies; without one, every copy is the frame as it is.
         encode: the frozen stages; called without gradients.
         identity: of the frozen stages, such as a digest of their weights.
-        copies: of each frame.
         plain: whether the first copy is the frame as it is; the others are augmented.
-        workers: processes that decode and augment; 0 for none.
+        workers: processes that decode and augment.
 
     Raises:
         ConfigError: if the features do not fit into the cache.

@@ -69,7 +69,16 @@ def split_records(
     elif test_fraction > 0:
         shares["test"] = Fraction(str(test_fraction))
     shares = {"train": 1 - sum(shares.values(), Fraction(0)), **shares}
-    unit: GroupBy = _auto(rest, classes, len(shares)) if group_by == "auto" else group_by
+    unit: GroupBy = "video" if group_by == "auto" else group_by
+    if group_by == "auto":
+        sources = _groups(rest, classes, "source") if all(record.source for record in rest) else {}
+        too_few = ""  # a set of one or two books is split by video, because by book it could not be
+        if can_assign(sources, len(shares)):
+            unit = "source"
+        elif sources:
+            too_few = f": {len(sources)} source{'s' * (len(sources) > 1)} cannot give each of the {len(shares)} splits "
+            too_few += "both classes. The metrics are for new clips of known sources"
+        logger.info("Splitting by %s (data.group_by: auto)%s.", unit, too_few)
     split_of = _assign(rest, shares, classes, unit, seed)
     assigned = tuple(
         "test" if use_supplied_test and record.supplied_split == "test" else split_of[group_of(record, unit)]
@@ -165,25 +174,6 @@ def _assign(
         f"class, {smaller}{fewer}or, if the {group_by}s were read wrongly from the file names, set a name pattern or "
         "give a manifest"
     )
-
-
-def _auto(records: Sequence[FrameRecord], classes: ClassNames, splits: int) -> GroupBy:
-    """The unit that "auto" stands for. A set of one or two books is split by video, because by book it could not be."""
-    if not all(record.source for record in records):
-        logger.info("Splitting by video (data.group_by: auto).")
-        return "video"
-    sources = _groups(records, classes, "source")
-    if can_assign(sources, splits):
-        logger.info("Splitting by source (data.group_by: auto).")
-        return "source"
-    logger.info(
-        "Splitting by video (data.group_by: auto): %d source%s cannot give each of the %d splits both classes. "
-        "The metrics are for new clips of known sources.",
-        len(sources),
-        "s" if len(sources) > 1 else "",
-        splits,
-    )
-    return "video"
 
 
 def _groups(records: Iterable[FrameRecord], classes: ClassNames, group_by: GroupBy) -> Groups:

@@ -144,7 +144,7 @@ def index_frames(
         findings.problems += [problem for _, problem in probed if problem is not None]
         records = [record for record, problem in probed if problem is None]
     if not records:
-        raise DataError(_nothing_usable(root, findings, manifest))
+        raise DataError(findings.nothing_usable(root, manifest))
     if pattern is not None and pattern.one_film:  # blocks of successive frames count as videos
         numbers = [record.frame for record in records if record.frame is not None]
         if len(numbers) < len(records) or len(set(numbers)) < 0.9 * len(numbers):
@@ -248,33 +248,32 @@ class _Findings:
     def unknown(self, label: str | None) -> str:
         return f"label {label!r} is none of the classes {', '.join(repr(name) for name in self.classes.names)}"
 
+    def nothing_usable(self, root: Path, manifest: Path | None) -> str:
+        """What was looked for, what was found, and what to do."""
+        classes, pattern = self.classes, self.pattern
+        names = " and ".join(f"{name}/" for name in reversed(classes.names))
+        if manifest is not None:
+            wanted = f"rows of {manifest.name} with the labels {' and '.join(classes.names)}"
+            remedy = "correct the manifest, or set data.classes to its labels"
+        elif pattern is not None and pattern.captures_label:
+            wanted = f"images whose names match {pattern.pattern!r} with a label of {' and '.join(classes.names)}"
+            remedy = "correct the name pattern and its labels, or set data.classes"
+        else:
+            wanted = f"images in the folders {names}, or in training/ and testing/ with these folders in them"
+            wrapped = find_data_root(root, classes)
+            remedy = (
+                f"set data.root to {wrapped}"
+                if wrapped is not None and wrapped != root
+                else "set data.root to the folder that holds them, or data.classes to the folders' names"
+            )
+        children = root.iterdir() if root.is_dir() else ()
+        folders = sorted(f"{path.name}/" for path in children if path.is_dir() and not path.name.startswith("."))
+        found = f"found the folders {', '.join(folders[:8])}" if folders else "found no folders"
+        reasons = "; ".join(f"{name_below(p.path, root)}: {p.reason}" for p in self.problems[:NAMES_SHOWN])
+        trouble = f" ({len(self.problems):,} not usable: {reasons})" if reasons else ""
+        return f"no usable frames in {root}: looked for {wanted}; {found}{trouble}. Remedy: {remedy}."
+
 
 def _problem(path: Path, error: FrameError) -> Problem:
     """The error without the path at the start of its message, which a problem has apart."""
     return Problem(path, str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: "))
-
-
-def _nothing_usable(root: Path, findings: _Findings, manifest: Path | None) -> str:
-    """What was looked for, what was found, and what to do."""
-    classes, pattern = findings.classes, findings.pattern
-    names = " and ".join(f"{name}/" for name in reversed(classes.names))
-    if manifest is not None:
-        wanted = f"rows of {manifest.name} with the labels {' and '.join(classes.names)}"
-        remedy = "correct the manifest, or set data.classes to its labels"
-    elif pattern is not None and pattern.captures_label:
-        wanted = f"images whose names match {pattern.pattern!r} with a label of {' and '.join(classes.names)}"
-        remedy = "correct the name pattern and its labels, or set data.classes"
-    else:
-        wanted = f"images in the folders {names}, or in training/ and testing/ with these folders in them"
-        wrapped = find_data_root(root, classes)
-        remedy = (
-            f"set data.root to {wrapped}"
-            if wrapped is not None and wrapped != root
-            else "set data.root to the folder that holds them, or data.classes to the folders' names"
-        )
-    children = root.iterdir() if root.is_dir() else ()
-    folders = sorted(f"{path.name}/" for path in children if path.is_dir() and not path.name.startswith("."))
-    found = f"found the folders {', '.join(folders[:8])}" if folders else "found no folders"
-    reasons = "; ".join(f"{name_below(p.path, root)}: {p.reason}" for p in findings.problems[:NAMES_SHOWN])
-    trouble = f" ({len(findings.problems):,} not usable: {reasons})" if reasons else ""
-    return f"no usable frames in {root}: looked for {wanted}; {found}{trouble}. Remedy: {remedy}."

@@ -91,7 +91,6 @@ def fit_event_parameters(
     level, from which movement makes the scores say most; and the correlation time from scores outside turns.
 
     Args:
-        recordings: of several books and readers, with two turns at least in all.
         start: where those values come from that are not learnt: delay, window, longest duration.
 
     Raises:

@@ -33,10 +33,7 @@ class HmmDetector:
     bounded by `longest_s` and `level_window_s`. Frames that could not be scored are left out like missing ones; over
     a longer time without a score than `gap_s`, what goes on is ended and the next frame starts afresh.
 
-    Args:
-        parameters: of the model; None for the defaults.
-        video: the clip that events will name.
-        least_peak: turns whose highest probability is lower are left out.
+    `video` is the clip that events will name; turns whose highest probability is below `least_peak` are left out.
     """
 
     def __init__(self, parameters: EventParameters | None = None, video: str = "", least_peak: float = 0.0) -> None:
@@ -103,16 +100,7 @@ def detect_with_hmm(
     Turns and resting level are estimated in turn: the level from a low quantile of all scores, the turns, the level
     from the median of the frames outside turns, the turns, and so on until nothing changes (expectation-maximisation
     with the most likely division in the place of the expectation; "segmental k-means", Juang and Rabiner 1990).
-    Time grows with the number of frames alone.
-
-    Args:
-        scores: (time in seconds, probability or None, frame number or None) of each frame, in order.
-        parameters: of the model; None for the defaults.
-        video: the clip that events will name.
-
-    Raises:
-        DataError: if a time is not finite, or goes back.
-        ValueError: if a probability is outside [0, 1].
+    Time grows with the number of frames alone. Arguments and errors are those of `detect_events`.
     """
     parameters = parameters or EventParameters()
     history = FrameHistory(video)

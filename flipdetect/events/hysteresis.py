@@ -21,10 +21,7 @@ class HysteresisDetector:
     become one, so one is reported that long after its end; then those shorter than `shortest_s` are dropped. Frames
     without a score are left out; no turn spans `gap_s` without one.
 
-    Args:
-        parameters: thresholds and times; None for the defaults.
-        video: the clip that events will name.
-        least_peak: turns whose highest probability is lower are left out.
+    `video` is the clip that events will name; turns whose highest probability is below `least_peak` are left out.
     """
 
     def __init__(

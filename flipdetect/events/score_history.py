@@ -34,11 +34,7 @@ class ScoredFrame(NamedTuple):
 
 
 class FrameHistory:
-    """Scored frames in order of time, by a running index from 0; frames without a score have no index.
-
-    Args:
-        video: the clip that events will name.
-    """
+    """Scored frames in order of time, by a running index from 0; frames without a score have no index."""
 
     def __init__(self, video: str = "") -> None:
         self._video = video
@@ -57,11 +53,6 @@ class FrameHistory:
     def last_s(self) -> float:
         """Second of the last scored frame; minus infinity before the first."""
         return self._times[-1] if self._times else -math.inf
-
-    @property
-    def kept(self) -> int:
-        """Number of frames held in memory."""
-        return len(self._times)
 
     def time(self, index: int) -> float:
         """Second of a frame that has not been forgotten."""

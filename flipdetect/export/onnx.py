@@ -122,10 +122,7 @@ def export_checked(
 
 
 def trace(network: nn.Module, spec: PreprocessSpec, outputs: Sequence[str], *, batch: int | None = None) -> ModelProto:
-    """Trace a network by torch's exporter, from `frames` (B, C, H, W) float32.
-
-    Args:
-        batch: B, if it is fixed; None for any.
+    """Trace a network by torch's exporter, from `frames` (B, C, H, W) float32; `batch` is B, or None for any.
 
     Raises:
         ModelError: if packages are missing, or the network cannot be expressed in ONNX.
@@ -145,11 +142,8 @@ def trace(network: nn.Module, spec: PreprocessSpec, outputs: Sequence[str], *, b
     except torch.onnx.OnnxExporterError as error:
         raise ModelError(f"{type(network).__name__} cannot be expressed in ONNX: {error}") from error
     assert program is not None
-    return without_traces(program.model_proto)
-
-
-def without_traces(proto: ModelProto) -> ModelProto:
-    """A model, changed in place, without traces of its export, which contain paths of this machine."""
+    proto: ModelProto = program.model_proto
+    # What the exporter notes contains paths of this machine.
     del proto.graph.value_info[:]
     for part in (proto.graph, *proto.graph.node, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
         part.ClearField("doc_string")

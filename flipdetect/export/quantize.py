@@ -77,9 +77,26 @@ def quantize_checked(
             the same. An existing file is kept then.
         OSError: if the file cannot be written.
     """
+    check_packages(("onnx",))
+    import onnx
+
     whole = load_exported(source, 1)  # checks the file
+    model = onnx.load(source)
+    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
+    if facts.get("precision") != "float32":
+        raise ModelError(f"{source} is in {facts.get('precision')} already; give the float32 export of the model")
+    shape = (whole.preprocess.channels, whole.preprocess.height, whole.preprocess.width)
+    for frames in (calibration, others):
+        if not len(frames) or frames.shape[1:] != shape:
+            raise ModelError(
+                f"{source} is calibrated on frames of shape (N, {', '.join(map(str, shape))}), N at least 1, "
+                f"got {frames.shape}"
+            )
+    reduced = not multiplies_bytes_safely() if reduce_range is None else reduce_range
+    how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(calibration)}
+    quantised = _quantised(model, calibration, reduced)
     with replacing(path) as part:
-        _write_quantised(whole, calibration, others, part, reduce_range)
+        write_model(quantised, facts | {"precision": "int8", "quantisation": how}, part)
         found = load_exported(part, 1)
         if isinstance(whole, OnnxModel):
             assert isinstance(found, OnnxModel)
@@ -99,29 +116,6 @@ def quantize_checked(
         raise ModelError(
             f"in integers, {what}. Nothing was written. Calibrate on more frames, such as the model was trained on"
         )
-
-
-def _write_quantised(
-    whole: OnnxModel | OnnxDetector, calibration: Inputs, others: Inputs, path: Path, reduce_range: bool | None
-) -> None:
-    check_packages(("onnx",))
-    import onnx
-
-    model = onnx.load(whole.path)
-    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[CHECKPOINT_KEY])
-    if facts.get("precision") != "float32":
-        raise ModelError(f"{whole.path} is in {facts.get('precision')} already; give the float32 export of the model")
-    shape = (whole.preprocess.channels, whole.preprocess.height, whole.preprocess.width)
-    for frames in (calibration, others):
-        if not len(frames) or frames.shape[1:] != shape:
-            raise ModelError(
-                f"{whole.path} is calibrated on frames of shape (N, {', '.join(map(str, shape))}), N at least 1, "
-                f"got {frames.shape}"
-            )
-    reduced = not multiplies_bytes_safely() if reduce_range is None else reduce_range
-    quantised = _quantised(model, calibration, reduced)
-    how = {"method": "minmax", "reduced_range": reduced, "calibration_frames": len(calibration)}
-    write_model(quantised, facts | {"precision": "int8", "quantisation": how}, path)
 
 
 def multiplies_bytes_safely() -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from pathlib import Path
 from typing import Literal, get_args
 
 from flipdetect.errors import ModelError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.model import Model
-from flipdetect.inference.onnx_model import REMEDY, SUFFIX, OnnxDetector, OnnxModel, file_digest, load_exported
+from flipdetect.inference.onnx_model import REMEDY, SUFFIX, file_digest, load_exported
 from flipdetect.inference.resolve import resolve_model
 from flipdetect.start.lean_imports import defer_torchmetrics
 from flipdetect.zoo import FOLDER
@@ -90,34 +89,23 @@ def load_trained(
         small = path.with_suffix(INT8_SUFFIX)
         return load_exported(small if fast and path.parent == FOLDER and small.is_file() else path, threads)
     if engine == "onnx" or (engine == "auto" and device != "cuda"):
-        exported = _load_export(path, threads, fast=fast, required=engine == "onnx")
-        if exported is not None:
-            return exported
-
+        exported, small = path.with_suffix(SUFFIX), path.with_suffix(INT8_SUFFIX)
+        remedy, level = f"export it with: flipdetect export --model {path} --output {exported}", logging.INFO
+        exported = small if fast and small.is_file() else exported
+        if not exported.is_file():
+            reason = f"{path} was not exported: there is no {exported}; {remedy}"
+        elif engine == "auto" and importlib.util.find_spec(RUNTIME) is None:
+            reason = f"ONNX Runtime is not installed; {REMEDY}"
+        else:
+            model_beside = load_exported(exported, threads)
+            if not path.is_file() or file_digest(path) == model_beside.source:  # the export may stand alone
+                return model_beside
+            reason = f"{exported} was exported from another {path.name} than the one next to it; {remedy}"
+            level = logging.WARNING
+        if engine == "onnx":
+            raise ModelError(reason)
+        logger.log(level, "PyTorch runs %s: %s", path, reason)
     defer_torchmetrics()
     from flipdetect.inference.torch_model import load_checkpoint
 
     return load_checkpoint(path, device)
-
-
-def _load_export(path: Path, threads: int | None, *, fast: bool, required: bool) -> OnnxModel | OnnxDetector | None:
-    """The exported model next to a file; None (or an error, if required) if it is missing or of another model."""
-    exported, small = path.with_suffix(SUFFIX), path.with_suffix(INT8_SUFFIX)
-    if fast and small.is_file():
-        exported = small
-    remedy = f"export it with: flipdetect export --model {path} --output {path.with_suffix(SUFFIX)}"
-    if not exported.is_file():
-        reason, level = f"{path} was not exported: there is no {exported}; {remedy}", logging.INFO
-    elif not required and importlib.util.find_spec(RUNTIME) is None:
-        reason, level = f"ONNX Runtime is not installed; {REMEDY}", logging.INFO
-    else:
-        model = load_exported(exported, threads)
-        # The export may stand alone.
-        if not path.is_file() or file_digest(path) == model.source:
-            return model
-        reason = f"{exported} was exported from another {path.name} than the one next to it; {remedy}"
-        level = logging.WARNING
-    if required:
-        raise ModelError(reason)
-    logger.log(level, "PyTorch runs %s: %s", path, reason)
-    return None

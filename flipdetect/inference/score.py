@@ -70,7 +70,6 @@ def score_video(
 
     Args:
         frames: a stream may ask the model itself, to leave out frames.
-        threshold: a frame with at least this probability counts as a flip.
         measure: whether the quality of the coarse frames as images is measured, to choose stills.
 
     Raises:

@@ -181,11 +181,7 @@ def read_event_settings(path: Path) -> EventSettings:
 
 
 def chosen_settings(model: Path, events: Path | None = None, threshold: float | None = None) -> EventSettings:
-    """The settings of a model's file, or of a YAML file `events`, moved to another threshold if one is given.
-
-    Raises:
-        ConfigError: if a file cannot be used.
-    """
+    """The settings of a model's file, or of a YAML file `events`, moved to a threshold; a `ConfigError` if unusable."""
     found = settings_of(model) if events is None else read_event_settings(events)
     return found if threshold is None else found.at_threshold(threshold)
 

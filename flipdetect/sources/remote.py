@@ -66,7 +66,20 @@ def list_place(given: str) -> Listing:
     base = given.rstrip("/") if is_url(given) else str(Path(given).absolute())
     try:
         if PurePosixPath(path).suffix.lower() in TABLES:
-            base, names = _table_names(files, path, base.rpartition("/")[0])
+            import pyarrow as pa
+            from pyarrow import csv, parquet
+
+            with files.open(path) as file:
+                if path.lower().endswith(".csv"):
+                    texts = csv.ConvertOptions(include_columns=[COLUMN], column_types={COLUMN: pa.string()})
+                    table = csv.read_csv(file, convert_options=texts)
+                else:
+                    table = parquet.read_table(file, columns=[COLUMN])
+            names = table.column(COLUMN).to_pylist()
+            base = base.rpartition("/")[0]
+            common = os.path.commonprefix(names).rpartition("/")[0]  # noqa: RUF071 - commonpath does not know URLs
+            if is_url(common):
+                base, names = common, [name[len(common) + 1 :] for name in names]
         else:
             found = files.find(path)
             if found == [path]:
@@ -83,24 +96,6 @@ def list_place(given: str) -> Listing:
     if outside and (is_url(base) or is_url(outside[0])):
         raise DataError(f"{given} names {outside[0]}, which is not below {base}; make a table for each place")
     return Listing(base, f"{base}/" if is_url(base) else "", names)
-
-
-def _table_names(files: Any, path: str, base: str) -> tuple[str, list[str]]:
-    """The paths in a table, and what they are relative to: their URL if they are URLs, otherwise `base`."""
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    with files.open(path) as file:
-        if path.lower().endswith(".csv"):
-            texts = csv.ConvertOptions(include_columns=[COLUMN], column_types={COLUMN: pa.string()})
-            table = csv.read_csv(file, convert_options=texts)
-        else:
-            table = parquet.read_table(file, columns=[COLUMN])
-    names: list[str] = table.column(COLUMN).to_pylist()
-    common = os.path.commonprefix(names).rpartition("/")[0]  # noqa: RUF071 - commonpath does not know URLs
-    if is_url(common):
-        base, names = common, [name[len(common) + 1 :] for name in names]
-    return base, names
 
 
 def _walk_order(name: str) -> list[tuple[int, Any, str]]:

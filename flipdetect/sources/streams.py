@@ -57,7 +57,6 @@ class VideoStream(FrameStream):
     """The frames of a video file.
 
     Args:
-        path: the file.
         video: the film's name in tables; the file's stem by default.
         rate_hz: frames per second that are scored at first.
         refine: factor by which more frames are given, to be scored where scores change.

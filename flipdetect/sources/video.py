@@ -52,7 +52,6 @@ def open_video(
     even decoded (`GroupDecoding`). docs/research/benchmarks.md says which other shortcuts do not pay.
 
     Args:
-        path: the file.
         stride: return every so many frames, from the first.
         rate_hz: frames per second to return, chosen by their times; at most all there are. Not with `stride`.
         min_size: (height, width) in pixels, upright, that frames still cover: larger ones are shrunk, keeping their

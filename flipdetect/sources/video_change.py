@@ -39,6 +39,7 @@ MOST_HIDDEN = 0.4
 """Share of the picture behind hands up to which the rest of it shows whether a page was turned."""
 
 _AROUND = np.ones((3, 3), np.uint8)
+_window = lru_cache(maxsize=4)(cv2.createHanningWindow)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Glance:
         if self.grey.shape != other.grey.shape:
             return True
         height, width = self.grey.shape
-        (right, down), _ = cv2.phaseCorrelate(other.detail, self.detail, _window(height, width))
+        (right, down), _ = cv2.phaseCorrelate(other.detail, self.detail, _window((width, height), cv2.CV_32F))
         if not (abs(right) <= MOST_SHIFT * width and abs(down) <= MOST_SHIFT * height):  # also of NaN
             right = down = 0.0
         matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
@@ -115,11 +116,6 @@ class Glance:
         size = (max(1, width // BLOCK), max(1, height // BLOCK))
         blocks = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
         return float(np.sort(blocks, axis=None)[-2:][0]) > CHANGED
-
-
-@lru_cache(maxsize=4)
-def _window(height: int, width: int) -> Grey:
-    return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F))
 
 
 REST_S = 0.5

@@ -84,7 +84,6 @@ class Clock:
         jumps: places where the stamps restarted.
         shift: seconds that were added to the stamps since the last jump.
         last: seconds of the last frame, None before the first.
-
     """
 
     time_base: Fraction
@@ -132,11 +131,7 @@ class Clock:
 
 
 def open_container(path: Path, *, hardware: bool = False) -> tuple[InputContainer, av.VideoStream]:
-    """The container of a file, which the caller closes, and its picture stream.
-
-    Args:
-        path: the file.
-        hardware: decode by a device that can, if there is one.
+    """The container of a file, which the caller closes, and its picture stream; `hardware`: by a device that can.
 
     Raises:
         FrameError: if it is absent, no regular file, empty, no video, cut short before its index, or without

@@ -96,9 +96,7 @@ class GroupDecoding(Decoding):
     `LONGEST_S` at most.
 
     Args:
-        container, stream: as for `Decoding`.
         second, decoded: the same file opened again, for a second decoder.
-        table: the film's frames.
         start_s: second from which frames are wanted.
         look: asked about key frames that differ, perhaps by hands alone.
     """

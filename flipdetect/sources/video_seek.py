@@ -47,9 +47,8 @@ def frame_at(
     to a frame of exactly that time.
 
     Args:
-        path: the file.
         times_s: seconds from the start of playback.
-        min_size: as in `open_video`; None: full size.
+        min_size: as in `open_video`.
 
     Yields:
         frames, whose `time_s` is their own and whose `index` is -1.
@@ -165,8 +164,6 @@ def _frames_from_here(
     """(seconds, frame) from the container's present position on.
 
     Args:
-        container: the file.
-        stream: its pictures.
         clock: of the film, anew: it must not know frames elsewhere.
         sure: whether frames can be used at once; if not, only from the next key frame on. At the start of a trimmed MP4
             they can: the key frame that its first frames need is decoded, but not returned.

@@ -50,10 +50,7 @@ def fit_and_test(
     *,
     ckpt_path: str | None = None,
 ) -> dict[str, float]:
-    """Train, then validate and test the best checkpoint (the final weights if the run keeps none).
-
-    Args:
-        ckpt_path: a checkpoint to resume from.
+    """Train, or resume `ckpt_path`; then validate and test the best checkpoint (the final weights if none is kept).
 
     Returns:
         The metrics, `val_*` and (if there is a test split) `test_*`, with the stored threshold; also written to

@@ -116,7 +116,10 @@ class Trainable(pl.LightningModule):
         groups = parameter_groups(
             self, self.backbone, lr=self.lr, backbone_lr=self.backbone_lr, weight_decay=self.weight_decay
         )
-        optimizer = AdamW(groups, lr=self.lr, fused=fused_optimiser(self.device, self.trainer.precision) or None)
+        # On a GPU, one kernel for all weights instead of hundreds of small ones; not with float16, whose gradients a
+        # fused optimiser unscales itself, so that they could not be clipped.
+        fused = self.device.type == "cuda" and not str(self.trainer.precision).startswith("16-mixed")
+        optimizer = AdamW(groups, lr=self.lr, fused=fused or None)
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise ConfigError("the cosine schedule needs an end: set trainer.max_epochs or trainer.max_steps")
@@ -184,15 +187,6 @@ def warmup_cosine(optimizer: Optimizer, *, warmup: int, steps: int, final_ratio:
         return final_ratio + (1 - final_ratio) * (1 + math.cos(math.pi * progress)) / 2
 
     return LambdaLR(optimizer, ratio)
-
-
-def fused_optimiser(device: torch.device, precision: str | int | None) -> bool:
-    """Whether the optimiser's step is one kernel for all weights.
-
-    On CUDA GPUs, where a step would else be hundreds of small ones; not with float16, whose gradients a fused optimiser
-    unscales itself, so that they could not be clipped.
-    """
-    return device.type == "cuda" and not str(precision).startswith("16-mixed")
 
 
 def resolve_channels_last(wanted: bool | None, device: torch.device) -> bool:

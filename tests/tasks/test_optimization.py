@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from flipdetect.tasks import TinyCNNClassifier
 from flipdetect.tasks.trainable import (
-    fused_optimiser,
     map_loss,
     parameter_groups,
     rank_loss,
@@ -137,9 +136,3 @@ def test_memory_format_is_chosen_by_the_machine_unless_it_is_said(
     wanted: bool | None, device: str, expected: bool
 ) -> None:
     assert resolve_channels_last(wanted, torch.device(device)) is expected
-
-
-def test_the_optimiser_is_fused_on_gpus_where_gradients_can_be_clipped() -> None:
-    assert fused_optimiser(torch.device("cuda"), "bf16-mixed")
-    assert not fused_optimiser(torch.device("cuda"), "16-mixed")
-    assert not fused_optimiser(torch.device("cpu"), "32-true")

@@ -83,7 +83,6 @@ def index_boxes(
     that is not among `classes`; annotations of another picture or none; and pictures that cannot be read.
 
     Args:
-        root: the data set's folder.
         form: how boxes are annotated; "auto": by the files that are there.
         classes: names of the classes; empty: those of the annotations, in their own order, else sorted.
         pattern: how video and source are read from file names; None for `VideoID_FrameNumber`.
@@ -96,7 +95,21 @@ def index_boxes(
         raise ConfigError(f"data.format must be one of {', '.join(get_args(Format))}, got {form!r}")
     if not root.is_dir():
         raise DataError(f"data.root is no folder: {root}. Give the folder of your pictures with --data.root")
-    found = _read_any(root) if form == "auto" else READERS[form](root)
+    found = Annotations()
+    for reader in READERS.values() if form == "auto" else (READERS[form],):
+        try:
+            found = reader(root)
+        except DataError:
+            if form != "auto":
+                raise
+        if found.pictures:
+            break
+    if form == "auto" and not found.pictures:
+        raise DataError(
+            f"no annotations were found below {root}: looked for a rendered set's labels.csv, Pascal VOC's XML files, "
+            "COCO's JSON, and YOLO's text files with a data.yaml; correct data.root, or set data.format to see the "
+            "error"
+        )
     known = {box.name for picture in found.pictures for box in picture.boxes}
     names = tuple(classes) or found.classes or tuple(sorted(known, key=natural_key))
     problems = list(found.problems)
@@ -119,21 +132,6 @@ def index_boxes(
         reasons = "; ".join(f"{name_below(p.path, root)}: {p.reason}" for p in problems[:NAMES_SHOWN])
         raise DataError(f"no usable box in {root} ({len(problems):,} problems: {reasons or 'no annotations'})")
     return BoxIndex(FrameIndex(tuple(records), tuple(problems), root), boxes, names)
-
-
-def _read_any(root: Path) -> Annotations:
-    """The annotations below a folder, in the first format that has any."""
-    for reader in READERS.values():
-        try:
-            found = reader(root)
-        except DataError:
-            continue
-        if found.pictures:
-            return found
-    raise DataError(
-        f"no annotations were found below {root}: looked for a rendered set's labels.csv, Pascal VOC's XML files, "
-        "COCO's JSON, and YOLO's text files with a data.yaml; correct data.root, or set data.format to see the error"
-    )
 
 
 def _checked(annotation: Annotation, names: Sequence[str]) -> tuple[PictureBoxes | None, list[str]]:
@@ -185,7 +183,6 @@ def split_boxes(
     Args:
         group_by: the unit that stays together; "auto": the source if every picture has one and there are at least as
             many as splits, else the video. A picture whose name has no video is one by itself.
-        seed: another seed, another split.
 
     Raises:
         ConfigError: if the fractions leave nothing for a split.

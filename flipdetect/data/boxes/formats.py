@@ -58,7 +58,16 @@ def read_rendered(root: Path) -> Annotations:
                 )
             for row in reader:
                 try:
-                    found.pictures.append(_read_row(row, root))
+                    boxes = [
+                        NamedBox(name, (float(x0), float(y0), float(x1), float(y1)))
+                        for column, name in BOX_COLUMNS.items()
+                        if name != PAGE or row.get("label") == RENDERED_CLASSES.positive
+                        for x0, y0, x1, y1 in (text.split() for text in row[column].split(";") if text)
+                    ]
+                    frame = int(row["frame"]) if row.get("frame") else None
+                    video, source = row.get("video") or None, row.get("source") or None
+                    picture = Annotation(root / row["path"], boxes, video=video, frame=frame, source=source)
+                    found.pictures.append(picture)
                 except (ValueError, TypeError, AttributeError) as error:
                     found.problems.append(Problem(table, f"unusable row: line {reader.line_num} ({error})"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -66,25 +75,8 @@ def read_rendered(root: Path) -> Annotations:
     return found
 
 
-def _read_row(row: dict[str, str], root: Path) -> Annotation:
-    annotation = Annotation(root / row["path"], video=row.get("video") or None, source=row.get("source") or None)
-    if number := row.get("frame"):
-        annotation.frame = int(number)
-    for column, name in BOX_COLUMNS.items():
-        if name == PAGE and row.get("label") != RENDERED_CLASSES.positive:
-            continue
-        for text in filter(None, row[column].split(";")):
-            x0, y0, x1, y1 = (float(edge) for edge in text.split())
-            annotation.boxes.append(NamedBox(name, (x0, y0, x1, y1)))
-    return annotation
-
-
 def read_voc(root: Path) -> Annotations:
-    """The annotations of all XML files below a folder; pictures without one are left out and listed.
-
-    Raises:
-        DataError: if there is no XML file.
-    """
+    """The annotations of all XML files below a folder, of which there must be one; pictures without one are listed."""
     finder = PictureFinder(root)
     found = Annotations(problems=list(finder.problems))
     seen: dict[Path, Path] = {}
@@ -166,18 +158,13 @@ def read_coco(root: Path) -> Annotations:
         except (DataError, ValueError, RecursionError) as error:
             found.problems.append(Problem(path, f"unusable annotation: {error}"))
             continue
-        if not is_coco(content):
+        if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in PARTS):
             continue
         used += 1
         _add(found, path, content, finder, seen)
     if not used:
         raise DataError(f"no JSON file below {root} has the lists {', '.join(PARTS)}; correct data.root or data.format")
     return found
-
-
-def is_coco(content: Any) -> bool:
-    """Whether a JSON document has COCO's lists."""
-    return isinstance(content, dict) and all(isinstance(content.get(part), list) for part in PARTS)
 
 
 def _add(found: Annotations, path: Path, content: dict[str, Any], finder: PictureFinder, seen: set[Path]) -> None:
@@ -226,11 +213,7 @@ def _add(found: Annotations, path: Path, content: dict[str, Any], finder: Pictur
 
 
 def read_yolo(root: Path) -> Annotations:
-    """The annotations below a folder; a picture without a text file is one without boxes.
-
-    Raises:
-        DataError: if the names of the classes are not found.
-    """
+    """The annotations below a folder; a picture without a text file is one without boxes. Errors of `class_names`."""
     finder = PictureFinder(root)
     found = Annotations(problems=list(finder.problems), classes=class_names(root))
     pictures = {path: Annotation(path, relative=True) for path in finder.paths}
