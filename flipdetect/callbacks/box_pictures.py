@@ -13,12 +13,7 @@ from flipdetect.atomic import write_csv
 from flipdetect.callbacks.checkpoints import run_folder
 from flipdetect.callbacks.images import add_picture, rgb_of, show
 from flipdetect.callbacks.scores import CollectingCallback
-from flipdetect.evaluation.box_evaluation import (
-    PICTURE_COLUMNS,
-    PictureEvaluation,
-    evaluate_picture,
-    mistakes_first,
-)
+from flipdetect.evaluation.box_evaluation import PICTURE_COLUMNS, PictureEvaluation, evaluate_picture, mistakes_first
 from flipdetect.inference.detector import FoundBoxes
 from flipdetect.outputs.box_files import draw_boxes
 from flipdetect.outputs.plots.canvas import figure_to_array

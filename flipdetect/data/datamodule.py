@@ -31,14 +31,7 @@ from flipdetect.data.dataset import (
 )
 from flipdetect.data.grouped_splits import GroupChoice, split_records
 from flipdetect.data.index import FrameIndex, index_frames
-from flipdetect.data.loading import (
-    Balance,
-    FrameLoader,
-    ShareSampler,
-    even_batch_size,
-    loader_settings,
-    train_sampler,
-)
+from flipdetect.data.loading import Balance, FrameLoader, ShareSampler, even_batch_size, loader_settings, train_sampler
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import RENDERED_CLASSES, EmbeddedData, MixIn, rehearsal_split
 from flipdetect.data.splits import SPLITS, Split, read_split, write_split

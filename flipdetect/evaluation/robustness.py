@@ -29,9 +29,8 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError
 from flipdetect.evaluation.evaluate import metrics_with_oracle
 from flipdetect.inference.model import Model
-from flipdetect.inference.score import in_order
 from flipdetect.progress import progress_bar
-from flipdetect.sources.image import decode_frame
+from flipdetect.sources.image import decode_frame, in_order
 
 Frame = npt.NDArray[np.uint8]
 Corruption = Callable[[Frame], Frame]

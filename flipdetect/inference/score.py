@@ -8,15 +8,14 @@ that uses all cores by itself (PyTorch) is called from one thread, while others 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from flipdetect.events.score_history import log_odds
 from flipdetect.inference.model import Inputs, Maps, Model, resize_frame
 from flipdetect.records import DECIMALS, FrameScore
 from flipdetect.sources.folder import name_below
-from flipdetect.sources.image import usable_cores
+from flipdetect.sources.image import in_order, usable_cores
 from flipdetect.sources.naming import unlabelled_video
 from flipdetect.stills.page_finder import PAGES_SIDE, PageFinder, scaled
 from flipdetect.stills.quality import FrameMeter, hidden_by
@@ -33,8 +32,6 @@ from flipdetect.stills.quality import FrameMeter, hidden_by
 if TYPE_CHECKING:  # it imports a video decoder, which pictures need not wait for
     from flipdetect.sources.streams import Image, StreamFrame
     from flipdetect.sources.video_change import Opinion
-
-Item = TypeVar("Item")
 
 CHANGE = 1.0
 """Difference in log-odds of two coarse frames from which the frames between them are scored, too."""
@@ -274,18 +271,3 @@ class Predictor:
                 label = self.model.classes.names[int(probability >= self.threshold)]
                 scores.append(FrameScore(name_below(path, root), video, number, probability, label))
         return scores
-
-
-def in_order(calls: Iterable[Callable[[], Item]], workers: int, most: int) -> Generator[Item, None, None]:
-    """Results of calls in threads, in their order; at most `most` are started before the first of them is needed."""
-    queue = iter(calls)
-    started: deque[Future[Item]] = deque()
-    pool = ThreadPoolExecutor(workers)
-    try:
-        while True:
-            started += (pool.submit(call) for call in islice(queue, most - len(started)))
-            if not started:
-                return
-            yield started.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from flipdetect.errors import FrameError
 from flipdetect.inference.detector import Detector
-from flipdetect.inference.score import in_order
 from flipdetect.outputs.box_files import draw_boxes, save_picture
 from flipdetect.records import DetectionResult
 from flipdetect.sources.folder import name_below
-from flipdetect.sources.image import decode_frame, usable_cores
+from flipdetect.sources.image import decode_frame, in_order, usable_cores
 
 AHEAD = 3
 """Pictures per thread that are begun before the first of them is needed."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, pairwise
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from flipdetect.sources.frame_stream import (
     check_fps,
     check_part,
 )
-from flipdetect.sources.image import decode_frame, usable_cores
+from flipdetect.sources.image import decode_frame, in_order, usable_cores
 from flipdetect.sources.naming import NamePattern, unlabelled_video
 
 MOST_STEP = 1000
@@ -62,16 +61,8 @@ class FolderStream(FrameStream):
             except FrameError as error:
                 return StreamFrame(file.shown, file.time_s, file.frame, None, str(error))
 
-        workers, files = usable_cores(), iter(self._files)
-        pool = ThreadPoolExecutor(workers)
-        try:
-            ahead = deque(pool.submit(read, file) for file in islice(files, 2 * workers))
-            while ahead:
-                frame = ahead.popleft().result()
-                ahead.extend(pool.submit(read, file) for file in islice(files, 1))
-                yield frame
-        finally:
-            pool.shutdown(cancel_futures=True)
+        workers = usable_cores()
+        return in_order((partial(read, file) for file in self._files), workers, 2 * workers)
 
     @property
     def expected_frames(self) -> int:

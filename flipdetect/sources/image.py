@@ -11,10 +11,13 @@ import io
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,8 @@ from PIL import (  # noqa: F401
 )
 
 from flipdetect.errors import ConfigError, FlipdetectError, FrameError
+
+Item = TypeVar("Item")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 # A page filmed at 8K has 33 million pixels. Far more in a small file is an error or an attack on memory. The decoded
@@ -176,6 +181,21 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def in_order(calls: Iterable[Callable[[], Item]], workers: int, most: int) -> Generator[Item, None, None]:
+    """Results of calls in threads, in their order; at most `most` are started before the first of them is needed."""
+    queue = iter(calls)
+    started: deque[Future[Item]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        while True:
+            started += (pool.submit(call) for call in islice(queue, most - len(started)))
+            if not started:
+                return
+            yield started.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

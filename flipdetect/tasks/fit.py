@@ -44,11 +44,7 @@ class ResultsCallback(Protocol):
 
 
 def fit_and_test(
-    trainer: pl.Trainer,
-    model: FrameClassifier,
-    data: pl.LightningDataModule,
-    *,
-    ckpt_path: str | None = None,
+    trainer: pl.Trainer, model: FrameClassifier, data: pl.LightningDataModule, *, ckpt_path: str | None = None
 ) -> dict[str, float]:
     """Train, or resume `ckpt_path`; then validate and test the best checkpoint (the final weights if none is kept).
 

@@ -199,15 +199,6 @@ def test_bytes_after_the_end_of_a_jpeg_do_no_harm(noisy_jpeg):
     assert np.array_equal(decode_frame(noisy_jpeg + b"motion photo" * 100), decode_frame(noisy_jpeg))
 
 
-def test_a_jpeg_cut_within_its_header_is_an_error_wherever_the_cut_is(tmp_path):
-    data = encode(quarters(), "JPEG")
-    path = tmp_path / "x.jpg"
-    for length in range(1, data.index(b"\xff\xda") + 2):  # among others right after a 0xFF
-        path.write_bytes(data[:length])
-        with pytest.raises(FrameError, match=r"x\.jpg: "):
-            decode_frame(path)
-
-
 def test_a_hole_of_zeros_is_damage(noisy_jpeg, tmp_path):
     """Situation F11: downloads that were broken off, and cut after any byte (F1)."""
     picture = Image.open(io.BytesIO(noisy_jpeg)).convert("RGB")
@@ -241,29 +232,6 @@ def test_whatever_the_decoder_raises_is_an_error_of_that_file(tmp_path, monkeypa
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
     with pytest.raises(FrameError, match=r"x\.png: the image is damaged or cut short \(a bug in the decoder\)"):
         decode_frame(path)
-
-
-@pytest.mark.parametrize("fmt", ["PNG", "WEBP", "BMP"])
-def test_other_cut_files_are_errors(fmt):
-    pixels = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
-    data = encode(Image.fromarray(pixels), fmt)
-    with pytest.raises(FrameError, match=r"damaged|no JPEG"):
-        decode_frame(data[: len(data) // 2])
-
-
-def test_random_damage_never_raises_anything_else():
-    rng = np.random.default_rng(0)
-    for fmt in ("JPEG", "PNG", "WEBP", "BMP"):
-        original = encode(quarters(), fmt)
-        for _ in range(60):
-            data = bytearray(original)
-            for place in rng.integers(0, len(data), 4):
-                data[place] = rng.integers(0, 256)
-            try:
-                frame = decode_frame(bytes(data), min_size=(8, 8))
-            except FrameError:
-                continue
-            assert frame.ndim == 3
 
 
 @pytest.mark.parametrize("read", [decode_frame, probe_frame])
