@@ -59,7 +59,7 @@ RULES: dict[str, set[str]] = {
 }
 FULLEST = 14
 """Modules that a folder may hold besides `__init__`."""
-PARALLEL = {"__init__", "base", "evaluate", "fit", "parameters"}
+PARALLEL = {"__init__", "base", "evaluate", "parameters"}
 """Names of modules that parallel rooms share: a command and what it calls, a callback and the data it needs."""
 HEAVY = {
     "callbacks", "models", "tasks",

@@ -46,7 +46,7 @@ class HysteresisParameters(PlainParameters):
 
 @dataclass(frozen=True)
 class EventParameters(PlainParameters):
-    """What the hidden Markov model knows of turns and of a classifier's scores; see `fit_event_parameters`.
+    """What the hidden Markov model knows of turns and scores; scripts/research/fit_events.py learns it.
 
     A score enters as its log-odds, less what the recording's resting level is above the usual one. The defaults are
     rough; they fit a well-trained classifier, whose resting log-odds are low.

@@ -1,4 +1,4 @@
-"""How well found page turns agree with true ones: one-to-one matching, F1, counts, times, delay.
+"""How well found page turns agree with true ones: one-to-one matching, F1, counts, times.
 
 A pair matches within a tolerance, by one of two criteria:
 
@@ -32,7 +32,6 @@ class EventMetrics:
         matched: found events that have a true partner.
         count_errors: found less true, by recording.
         start_errors_s, end_errors_s: found less true, of each pair.
-        delays_s: from the true end to the report, of each pair; empty if reports have no times.
     """
 
     matched: int = 0
@@ -41,7 +40,6 @@ class EventMetrics:
     count_errors: tuple[int, ...] = ()
     start_errors_s: tuple[float, ...] = ()
     end_errors_s: tuple[float, ...] = ()
-    delays_s: tuple[float, ...] = ()
 
     @property
     def precision(self) -> float:
@@ -77,7 +75,6 @@ class EventMetrics:
             "end_error_s": _median(self.end_errors_s),
             "absolute_start_error_s": _median(map(abs, self.start_errors_s)),
             "absolute_end_error_s": _median(map(abs, self.end_errors_s)),
-            "delay_s": _median(self.delays_s),
         }
 
 
@@ -125,18 +122,8 @@ def event_metrics(
     true: Sequence[TimedEvent],
     tolerance_s: float = TOLERANCE_S,
     criterion: str = "interval",
-    reported_s: Sequence[float] | None = None,
 ) -> EventMetrics:
-    """The metrics of one recording.
-
-    Args:
-        reported_s: second at which each found event was reported, if the detector was live.
-
-    Raises:
-        ValueError: as `match_events` does, or if there is not one time of report per found event.
-    """
-    if reported_s is not None and len(reported_s) != len(found):
-        raise ValueError(f"{len(found)} found events have {len(reported_s)} times of report; give one for each")
+    """The metrics of one recording; raises as `match_events`."""
     pairs = match_events(found, true, tolerance_s, criterion)
     return EventMetrics(
         matched=len(pairs),
@@ -145,7 +132,6 @@ def event_metrics(
         count_errors=(len(found) - len(true),),
         start_errors_s=tuple(found[i].start_s - true[j].start_s for i, j in pairs),
         end_errors_s=tuple(found[i].end_s - true[j].end_s for i, j in pairs),
-        delays_s=() if reported_s is None else tuple(reported_s[i] - true[j].end_s for i, j in pairs),
     )
 
 

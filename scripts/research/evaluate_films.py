@@ -27,11 +27,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from fit_events import ScoredRecording, fit_event_parameters
 from tabulate import tabulate
 
 from flipdetect.atomic import write_text
 from flipdetect.events.detectors import detect_events, run_detector
-from flipdetect.events.fit import ScoredRecording, fit_event_parameters
 from flipdetect.events.hmm import HmmDetector
 from flipdetect.events.hysteresis import HysteresisDetector
 from flipdetect.events.parameters import HysteresisParameters

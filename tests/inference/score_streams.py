@@ -9,10 +9,10 @@ or shorter. Time stamps may be irregular, frames missing or unreadable.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from flipdetect.events.fit import ScoredRecording
 from flipdetect.events.score_history import ScoredFrame
 
 RATE = 120.0
@@ -26,6 +26,14 @@ class TrueTurn:
     @property
     def peak_s(self) -> float:
         return (self.start_s + self.end_s) / 2
+
+
+class Recording(NamedTuple):
+    """Seconds and probabilities of its frames, (N,) each, and its true turns."""
+
+    times: np.ndarray
+    probabilities: np.ndarray
+    turns: tuple[TrueTurn, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ HARD = Difficulty(level=-3.0, level_spread=1.8, drift=1.0, noise=1.3, height=2.2
 def simulate(
     seed: int, *, seconds: float = 60.0, turns: int = 15, fps: float = 30.0, variable: bool = False,
     difficulty: Difficulty = USUAL,
-) -> ScoredRecording:  # fmt: skip
+) -> Recording:  # fmt: skip
     """A recording of `turns` turns or as many as there is room for."""
     rng = np.random.default_rng(seed)
     grid = np.arange(0, seconds, 1 / RATE)
@@ -82,7 +90,7 @@ def simulate(
     odds = level + wander + shape * (1 - 0.25 * difficulty.drift * rng.random()) + noise
     times = frame_times(rng, seconds, fps, variable)
     seen = np.interp(times, grid, odds) + 0.3 * rng.normal(size=len(times))
-    return ScoredRecording(times, np.round(1 / (1 + np.exp(-seen)), 6), tuple(true))
+    return Recording(times, np.round(1 / (1 + np.exp(-seen)), 6), tuple(true))
 
 
 def turn_shape(rng: np.random.Generator, grid: np.ndarray, start: float, end: float) -> np.ndarray:
@@ -132,7 +140,7 @@ def frame_times(rng: np.random.Generator, seconds: float, fps: float, variable: 
     return times[(times < seconds) & (rng.random(len(times)) > 0.03)]
 
 
-def frames_of(recording: ScoredRecording) -> list[ScoredFrame]:
+def frames_of(recording: Recording) -> list[ScoredFrame]:
     """Its frames, numbered from 1."""
     rows = zip(recording.times.tolist(), recording.probabilities.tolist(), strict=True)
     return [ScoredFrame(time, score, number) for number, (time, score) in enumerate(rows, 1)]

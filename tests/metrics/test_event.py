@@ -84,21 +84,20 @@ def test_what_the_criteria_compare() -> None:
 
 
 def test_hand_computed_figures_of_two_recordings() -> None:
-    first = event_metrics(turns((1.1, 2.0), (5, 6)), turns((1.0, 2.2), (8, 9), (11, 12)), reported_s=[2.5, 6.2])
-    second = event_metrics(turns((4, 5)), turns((4, 5)), reported_s=[5.1])
+    first = event_metrics(turns((1.1, 2.0), (5, 6)), turns((1.0, 2.2), (8, 9), (11, 12)))
+    second = event_metrics(turns((4, 5)), turns((4, 5)))
     assert (first.count_error, first.f1) == (1, pytest.approx(0.4))
-    both = pooled([first, second, event_metrics(turns((0, 1), (2, 3)), turns((0, 1)), reported_s=[1.2, 3.4])]).as_dict()
+    both = pooled([first, second, event_metrics(turns((0, 1), (2, 3)), turns((0, 1)))]).as_dict()
     assert (both["matched"], both["found"], both["true"]) == (3, 5, 5)
     assert both["f1"] == pytest.approx(0.6)
     assert both["count_error"] == 2, "one too few and one too many do not make up for one another"
-    assert both["delay_s"] == pytest.approx(0.2)
     assert (both["start_error_s"], both["absolute_end_error_s"]) == (0.0, 0.0)
 
 
 def test_nothing_to_find_and_nothing_found_is_right() -> None:
     nothing = event_metrics([], [])
     assert (nothing.precision, nothing.recall, nothing.f1) == (1.0, 1.0, 1.0)
-    assert math.isnan(nothing.as_dict()["delay_s"])
+    assert math.isnan(nothing.as_dict()["start_error_s"])
     assert event_metrics([], turns((0, 1))).f1 == 0.0
     assert pooled([]).f1 == 1.0
 
@@ -109,7 +108,6 @@ def test_nothing_to_find_and_nothing_found_is_right() -> None:
         ([], {"criterion": "middle"}, "interval, boundaries"),
         ([], {"tolerance_s": -1}, "tolerance"),
         ([], {"tolerance_s": math.nan}, "tolerance"),
-        ([], {"reported_s": [1.0]}, "times of report"),
     ],
 )
 def test_what_cannot_be_matched_is_refused(found: list[Turn], options: dict[str, object], message: str) -> None:
