@@ -181,13 +181,11 @@ def render(
     margin: Annotated[
         float, Option(help="Clips: least distance of a turning page's edge from rest, in page widths.")
     ] = 0.22,
-    without: Annotated[str, Option(help="Clips: parts to leave out, separated by commas.")] = "",
     index: Annotated[int, Option(help="Recording: its number; each has a book and a reader of its own.")] = 0,
     seconds: Annotated[float, Option(help="Recording: its length.")] = 180.0,
     turns: Annotated[int, Option(help="Recording: completed turns in it.")] = 30,
     visits: Annotated[int, Option(help="Recording: times that a hand comes and turns nothing; 0: as it happens.")] = 0,
     fps: Annotated[float, Option(help="Recording: frames per second.")] = 10.0,
-    pace: Annotated[str, Option(help="Recording: slow, normal, fast or mixed.")] = "normal",
 ) -> None:
     """Render page turns of books that do not exist: labelled clips for training, or a long recording with known turns.
 
@@ -206,12 +204,12 @@ def render(
     if output or not recording:
         clips = SynthConfig(
             seed=seed, sources=sources, clips_per_source=clips_per_source, frames_per_clip=frames_per_clip,
-            height=height, orientation=orientation, aspect=aspect, margin=margin, without=without, scenes=scenes,
+            height=height, orientation=orientation, aspect=aspect, margin=margin, scenes=scenes,
         )  # fmt: skip
     if recording:
         book = RecordingConfig(
             seed=seed, index=index, seconds=seconds, turns=turns, height=height, orientation=orientation, scenes=scenes,
-            aspect=aspect, fps=fps, pace=pace, visits=visits,
+            aspect=aspect, fps=fps, visits=visits,
         )  # fmt: skip
     try:
         if sheet and (shown := clips or book):

@@ -79,17 +79,13 @@ def evaluate(
     truth: Annotated[
         list[Path] | None, Option(metavar="CSV", **IS_FILE, help="The true turns of each: start_s, peak_s, end_s.")
     ] = None,
-    box_format: Annotated[
-        Literal["auto", "rendered", "voc", "coco", "yolo"],
-        Option(help="How boxes are annotated, for a detector; auto: by the files that are there."),
-    ] = "auto",
     output: OptionalOutput = None,
     json: Json = None,
 ) -> None:
     """Evaluate trained models on labelled frames, or detectors on annotated pictures.
 
     Metrics at the model's threshold with 95% CIs over videos, and the differences of further models from the first. Of
-    detectors, COCO's metrics; they take --split, --split-file, --threshold, --device, --box-format, --mistakes,
+    detectors, COCO's metrics; they take --split, --split-file, --threshold, --device, --mistakes,
     --count, --report, --output and --json.
     """
     require_extra("train", "scipy", "torch", "matplotlib")
@@ -134,7 +130,7 @@ def evaluate(
 
         settings: dict[str, Any] = {"split": split, "split_file": split_file, "threshold": threshold}
         pairs = [(folder, name, each) for folder in data for name, each in detectors.items()]
-        found = [boxes.evaluate_boxes(name, each, folder, box_format, **settings) for folder, name, each in pairs]
+        found = [boxes.evaluate_boxes(name, each, folder, **settings) for folder, name, each in pairs]
         print("\n\n".join(each.table() for each in found))
         if mistakes:
             boxes.draw_worst(mistakes, found[0], count)

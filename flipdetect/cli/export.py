@@ -63,14 +63,6 @@ def export(
             "the model was trained on. Default: rendered ones, for a check.",
         ),
     ] = None,
-    reduce_range: Annotated[
-        bool | None,
-        Option(
-            "--reduce-range/--no-reduce-range",
-            help="onnx-int8: 7-bit weights, for x86 processors without VNNI (most before 2019). Default: if this one "
-            "needs them.",
-        ),
-    ] = None,
 ) -> None:
     """Write a trained model as a file that predicts without PyTorch: ONNX, or for phones ExecuTorch or LiteRT.
 
@@ -99,7 +91,7 @@ def export(
     if format == "onnx-int8" and data is None:
         raise typer.BadParameter("onnx-int8 needs frames to calibrate on: give --data FOLDER", param_hint="--data")
     if format == "onnx-int8" and data is not None:
-        _export_int8(model, output, data, reduce_range)
+        _export_int8(model, output, data)
     elif format == "onnx-portable":
         from flipdetect.export.portable import export_portable
         from flipdetect.inference.onnx_model import load_onnx
@@ -192,7 +184,7 @@ def _exported(model: str) -> Iterator[Path]:
         yield source
 
 
-def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None) -> None:
+def _export_int8(model: str, output: Path, data: Path) -> None:
     import numpy as np
 
     from flipdetect.errors import DataError
@@ -211,7 +203,7 @@ def _export_int8(model: str, output: Path, data: Path, reduce_range: bool | None
         checked = np.zeros(len(frames), np.bool_)
         checked[np.linspace(0, len(frames) - 1, CHECKED_INT8).round().astype(int)] = True
         logger.info("Calibrating on %d frames of %s", (~checked).sum(), data)
-        found = quantize_checked(source, frames[~checked], frames[checked], output, reduce_range=reduce_range)
+        found = quantize_checked(source, frames[~checked], frames[checked], output)
         before, after = source.stat().st_size, output.stat().st_size
     print(f"{output}: {after:,} bytes, {after / before:.2f} of the float32 file")
     if isinstance(found, DetectionParity):

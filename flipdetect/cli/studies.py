@@ -93,7 +93,6 @@ def cross_validate(
         Literal["source", "video"] | None, Option(help="What is kept together. Default: source, if known.")
     ] = None,
     seed: Seed = 0,
-    split_seed: Annotated[int, Option(help="Seed of the folds.")] = 0,
     output: Annotated[
         Path | None, Option("--output", "-o", metavar="FOLDER", help="Default: runs/cross_validation/<configuration>.")
     ] = None,
@@ -129,9 +128,9 @@ def cross_validate(
         folds=None if leave_one_source_out else folds,
         group_by=group_by,
         val_fraction=frames.val_fraction,
-        seed=split_seed,
+        seed=frames.split_seed,
     )
-    plan = cv.write_plan(folder, training, index, kept, splits, split_seed)
+    plan = cv.write_plan(folder, training, index, kept, splits)
     with _continuable():
         cv.run_folds(folder, plan, training, _trainer(override), device.value)
     result = cv.gather(folder, plan, resamples)
@@ -154,9 +153,6 @@ def tune(
     trials: Annotated[int, Option(min=1, help="Trials of the study in total, those of earlier calls included.")] = 20,
     metric: Annotated[str, Option(help="Logged by validation; one that ends in _loss is minimized.")] = "val_f1",
     study: Annotated[str | None, Option(help="Name of the study. Default: that of the first configuration.")] = None,
-    storage: Annotated[
-        str | None, Option(help="sqlite:///tune.db, or a file's path. Default: tune.db in --output.")
-    ] = None,
     output: Annotated[
         Path | None, Option("--output", "-o", metavar="FOLDER", help="Default: runs/tune/<study>.")
     ] = None,
@@ -182,11 +178,8 @@ def tune(
     resolved = resolve_config(arguments)
     name = study or Path(config[0]).stem
     sweep = Sweep(name, resolved, load_space(space_file, resolved), metric, output or Path("runs/tune") / name)
-    if storage is None:
-        sweep.folder.mkdir(parents=True, exist_ok=True)
-    address = storage or str(sweep.folder / "tune.db")
-    found = open_study(sweep, address if "://" in address else f"sqlite:///{address}", seed)
     sweep.folder.mkdir(parents=True, exist_ok=True)
+    found = open_study(sweep, f"sqlite:///{sweep.folder / 'tune.db'}", seed)
     interrupted, allow = False, _allow_options(override)
     try:
         with redirect_stdout(sys.stderr):

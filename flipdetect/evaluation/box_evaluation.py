@@ -14,7 +14,7 @@ import torch
 
 from flipdetect.atomic import write_csv, writing
 from flipdetect.data.boxes.annotations import PictureBoxes
-from flipdetect.data.boxes.box_index import EMPTY, Format, index_boxes
+from flipdetect.data.boxes.box_index import EMPTY, index_boxes
 from flipdetect.data.splits import read_split
 from flipdetect.errors import DataError, FrameError
 from flipdetect.inference.detector import Detector, FoundBoxes
@@ -101,7 +101,6 @@ def evaluate_boxes(
     name: str,
     detector: Detector,
     folder: Path,
-    form: Format = "auto",
     *,
     split: str | None = None,
     split_file: Path | None = None,
@@ -117,7 +116,7 @@ def evaluate_boxes(
     Raises:
         DataError: if there are no annotations, or no picture of the split.
     """
-    index = index_boxes(folder, form, detector.classes)
+    index = index_boxes(folder, "auto", detector.classes)
     records: Sequence[FrameRecord] = index.frames.records
     if split is not None:
         file = split_file or detector.path.with_name("splits.csv")

@@ -52,7 +52,6 @@ class Plan:
     classes: ClassNames
     folds: tuple[str, ...]
     group_by: GroupBy
-    split_seed: int
     configuration: str
     frames: str
 
@@ -135,7 +134,7 @@ def make_splits(
 
 
 def write_plan(
-    folder: Path, training: Training, index: FrameIndex, group_by: GroupBy, splits: dict[str, Split], split_seed: int
+    folder: Path, training: Training, index: FrameIndex, group_by: GroupBy, splits: dict[str, Split]
 ) -> Plan:
     """Write the plan and its splits, unless they are there.
 
@@ -149,9 +148,7 @@ def write_plan(
     ]
     digest = hashlib.sha256(json.dumps(frames).encode()).hexdigest()[:16]
     classes = next(iter(splits.values())).classes
-    plan = Plan(
-        training.name, str(index.root), classes, tuple(splits), group_by, split_seed, training.fingerprint, digest
-    )
+    plan = Plan(training.name, str(index.root), classes, tuple(splits), group_by, training.fingerprint, digest)
     path, own = folder / PLAN, asdict(plan)
     if path.is_file():
         try:

@@ -99,7 +99,20 @@ def slice_metrics(evaluation: Evaluation, keys: Sequence[str]) -> list[Slice]:
             (*names, NO_VALUE)[place] for place, (names, _) in zip(group, columns, strict=True)
         )  # fmt: skip
         own = tuple(evaluation.scored[place] for place in members[group])
-        found.append(Slice(values, _metrics(own, evaluation), own))
+        scores, truths = arrays(own, evaluation.classes)
+        called, positive = scores >= evaluation.threshold, truths == 1
+        metrics = metrics_with_oracle(scores, truths, evaluation.threshold)
+        both = bool(positive.any() and not positive.all())
+        shares = {
+            "frames": len(own),
+            "videos": len({pair.record.video for pair in own}),
+            "positives": int(positive.sum()),
+            "called_positive": float(called.mean()),
+            "recall": float(called[positive].mean()) if positive.any() else math.nan,
+            "false_alarm_rate": math.nan if positive.all() else float(called[~positive].mean()),
+            **{name: metrics[name] if both else math.nan for name in ("auroc", "f1", ORACLE)},
+        }
+        found.append(Slice(values, shares, own))
     return found
 
 
@@ -169,23 +182,6 @@ def appearance(frame: npt.NDArray[np.uint8]) -> tuple[float, float]:
     grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR))
     fine, contrast = grey - cv2.GaussianBlur(grey, (0, 0), 1.0), float(grey.std())
     return float(grey.mean()) / 255, min(float(fine.std()) / contrast, 1.0) if contrast > 0 else 0.0
-
-
-def _metrics(members: Sequence[ScoredRecord], evaluation: Evaluation) -> dict[str, float]:
-    scores, truths = arrays(members, evaluation.classes)
-    called = scores >= evaluation.threshold
-    positives = int(truths.sum())
-    found = metrics_with_oracle(scores, truths, evaluation.threshold)
-    both = 0 < positives < len(truths)
-    return {
-        "frames": len(truths),
-        "videos": len({pair.record.video for pair in members}),
-        "positives": positives,
-        "called_positive": float(called.mean()),
-        "recall": float(called[truths == 1].mean()) if positives else math.nan,
-        "false_alarm_rate": float(called[truths == 0].mean()) if positives < len(truths) else math.nan,
-        **{name: found[name] if both else math.nan for name in ("auroc", "f1", ORACLE)},
-    }
 
 
 def _value(evaluation: Evaluation, record: FrameRecord, key: str) -> str | None:

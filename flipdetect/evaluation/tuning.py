@@ -140,11 +140,11 @@ def open_study(sweep: Sweep, storage: str, seed: int) -> optuna.Study:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP_EPOCHS),
         )
     except Exception as error:  # each database has errors of its own
-        raise ConfigError(f"the study cannot be opened in {storage}: {error}; correct --storage") from error
+        raise ConfigError(f"the study cannot be opened in {storage}: {error}; give another --output") from error
     if study.user_attrs.get("fingerprint", sweep.fingerprint()) != sweep.fingerprint():
         raise ConfigError(
             f"the study {sweep.name!r} in {storage} has another configuration, search space or metric, so its trials "
-            "cannot be compared with new ones; give another --study, or another --storage"
+            "cannot be compared with new ones; give another --study, or another --output"
         )
     study.set_user_attr("fingerprint", sweep.fingerprint())
     # A seed's sequence starts over with each process: without the count, the first draws would be repeated.

@@ -28,18 +28,8 @@ LETTER = 1 / 32
 GAP = 4
 
 
-def write_box_table(pictures: Sequence[DetectionResult], output: Path) -> None:
-    """A CSV row per box, in pixels of the upright picture; one with `error` for a file that could not be read.
-
-    Raises:
-        DataError: if the file cannot be written.
-    """
-    with explaining(output):
-        write_csv(output, COLUMNS, box_rows(pictures))
-
-
 def print_box_table(pictures: Sequence[DetectionResult], stream: TextIO) -> None:
-    """The same table, to a stream."""
+    """A CSV row per box, in pixels of the upright picture; one with `error` for a file that could not be read."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(box_rows(pictures))
@@ -88,7 +78,8 @@ def write_boxes(
             results.append({**result, "score": box.score})
     categories = [{"id": number, "name": name} for name, number in category.items()]
     head = {"schema": SCHEMA, "version": VERSION, "model": model, "threshold": threshold}
-    write_box_table(pictures, output)
+    with explaining(output):
+        write_csv(output, COLUMNS, box_rows(pictures))
     with explaining(own):
         write_json(own, {**head, "categories": categories, "images": images})
     with explaining(coco):

@@ -92,19 +92,12 @@ class CaptureSession:
         small = scaled(image, PAGES_SIDE)
         darkest, brightest = small.min(axis=2), small.max(axis=2)
         paper = float(((darkest >= DARKEST_PAPER) & (darkest >= LEAST_GREY * brightest)).mean())
-        covered = quality.coverage or 0.0
-        return LiveFrame(time_s, float(probabilities[0]), _sharpness(image), quality.motion, covered, paper)
-
-
-def _sharpness(image: NDArray[np.uint8]) -> float:
-    """Gradient energy over that of the blurred picture, less 1.
-
-    That of the sharpest print, as `FrameMeter` has it, suits choosing among many frames; this one moves less from frame
-    to frame and from spread to spread.
-    """
-    grey = cv2.cvtColor(scaled(image, SIDE), cv2.COLOR_RGB2GRAY)
-    fine, coarse = (
-        float(sum((cv2.Sobel(each, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) ** 2).mean() for dx in (1, 0)))
-        for each in (grey, cv2.GaussianBlur(grey, (0, 0), COARSE))
-    )
-    return max(fine / (coarse + LEAST_ENERGY) - 1, 0.0)
+        # Gradient energy over that of the blurred picture, less 1. That of the sharpest print, as `FrameMeter` has it,
+        # suits choosing among many frames; this one moves less from frame to frame and from spread to spread.
+        grey = cv2.cvtColor(scaled(image, SIDE), cv2.COLOR_RGB2GRAY)
+        fine, coarse = (
+            float(sum((cv2.Sobel(each, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) ** 2).mean() for dx in (1, 0)))
+            for each in (grey, cv2.GaussianBlur(grey, (0, 0), COARSE))
+        )
+        sharpness = max(fine / (coarse + LEAST_ENERGY) - 1, 0.0)
+        return LiveFrame(time_s, float(probabilities[0]), sharpness, quality.motion, quality.coverage or 0.0, paper)

@@ -93,8 +93,6 @@ def test_a_language_that_is_not_installed_is_named(capsys: pytest.CaptureFixture
     said = capsys.readouterr().err
     assert "no language 'xyz_vert', only eng" in said
     assert "apt-get install tesseract-ocr-xyz-vert" in said
-    assert run("book.mp4", "--ocr", "eng") == 2
-    assert "add --pdf FILE" in capsys.readouterr().err
 
 
 def test_without_tesseract_the_line_that_installs_it_is_said(

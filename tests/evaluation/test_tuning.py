@@ -199,5 +199,5 @@ def test_another_search_space_or_configuration_needs_another_study(sweep: Sweep,
 
 
 def test_a_storage_that_cannot_be_opened_is_named(sweep: Sweep, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="correct --storage"):
+    with pytest.raises(ConfigError, match="another --output"):
         open_study(sweep, f"sqlite:///{tmp_path}/absent/tune.db", seed=0)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from flipdetect.errors import DataError
-from flipdetect.outputs.box_files import draw_boxes, print_box_table, save_picture, write_box_table, write_boxes
+from flipdetect.outputs.box_files import draw_boxes, print_box_table, save_picture, write_boxes
 from flipdetect.records import DetectionResult, FoundBox
 
 CLASSES = ("book", "=hand")
@@ -29,7 +29,7 @@ sub/bad.jpg,,,,,,,sub/bad.jpg: it is no image; remove it
 
 
 def test_the_table_has_a_row_per_box_and_per_unreadable_file(tmp_path: Path) -> None:
-    write_box_table(PICTURES, tmp_path / "boxes.csv")
+    write_boxes(PICTURES, CLASSES, "best.onnx", 0.3, tmp_path / "boxes.csv")
     stream = io.StringIO()
     print_box_table(PICTURES, stream)
     assert (tmp_path / "boxes.csv").read_text() == stream.getvalue() == TABLE
@@ -93,4 +93,4 @@ def test_pictures_are_written_in_the_format_of_their_name(suffix: str, tmp_path:
 def test_a_folder_in_the_place_of_a_table_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "boxes.csv").mkdir()
     with pytest.raises(DataError, match=r"boxes\.csv cannot be written"):
-        write_box_table(PICTURES, tmp_path / "boxes.csv")
+        write_boxes(PICTURES, CLASSES, "best.onnx", 0.3, tmp_path / "boxes.csv")
