@@ -10,7 +10,6 @@ import yaml
 from flipdetect.cli.configs import config_folder, config_names, find_config, find_space
 from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.main import main
-from flipdetect.errors import ConfigError
 
 FOLDER = config_folder()
 EXPERIMENTS = [name for name in config_names() if "/" not in name and name != "finetune_deeper"]
@@ -95,14 +94,10 @@ def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_config("mobilenet") == FOLDER / "mobilenet.yaml"
     Path("mobilenet").write_text("{}")
     assert find_config("mobilenet") == Path("mobilenet")
-    with pytest.raises(ConfigError, match=r"mobilnet.*there are .*mobilenet"):
-        find_config("mobilnet")
 
 
 def test_a_search_space_of_the_package_has_a_name() -> None:
     assert find_space("tune/tiny_cnn") == FOLDER / "tune" / "tiny_cnn.yaml"
-    with pytest.raises(ConfigError, match=r"--space tiny: no such file.*there are tune/mobilenet, tune/tiny_cnn"):
-        find_space("tiny")
 
 
 def test_configurations_are_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,19 +63,6 @@ def test_videos_stills_and_reports_are_made_without_what_training_needs(book: Pa
     assert not again & (TRAINING | ELSEWHERE | {"onnxruntime"})
 
 
-@pytest.mark.parametrize("command", [["compare"], ["cross-validate"], ["tune", "--space", "absent.yaml"]])
-def test_a_wrong_configuration_is_refused_before_torch_is_imported(command: list[str], tmp_path: Path) -> None:
-    code = (
-        "import sys; from flipdetect.cli.main import main; status = main(sys.argv[1:]); "
-        "assert 'torch' not in sys.modules; sys.exit(status)"
-    )
-    words = [sys.executable, "-c", code, *command, "--config", "tiny_cnn", "--override", "model.widht=4"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
-    assert "widht" in done.stderr
-    assert "width" in done.stderr
-
-
 def test_training_starts_without_metrics_of_images_and_networks_that_it_does_not_use() -> None:
     code = (
         "import sys; from flipdetect.start.lean_imports import defer_torchmetrics; defer_torchmetrics(); "

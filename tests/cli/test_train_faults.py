@@ -214,7 +214,6 @@ def test_ctrl_c_in_the_test_has_the_status_of_an_interruption(train: Train, monk
 @pytest.mark.parametrize(
     ("override", "status", "words"),
     [
-        ("--trainer.accelerator=tpuu", 2, "invalid accelerator name"),
         (
             "--data.augment=[{class_path: albumentations.HorizontalFlip, init_args: {p: 2}}]",
             2,
