@@ -225,7 +225,10 @@ def sample_phone(rng: np.random.Generator) -> Phone:
 
 
 def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The (H, W, 3) uint8 RGB picture that a phone makes of linear light (H, W, 3) float32."""
+    """The (H, W, 3) uint8 RGB picture that a phone makes of linear light (H, W, 3) float32, which is used up.
+
+    Large pictures are changed in place: new memory costs more than the arithmetic.
+    """
     height, width = light.shape[:2]
     scale = max(height, width) / 384
     if phone.defocus > 0:
@@ -233,21 +236,41 @@ def develop(light: Picture, phone: Phone, rng: np.random.Generator) -> NDArray[n
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     shade = (1 - phone.vignette * 0.5 * (x * x + y * y)).astype(np.float32)
     shares = cv2.merge([shade * np.float32(gain * phone.exposure) for gain in phone.gains])
-    light = np.asarray(cv2.multiply(light, shares), np.float32)
+    light *= shares
     # Shot and read noise, partly the same in all channels, a little smeared by the phone's filter.
     first, second = cv2.split(rng.standard_normal((height, width, 2), np.float32))
     mixed = cv2.merge([first, first * 0.8 + second * 0.3, first - second * 0.6])
     if scale > 0.5:
-        mixed = cv2.GaussianBlur(mixed, (0, 0), 0.6) * np.float32(2.0)
-    strength = np.sqrt(np.maximum(light, 0) * 0.9 + 0.004) * np.float32(phone.noise / 255 * 1.4)
-    light = np.maximum(light + np.asarray(mixed * strength, np.float32), 0)
+        mixed = cv2.GaussianBlur(mixed, (0, 0), 0.6)
+        mixed *= 2
+    strength = np.maximum(light, 0)
+    strength *= 0.9
+    strength += 0.004
+    np.sqrt(strength, out=strength)
+    strength *= phone.noise / 255 * 1.4
+    mixed *= strength
+    light += mixed
+    np.maximum(light, 0, out=light)
     # A shoulder instead of a cut: bright paper keeps its shading.
     knee, room = phone.shoulder, 1 - phone.shoulder
-    light = np.where(light > knee, knee + room * np.tanh((light - knee) / (1.5 * room)), light)
-    tone = light ** np.float32(1 / 2.2)
-    tone = tone + phone.contrast * 0.5 * (tone * tone * (3 - 2 * tone) - tone)
+    above = np.maximum(light - np.float32(knee), 0)
+    above /= 1.5 * room
+    np.tanh(above, out=above)
+    above *= room
+    np.minimum(light, knee, out=light)
+    light += above
+    tone = np.power(light, np.float32(1 / 2.2), out=light)
+    curve = tone * np.float32(-2)
+    curve += 3
+    curve *= tone
+    curve -= 1
+    curve *= tone
+    curve *= phone.contrast * 0.5
+    tone += curve
     tone = np.asarray(cv2.transform(tone, phone.saturation * np.eye(3) + (1 - phone.saturation) / 3), np.float32)
     if phone.sharpening > 0:
         soft = cv2.GaussianBlur(tone, (0, 0), 0.9 * max(scale, 0.5))
         tone = np.asarray(cv2.addWeighted(tone, 1 + phone.sharpening, soft, -phone.sharpening, 0), np.float32)
-    return np.asarray(np.clip(tone * 255 + 0.5, 0, 255), np.uint8)
+    tone *= 255
+    tone += 0.5
+    return np.asarray(np.clip(tone, 0, 255, out=tone), np.uint8)

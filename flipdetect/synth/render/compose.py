@@ -123,7 +123,7 @@ def draw_sample(exposure: Exposure, time: float, jitter: tuple[float, float], in
     """The scene at `time` seconds, (H, W, 3) float32 linear, its pixels moved by `jitter`.
 
     Args:
-        jitter: (x, y) in pixels, within half a pixel.
+        jitter: (x, y) in pixels, hardly more than half a pixel.
         index: of the sample, counted from 0 without gaps.
     """
     stage = exposure.stage

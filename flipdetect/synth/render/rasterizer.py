@@ -133,7 +133,7 @@ class LyingSheet:
 
     Attributes:
         corners: (N, 4, 3) world points of its strips.
-        picture: (h, w, 3) float32, in the scene's light.
+        picture: (h, w, 4) float32, in the scene's light; four channels are looked up quicker than three.
         x, y: (H, W) float32 place in that picture that each pixel of a view shows, and pixels next to the sheet.
         plane: (3, 3) homography to that view from the plane at height `z`, about where the sheet lies.
     """
@@ -147,7 +147,7 @@ class LyingSheet:
 
 
 def shade_page(page: Page, light: Light, height: float) -> Page:
-    """A sheet that lies still, its picture as the light shows it."""
+    """A sheet that lies still, its picture (h, 2 w, 4) as the light shows it."""
     sheet, atlas = page
     width = atlas.shape[1] // 2
     along = np.linspace(0, 1, width, dtype=np.float32)
@@ -162,7 +162,7 @@ def shade_page(page: Page, light: Light, height: float) -> Page:
     mix = np.maximum(1 - np.abs(place[:, None] - np.arange(SHADE_LEVELS)), 0).astype(np.float32)
     lit = atlas.copy()
     dim(lit, mix @ levels)
-    return sheet, lit
+    return sheet, np.asarray(cv2.cvtColor(lit, cv2.COLOR_RGB2RGBA), np.float32)
 
 
 def lay_sheet(camera: Camera, page: Page, height: float, z: float, size: tuple[int, int], reach: int) -> LyingSheet:
@@ -205,7 +205,8 @@ def draw_lying(canvas: Picture, camera: Camera, lying: LyingSheet) -> None:
         cv2.warpPerspective(places, warp, mask.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for places in (lying.x, lying.y)
     )
-    cv2.copyTo(cv2.remap(lying.picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), mask, part)
+    seen = cv2.remap(lying.picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    cv2.copyTo(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), mask, part)
 
 
 def _part_of(canvas: Picture, outlines: NDArray[np.int32]) -> tuple[tuple[int, int], Picture]:

@@ -138,8 +138,8 @@ def expose_clip(config: SynthConfig, clip: Clip, time: float) -> tuple[NDArray[n
     for index, (x, y) in enumerate(places.tolist()):
         moment = time + clip.capture.shutter * ((index + 0.5) / count - 0.5)
         total += draw_sample(exposure, moment, (x, y), index)
-    light = total / np.float32(count) * np.float32(clip.capture.brightness(time))
+    total *= clip.capture.brightness(time) / count
     phone = replace(source.phone, defocus=float(np.hypot(source.phone.defocus, clip.capture.blur(time))))
     # Milliseconds distinguish the frames of a dense clip as well as those of the data set.
-    image = develop(light, phone, config.stream(NOISE_STREAM, clip.index, round(time * 1000)))
+    image = develop(total, phone, config.stream(NOISE_STREAM, clip.index, round(time * 1000)))
     return image, phone.quality
