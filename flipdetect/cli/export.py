@@ -73,12 +73,12 @@ def export(
 
     Without --output, the file is written next to the model, where prediction finds it: best.onnx for best.ckpt.
     """
-    from flipdetect.inference.load import INT8_SUFFIX
-    from flipdetect.inference.onnx_model import SUFFIX
-    from flipdetect.inference.resolve import resolve_model
-    from flipdetect.zoo import FOLDER
-
     if output is None:
+        from flipdetect.inference.load import INT8_SUFFIX
+        from flipdetect.inference.onnx_model import SUFFIX
+        from flipdetect.inference.resolve import resolve_model
+        from flipdetect.zoo import FOLDER
+
         path = resolve_model(model)
         own = {"onnx": SUFFIX, "onnx-int8": INT8_SUFFIX}.get(format)
         if own is None or path.parent == FOLDER or path == path.with_suffix(own):
