@@ -7,7 +7,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -375,8 +375,6 @@ def worst_pairs(findings: Sequence[Duplicate], count: int) -> list[Duplicate]:
         if key not in seen:
             seen.add(key)
             queues[finding.kind].append(finding)
-    chosen: list[Duplicate] = []
-    while len(chosen) < count and any(queues.values()):
-        chosen += [queue.pop(0) for queue in queues.values() if queue]
+    chosen = [finding for row in zip_longest(*queues.values()) for finding in row if finding is not None]
     order = list(KINDS)
     return sorted(chosen[:count], key=lambda finding: order.index(finding.kind))

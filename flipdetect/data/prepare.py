@@ -176,7 +176,7 @@ def write_clips(
     for path, role in progress_bar(clips, desc="reading videos", unit="video", delay=2, leave=False):
         numbers[role.label] += 1
         clip_id = f"{numbers[role.label]:04d}"
-        folder = target / {"train": "training", "test": "testing"}.get(role.supplied_split or "", "") / role.label
+        folder = target / _SIDE_FOLDERS[role.supplied_split] / role.label
         folder.mkdir(parents=True, exist_ok=True)
         original = path.relative_to(root).as_posix()
         kept, lost = 0, ""

@@ -192,12 +192,9 @@ def split_boxes(
     shares = [1 - Fraction(str(val_fraction)) - Fraction(str(test_fraction)), Fraction(str(val_fraction))]
     shares += [Fraction(str(test_fraction))] if test_fraction > 0 else []
     records = index.frames.records
-    unit: GroupBy
-    if group_by == "auto":
-        sources = {record.source for record in records}
-        unit = "source" if None not in sources and len(sources) >= len(shares) else "video"
-    else:
-        unit = group_by
+    sources = {record.source for record in records}
+    of_sources: GroupBy = "source" if None not in sources and len(sources) >= len(shares) else "video"
+    unit = of_sources if group_by == "auto" else group_by
     if unit == "source":
         need_sources(records)
     groups: dict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros(1 + len(index.classes), np.int64))
