@@ -7,7 +7,10 @@ import pytest
 
 from flipdetect.errors import ConfigError
 from flipdetect.synth import SynthConfig, render_clip, render_frame, sample_frames
+from flipdetect.synth.clip import sheet_at
+from flipdetect.synth.render.rasterizer import draw_lying, draw_sheets, lay_sheet, shade_page
 from flipdetect.synth.scenario import sample_clip
+from flipdetect.synth.scene.scene import paint_sheet, sample_source
 
 CONFIG = SynthConfig(seed=5, sources=4, clips_per_source=4, frames_per_clip=2, height=160)
 
@@ -55,3 +58,16 @@ def test_frames_of_a_contact_sheet_are_half_flips() -> None:
     frames, titles = sample_frames(CONFIG, 5)
     assert {frame.shape for frame in frames} == {(160, 90, 3)}
     assert [title.split("/")[0] for title in titles] == ["flip", "notflip", "flip", "notflip", "flip"]
+
+
+def test_a_sheet_that_lies_still_is_drawn_as_one_that_moves() -> None:
+    clip, source = sample_clip(CONFIG, 0), sample_source(CONFIG, 0)
+    page = sheet_at(source, clip.style, 0.0), paint_sheet(CONFIG, 0, clip.sheet)
+    size, height, light = CONFIG.frame_size(0), source.book.height, source.light
+    view = clip.capture.camera.warped(np.array([[1, 0, 0.4], [0, 1, -0.3], [0, 0, 1]]))
+    moving, lying = np.zeros((2, size[1], size[0], 3), np.float32)
+    draw_sheets(moving, view, [page], light, height)
+    lit = shade_page(page, light, height)
+    draw_lying(lying, view, lay_sheet(clip.capture.camera, lit, height, source.book.page_z, size, reach=3))
+    assert np.array_equal(lying > 0, moving > 0)
+    assert np.abs(lying - moving).mean() < 0.001
