@@ -65,7 +65,7 @@ HEAVY = {
     "callbacks", "models", "tasks",
     "cli.lightning_cli",
     "data.datamodule", "data.dataset", "data.features", "data.loading",
-    "data.boxes.box_datamodule",
+    "data.augment.chain", "data.augment.fused_warp", "data.boxes.box_datamodule",
     "evaluation.compare", "evaluation.cross_validation", "evaluation.explain",
     "evaluation.study", "evaluation.tuning", "evaluation.box_evaluation",
     "export.detector_onnx", "export.mobile", "export.onnx",

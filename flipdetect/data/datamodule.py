@@ -18,14 +18,14 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
 from flipdetect.data.audit import NO_SHARED_VIDEO, audit_frames, audit_split
+from flipdetect.data.augment.chain import Augmentation
+from flipdetect.data.augment.fused_warp import Transform
 from flipdetect.data.cache import ChunkCache
 from flipdetect.data.dataset import (
-    Augmentation,
     FrameDataset,
     FrameSet,
     MixedFrames,
     Sample,
-    Transform,
     read_set,
     stream_seed,
 )

@@ -1,34 +1,24 @@
-"""Labelled frames as model input: a decoded data set, its augmentation, and the samples that a loader takes from it.
-
-Augmentation is albumentations, listed in YAML, with a separate random stream for every frame and epoch.
-"""
+"""Labelled frames as model input: a decoded data set, its augmentation, and the samples that a loader takes from it."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypeAlias, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-# Otherwise albumentations looks for newer versions on a package index when it is imported.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
-import albumentations
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from flipdetect.data.augment.chain import Augmentation
 from flipdetect.data.cache import ChunkCache, DecodedFrames, decode_frames
 from flipdetect.data.index import FrameIndex, Problem
 from flipdetect.data.masks import Masks, coarse_maps, read_masks
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import ConfigError, DataError
+from flipdetect.errors import DataError
 from flipdetect.records import ClassNames, FrameRecord
-
-Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompose
 
 
 class Sample(TypedDict):
@@ -80,61 +70,6 @@ class Draw:
 def stream_seed(*parts: int) -> int:
     """A 32-bit seed from several numbers, the same on every machine and well spread for neighbouring numbers."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "little")
-
-
-class Augmentation:
-    """A chain of albumentations transforms on uint8 frames at input size.
-
-    The random numbers of a call depend on its seed alone, not on the worker process or on earlier calls: a resumed
-    training sees the frames that an uninterrupted one would have seen.
-    """
-
-    def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.chain = albumentations.Compose(list(transforms))
-
-    def check(self, shape: tuple[int, int, int]) -> None:
-        """Apply every transform once to a frame of a shape (H, W, C), also those that are seldom applied.
-
-        Raises:
-            ConfigError: if one cannot be applied, such as a crop that is larger than the frame.
-        """
-        frame = np.zeros(shape, np.uint8)
-        for transform in self.chain.transforms:
-            try:
-                frame = transform(force_apply=True, image=frame)["image"]
-            except Exception as error:
-                raise ConfigError(
-                    f"data.augment {type(transform).__name__} cannot be applied to frames of shape {shape}: "
-                    f"{' '.join(str(error).split())}; change it, or data.preprocess"
-                ) from error
-
-    def __call__(
-        self, frame: npt.NDArray[np.uint8], seed: int, mask: npt.NDArray[np.uint8] | None = None
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-        """A frame (H, W, C) uint8, and its mask (H, W, 3) uint8 if it has one, moved alike; shapes and types stay.
-
-        Only geometric transforms change the mask; beyond the border it continues as the frame does. What is painted
-        over the frame (`CoarseDropout`) is not painted over the mask, unless that transform sets `fill_mask`.
-
-        Raises:
-            ConfigError: if the chain changes the shape or type, as a crop without a resize does.
-        """
-        self.chain.set_random_seed(seed)
-        result = self.chain(image=frame) if mask is None else self.chain(image=frame, mask=mask)
-        return self.kept(result["image"], frame), result.get("mask")
-
-    @staticmethod
-    def kept(changed: npt.NDArray[np.uint8], frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """An augmented frame; a `ConfigError` if its shape or type are not those of the frame before."""
-        if changed.ndim == 2:
-            changed = changed[:, :, None]  # some transforms drop the last axis of a grey frame
-        if changed.shape != frame.shape or changed.dtype != np.uint8:
-            raise ConfigError(
-                f"data.augment turned a frame of shape {frame.shape}, uint8, into {changed.shape}, {changed.dtype}; "
-                "its transforms must keep size and type (end a crop with a resize to the input size, leave "
-                "normalisation and ToTensorV2 out: data.preprocess does that)"
-            )
-        return changed
 
 
 class FrameDataset(Dataset[Sample]):

@@ -93,11 +93,12 @@ def encode_frames(
     for one, other in twin_positions(frames.records):
         twins[other] = one
     chain = frames.augmentation
+    transforms = [] if chain is None or (copies == 1 and plain) else chain.transforms
     key = digest(
-        "features",
+        "features 2",  # 1: each transform drew the same numbers
         identity,
         frames.spec.to_dict(),
-        None if chain is None or (copies == 1 and plain) else albumentations.to_dict(chain.chain),
+        albumentations.to_dict(albumentations.Compose(transforms)),
         (frames.seed, copies, plain, frames.with_maps, twins),
         [(record.file, file_state(record.file)) for record in frames.records],
     )

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from flipdetect.data.augment.chain import Augmentation
 from flipdetect.data.cache import decode_frames
-from flipdetect.data.dataset import Augmentation, Draw, FrameDataset, stream_seed
+from flipdetect.data.dataset import Draw, FrameDataset, stream_seed
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError
 from flipdetect.records import ClassNames, FrameRecord
@@ -66,3 +67,10 @@ def test_stream_seeds_of_neighbours_differ_and_are_fixed() -> None:
     seeds = {stream_seed(0, epoch, index) for epoch in range(50) for index in range(50)}
     assert len(seeds) == 2500
     assert stream_seed(1, 2, 3) == 3922471037
+
+
+def test_transforms_draw_independently_of_each_other() -> None:
+    frame = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
+    augmentation = Augmentation([albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)])
+    found = {augmentation(frame, seed)[0].tobytes() for seed in range(40)}
+    assert found == {view.tobytes() for view in (frame, frame[:, ::-1], frame[::-1], frame[::-1, ::-1])}

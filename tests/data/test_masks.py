@@ -12,7 +12,8 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from flipdetect.data.dataset import Augmentation, Transform
+from flipdetect.data.augment.chain import Augmentation
+from flipdetect.data.augment.fused_warp import Transform
 from flipdetect.data.masks import coarse_maps, read_masks
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.data.rehearsal import EmbeddedData, MixIn

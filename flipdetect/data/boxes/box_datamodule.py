@@ -15,12 +15,14 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from flipdetect.data.augment.chain import Augmentation, draw_from
+from flipdetect.data.augment.fused_warp import Transform
 from flipdetect.data.boxes.annotations import PictureBoxes
 from flipdetect.data.boxes.box_index import EMPTY, BoxIndex, Format, check_boxes, index_boxes, split_boxes
 from flipdetect.data.boxes.formats import BOX_COLUMNS
 from flipdetect.data.cache import DecodedFrames, decode_frames
 from flipdetect.data.datamodule import GroupedDataModule
-from flipdetect.data.dataset import Augmentation, Draw, Transform
+from flipdetect.data.dataset import Draw
 from flipdetect.data.index import FrameIndex
 from flipdetect.data.loading import EpochSampler
 from flipdetect.data.splits import Split, read_split
@@ -80,7 +82,7 @@ class BoxAugmentation(Augmentation):
         self, frame: npt.NDArray[np.uint8], boxes: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], seed: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """An input (H, W, C) uint8 with boxes (N, 4) float32 in its pixels and labels (N,), moved alike."""
-        self.with_boxes.set_random_seed(seed)
+        draw_from(self.with_boxes, seed)
         result = self.with_boxes(image=frame, bboxes=boxes, labels=labels)
         found = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
         return self.kept(result["image"], frame), found, np.asarray(result["labels"], np.int64).reshape(-1)
