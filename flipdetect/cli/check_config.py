@@ -317,7 +317,7 @@ def _check_classes(sources: Sequence[Settings]) -> None:
                 require_extra(extra, extra)
         if module.split(".")[0] not in ("flipdetect", "pytorch_lightning", "albumentations"):
             continue  # a class of the user's own
-        if _find(class_path) is None and not any(re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
+        if not any(name in text and re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
             folder = FOLDERS_OF_CLASSES[key]
             known = sorted({name for text in _texts(folder) for name in re.findall(r"^class ([A-Z]\w+)", text, re.M)})
             if key == "model":
@@ -376,7 +376,7 @@ def signature(class_path: str) -> dict[str, str] | None:
 def _find(class_path: str) -> ast.ClassDef | None:
     module, _, name = class_path.rpartition(".")
     for text in _texts(module):
-        if re.search(rf"^class {re.escape(name)}\b", text, re.M):
+        if f"class {name}" in text and re.search(rf"^class {re.escape(name)}\b", text, re.M):
             nodes = ast.parse(text).body if len(text) < 200_000 else []
             return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name), None)
     return None

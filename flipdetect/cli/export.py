@@ -14,7 +14,7 @@ from typer import Option
 
 from flipdetect.cli.options import IS_FOLDER, OptionalOutput, check_models
 from flipdetect.errors import require_extra
-from flipdetect.start.lean_imports import defer_torchmetrics
+from flipdetect.start.lean_imports import defer_torchmetrics, paused_collection
 
 CHECKED, CALIBRATED = 64, 128
 """Frames of --data on which the exported model is compared with the original, and on which integers are calibrated."""
@@ -111,11 +111,12 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
     from flipdetect.inference.resolve import resolve_model
 
     path = resolve_model(model)
-    defer_torchmetrics()
-    from flipdetect.export.onnx import LIMITS, Precision, export_checked
-    from flipdetect.export.onnx_files import sample_frames
-    from flipdetect.inference.detector import Detector
-    from flipdetect.inference.torch_model import load_checkpoint, load_torch_model
+    with paused_collection():
+        defer_torchmetrics()
+        from flipdetect.export.onnx import LIMITS, Precision, export_checked
+        from flipdetect.export.onnx_files import sample_frames
+        from flipdetect.inference.detector import Detector
+        from flipdetect.inference.torch_model import load_checkpoint, load_torch_model
 
     precision: Precision = "float16" if format == "onnx-float16" else "float32"
     trained = load_torch_model(path, "cpu") if format in MOBILE else load_checkpoint(path, "cpu")

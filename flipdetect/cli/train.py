@@ -14,7 +14,7 @@ import typer
 from flipdetect.cli.check_config import check_arguments, is_detection, settings_of
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, set_up_logging, stop_on_signals
 from flipdetect.errors import FlipdetectError, require_extra
-from flipdetect.start.lean_imports import defer_torchmetrics
+from flipdetect.start.lean_imports import defer_torchmetrics, paused_collection
 
 if TYPE_CHECKING:
     from flipdetect.start.read_ahead import ReadAhead
@@ -80,8 +80,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str], ahead: ReadAhead | None = None) -> int:
-    defer_torchmetrics()
-    from flipdetect.cli.lightning_cli import run
+    with paused_collection():
+        defer_torchmetrics()
+        from flipdetect.cli.lightning_cli import run
 
     return run(arguments, ahead)
 

@@ -12,7 +12,7 @@ from flipdetect.inference.detector import Detector
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, file_digest, load_exported
 from flipdetect.inference.resolve import resolve_model
-from flipdetect.start.lean_imports import defer_torchmetrics
+from flipdetect.start.lean_imports import defer_torchmetrics, paused_collection
 from flipdetect.zoo import FOLDER
 
 Engine = Literal["auto", "torch", "onnx"]
@@ -105,7 +105,8 @@ def load_trained(
         if engine == "onnx":
             raise ModelError(reason)
         logger.log(level, "PyTorch runs %s: %s", path, reason)
-    defer_torchmetrics()
-    from flipdetect.inference.torch_model import load_checkpoint
+    with paused_collection():
+        defer_torchmetrics()
+        from flipdetect.inference.torch_model import load_checkpoint
 
     return load_checkpoint(path, device)

@@ -1,4 +1,4 @@
-"""torchmetrics without its metrics of images, sound and text, which take half of the time of importing Lightning.
+"""Importing torch and Lightning in less time: without what is not used, and without collecting garbage.
 
 `import torchmetrics` imports every metric, and with them torchvision, torch's compiler and SciPy's signal processing.
 Lightning and this program need two base classes of it.
@@ -6,14 +6,35 @@ Lightning and this program need two base classes of it.
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
 NAME = "torchmetrics"
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Collect no garbage while torch is imported, and never look through what was imported.
+
+    The 450,000 objects of torch and Lightning are kept to the end. Looking through them for garbage takes a third of
+    the time of importing them, and 0.25 s each time later.
+    """
+    if "torch" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class _BaseClasses(ModuleType):

@@ -27,6 +27,9 @@ from flipdetect.records import ClassNames
 from flipdetect.sources.naming import NamePattern
 from flipdetect.synth import SynthConfig
 
+NICE = 5
+"""Lower priority: on two cores, importing goes first."""
+
 
 class ReadAhead:
     """The process; none if the program has imported torch already, or is one of several that train together.
@@ -94,6 +97,8 @@ def decode(settings: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     logging.disable()  # the data module says the same
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(NICE)
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, signal.default_int_handler)  # the renderer ends its own processes
     try:
