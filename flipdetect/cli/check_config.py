@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -21,7 +22,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from flipdetect.cli.configs import DEFAULTS, DETECTION_DEFAULTS, config_folder, find_config
-from flipdetect.errors import ConfigError, require_extra
+from flipdetect.errors import ConfigError, DataError, require_extra
+from flipdetect.inference.resolve import check_contents
 from flipdetect.parameters import check_range
 
 SECTIONS = {
@@ -89,6 +91,7 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> li
     for source in sources:
         check_allowed(source.content, allowed_classes(args), source.label)
     _check_classes(sources)
+    _check_hardware(merged)
     _check_paths(merged, data_option)
     return checked
 
@@ -328,14 +331,26 @@ def _check_classes(sources: Sequence[Settings]) -> None:
             raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
 
 
+def _check_hardware(config: Mapping[str, Any]) -> None:
+    """Refuse strategies and accelerators of which Lightning's source knows no such name."""
+    for key, module in (("trainer.strategy", "strategies"), ("trainer.accelerator", "accelerators")):
+        name, modules = _get(config, key), (module, "_graveyard", "trainer.connectors.accelerator_connector")
+        texts = [text for each in modules for text in _texts(f"pytorch_lightning.{each}")]
+        if isinstance(name, str) and "." not in name and texts and not any(f'"{name}"' in text for text in texts):
+            raise ConfigError(f"no {key} is called {name} in Lightning; leave it out to have one chosen")
+
+
 def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
     root = Path(str(_get(config, "data.root"))).expanduser()
     embedded = _get(config, "data.embedded.root")
-    if not root.is_dir() and not (embedded and Path(str(embedded)).expanduser() == root):
-        raise ConfigError(
-            f"data.root is no folder: {root}. Give the folder of your labelled frames with {data_option}"
-            + (f"; frames are rendered for {data_option} {embedded}" if embedded else "")
-        )
+    if not (embedded and Path(str(embedded)).expanduser() == root):  # frames are rendered into it
+        if not root.is_dir():
+            raise ConfigError(
+                f"data.root is no folder: {root}. Give the folder of your labelled frames with {data_option}"
+                + (f"; frames are rendered for {data_option} {embedded}" if embedded else "")
+            )
+        if not _get(config, "data.manifest") and not any(files for _, _, files in os.walk(root, followlinks=True)):
+            raise DataError(f"no usable frames in {root}, which holds no file; give another folder with {data_option}")
     weights = _get(config, "model.init_args.weights")
     files = {
         "model.weights": None if weights in ("none", "imagenet", "flipdetect", "coco") else weights,
@@ -346,6 +361,8 @@ def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
     for key, value in files.items():
         if isinstance(value, str) and not Path(value).expanduser().is_file():
             raise ConfigError(f"{key} {value}: no such file; correct the path, or leave it out")
+        if isinstance(value, str) and value.endswith((".ckpt", ".safetensors")):
+            check_contents(Path(value).expanduser())
 
 
 def signature(class_path: str) -> dict[str, str] | None:

@@ -108,9 +108,10 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
     require_extra("train", "torch", "timm", "pytorch_lightning")
     if format in MOBILE:
         require_extra(format, *MOBILE[format][1])
-    from flipdetect.inference.resolve import resolve_model
+    from flipdetect.inference.resolve import check_contents, resolve_model
 
     path = resolve_model(model)
+    check_contents(path)
     with paused_collection():
         defer_torchmetrics()
         from flipdetect.export.onnx import LIMITS, Precision, export_checked

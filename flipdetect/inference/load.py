@@ -11,7 +11,7 @@ from flipdetect.errors import ModelError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.model import Model
 from flipdetect.inference.onnx_model import REMEDY, SUFFIX, file_digest, load_exported
-from flipdetect.inference.resolve import resolve_model
+from flipdetect.inference.resolve import check_contents, resolve_model
 from flipdetect.start.lean_imports import defer_torchmetrics, paused_collection
 from flipdetect.zoo import FOLDER
 
@@ -105,6 +105,8 @@ def load_trained(
         if engine == "onnx":
             raise ModelError(reason)
         logger.log(level, "PyTorch runs %s: %s", path, reason)
+    if path.is_file():
+        check_contents(path)
     with paused_collection():
         defer_torchmetrics()
         from flipdetect.inference.torch_model import load_checkpoint

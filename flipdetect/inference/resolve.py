@@ -47,6 +47,18 @@ def resolve_model(model: str | os.PathLike[str] | None, logs: Path = LOGS) -> Pa
     return path / BEST
 
 
+def check_contents(path: Path) -> None:
+    """Refuse a file that does not begin as a checkpoint or .safetensors does, before torch is imported for it."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if path.suffix == ".safetensors":  # the length of a JSON object, and that object
+        begins_well = start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+    else:  # a zip archive, or a pickle as older versions of torch wrote it
+        begins_well = start.startswith((b"PK", b"\x80"))
+    if not begins_well:
+        raise ModelError(f"{path} is no checkpoint, or is damaged (by its first bytes); give a .ckpt or .onnx file")
+
+
 def _has_default_classes(run: Path) -> bool:
     """Whether a run's model classifies page turns, according to its `config.yaml`; False where that cannot be read."""
     import yaml
