@@ -147,6 +147,8 @@ def _usage_error(error: typer.TyperException, words: Sequence[str]) -> int:
         absent = re.match(r"(file|directory|path) '(.*)' does not exist", what)
         if absent:
             message = f"{option} {absent[2]}: no such {KINDS[absent[1]]}; correct the path"
+        elif other := re.match(r"(file|directory) '(.*)' is a (file|directory)", what):
+            message = f"{option} {other[2]} is a {KINDS[other[3]]}; give a {KINDS[other[1]]}"
         elif words.count(option) == 1 and option in words[:-1]:
             message = f"{option} {words[words.index(option) + 1]}: {what}"
     command = context.command_path if context is not None else "flipdetect"

@@ -27,8 +27,8 @@ FOR_SCORING = ("--rate", "--stride", "--every-frame", "--engine", "--device", "-
 PARTS = {
     "--ocr": ("--pdf",),
     "--page-mode": ("--pages",),
-    "--still-name": ("--stills",),
-    "--still-format": ("--stills", "--pages"),
+    "--still-name": ("--stills", "--pages"),
+    "--still-format": ("--stills",),
     "--quality": ("--stills", "--pages", "--pdf"),
 }
 """Option -> those of which it says how: it needs one of them."""
@@ -88,7 +88,7 @@ def predict(
         str,
         Option(
             metavar="TEMPLATE",
-            help="Names of --stills, without the suffix, made of {video}, {number}, {spread}, {time} and text.",
+            help="Names of --stills and --pages, without the suffix: of {video}, {number}, {spread}, {time} and text.",
         ),
     ] = "{number}_{time}",
     start: Annotated[
@@ -170,7 +170,8 @@ def predict(
     for problem in found.problems if found else ():
         logger.warning("%s: %s", problem.path, problem.reason)
     events = events or one_film
-    films, videos = found is None or bool(found.videos) or events, found is not None and bool(found.videos)
+    videos = found is not None and bool(found.videos)
+    films = videos or events or scores is not None  # pictures with scores are frames of films
     given = _given_options(ctx, films=films, videos=videos, ordered=events, scored=scores is not None)
     if timeline or report is not None:
         require_extra("plots", "jinja2", "matplotlib")
@@ -182,7 +183,7 @@ def predict(
     from flipdetect.cli.predict_job import Request, run_request
 
     outputs: Outputs | None = None
-    if films or scores is not None:  # pictures do without these modules
+    if films:  # pictures do without these modules
         from flipdetect.outputs.still_files import StillStyle
         from flipdetect.pipeline.write_outputs import Outputs
 

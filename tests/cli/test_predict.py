@@ -100,9 +100,9 @@ def test_stills_pdf_report_and_preview(book: Path, tmp_path: Path) -> None:
 def test_pages_are_cut_out_and_become_the_pdf(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = surface((216, 384), depth=1.6)
     monkeypatch.setattr("flipdetect.pipeline.write_outputs.PageNetwork", lambda _: KnownMaps(known))
-    assert run(book, "--pages", "pages", "--page-mode", "grey", "--pdf", "book.pdf") == 0
+    assert run(book, "--pages", "pages", "--page-mode", "grey", "--pdf", "book.pdf", "--still-name", "p{number}") == 0
     names = sorted(path.name for path in (tmp_path / "pages").iterdir())
-    assert [name[:3] + name[-9:] for name in names[:2]] == ["001_left.jpg", "001right.jpg"]
+    assert names[:2] == ["p001_left.jpg", "p001_right.jpg"]
     assert len(names) == 8
     assert len({Image.open(tmp_path / "pages" / name).size for name in names}) == 1
     assert Image.open(tmp_path / "pages" / names[0]).mode == "L"
@@ -137,6 +137,9 @@ def test_ordered_frames_give_the_same(tmp_path: Path) -> None:
     assert run("frames", "--events", "--fps", RATE, "--stills", "pages") == 0
     assert len(rows()) == 3
     assert len(list((tmp_path / "pages").iterdir())) == 4
+    again = ("--scores", "predictions.csv", "--fps", RATE, "--stills", "again")
+    assert run("frames", *again) == 0, "with scores, pictures are frames of films"
+    assert len(list((tmp_path / "again").iterdir())) == 4
 
 
 def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
