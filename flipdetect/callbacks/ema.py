@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -33,15 +34,7 @@ class AveragedWeights(WeightAveraging):
     def __init__(self, decay: float = 0.995) -> None:
         if not 0 <= decay < 1:
             raise ConfigError(f"AveragedWeights needs a decay in [0, 1), got {decay}; 0.995 averages about 200 steps")
-
-        def average(mean: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-            # Without a transfer to the host, which a GPU would wait for.
-            steps = steps if isinstance(steps, Tensor) else mean.new_tensor(steps)
-            kept = ((1 + steps) / (10 + steps)).clamp(max=decay)
-            # In this form, what does not change (a frozen weight) stays bit-identical.
-            return mean + (current - mean) * (1 - kept)
-
-        super().__init__(avg_fn=average)
+        super().__init__(avg_fn=partial(_average, decay))  # no closure: processes that are spawned get a copy
         self._swapped = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,3 +86,11 @@ class AveragedWeights(WeightAveraging):
         if self._average_model is not None:
             for name, buffer in pl_module.named_buffers(recurse=False):
                 self._average_model.module.get_buffer(name).copy_(buffer)
+
+
+def _average(decay: float, mean: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+    # Without a transfer to the host, which a GPU would wait for.
+    steps = steps if isinstance(steps, Tensor) else mean.new_tensor(steps)
+    kept = ((1 + steps) / (10 + steps)).clamp(max=decay)
+    # In this form, what does not change (a frozen weight) stays bit-identical.
+    return mean + (current - mean) * (1 - kept)

@@ -1,6 +1,7 @@
 """The moving average of the weights: what validation uses, what a checkpoint contains, and resuming."""
 
 import csv
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -127,3 +128,7 @@ def test_an_interrupted_validation_leaves_the_current_weights() -> None:
 def test_an_impossible_decay_is_refused(decay: float) -> None:
     with pytest.raises(ConfigError, match="decay"):
         AveragedWeights(decay)
+
+
+def test_spawned_processes_get_the_callback() -> None:
+    pickle.loads(pickle.dumps(AveragedWeights()))
