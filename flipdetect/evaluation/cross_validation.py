@@ -175,28 +175,27 @@ def run_folds(folder: Path, plan: Plan, training: Training, train: Train, device
         try:
             with FileLock(folder / f".fold_{fold:02d}.lock", timeout=0):
                 path, split_file = _result_path(folder, fold), _split_path(folder, fold)
-                if path.is_file():
-                    continue
-                changed = with_values(training.config, {"data.split_file": str(split_file)})
-                run = run_training(Training(f"fold_{fold:02d}", changed), folder, train)
-                model, metrics = load_torch_model(run / BEST, device), run_metrics(run)
-                evaluation = evaluate_folder(
-                    model, Path(plan.root), manifest=manifest, split="test", split_file=split_file
-                )
-                write_predictions(path.with_suffix(".csv"), [(plan.name, plan.root, evaluation)])
-                result = {
-                    "fold": fold,
-                    "name": name,
-                    "frames": len(evaluation.scored),
-                    "videos": evaluation.videos,
-                    "threshold": evaluation.threshold,
-                    "temperature": model.temperature,
-                    "metrics": evaluation.metrics,
-                    "epochs": metrics.get("epochs"),
-                    "fit_seconds": metrics.get("fit_seconds"),
-                    "run": str(run),
-                }
-                write_json(path, result)  # last: it says that the fold is finished
+                if not path.is_file():
+                    changed = with_values(training.config, {"data.split_file": str(split_file)})
+                    run = run_training(Training(f"fold_{fold:02d}", changed), folder, train)
+                    model, metrics = load_torch_model(run / BEST, device), run_metrics(run)
+                    evaluation = evaluate_folder(
+                        model, Path(plan.root), manifest=manifest, split="test", split_file=split_file
+                    )
+                    write_predictions(path.with_suffix(".csv"), [(plan.name, plan.root, evaluation)])
+                    result = {
+                        "fold": fold,
+                        "name": name,
+                        "frames": len(evaluation.scored),
+                        "videos": evaluation.videos,
+                        "threshold": evaluation.threshold,
+                        "temperature": model.temperature,
+                        "metrics": evaluation.metrics,
+                        "epochs": metrics.get("epochs"),
+                        "fit_seconds": metrics.get("fit_seconds"),
+                        "run": str(run),
+                    }
+                    write_json(path, result)  # last: it says that the fold is finished
         except Timeout:
             logger.info("Fold %d (%s) is being trained by another process", fold, name)
         else:

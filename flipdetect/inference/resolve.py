@@ -49,8 +49,11 @@ def resolve_model(model: str | os.PathLike[str] | None, logs: Path = LOGS) -> Pa
 
 def check_contents(path: Path) -> None:
     """Refuse a file that does not begin as a checkpoint or .safetensors does, before torch is imported for it."""
-    with path.open("rb") as file:
-        start = file.read(9)
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
     if path.suffix == ".safetensors":  # the length of a JSON object, and that object
         begins_well = start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
     else:  # a zip archive, or a pickle as older versions of torch wrote it

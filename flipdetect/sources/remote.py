@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -84,10 +85,12 @@ def list_place(given: str) -> Listing:
             found = files.find(path)
             if found == [path]:
                 base, path = base.rpartition("/")[0], path.rpartition("/")[0]
-            parts = [PurePosixPath(one[len(path) + 1 :]) for one in found]
+            # Names stay as they are: an object's key may have `//` in it.
+            below = [one[len(path) + 1 :] for one in found]
             readable = FRAME_SUFFIXES | VIDEO_SUFFIXES
-            kept = (one for one in parts if one.suffix.lower() in readable and not any(map(is_junk, one.parts)))
-            names = sorted(map(str, kept), key=_walk_order)
+            parts = [PurePosixPath(name) for name in below]
+            good = [one.suffix.lower() in readable and not any(map(is_junk, one.parts)) for one in parts]
+            names = sorted(compress(below, good), key=_walk_order)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are of the latter two
         raise DataError(f"{given} cannot be read: {error}; give a folder, or a table with a column {COLUMN}") from error
     if not names:
