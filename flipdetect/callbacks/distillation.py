@@ -19,8 +19,8 @@ from flipdetect.inference.torch_model import TorchModel, load_torch_model
 class Distillation(Callback):
     """Mixes the probability that trained networks give to a frame into the frame's target (Hinton et al., 2015).
 
-    The teachers see the same augmented frames, resized to their own input size. Their logits are averaged. Validation
-    and test use the labels alone.
+    The teachers see the same augmented frames, resized to their own input size. Their logits, before calibration, are
+    averaged. Validation and test use the labels alone.
 
     Args:
         teachers: pretrained models, runs, checkpoints or `.safetensors` files, as for `flipdetect predict --model`.

@@ -128,7 +128,8 @@ def render_text(spreads: Iterable[int]) -> Iterator[tuple[Image, dict[str, str],
     config = SynthConfig(9401, SPREADS, 2, 1, 1600, "landscape", aspect=3 / 4, without="hands,sun,exposure")
     for index in spreads:
         clip, source = replace(sample_clip(config, 2 * index + 1), clutter=None), sample_source(config, index)
-        light = compose.draw_sample(compose.set_stage(config, clip), 0.1, (0, 0), 0) * clip.capture.brightness(0.1)
+        exposure = compose.open_shutter(compose.set_stage(config, clip), 0.1)
+        light = compose.draw_sample(exposure, 0.1, (0, 0), 0) * clip.capture.brightness(0.1)
         phone = replace(source.phone, defocus=min(0.4, source.phone.defocus))
         image = develop(np.asarray(light, np.float32), phone, np.random.default_rng(index))
         view = clip.capture.view(0.1, config.frame_size(index)).carried(*clip.pushed(0.1))

@@ -29,8 +29,9 @@ from torch.nn import functional
 from flipdetect.models.imagenet import packaged_file, read_packaged, timm_names
 from flipdetect.runs import CHECKPOINT_KEY
 from flipdetect.synth.camera import develop
+from flipdetect.synth.clip import CLASSES
 from flipdetect.synth.config import SynthConfig
-from flipdetect.synth.render.compose import _lay, draw_sample, set_stage
+from flipdetect.synth.render.compose import _lay, draw_sample, open_shutter, set_stage
 from flipdetect.synth.scenario import CLIP_STREAM, _sample_clip
 from flipdetect.synth.scene.scene import sample_source
 from flipdetect.synth.truth.silhouette import page_outlines
@@ -59,7 +60,8 @@ def render(folder: Path, seed: int, sources: int) -> None:
             index, place = divmod(count, PER_SOURCE)
             config, name, rng = configs[index % 2], f"{index:05d}_{place}.jpg", np.random.default_rng([seed, count])
             number = 2 * count + 1  # odd clips are no flips
-            clip = _sample_clip(config, number, config.stream(CLIP_STREAM, number // 2, 0))
+            flip = _sample_clip(config, number, config.stream(CLIP_STREAM, number // 2, 0), 1.0)
+            clip = replace(flip, label=CLASSES.negative)
             moment, source, stage = float(rng.uniform(0, clip.duration)), sample_source(config, index), None
             stage = set_stage(config, clip)
             is_empty = count % EMPTY_EVERY == EMPTY_EVERY - 1
@@ -67,7 +69,7 @@ def render(folder: Path, seed: int, sources: int) -> None:
                 view = clip.capture.view(moment, stage.size)
                 light = _lay(view, stage.assets.desk, 0, stage.size) * _lay(view, stage.assets.light, 0, stage.size)
             else:
-                light = draw_sample(stage, moment, (0, 0), 0)
+                light = draw_sample(open_shutter(stage, moment), moment, (0, 0), 0)
             blur = float(np.hypot(source.phone.defocus, clip.capture.blur(moment)))
             image = develop(
                 light * np.float32(clip.capture.brightness(moment)), replace(source.phone, defocus=blur), rng
