@@ -131,6 +131,8 @@ def read_model(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Tensor]]:
     """
     if not path.is_file():
         raise ModelError(f"there is no checkpoint {path}; give the path of a best.ckpt")
+    if path.suffix == ".onnx":
+        raise ModelError(f"{path} is exported and cannot be loaded by PyTorch; give its .ckpt or .safetensors file")
     if path.suffix == SUFFIX:
         packed = read_facts(path)
         if packed is None:

@@ -11,7 +11,7 @@ import torch
 from flipdetect.callbacks import Distillation
 from flipdetect.callbacks.distillation import as_seen_by
 from flipdetect.data.preprocess import PreprocessSpec
-from flipdetect.errors import ConfigError
+from flipdetect.errors import ConfigError, ModelError
 from flipdetect.inference.torch_model import load_torch_model
 from flipdetect.zoo import pretrained_path
 from tests.callbacks.test_features import Run, run  # noqa: F401 - the second is a fixture
@@ -80,3 +80,8 @@ def test_frames_are_needed_and_of_the_teachers_channels() -> None:
         with_targets({"features": torch.zeros(1)}, PreprocessSpec(), 0.5)
     with pytest.raises(ConfigError, match="sees 3 channels"):
         with_targets({}, PreprocessSpec(channels=1, mean=(0.5,), std=(0.5,)), 0.5)
+
+
+def test_an_exported_teacher_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"ensemble\.onnx is exported"):
+        load_torch_model(pretrained_path("ensemble"))
