@@ -1,8 +1,7 @@
 """Make the default model from two pretrained networks: ensemble.onnx, ensemble.int8.onnx, and the card.
 
-Its logit is a mean of three: that of efficientnet_lite0, and those of tiny_cnn for two sizes of the frame. Two
-different networks make different errors, and in a smaller frame TinyCNN sees pages that were filmed from nearby at the
-size that it was trained on. Heights, shares, threshold and temperature are chosen on the real frames.
+Its logit is the mean of those of efficientnet_lite0 and tiny_cnn: two different networks make different errors.
+Shares, threshold and temperature are chosen on the real frames.
 
 Example: python scripts/research/ensemble.py --choose-on frames/ --calibrate-on data/release
 """
@@ -37,24 +36,22 @@ from flipdetect.tasks.decision import Decision, choose_decision
 from flipdetect.zoo import ENSEMBLE, FOLDER, pretrained_path
 
 FIRST, SECOND = "efficientnet_lite0", "tiny_cnn"
-HEIGHTS = (200, 224)
-"""In pixels, of frames that the second network sees. It was trained at 256."""
-SHARES = (1.5, 1.0, 1.0)
-"""Of the three logits in their mean."""
+SHARES = (3, 4)
+"""Of the two logits in their mean."""
 
 
 class Resized(nn.Module):
-    """A network that sees the frames smaller, normalised as it was trained.
+    """A network that sees the frames as high as its own input, normalised as it was trained.
 
     Bilinear resizing with antialiasing is linear along each axis, so it is written as two products of matrices, which
     every runtime computes alike.
     """
 
-    def __init__(self, network: nn.Module, height: int, given: PreprocessSpec, own: PreprocessSpec) -> None:
+    def __init__(self, network: nn.Module, given: PreprocessSpec, own: PreprocessSpec) -> None:
         super().__init__()
         self.network = network
-        width = round(height * given.width / given.height)
-        self.register_buffer("rows", _resizing(given.height, height))
+        width = round(own.height * given.width / given.height)
+        self.register_buffer("rows", _resizing(given.height, own.height))
         self.register_buffer("columns", _resizing(given.width, width).T.contiguous())
         mean, std = torch.tensor(own.mean), torch.tensor(own.std)
         self.register_buffer("scale", (torch.tensor(given.std) / std)[:, None, None])
@@ -71,16 +68,13 @@ class Ensemble(nn.Module):
     def __init__(self, first: TorchModel, second: TorchModel, temperature: float) -> None:
         super().__init__()
         self.first = first.task.model
-        self.others = nn.ModuleList(
-            Resized(second.task.model, height, first.preprocess, second.preprocess) for height in HEIGHTS
-        )
+        self.second = Resized(second.task.model, first.preprocess, second.preprocess)
         self.temperature = temperature
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        logits, maps = self.first.forward_maps(frames)
-        all_logits = (logits, *(other(frames) for other in self.others))
-        logits = sum(share / sum(SHARES) * each for share, each in zip(SHARES, all_logits, strict=True))
+        first, maps = self.first.forward_maps(frames)
+        logits = (SHARES[0] * first + SHARES[1] * self.second(frames)) / sum(SHARES)
         return logits / self.temperature, maps[:, MAPS.index("hands")].sigmoid()
 
 
@@ -143,12 +137,11 @@ def _probabilities(path: Path, files: Sequence[Path]) -> np.ndarray:
 
 
 def _card(first: TorchModel, second: TorchModel, decision: Decision, count: int, difference: float) -> str:
-    heights = " and ".join(map(str, HEIGHTS))
     size = f"{first.preprocess.height}x{first.preprocess.width}"
     return f"""# {ENSEMBLE}
 
-The default model: the mean of three logits, one of [{FIRST}]({FIRST}.md) (which counts {SHARES[0]:g}
-times) and two of [{SECOND}]({SECOND}.md), which sees the frame resized to heights of {heights} pixels.
+The default model: the mean of the logits of [{FIRST}]({FIRST}.md) and [{SECOND}]({SECOND}.md), {SHARES[0]} parts to
+{SHARES[1]}. The second sees the frame resized to {second.preprocess.height}x{second.preprocess.width} pixels.
 Input: one frame, RGB, resized to {size} pixels (height x width, fit: letterbox). Output: the probability of `flip`,
 against `notflip`. It exists as ONNX (weights stored as float16) and with 8-bit integers, for films; nothing was
 trained for it.
@@ -165,7 +158,7 @@ To fine-tune, start from `efficientnet_lite0` (configs/finetune.yaml).
 
 ## Data
 
-Both networks were trained on rendered books only; see their cards. The heights, shares, threshold and temperature
+Both networks were trained on rendered books only; see their cards. Shares, threshold and temperature
 were chosen on {count} labelled frames and stills of real books, on which nothing was trained. Metrics on these frames
 are therefore validation results.
 
