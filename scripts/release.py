@@ -5,7 +5,7 @@ The same command skips finished trainings and renderings, and resumes interrupte
     head      train what follows the frozen ImageNet backbone (renders 1,800 books first; 40 minutes on two cores)
     gentle    fine-tune the later half of the backbone, from that head (45 minutes)
     choose    a checkpoint, or the mean of head and checkpoint, by labelled frames of real books (--choose-on): the
-              highest mean AUROC over the parts (source and first folder); threshold (best F1) and temperature
+              highest mean AUROC over the parts (source and first folder); threshold and temperature
     ship      write flipdetect/weights/efficientnet_lite0.safetensors and its card
     further   train all three networks further, from the weights that ship, on 1,000 books of any scene (rendered first;
               two hours of one core); how many of the last epochs are averaged, whether the old weights take part, and
@@ -155,8 +155,9 @@ def _choose(
     candidates: Sequence[Sequence[Path]], heights: Sequence[int | None], choice: Path, options: argparse.Namespace
 ) -> None:
     """Write the checkpoints whose mean becomes the pretrained model, with input height, threshold and temperature."""
+    from research.ship import decide_on_photographs
+
     from flipdetect.atomic import write_text
-    from flipdetect.tasks.decision import choose_decision
 
     best: dict[str, Any] = {"score": -1.0}
     for checkpoints, height in product(candidates, heights):
@@ -165,7 +166,7 @@ def _choose(
         names = " + ".join(map(str, checkpoints)) + (f" at {height}" if height else "")
         logger.info("%s: mean AUROC of the parts %.4f (%s)", names, found["score"], parts)
         best = max(best, found, key=lambda one: float(one["score"]))
-    decision = choose_decision(best.pop("probabilities"), best.pop("targets"), None, fits_temperature=True)
+    decision = decide_on_photographs(best.pop("probabilities"), best.pop("targets"))
     chosen = {**best, "threshold": decision.threshold, "temperature": decision.temperature}
     write_text(choice, json.dumps(chosen, indent=2) + "\n")
     logger.info("Chosen: %s", chosen)
@@ -234,7 +235,8 @@ def _ship(name: str, choice: Path, output: Path, metrics: Path | None = None) ->
     return ship(
         first, name, average=others, height=chosen["height"],
         decision=Decision(chosen["threshold"], chosen["temperature"]),
-        decided_on="on labelled frames of real books that nothing was trained on (best F1), as were the checkpoints",
+        decided_on="on labelled frames of real books that nothing was trained on (the lowest with an F1 within 0.01 of "
+        "the best), as were the checkpoints",
         figures=figures,
         folder=output,
     )  # fmt: skip

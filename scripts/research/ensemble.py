@@ -1,7 +1,7 @@
 """Make the default model from two pretrained networks: ensemble.onnx, ensemble.int8.onnx, and the card.
 
 Its logit is the mean of those of efficientnet_lite0 and tiny_cnn: two different networks make different errors.
-Shares, threshold and temperature are chosen on the real frames.
+Threshold and temperature are chosen on the real frames.
 
 Example: python scripts/research/ensemble.py --choose-on frames/ --calibrate-on data/release
 """
@@ -17,6 +17,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from ship import decide_on_photographs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,12 +33,10 @@ from flipdetect.inference.onnx_model import HANDS, LOGITS, ONNX_VERSION, file_di
 from flipdetect.inference.torch_model import TorchModel, load_torch_model
 from flipdetect.models.evidence_maps import MAPS
 from flipdetect.runs import NO_TEMPERATURE
-from flipdetect.tasks.decision import Decision, choose_decision
+from flipdetect.tasks.decision import Decision
 from flipdetect.zoo import ENSEMBLE, FOLDER, pretrained_path
 
 FIRST, SECOND = "efficientnet_lite0", "tiny_cnn"
-SHARES = (3, 4)
-"""Of the two logits in their mean."""
 
 
 class Resized(nn.Module):
@@ -74,7 +73,7 @@ class Ensemble(nn.Module):
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         first, maps = self.first.forward_maps(frames)
-        logits = (SHARES[0] * first + SHARES[1] * self.second(frames)) / sum(SHARES)
+        logits = (first + self.second(frames)) / 2
         return logits / self.temperature, maps[:, MAPS.index("hands")].sigmoid()
 
 
@@ -97,9 +96,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "ensemble.onnx"
         export(first, second, Decision(0.5), draft, half=True)
-        decision = choose_decision(
-            _probabilities(draft, [r.path for r in records]), targets, None, fits_temperature=True
-        )
+        decision = decide_on_photographs(_probabilities(draft, [r.path for r in records]), targets)
         export(first, second, decision, draft)
         frames = sample_frames(calibrate_on, first.preprocess, 160)
         path = pretrained_path(ENSEMBLE, output)
@@ -140,8 +137,8 @@ def _card(first: TorchModel, second: TorchModel, decision: Decision, count: int,
     size = f"{first.preprocess.height}x{first.preprocess.width}"
     return f"""# {ENSEMBLE}
 
-The default model: the mean of the logits of [{FIRST}]({FIRST}.md) and [{SECOND}]({SECOND}.md), {SHARES[0]} parts to
-{SHARES[1]}. The second sees the frame resized to {second.preprocess.height}x{second.preprocess.width} pixels.
+The default model: the mean of the logits of [{FIRST}]({FIRST}.md) and [{SECOND}]({SECOND}.md). The second sees the
+frame resized to a height of {second.preprocess.height} pixels.
 Input: one frame, RGB, resized to {size} pixels (height x width, fit: letterbox). Output: the probability of `flip`,
 against `notflip`. It exists as ONNX (weights stored as float16) and with 8-bit integers, for films; nothing was
 trained for it.
@@ -158,14 +155,14 @@ To fine-tune, start from `efficientnet_lite0` (configs/finetune.yaml).
 
 ## Data
 
-Both networks were trained on rendered books only; see their cards. Shares, threshold and temperature
+Both networks were trained on rendered books only; see their cards. Threshold and temperature
 were chosen on {count} labelled frames and stills of real books, on which nothing was trained. Metrics on these frames
 are therefore validation results.
 
 ## Threshold
 
-{decision.threshold:.4f}, the one with the best F1. Logits are divided by {decision.temperature:.4f} to become
-probabilities. Those of the 8-bit model differ by {difference:.3f} on average.
+{decision.threshold:.4f}, the lowest with an F1 within 0.01 of the best. Logits are divided by
+{decision.temperature:.4f} to become probabilities. Those of the 8-bit model differ by {difference:.3f} on average.
 
 ## Limits
 

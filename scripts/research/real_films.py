@@ -37,7 +37,7 @@ def load(path, size):
 
 
 def still_film(root, numbers, fade, rng):
-    """Frames, and the (page, first, last second) of each rest."""
+    """Frames, and the (page, start, end in seconds) of each rest."""
     frames, truth = [], []
     for number in numbers:
         now = load(root / f"stills/notflip/K_still_{number:03d}.jpg", (720, 960))
@@ -46,7 +46,7 @@ def still_film(root, numbers, fade, rng):
             frames += [np.uint8((1 - share) * last + share * now) for share in np.arange(1, fade + 1) / (fade + 1)]
         start = len(frames)
         frames += [now] * int(rng.integers(FPS, 2 * FPS + 1))
-        truth.append((str(number), start / FPS, (len(frames) - 1) / FPS))
+        truth.append((str(number), start / FPS, len(frames) / FPS))
     return frames, truth
 
 
@@ -68,7 +68,7 @@ def hand_film(root, order):
         else:
             own, count = get(*RESTS[part[0]]), round(float(part[2:]) * FPS)
             frames += [own[place * len(own) // count] for place in range(count)]
-        truth.append((part[0], start / FPS, (len(frames) - 1) / FPS))
+        truth.append((part[0], start / FPS, len(frames) / FPS))
     return frames, truth
 
 
@@ -101,7 +101,7 @@ def main(
         write(path, pictures, rng)
         result = extract_pages(path, model)
         times = [still.time_s for still in kept(list(result.stills)) if still.time_s is not None]
-        shown = Counter(page for page, start, end in truth for time in times if start <= time <= end)
+        shown = Counter(page for page, start, end in truth for time in times if start <= time < end)
         missing = [page for page, _, _ in truth if page not in shown]
         print(f"{name}: {result.turned} turns of {len(truth) - 1}, {len(times)} pages of {len(truth)}", end=", ")
         print(f"missing {missing}, doubled {sum(shown.values()) - len(shown)}, doubtful {result.doubtful}", flush=True)
