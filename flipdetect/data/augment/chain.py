@@ -22,7 +22,7 @@ def draw_from(chain: albumentations.Compose, seed: int) -> None:
 
     `chain.set_random_seed` would give each of them the same numbers: all would be applied, or none.
     """
-    chain.set_random_state(np.random.default_rng(seed), random.Random(seed))
+    chain.set_random_state(np.random.default_rng(seed), random.Random(seed))  # nosec B311: no secret is drawn
 
 
 class Augmentation:
