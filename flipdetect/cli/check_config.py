@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from flipdetect.cli.configs import DEFAULTS, DETECTION_DEFAULTS, config_folder, find_config
-from flipdetect.errors import ConfigError, DataError, require_extra
+from flipdetect.errors import ConfigError, DataError, ModelError, require_extra
 from flipdetect.inference.resolve import check_contents
 from flipdetect.parameters import check_range
+from flipdetect.zoo import SUFFIX
 
 SECTIONS = {
     "trainer": "pytorch_lightning.trainer.trainer.Trainer",
@@ -361,7 +362,11 @@ def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
     for key, value in files.items():
         if isinstance(value, str) and not Path(value).expanduser().is_file():
             raise ConfigError(f"{key} {value}: no such file; correct the path, or leave it out")
-        if isinstance(value, str) and value.endswith((".ckpt", ".safetensors")):
+        if key == "ckpt_path" and isinstance(value, str) and value.endswith(SUFFIX):
+            raise ModelError(
+                f"{value} holds weights, not a training to resume; start from them with --model.weights {value}"
+            )
+        if isinstance(value, str) and value.endswith((".ckpt", SUFFIX)):
             check_contents(Path(value).expanduser())
 
 

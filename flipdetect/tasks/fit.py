@@ -104,8 +104,6 @@ def check_resume(path: Path, model: FrameClassifier, data: pl.LightningDataModul
     Raises:
         ModelError: if it is damaged, holds weights alone, or belongs to another model, preprocessing or split.
     """
-    if path.suffix == ".safetensors":
-        raise ModelError(f"{path} holds weights, not a training to resume; start from them with --model.weights {path}")
     saved = load_without_code(path)
     if not isinstance(saved, Mapping) or not {"state_dict", "optimizer_states", "callbacks", "loops"} <= saved.keys():
         raise ModelError(f"{path} holds no training to resume; start from its weights with --model.weights {path}")

@@ -44,10 +44,10 @@ def test_configurations_are_trained_on_one_split_and_tabled(
     found = json.loads(Path("out/comparison.json").read_text())
     assert [each["model"] for each in found["models"]] == ["tiny_cnn", "mobilenet"]
     assert found["models"][0]["training_seconds"] == 7.5
-    # The stand-in for training leaves one and the same model.
-    assert {end: found["models"][1]["less_best"]["f1"][end] for end in ("value", "low", "high")} == {
-        "value": 0.0, "low": 0.0, "high": 0.0,
-    }  # fmt: skip
+    # The stand-in leaves one and the same model; on so few test videos the difference may have no bounds.
+    difference = found["models"][1]["less_best"]["f1"]
+    assert difference["value"] == 0.0
+    assert {difference["low"], difference["high"]} <= {0.0, None}
     assert "| tiny_cnn" in Path("out/comparison.md").read_text()
     table = list(csv.DictReader(Path("out/comparison.csv").read_text().splitlines()))
     assert float(table[0]["latency_ms"]) > 0

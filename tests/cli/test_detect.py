@@ -129,7 +129,7 @@ def test_wrong_settings_are_refused_before_anything_is_trained(
     empty = tmp_path / "empty"
     empty.mkdir()
     assert detect(root=empty) != 0
-    assert "no annotations were found below" in capsys.readouterr().err
+    assert "no usable frames in" in capsys.readouterr().err
     assert not RUN.exists()
 
 
