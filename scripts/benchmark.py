@@ -264,7 +264,7 @@ def startup(bench: Bench) -> list[Row]:
         "plain program": lambda: bench.worker("plain_predict", frames=one, model="mobilenet_v2")[0],
         "default": lambda: bench.run(*command, "predict", one, "--output", bench.folder / "one.csv")[0],
         "--help": lambda: bench.run(*command, "predict", "--help")[0],
-        "wrong": lambda: bench.run(*wrong, status=1)[0],
+        "wrong": lambda: bench.run(*wrong, status=2)[0],
         "imports": lambda: bench.run("-c", "import torch, pytorch_lightning")[0],
         "training": lambda: outside_fit(bench),
     })  # fmt: skip
