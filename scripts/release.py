@@ -8,7 +8,7 @@ The same command skips finished trainings and renderings, and resumes interrupte
               highest mean AUROC over the parts (source and first folder); threshold and temperature
     ship      write flipdetect/weights/efficientnet_lite0.safetensors and its card
     further   train all three networks further, from the weights that ship, on 1,000 books of any scene (rendered first;
-              two hours of one core); how many of the last epochs are averaged, whether the old weights take part, and
+              two hours of one core); which epochs are averaged, whether the old weights take part, and
               the input size are chosen as above; write the weights
     export    write .onnx of all three, and efficientnet_lite0.int8.onnx, calibrated on rendered frames
     ensemble  write ensemble.onnx and .int8.onnx; threshold and temperature by --choose-on
@@ -61,7 +61,8 @@ FURTHER = {
 }
 """Configurations by which the models that ship are trained further, and the input heights to choose from."""
 LAST_EPOCHS = (1, 3, 5, 8)
-"""How many of the last epochs may be averaged. Single epochs differ by up to 0.03 of AUROC on real books."""
+"""How many of the last epochs may be averaged; any epoch may be taken by itself. Single epochs differ by up to 0.03 of
+AUROC on real books."""
 OLD_SHARES = (0, 1, 3)
 """How often the weights that shipped before count in the mean, against once for each epoch."""
 
@@ -112,7 +113,9 @@ def _run(step: str, options: argparse.Namespace) -> None:
                 shutil.copyfile(pretrained_path(name, options.output), old)
             epochs = _epochs(run)
             counts = sorted({min(count, len(epochs)) for count in LAST_EPOCHS})
-            means = [epochs[-count:] + [old] * share for count, share in product(counts, OLD_SHARES)]
+            last = [epochs[-count:] for count in counts]
+            earlier = [[epoch] for epoch in epochs[:-1]]
+            means = [chosen + [old] * share for chosen, share in product([*last, *earlier], OLD_SHARES)]
             _choose([[old], *means], heights, run / "choice.json", options)
             _ship(name, run / "choice.json", options.output)
     elif step == "export":
