@@ -112,7 +112,7 @@ def _export_trained(model: str, output: Path, data: Path | None, format: Format)
 
     path = resolve_model(model)
     check_contents(path)
-    with paused_collection():
+    with paused_collection(freeze=True):
         defer_torchmetrics()
         from flipdetect.export.onnx import LIMITS, Precision, export_checked
         from flipdetect.export.onnx_files import sample_frames

@@ -80,7 +80,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str], ahead: ReadAhead | None = None) -> int:
-    with paused_collection():
+    with paused_collection(freeze=True):
         defer_torchmetrics()
         from flipdetect.cli.lightning_cli import run
 
