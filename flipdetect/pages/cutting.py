@@ -45,6 +45,8 @@ GUTTER = 0.07
 """Distance from the gutter, in page widths, over which its shade fades."""
 PAPER = 0.9
 """Paper is at least this bright compared with the light; what is darker is print or a picture."""
+BLACK = 90
+"""Grey, 0 to 255, below which a page is black in black and white, also inside dark areas."""
 MOST_GAIN = 2.5
 WHITEST = 245.0
 
@@ -242,9 +244,8 @@ def in_mode(page: Image, mode: str) -> Image:
     if mode == "grey":
         return np.asarray(grey)
     block = max(15, min(page.shape[:2]) // 25) | 1
-    return np.asarray(
-        cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, block, 14), np.uint8
-    )
+    print_free = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, block, 14)
+    return np.asarray(np.where(grey < BLACK, 0, print_free), np.uint8)
 
 
 def _least_squares(basis: Floats, values: Floats) -> Floats:

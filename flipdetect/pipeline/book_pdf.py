@@ -11,6 +11,7 @@ from typing import NamedTuple
 from flipdetect.errors import FlipdetectError
 from flipdetect.outputs.ocr import PageText, read_text
 from flipdetect.outputs.tables import clock
+from flipdetect.pages.surface import SIDES
 from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, name_pages, page_numbers
 from flipdetect.progress import JobProgress
 from flipdetect.records import VideoResult
@@ -21,11 +22,12 @@ TEXT = 400.0
 
 
 class PdfPage(NamedTuple):
-    """A page of the document: an image of a spread, or of one of its pages."""
+    """A page of the document: an image of a spread, or of its page on one side."""
 
     image: Path
     video: str
     spread: int
+    side: str = ""
 
 
 def read_texts(
@@ -84,7 +86,8 @@ def pdf_labels(
         if len(shown) == len(own):  # an image of each page
             shown = (shown[own.index(page.image)],)
         numbers = "–".join(map(str, shown))
-        what = name_pages(shown) if numbers else f"spread {page.spread}"
-        labels.append(film + (numbers or (what if with_text else str(page.spread))))
+        side = f" {page.side}" if page.side in SIDES else ""
+        what = name_pages(shown) if numbers else f"spread {page.spread}{side}"
+        labels.append(film + (numbers or (what if with_text else f"{page.spread}{side}")))
         outline.append(f"{film}{what} at {clock(still.time_s or 0.0, 1)}")
     return labels, outline

@@ -249,7 +249,7 @@ class _Writer:
                     if picture is not None:
                         file = folder / f"{name}_{page.side}.jpg"
                         _write_bytes(file, encode_still(picture, quality=style.quality))
-                        pdf.append(PdfPage(file, result.video, still.spread))
+                        pdf.append(PdfPage(file, result.video, still.spread, page.side))
                         page = replace(page, file=self._shown(file))
                     found.append(page)
                 known[still.spread] = replace(still, pages=tuple(found))

@@ -26,7 +26,8 @@ FLAWED = 0.5
 """Score below which a frame has the flaw."""
 
 AS_GOOD = 0.97
-"""Share of the best quality from which frames are as good; the sharpest of them is chosen."""
+"""Share of the best quality from which frames are as good; of them, and of those free of hands if any is, the sharpest
+is chosen."""
 
 LOWEST_SCORE = 0.01
 """A frame that is useless in two respects is still worse than one that is in one."""
@@ -153,6 +154,8 @@ def _best_frame(still: Still, spread: Spread, scores: Mapping[str, Floats], aske
     """The still with the best frame of its spread, or the one asked for, and what is wrong with it, the worst first."""
     quality = np.prod([np.maximum(each, LOWEST_SCORE) for each in scores.values()], axis=0)
     good = np.flatnonzero(quality >= AS_GOOD * quality.max())
+    free = good[scores["coverage"][good] == 1]
+    good = free if free.size else good
     best = int(good[np.argmax(spread.values("sharpness")[good])])
     if asked_s is not None:
         best = int(np.argmin([abs(frame.time_s - asked_s) for frame in spread.frames]))

@@ -106,8 +106,10 @@ def test_pages_are_cut_out_and_become_the_pdf(book: Path, tmp_path: Path, monkey
     assert len(names) == 8
     assert len({Image.open(tmp_path / "pages" / name).size for name in names}) == 1
     assert Image.open(tmp_path / "pages" / names[0]).mode == "L"
-    with pikepdf.open("book.pdf") as document:
-        assert len(document.pages) == 8
+    with pikepdf.open("book.pdf") as document, document.open_outline() as outline:
+        assert [page.label for page in document.pages][:3] == ["1 left", "1 right", "2 left"]
+        assert len({item.title for item in outline.root}) == len(document.pages) == 8
+        assert outline.root[1].title.startswith("spread 1 right at 0:0")
     (video,) = json.loads(Path("flips.json").read_text())["videos"]
     for spread in video["spreads"]:
         assert [page["side"] for page in spread["pages"]] == ["left", "right"]

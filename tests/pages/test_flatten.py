@@ -68,7 +68,10 @@ def test_modes() -> None:
     cv2.putText(page, "text", (20, 140), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (20, 20, 20), 3)
     assert in_mode(page, "colour").shape == (280, 200, 3)
     assert in_mode(page, "grey").shape == (280, 200)
-    assert set(np.unique(in_mode(page, "bw"))) == {0, 255}
+    page[180:260, 40:160] = 50
+    black = in_mode(page, "bw")
+    assert set(np.unique(black)) == {0, 255}
+    assert not black[182:258, 42:158].any()  # a picture is black, not only its border
 
 
 def test_a_page_on_its_head_is_recognised_without_tesseract(monkeypatch: pytest.MonkeyPatch) -> None:

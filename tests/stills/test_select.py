@@ -63,6 +63,12 @@ def test_a_better_frame_is_chosen_and_a_flaw_told_if_there_is_none(bad: dict[str
     assert still.time_s == pytest.approx(5.2, abs=0.21)
 
 
+def test_of_good_frames_those_without_a_hand_come_first() -> None:
+    frames, events = recording([1, 2, 3])
+    touched = spoilt(frames, 3.9, 5.0, coverage=0.028, sharpness=1.02 * GOOD.sharpness)
+    assert chosen(touched, events)[1].time_s >= 5.0  # sharper, and nearly as good, are those with a finger on the page
+
+
 def test_frames_that_look_like_a_turn_come_last() -> None:
     frames, events = recording([1, 2, 3])
     doubtful = [
