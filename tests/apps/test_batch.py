@@ -12,6 +12,7 @@ from flipdetect.apps.batch import RUN_FILE, PartScorer
 from flipdetect.apps.batch_parts import Part, plan
 from flipdetect.cli.main import main
 from flipdetect.errors import DataError
+from flipdetect.inference.load import load_model
 from flipdetect.outputs.predictions import COLUMNS, read_predictions
 from flipdetect.records import FrameScore
 from flipdetect.zoo import find_model
@@ -56,7 +57,8 @@ def rows_of(folder: Path) -> list[FrameScore]:
 
 
 def scorer(output: object, suffix: str) -> PartScorer:
-    return PartScorer(find_model("tiny_cnn"), 0.6152343, "cpu", 1, str(output), suffix)
+    path = find_model("tiny_cnn")
+    return PartScorer(path, load_model("tiny_cnn", threads=1).threshold, "cpu", 1, str(output), suffix)
 
 
 def score(parts: list[Part], made: PartScorer) -> list[str]:
