@@ -2,7 +2,7 @@
 
 `ARGS="--hours 3"`: rounds with other seeds for so long; `--share 0.5`: half of the tries of each fault;
 `--ended 8`: of each command that is ended, so many; `--quick`: a sample, as in `make test`; `--only NAME`, `--seed N`
-and `--number N` repeat a try.
+and `--number N` repeat a try. `--long`: long runs instead, 20 minutes.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tests.faults import films, frames, interruptions
+from tests.faults import films, frames, interruptions, long_runs
 from tests.faults.runner import Counts, run
 
 FAULTS = [*frames.FAULTS, *films.FAULTS, *interruptions.FAULTS]
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--ended", type=int)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--number", type=int)
@@ -33,6 +34,8 @@ def main() -> int:
     counts: dict[str, Counts] = defaultdict(Counts)
     begin, seed = time.monotonic(), args.seed
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
+        if args.long:
+            return long_runs.main(Path(folder), args.only)
         while True:
             for fault in FAULTS:
                 if args.only in fault.name:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.faults.long_runs import compare, grows
 
 if sys.platform != "linux":
     pytest.skip("reads limits and leftovers in /proc", allow_module_level=True)
@@ -37,6 +38,15 @@ def test_the_harness_notices_what_is_lost(tmp_path: Path) -> None:
     command = [sys.executable, "-c", REPEAT, str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_that_holds_more_the_longer_it_is_is_noticed(tmp_path: Path) -> None:
+    held = "import time; kept = [open('/dev/null') for _ in range({0})]; data = b'1' * {0} * 5_000_000; time.sleep(1)"
+
+    def leaking(count: int, folder: Path) -> list[str]:
+        return [sys.executable, "-c", held.format(count)]
+
+    assert grows(*compare(leaking, 20, tmp_path)) == ["megabytes", "files"]
 
 
 def test_nothing_is_lost_in_a_sample_of_the_faults() -> None:

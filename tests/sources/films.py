@@ -3,6 +3,7 @@
 import os
 import threading
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -43,18 +44,23 @@ def write(
     container_options=None,
 ) -> Path:
     """A video of RGB pictures; stamps in 1/unit s."""
-    images = list(images)
-    if stamps is None:
-        stamps = [round(number * unit / rate) for number in range(len(images))]
+    images = iter(images)
+    first = next(images)
+    images = chain([first], images)
+    stamped = (
+        ((round(number * unit / rate), image) for number, image in enumerate(images))
+        if stamps is None
+        else zip(stamps, images, strict=True)
+    )
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=rate)
-        stream.height, stream.width = images[0].shape[:2]
+        stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pix_fmt
         stream.time_base = stream.codec_context.time_base = Fraction(1, unit)
         stream.options = options or ({"preset": "ultrafast", "g": "12"} if codec == "libx264" else {})
         setup(stream)
         sound = container.add_stream("aac", rate=8000, layout="mono") if sound_s else None
-        for stamp, image in zip(stamps, images, strict=True):
+        for stamp, image in stamped:
             frame = av.VideoFrame.from_ndarray(image, format="rgba" if image.shape[2] == 4 else "rgb24")
             frame.pts, frame.time_base = stamp, Fraction(1, unit)
             container.mux(stream.encode(frame))
