@@ -24,7 +24,7 @@ from flipdetect.sources.video import open_video
 pytest.importorskip("gradio", reason="needs the extra demo")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 EXAMPLES = Path(__file__).resolve().parents[2] / "flipdetect" / "apps" / "examples"
 TURNS = 4
 """In the example film, by hand."""
