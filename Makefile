@@ -1,8 +1,8 @@
 # make train   environment, embedded data, training, a prediction on sample frames
 # make test    environment with the development tools, lint, types, tests with coverage
-# make check   lint, types, security and licences of the packages alone
-# make faults  damaged files, odd names, signals: 22,000 tries and a table; ARGS="--hours 3" for longer
-# make audit   known vulnerabilities of the installed packages (needs the network)
+# make check   lint (also of the Dockerfile), types; security, licences and, with a network, known vulnerabilities of the packages
+# make faults  damaged files, odd names, signals: 22,000 tries and a table; ARGS="--hours 3" for longer, ARGS="--long" for long runs
+# make audit   known vulnerabilities of the installed packages alone
 # make docs    the documentation, into site/
 # make benchmark   speed and size against a plain PyTorch program, as a table: an hour; ARGS="finetune --frames 3000"
 # make web     the page that scans on a phone, into web/dist (needs node and npm)
@@ -44,7 +44,9 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive flipdetect apps scripts setup.py train.py inference.py
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/pip-licenses --from=mixed --partial-match --fail-on="$(REFUSED)" --ignore-packages $(NAMELESS) > /dev/null
+	$(BIN)/python scripts/audit.py
 
 audit: $(VENV)/.ready-dev
 	$(BIN)/python scripts/audit.py
