@@ -45,12 +45,7 @@ def facts_of(name: str, path: Path) -> dict[str, Any]:
         "hands": HANDS if model.has_maps else None,
         "preprocess": model.preprocess.to_dict(),
         "threshold": settings.asked_threshold,
-        "events": {
-            "detector": settings.detector,
-            "hmm": settings.hmm.to_dict(),
-            "hysteresis": settings.hysteresis.to_dict(),
-            "least_peak": settings.least_peak,
-        },
+        "events": {"hmm": settings.hmm.to_dict(), "least_peak": settings.least_peak},
     }
 
 

@@ -1,7 +1,17 @@
-"""Turns of pages by a hidden Markov model: live with a short delay, or from all scores of a file at once."""
+"""Turns of pages by a hidden Markov model: live with a short delay, or from all scores of a file at once.
+
+    detector = HmmDetector(parameters)
+    for time_s, probability, frame in scores:
+        for event in detector.push(time_s, probability, frame):
+            ...
+    last = detector.finish()
+
+The model knows how long turns last, and estimates the level of a recording's scores outside turns.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -46,7 +56,19 @@ class HmmDetector:
         self._reported = 0
 
     def push(self, time_s: float, probability: float | None, frame: int | None = None) -> list[FlipEvent]:
-        """Take in a frame; returns the turns that are certain by now; see `EventDetector.push`."""
+        """Take in a frame; returns the turns that are certain by now and were not returned before.
+
+        A frame with the time stamp of the one before is left out.
+
+        Args:
+            time_s: its time stamp in seconds, on any clock that does not go back.
+            probability: that a page is being turned, 0 to 1; None or NaN if it could not be scored.
+            frame: its number.
+
+        Raises:
+            DataError: if the time is not finite, or goes back.
+            ValueError: if the probability is outside [0, 1].
+        """
         before = self._history.last_s
         added = self._history.add(time_s, probability, frame)
         elapsed = time_s - before
@@ -90,7 +112,18 @@ class HmmDetector:
         return events
 
 
-def detect_with_hmm(
+def run_detector(
+    detector: HmmDetector, scores: Iterable[ScoredFrame | tuple[float, float | None, int | None]]
+) -> list[tuple[FlipEvent, float]]:
+    """The turns that a fresh live detector reports, each with the second at which it did; see `HmmDetector.push`."""
+    found, now = [], math.nan
+    for time_s, probability, frame in scores:
+        now = float(time_s)
+        found += [(event, now) for event in detector.push(time_s, probability, frame)]
+    return found + [(event, now) for event in detector.finish()]
+
+
+def detect_events(
     scores: Iterable[ScoredFrame | tuple[float, float | None, int | None]],
     parameters: EventParameters | None = None,
     video: str = "",
@@ -100,7 +133,15 @@ def detect_with_hmm(
     Turns and resting level are estimated in turn: the level from a low quantile of all scores, the turns, the level
     from the median of the frames outside turns, the turns, and so on until nothing changes (expectation-maximisation
     with the most likely division in the place of the expectation; "segmental k-means", Juang and Rabiner 1990).
-    Time grows with the number of frames alone. Arguments and errors are those of `detect_events`.
+    Time grows with the number of frames alone.
+
+    Args:
+        scores: (time in seconds, probability or None, frame number or None) of each frame, in order.
+        video: the clip that events will name.
+
+    Raises:
+        DataError: if a time is not finite, or goes back.
+        ValueError: if a probability is outside [0, 1].
     """
     parameters = parameters or EventParameters()
     history = FrameHistory(video)

@@ -1,4 +1,4 @@
-"""Settings of the event detectors, as they stand in YAML under `hmm` and `hysteresis`."""
+"""Settings of the event detector, as they stand in YAML under `hmm`."""
 
 from __future__ import annotations
 
@@ -8,40 +8,6 @@ from itertools import pairwise
 from typing import ClassVar
 
 from flipdetect.parameters import PlainParameters
-
-SECTION = "events"
-
-
-@dataclass(frozen=True)
-class HysteresisParameters(PlainParameters):
-    """Settings of `HysteresisDetector`.
-
-    Attributes:
-        upper: smoothed probability at which a turn is believed, 0 to 1.
-        lower: smoothed probability below which it has ended, 0 to `upper`.
-        smoothing_s: time constant of the exponential smoothing in seconds; 0 for none.
-        shortest_s: turns that last less are dropped, in seconds.
-        shortest_rest_s: turns that are less than this apart become one, in seconds.
-        gap_s: no turn spans a longer time without a scored frame, in seconds.
-
-    Raises:
-        ConfigError: if a value cannot work.
-    """
-
-    SECTION: ClassVar[str] = SECTION
-
-    upper: float = 0.6
-    lower: float = 0.4
-    smoothing_s: float = 0.1
-    shortest_s: float = 0.15
-    shortest_rest_s: float = 0.15
-    gap_s: float = 2.0
-
-    def __post_init__(self) -> None:
-        self.check("upper", lambda value: 0 < value <= 1, "choose more than 0 and at most 1")
-        self.check("lower", lambda value: 0 < value <= self.upper, "choose more than 0 and at most events.upper")
-        self.check("smoothing_s shortest_s shortest_rest_s", _not_negative, "choose 0 or more seconds")
-        self.check("gap_s", _positive, "choose more than 0 seconds")
 
 
 @dataclass(frozen=True)
@@ -76,7 +42,7 @@ class EventParameters(PlainParameters):
         ConfigError: if a value cannot work.
     """
 
-    SECTION: ClassVar[str] = SECTION
+    SECTION: ClassVar[str] = "events"
 
     duration_median_s: float = 0.9
     duration_spread: float = 0.5

@@ -1,8 +1,8 @@
-"""How turns are found in a model's scores: which detector, with which parameters. A YAML file next to the model.
+"""How turns are found in a model's scores: a YAML file next to the model.
 
-Its keys are those of `KEYS`: `threshold` is the model's when the parameters were learnt, `detector` is hmm or
-hysteresis, and `hmm`, `hysteresis` and `stills` hold parameters by name, where what is left out keeps its default.
-`clip_threshold` decides about short clips as a whole, by the highest probability of their frames.
+Its keys are those of `KEYS`: `threshold` is the model's when the parameters were learnt; `hmm` and `stills` hold
+parameters by name, where what is left out keeps its default. `clip_threshold` decides about short clips as a whole, by
+the highest probability of their frames.
 """
 
 from __future__ import annotations
@@ -11,23 +11,21 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from flipdetect.errors import ConfigError
-from flipdetect.events.detectors import EventDetector, detect_events
-from flipdetect.events.hmm import HmmDetector
-from flipdetect.events.hysteresis import HysteresisDetector
-from flipdetect.events.parameters import EventParameters, HysteresisParameters
+from flipdetect.events.hmm import HmmDetector, detect_events
+from flipdetect.events.parameters import EventParameters
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.records import FlipEvent
 from flipdetect.stills.parameters import StillParameters
 
-Detector = Literal["hmm", "hysteresis"]
-
 SUFFIX = ".events.yaml"
-PARTS = ("hmm", "hysteresis", "stills")
-KEYS = ("threshold", "clip_threshold", "detector", *PARTS)
+PARTS = ("hmm", "stills")
 THRESHOLDS = ("threshold", "clip_threshold")
+KEYS = (*THRESHOLDS, *PARTS)
+REMOVED = {"detector", "hysteresis"}
+"""Keys of versions before 0.3, which every file had; they meant nothing unless `detector` was hysteresis."""
 MOST_BYTES = 100_000
 PEAK_SHARE = 0.5
 """Share of the threshold that the clearest frame of a turn must reach."""
@@ -53,17 +51,13 @@ class EventSettings:
         ConfigError: if a value cannot work.
     """
 
-    detector: Detector = "hmm"
     hmm: EventParameters = field(default_factory=EventParameters)
-    hysteresis: HysteresisParameters = field(default_factory=HysteresisParameters)
     stills: StillParameters = field(default_factory=StillParameters)
     threshold: float | None = None
     clip_threshold: float | None = None
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.detector not in get_args(Detector):
-            raise ConfigError(f"events.detector must be hmm or hysteresis, got {self.detector!r}")
         for name in THRESHOLDS:
             value = getattr(self, name)
             if value is not None and not isinstance(value, int | float):
@@ -88,7 +82,7 @@ class EventSettings:
         return self.hmm.duration_median_s * math.exp(LONG_TURN * self.hmm.duration_spread)
 
     def find(self, frames: Iterable[ScoredFrame], video: str = "") -> list[FlipEvent]:
-        """The turns of a whole file, by the chosen detector. With a higher threshold there are never more of them.
+        """The turns of a whole file. With a higher threshold there are never more of them.
 
         Candidates do not depend on the threshold that was asked for; it only decides which of them count. Below the
         model's own, turns are added that are found with evidence moved by whole log-odds and touch none found before.
@@ -97,24 +91,23 @@ class EventSettings:
             DataError: if a time is not finite, or goes back.
         """
         frames = list(frames)
-        found = detect_events(frames, self._moved(0), video)
+        found = detect_events(frames, self.hmm, video)
         for step in range(1, min(math.floor(-self.shift + _EDGE), MOST_STEPS) + 1):
             between = [(-math.inf, *(event.end_s for event in found)), (*(event.start_s for event in found), math.inf)]
             gaps = list(zip(*between, strict=True))
+            moved = replace(self.hmm, odds=tuple(value - step for value in self.hmm.odds))
             found += [
                 event
-                for event in detect_events(frames, self._moved(-step), video)
+                for event in detect_events(frames, moved, video)
                 if any(low + APART_S < event.start_s and event.end_s < high - APART_S for low, high in gaps)
             ]
             found.sort(key=lambda event: event.start_s)
         found = [event for event in found if event.peak_probability >= self.least_peak]
         return [replace(event, number=number) for number, event in enumerate(found, 1)]
 
-    def live(self, video: str = "") -> EventDetector:
-        """The chosen detector for scores that come in one by one."""
-        if self.detector == "hmm":
-            return HmmDetector(self.hmm, video, self.least_peak)
-        return HysteresisDetector(self.hysteresis, video, self.least_peak)
+    def live(self, video: str = "") -> HmmDetector:
+        """The detector for scores that come in one by one."""
+        return HmmDetector(self.hmm, video, self.least_peak)
 
     def at_threshold(self, threshold: float) -> EventSettings:
         """The same for another frame threshold than the model's own.
@@ -131,17 +124,10 @@ class EventSettings:
         clips = None if self.clip_threshold is None else _probability(_logit(self.clip_threshold) + shift)
         return replace(self, shift=shift, clip_threshold=clips)
 
-    def _moved(self, shift: int) -> EventParameters | HysteresisParameters:
-        """The detector's parameters with its evidence, or its thresholds, moved by some log-odds."""
-        if self.detector == "hmm":
-            return replace(self.hmm, odds=tuple(value + shift for value in self.hmm.odds))
-        upper, lower = (_probability(_logit(value) + shift) for value in (self.hysteresis.upper, self.hysteresis.lower))
-        return replace(self.hysteresis, upper=upper, lower=min(upper, lower))
-
     def to_dict(self) -> dict[str, Any]:
         """As `from_dict` reads it."""
-        nested = {name: getattr(self, name).to_dict() for name in PARTS}
-        return {**{name: getattr(self, name) for name in THRESHOLDS}, "detector": self.detector, **nested}
+        thresholds = {name: getattr(self, name) for name in THRESHOLDS}
+        return {**thresholds, **{name: getattr(self, name).to_dict() for name in PARTS}}
 
     @classmethod
     def from_dict(cls, values: Any) -> EventSettings:
@@ -150,6 +136,13 @@ class EventSettings:
         Raises:
             ConfigError: if a key is unknown, or a value cannot work.
         """
+        if isinstance(values, dict):
+            if values.get("detector") not in (None, "hmm"):
+                raise ConfigError(
+                    f"events.detector is {values['detector']!r}, and only the hidden Markov model is left; "
+                    "delete the keys detector and hysteresis"
+                )
+            values = {key: value for key, value in values.items() if key not in REMOVED}
         if not isinstance(values, dict) or not set(values) <= set(KEYS):
             raise ConfigError(f"expected a table with keys among {', '.join(KEYS)}, got {values!r:.200}")
         tables = {name: values.get(name) or {} for name in PARTS}
@@ -158,9 +151,7 @@ class EventSettings:
             raise ConfigError(f"expected a table under {wrong[0]}, got {values[wrong[0]]!r:.200}")
         thresholds: dict[str, Any] = {name: values.get(name) for name in THRESHOLDS}
         return cls(
-            detector=values.get("detector") or "hmm",
             hmm=EventParameters.from_dict(tables["hmm"]),
-            hysteresis=HysteresisParameters.from_dict(tables["hysteresis"]),
             stills=StillParameters.from_dict(tables["stills"]),
             **thresholds,
         )

@@ -18,7 +18,7 @@ from itertools import pairwise
 from statistics import median
 from typing import ClassVar, Literal, NamedTuple
 
-from flipdetect.events.detectors import EventDetector
+from flipdetect.events.hmm import HmmDetector
 from flipdetect.parameters import PlainParameters
 
 Kind = Literal["turn", "capture", "replace", "hands", "blurred", "lost"]
@@ -122,7 +122,7 @@ class LiveCapture:
         parameters: None for the defaults.
     """
 
-    def __init__(self, detector: EventDetector, threshold: float, parameters: CaptureParameters | None = None) -> None:
+    def __init__(self, detector: HmmDetector, threshold: float, parameters: CaptureParameters | None = None) -> None:
         self._detector = detector
         self._threshold = threshold
         self._parameters = parameters or CaptureParameters()

@@ -4,8 +4,8 @@ Each film or recording has a predictions.csv of `flipdetect predict`, and the ev
 of its recording, in one folder. A found and a true turn match if they overlap or are no more than 0.3 s apart, one to
 one; "both ends" asks that start and end each lie within 0.3 s.
 
-    turns       the detectors of flipdetect; --fit PREDICTIONS... --fit-truth EVENTS... learns their parameters from
-                other recordings first, and --save FILE.events.yaml writes them for use with a model
+    turns       the detector of flipdetect, live and on whole files; --fit PREDICTIONS... --fit-truth EVENTS... learns
+                its parameters from other recordings first, and --save FILE.events.yaml writes them for use with a model
     stills      the kept still of each spread: at rest, and hands cover at most a twentieth of the pages
     baselines   frame differencing and PySceneDetect (pip install scenedetect) at their usual threshold, and at the one
                 that is best on these very films
@@ -21,7 +21,6 @@ import json
 from bisect import bisect_left
 from collections import Counter, namedtuple
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import cv2
@@ -31,10 +30,7 @@ from fit_events import ScoredRecording, fit_event_parameters
 from tabulate import tabulate
 
 from flipdetect.atomic import write_text
-from flipdetect.events.detectors import detect_events, run_detector
-from flipdetect.events.hmm import HmmDetector
-from flipdetect.events.hysteresis import HysteresisDetector
-from flipdetect.events.parameters import HysteresisParameters
+from flipdetect.events.hmm import HmmDetector, detect_events, run_detector
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.settings import EventSettings, read_event_settings
 from flipdetect.metrics.event import event_metrics, pooled
@@ -83,12 +79,12 @@ def metrics(found, truths):
 
 
 def event_f1(recordings, parameters):
-    """F1 of a detector's turns on all recordings."""
+    """F1 of the turns found in all recordings."""
     return pooled(event_metrics(detect_events(each.frames, parameters), each.turns) for each in recordings).f1
 
 
 def fit(recordings):
-    """Parameters of both detectors: by likelihood, then the onset bias by F1; and the best of a grid."""
+    """Parameters of the detector: by likelihood, then the onset bias by F1."""
     scored = []
     for each in recordings:
         times, scores = zip(*((f.time_s, np.nan if f.probability is None else f.probability) for f in each.frames),
@@ -96,28 +92,19 @@ def fit(recordings):
         scored.append(ScoredRecording(np.array(times), np.array(scores), tuple(each.turns)))
     fitted = fit_event_parameters(scored)
     biased = [replace(fitted, onset_bias=bias) for bias in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)]
-    hmm = max(biased, key=lambda p: (event_f1(recordings, p), -abs(p.onset_bias - fitted.onset_bias)))
-    grid = product((0.3, 0.5, 0.7, 0.9), (0.1, 0.3, 0.5), (0.05, 0.15), (0.15, 0.3))
-    candidates = [
-        HysteresisParameters(upper=upper, lower=lower, smoothing_s=smoothing, shortest_s=shortest)
-        for upper, lower, smoothing, shortest in grid
-        if lower <= upper
-    ]
-    return hmm, max(candidates, key=lambda p: event_f1(recordings, p))
+    return max(biased, key=lambda p: (event_f1(recordings, p), -abs(p.onset_bias - fitted.onset_bias)))
 
 
 def turns(options):
-    """A line per detector and recording."""
+    """A line per recording, live and on whole files."""
     recordings = [read_recording(*p, options.fps) for p in zip(options.predictions, options.truth, strict=True)]
     settings = read_event_settings(options.settings) if options.settings else EventSettings()
     if options.fit:
         lessons = [read_recording(*p, options.fps) for p in zip(options.fit, options.fit_truth, strict=True)]
-        hmm, hysteresis = fit(lessons)
-        settings = EventSettings(hmm=hmm, hysteresis=hysteresis, threshold=options.threshold)
+        settings = EventSettings(hmm=fit(lessons), threshold=options.threshold)
     if options.save:
         write_text(options.save, yaml.safe_dump(settings.to_dict(), sort_keys=False))
     detectors = {
-        "hysteresis": lambda r: [e for e, _ in run_detector(HysteresisDetector(settings.hysteresis), r.frames)],
         "hmm live": lambda r: [event for event, _ in run_detector(HmmDetector(settings.hmm), r.frames)],
         "hmm file": lambda r: detect_events(r.frames, settings.hmm),
     }

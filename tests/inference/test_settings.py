@@ -7,10 +7,8 @@ import pytest
 import yaml
 
 from flipdetect.errors import ConfigError
-from flipdetect.events.detectors import detect_events, run_detector
-from flipdetect.events.hmm import HmmDetector
-from flipdetect.events.hysteresis import HysteresisDetector
-from flipdetect.events.parameters import EventParameters, HysteresisParameters
+from flipdetect.events.hmm import detect_events, run_detector
+from flipdetect.events.parameters import EventParameters
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.settings import EventSettings, read_event_settings, settings_of
 from tests.inference.score_streams import HARD, frames_of, simulate
@@ -26,7 +24,7 @@ def turns(settings: EventSettings, height: float) -> int:
 
 
 def test_settings_survive_yaml(tmp_path: Path) -> None:
-    settings = EventSettings("hysteresis", EventParameters(level=-3.0), threshold=0.4, clip_threshold=0.8)
+    settings = EventSettings(EventParameters(level=-3.0), threshold=0.4, clip_threshold=0.8)
     path = tmp_path / "x.yaml"
     path.write_text(yaml.safe_dump(settings.to_dict()))
     assert read_event_settings(path) == settings
@@ -46,7 +44,7 @@ def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
         ("hmm: 3", "table under hmm"),
         ("[1, 2]", "keys among"),
         ("colour: red", "keys among"),
-        ("detector: magic", "hmm or hysteresis"),
+        ("detector: hysteresis", "events.detector is 'hysteresis'.*delete the keys detector and hysteresis"),
         ("threshold: 2", "between 0 and 1"),
         ("threshold: high", "must be a number"),
         ("clip_threshold: -1", "clip_threshold must lie between 0 and 1"),
@@ -69,13 +67,18 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, said: st
 def test_settings_lie_beside_a_model(tmp_path: Path) -> None:
     model = tmp_path / "best.ckpt"
     assert settings_of(model) == EventSettings()
-    (tmp_path / "best.events.yaml").write_text("detector: hysteresis")
-    assert settings_of(model).detector == "hysteresis"
+    (tmp_path / "best.events.yaml").write_text("threshold: 0.7")
+    assert settings_of(model).threshold == 0.7
 
 
-@pytest.mark.parametrize("detector", ["hmm", "hysteresis"])
-def test_a_higher_threshold_asks_for_higher_probabilities(detector: str) -> None:
-    settings = EventSettings(detector, threshold=0.5)  # type: ignore[arg-type]
+def test_keys_that_meant_nothing_are_read_in_files_of_earlier_versions(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("detector: hmm\nhmm: {level: -3}\nhysteresis: {upper: 0.5, lower: 0.3}\n")
+    assert read_event_settings(path) == EventSettings(hmm=EventParameters(level=-3))
+
+
+def test_a_higher_threshold_asks_for_higher_probabilities() -> None:
+    settings = EventSettings(threshold=0.5)
     assert turns(settings, 0.8) == 3
     assert turns(settings.at_threshold(0.97), 0.8) == 0
     assert turns(settings.at_threshold(0.97), 0.999) == 3
@@ -83,11 +86,10 @@ def test_a_higher_threshold_asks_for_higher_probabilities(detector: str) -> None
     assert turns(settings, 0.06) == 0
 
 
-@pytest.mark.parametrize("detector", ["hmm", "hysteresis"])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_higher_threshold_never_finds_more_turns(detector: str, seed: int) -> None:
+def test_a_higher_threshold_never_finds_more_turns(seed: int) -> None:
     frames = frames_of(simulate(seed, seconds=40, turns=10, fps=10, difficulty=HARD))
-    settings = EventSettings(detector, threshold=0.6)  # type: ignore[arg-type]
+    settings = EventSettings(threshold=0.6)
     found = [settings.at_threshold(step / 20).find(frames) for step in range(2, 19)]
     for more, less in pairwise(found):
         assert {event.start_s for event in less} <= {event.start_s for event in more}
@@ -96,13 +98,12 @@ def test_a_higher_threshold_never_finds_more_turns(detector: str, seed: int) -> 
     assert settings.at_threshold(0.6).find(frames) == settings.find(frames)
 
 
-@pytest.mark.parametrize("detector", ["hmm", "hysteresis"])
-def test_a_turn_has_a_clear_frame(detector: str) -> None:
+def test_a_turn_has_a_clear_frame() -> None:
     low = EventParameters(odds=(-6.0, -4.0), evidence=(-4.0, 4.0))
-    settings = EventSettings(detector, low, HysteresisParameters(0.03, 0.02), threshold=0.68)  # type: ignore[arg-type]
+    settings = EventSettings(low, threshold=0.68)
     assert settings.least_peak == pytest.approx(0.34)
     frames = [ScoredFrame(place / 10, 0.05 if 60 <= place < 69 else 0.001) for place in range(200)]
-    assert len(detect_events(frames, low if detector == "hmm" else settings.hysteresis)) == 1
+    assert len(detect_events(frames, low)) == 1
     assert settings.find(frames) == []
     assert run_detector(settings.live(), frames) == []
 
@@ -124,8 +125,3 @@ def test_an_impossible_threshold_is_refused(threshold: float) -> None:
 def test_extreme_thresholds_work() -> None:
     assert turns(EventSettings(threshold=0.5).at_threshold(1.0), 0.8) == 0
     EventSettings(threshold=0.0).at_threshold(0.0)
-
-
-def test_the_live_detector_is_the_chosen_one() -> None:
-    assert isinstance(EventSettings().live(), HmmDetector)
-    assert isinstance(EventSettings("hysteresis").live(), HysteresisDetector)

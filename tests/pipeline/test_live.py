@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flipdetect.errors import ConfigError
-from flipdetect.events.detectors import run_detector
+from flipdetect.events.hmm import run_detector
 from flipdetect.inference.load import load_model
 from flipdetect.inference.settings import EventSettings, settings_of
 from flipdetect.pipeline.capture_session import CaptureSession

@@ -1,5 +1,5 @@
-// When pages were turned, from scores that come in one by one: the same two detectors as in flipdetect/events,
-// where the methods are explained. Both pass the sequences of tests/pipeline/live_sequences.json.
+// When pages were turned, from scores that come in one by one: the same detector as in flipdetect/events/hmm.py,
+// where the method is explained. Both pass the sequences of tests/pipeline/live_sequences.json.
 
 const PLATEAU = 0.5;
 const ODDS_LIMIT = 12;
@@ -7,7 +7,6 @@ const BIN_S = 0.1;
 const STEP_S = 0.002;
 const BEAM = 45;
 const TIDYING = 64;
-const MOST_FRAMES = 100_000;
 
 export class DataError extends Error {}
 
@@ -15,12 +14,6 @@ export class DataError extends Error {}
 export function logOdds(probability) {
   const odds = Math.log(probability) - Math.log1p(-probability);
   return Math.min(Math.max(odds, -ODDS_LIMIT), ODDS_LIMIT);
-}
-
-/** The detector that the settings ask for: `{detector, hmm, hysteresis, least_peak}`, as in model.json. */
-export function liveDetector(settings) {
-  const Detector = settings.detector === "hmm" ? HmmDetector : HysteresisDetector;
-  return new Detector(settings[settings.detector], settings.least_peak);
 }
 
 /** Scored frames in order of time, by a running index from 0; frames without a score have no index. */
@@ -94,88 +87,6 @@ class FrameHistory {
       this.#frames.splice(0, many);
       this.#forgotten += many;
     }
-  }
-}
-
-/** Two thresholds on smoothed probabilities. */
-export class HysteresisDetector {
-  #history = new FrameHistory();
-  #smoothed = null;
-  #above = null;
-  #believed = false;
-  #waiting = null;
-  #reported = 0;
-
-  constructor(parameters, leastPeak = 0) {
-    this.parameters = parameters;
-    this.leastPeak = leastPeak;
-  }
-
-  /** Takes in a frame; returns the turns that are certain by now. */
-  push(time, probability, frame = null) {
-    const { smoothing_s, lower, upper, gap_s, shortest_rest_s } = this.parameters;
-    const elapsed = time - this.#history.last;
-    const added = this.#history.add(time, probability, frame);
-    const index = this.#history.count - 1;
-    const events = elapsed > gap_s ? this.#end(added ? index - 1 : index) : [];
-    if (added) {
-      if (this.#smoothed === null || smoothing_s === 0) this.#smoothed = probability;
-      else this.#smoothed += -Math.expm1(-elapsed / smoothing_s) * (probability - this.#smoothed);
-      if (this.#smoothed >= lower) {
-        this.#above ??= index;
-        this.#believed ||= this.#smoothed >= upper;
-      }
-      if (this.#smoothed < lower || index - (this.#above ?? 0) >= MOST_FRAMES) this.#leave(index - 1);
-    }
-    if (this.#waiting) {
-      const until = this.#above === null ? time : this.#history.time(this.#above);
-      if (until - this.#history.time(this.#waiting[1]) >= shortest_rest_s) events.push(...this.#report());
-    }
-    this.#history.forget(Math.min(index, this.#above ?? index, this.#waiting?.[0] ?? index));
-    return events;
-  }
-
-  /** Whether, as far as is known, a page is being turned at the last frame. */
-  get turning() {
-    return this.#above !== null;
-  }
-
-  /** The turns not returned so far, one that is going on included. */
-  finish() {
-    return this.#end(this.#history.count - 1);
-  }
-
-  #leave(last) {
-    if (this.#above !== null && this.#believed) {
-      this.#waiting = [this.#joins(this.#above) ? this.#waiting[0] : this.#above, last];
-    }
-    this.#above = null;
-    this.#believed = false;
-  }
-
-  #joins(first) {
-    if (!this.#waiting) return false;
-    return this.#history.time(first) - this.#history.time(this.#waiting[1]) < this.parameters.shortest_rest_s;
-  }
-
-  #end(last) {
-    const events = [];
-    if (this.#waiting && this.#above !== null && !(this.#believed && this.#joins(this.#above))) {
-      events.push(...this.#report());
-    }
-    this.#leave(last);
-    this.#smoothed = null;
-    return [...events, ...this.#report()];
-  }
-
-  #report() {
-    if (!this.#waiting) return [];
-    const [first, last] = this.#waiting;
-    this.#waiting = null;
-    if (this.#history.time(last) - this.#history.time(first) < this.parameters.shortest_s) return [];
-    const events = this.#history.events([[first, last]], this.leastPeak, this.#reported);
-    this.#reported += events.length;
-    return events;
   }
 }
 

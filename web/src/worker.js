@@ -1,7 +1,7 @@
 // Off the page's own thread: frames are scored and measured, and those that LiveCapture keeps become JPEG files.
 
 import facts from "../generated/models.json" with { type: "json" };
-import { liveDetector } from "./events.js";
+import { HmmDetector } from "./events.js";
 import { LiveCapture } from "./live.js";
 import { loadModel } from "./model.js";
 import { halvings } from "./preprocess.js";
@@ -24,7 +24,7 @@ const tasks = {
   async start() {
     meter = new FrameMeter();
     const { events, threshold } = model.facts;
-    capture = new LiveCapture(liveDetector(events), threshold, facts.capture);
+    capture = new LiveCapture(new HmmDetector(events.hmm, events.least_peak), threshold, facts.capture);
   },
 
   /** A frame of the camera; `keep`: its picture is wanted whatever happens. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { DataError, liveDetector } from "../src/events.js";
+import { DataError, HmmDetector } from "../src/events.js";
 import { LiveCapture } from "../src/live.js";
 
 const facts = JSON.parse(readFileSync(new URL("../generated/models.json", import.meta.url)));
@@ -11,7 +11,7 @@ const table = JSON.parse(readFileSync(new URL("../../tests/pipeline/live_sequenc
 const PEAK_SHARE = 0.5;
 
 const threshold = (name) => table.settings[name].threshold ?? 0.5;
-const detectorOf = (name) => liveDetector({ ...table.settings[name], least_peak: PEAK_SHARE * threshold(name) });
+const detectorOf = (name) => new HmmDetector(table.settings[name].hmm, PEAK_SHARE * threshold(name));
 
 for (const { name, settings, frames, expected } of table.turns) {
   test(`turns: ${name}`, () => {

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,16 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flipdetect.errors import ConfigError, DataError
-from flipdetect.events.detectors import EventDetector, detect_events, run_detector
-from flipdetect.events.hmm import HmmDetector
-from flipdetect.events.hysteresis import HysteresisDetector
-from flipdetect.events.parameters import EventParameters, HysteresisParameters
+from flipdetect.events.hmm import HmmDetector, detect_events, run_detector
+from flipdetect.events.parameters import EventParameters
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.events.segments import Durations, Segment, SegmentDecoder
 from flipdetect.records import FlipEvent
 
-LIVE: list[Callable[[], EventDetector]] = [HysteresisDetector, HmmDetector]
-KINDS: list[Any] = [HysteresisParameters(), EventParameters()]
 TURNS = [(1.0, 1.75), (3.0, 3.5), (4.5, 6.5), (8.0, 8.75)]
 
 
@@ -38,7 +32,7 @@ def box_scores(fps: float, low: float = 0.002, high: float = 0.998, seconds: flo
     ]
 
 
-def live(detector: EventDetector, frames: list[ScoredFrame]) -> list[FlipEvent]:
+def live(detector: HmmDetector, frames: list[ScoredFrame]) -> list[FlipEvent]:
     return [event for event, _ in run_detector(detector, frames)]
 
 
@@ -57,11 +51,8 @@ def frames_from(stretches: list[tuple[float, int, int]]) -> list[ScoredFrame]:
 
 
 @pytest.mark.parametrize("fps", [8, 16, 30, 60])
-@pytest.mark.parametrize("parameters", KINDS, ids=["hysteresis", "hmm"])
-def test_faultless_scores_give_the_turns(parameters: Any, fps: float) -> None:
-    if isinstance(parameters, HysteresisParameters):
-        parameters = replace(parameters, smoothing_s=0.0)
-    events = detect_events(box_scores(fps), parameters, "book")
+def test_faultless_scores_give_the_turns(fps: float) -> None:
+    events = detect_events(box_scores(fps), video="book")
     assert [event.number for event in events] == [1, 2, 3, 4]
     for event, (start, end) in zip(events, TURNS, strict=True):
         assert start <= event.start_s < start + 1 / fps
@@ -77,15 +68,13 @@ def test_faultless_scores_give_the_turns(parameters: Any, fps: float) -> None:
         assert event.duration_s == event.end_s - event.start_s
 
 
-@pytest.mark.parametrize("make", LIVE)
-def test_a_turn_is_reported_soon_after_its_end(make: Callable[[], EventDetector]) -> None:
-    for (event, reported), (_, end) in zip(run_detector(make(), box_scores(30)), TURNS, strict=True):
+def test_a_turn_is_reported_soon_after_its_end() -> None:
+    for (event, reported), (_, end) in zip(run_detector(HmmDetector(), box_scores(30)), TURNS, strict=True):
         assert event.end_s <= reported <= end + 0.35
 
 
 def test_a_book_whose_resting_pages_look_suspicious_is_told_by_its_own_level() -> None:
     frames = box_scores(30, low=0.45, high=0.99, seconds=20)
-    assert len(detect_events(frames, HysteresisParameters())) == 1
     parameters = EventParameters(level_share=1.0)
     assert len(detect_events(frames, parameters)) == len(TURNS)
     # Live, the level has to be learnt first: from the second time round all are found.
@@ -93,64 +82,58 @@ def test_a_book_whose_resting_pages_look_suspicious_is_told_by_its_own_level() -
     assert len([event for event in live(HmmDetector(parameters), twice) if event.start_s > 20]) == len(TURNS)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=["hysteresis", "hmm"])
 @pytest.mark.parametrize("low", [0.0, 0.01, 0.2])
-def test_a_book_at_rest_has_no_turns(kind: Any, low: float) -> None:
-    assert detect_events(box_scores(30, low=low, high=low), kind) == []
+def test_a_book_at_rest_has_no_turns(low: float) -> None:
+    assert detect_events(box_scores(30, low=low, high=low)) == []
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=["hysteresis", "hmm"])
-def test_one_wrong_frame_is_no_turn_and_does_not_split_one(kind: Any) -> None:
+def test_one_wrong_frame_is_no_turn_and_does_not_split_one() -> None:
     frames = box_scores(30)
     for wrong in (70, 160):
         probability = frames[wrong].probability
         assert probability is not None
         frames[wrong] = frames[wrong]._replace(probability=1 - probability)
-    assert len(detect_events(frames, kind)) == len(TURNS)
+    assert len(detect_events(frames)) == len(TURNS)
 
 
 def test_a_turn_may_be_going_on_at_either_end() -> None:
     frames = [frame for frame in box_scores(30) if 1.3 < frame.time_s < 8.4]
-    for events in (detect_events(frames), live(HmmDetector(), frames), live(HysteresisDetector(), frames)):
+    for events in (detect_events(frames), live(HmmDetector(), frames)):
         assert len(events) == 4
         assert events[0].start_s == frames[0].time_s
         assert events[-1].end_s == frames[-1].time_s
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=["hysteresis", "hmm"])
-def test_frames_without_a_score_count_as_missing(kind: Any) -> None:
+def test_frames_without_a_score_count_as_missing() -> None:
     frames = box_scores(30)
     rng = np.random.default_rng(0)
     lost = set(rng.choice(len(frames), len(frames) // 3, replace=False).tolist())
     kept = [frame for place, frame in enumerate(frames) if place not in lost]
     unread = [frame._replace(probability=None) if place in lost else frame for place, frame in enumerate(frames)]
     nans = [frame._replace(probability=math.nan) if place in lost else frame for place, frame in enumerate(frames)]
-    events = detect_events(kept, kind)
+    events = detect_events(kept)
     assert len(events) == len(TURNS)
-    assert detect_events(unread, kind) == detect_events(nans, kind) == events
+    assert detect_events(unread) == detect_events(nans) == events
     assert live(HmmDetector(), unread) == live(HmmDetector(), kept)
 
 
-@pytest.mark.parametrize("make", LIVE)
-def test_no_turn_spans_a_long_time_without_frames(make: Callable[[], EventDetector]) -> None:
+def test_no_turn_spans_a_long_time_without_frames() -> None:
     turn = [ScoredFrame(n / 30, 0.99) for n in range(30)]
     frames = [*turn, *(ScoredFrame(frame.time_s + 10, 0.99) for frame in turn)]
-    events = live(make(), frames)
+    events = live(HmmDetector(), frames)
     assert [(event.start_s, event.end_s) for event in events] == [(0, 29 / 30), (10, 10 + 29 / 30)]
-    detector, unread = make(), [ScoredFrame(1 + n / 30, None) for n in range(100)]
+    detector, unread = HmmDetector(), [ScoredFrame(1 + n / 30, None) for n in range(100)]
     reported = [event for frame in [*turn, *unread] for event in detector.push(*frame)]
     assert len(reported) == 1, "unreadable frames let time pass"
     assert detector.finish() == []
-    if make is HmmDetector:
-        assert detect_events(frames) == events
+    assert detect_events(frames) == events
 
 
-@pytest.mark.parametrize("make", LIVE)
-def test_times_must_not_go_back_and_repeated_ones_are_left_out(make: Callable[[], EventDetector]) -> None:
+def test_times_must_not_go_back_and_repeated_ones_are_left_out() -> None:
     frames = box_scores(30)
     doubled = [each for frame in frames for each in (frame, frame._replace(probability=0.5))]
-    assert live(make(), doubled) == live(make(), frames)
-    detector = make()
+    assert live(HmmDetector(), doubled) == live(HmmDetector(), frames)
+    detector = HmmDetector()
     detector.push(1.0, 0.5, 7)
     with pytest.raises(DataError, match=r"frame 8 is at 0\.9 s, after a frame at 1 s"):
         detector.push(0.9, 0.5, 8)
@@ -165,7 +148,7 @@ def test_times_must_not_go_back_and_repeated_ones_are_left_out(make: Callable[[]
 def test_events_are_in_order_disjoint_and_numbered(rows: list[tuple[float, int, int]]) -> None:
     frames = frames_from(rows)
     times = {frame.time_s: frame.frame for frame in frames if not math.isnan(frame.probability or 0.0)}
-    for events in (live(HysteresisDetector(), frames), live(HmmDetector(), frames), detect_events(frames)):
+    for events in (live(HmmDetector(), frames), detect_events(frames)):
         assert [event.number for event in events] == list(range(1, len(events) + 1))
         for event in events:
             assert event.start_s <= event.peak_s <= event.end_s
@@ -178,32 +161,27 @@ def test_events_are_in_order_disjoint_and_numbered(rows: list[tuple[float, int, 
 
 @given(stretches, st.data())
 @settings(max_examples=30, deadline=None)
-@pytest.mark.parametrize("make", LIVE)
 def test_what_was_reported_does_not_depend_on_what_comes_later(
-    make: Callable[[], EventDetector], rows: list[tuple[float, int, int]], data: st.DataObject
+    rows: list[tuple[float, int, int]], data: st.DataObject
 ) -> None:
     frames = frames_from(rows)
     cut = data.draw(st.integers(0, len(frames)))
-    detector, other = make(), make()
+    detector, other = HmmDetector(), HmmDetector()
     early = [event for frame in frames[:cut] for event in detector.push(*frame)]
     late = [event for frame in frames[cut:] for event in detector.push(*frame)]
     assert [event for frame in frames[:cut] for event in other.push(*frame)] == early
-    assert early + late + detector.finish() == live(make(), frames)
+    assert early + late + detector.finish() == live(HmmDetector(), frames)
 
 
-@pytest.mark.parametrize("make", LIVE)
 @pytest.mark.parametrize("score", [0.01, 0.99])
-def test_memory_does_not_grow(make: Callable[[], Any], score: float) -> None:
-    detector = make()
-    if make is HmmDetector:
-        detector = HmmDetector(EventParameters(longest_s=5.0, level_window_s=5.0))
+def test_memory_does_not_grow(score: float) -> None:
+    detector = HmmDetector(EventParameters(longest_s=5.0, level_window_s=5.0))
     sizes = []
     for number in range(3000):
         detector.push(number / 20, score)
         if number in (1000, 2999):
             sizes.append(len(pickle.dumps(detector)))
-    # A turn that never ends is kept as a whole by the detector of two thresholds.
-    assert sizes[1] < 1.2 * sizes[0] or (make is HysteresisDetector and score > 0.5)
+    assert sizes[1] < 1.2 * sizes[0]
 
 
 def all_divisions(times: list[float], evidence: list[float], p: EventParameters) -> tuple[float, list[Segment]]:
@@ -251,12 +229,8 @@ def test_the_decoder_finds_the_best_of_all_divisions(seed: int) -> None:
 
 
 def test_parameters_survive_yaml() -> None:
-    for parameters in (
-        EventParameters(lag_s=0.3, odds=(-1, 0, 2), evidence=(-2, 1, 1)),
-        HysteresisParameters(0.9, 0.2),
-    ):
-        text = yaml.safe_dump(parameters.to_dict())
-        assert type(parameters).from_dict(yaml.safe_load(text)) == parameters
+    parameters = EventParameters(lag_s=0.3, odds=(-1, 0, 2), evidence=(-2, 1, 1))
+    assert EventParameters.from_dict(yaml.safe_load(yaml.safe_dump(parameters.to_dict()))) == parameters
 
 
 @pytest.mark.parametrize(
@@ -277,16 +251,8 @@ def test_parameters_that_cannot_work_are_refused(values: dict[str, Any], message
         EventParameters.from_dict(values)
 
 
-@pytest.mark.parametrize("values", [{"upper": 0.2}, {"lower": 0}, {"gap_s": 0}, {"smoothing_s": -1}, {"lag_s": 1}])
-def test_thresholds_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(values)) if "upper" not in values else "lower"):
-        HysteresisParameters.from_dict(values)
-
-
-@pytest.mark.parametrize("kind", ["hmm", "hysteresis"])
-def test_a_pause_of_years_costs_no_memory(kind: Any) -> None:
+def test_a_pause_of_years_costs_no_memory() -> None:
     """Situation F2: saved scores with times far apart."""
     near = [(n / 10, 0.95 if 20 <= n < 28 else 0.02, n) for n in range(60)]
-    parameters = {"hmm": EventParameters, "hysteresis": HysteresisParameters}[kind]()
-    found = detect_events([ScoredFrame(*row) for row in [*near, *((t + 1e12, p, n) for t, p, n in near)]], parameters)
+    found = detect_events([ScoredFrame(*row) for row in [*near, *((t + 1e12, p, n) for t, p, n in near)]])
     assert [round(event.start_s % 1e6, 1) for event in found] == [2.0, 2.0]
