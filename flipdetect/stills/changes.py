@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flipdetect.events.score_history import log_odds
 from flipdetect.records import CONTENT, FlipEvent, FrameScore, Still
-from flipdetect.stills.fingerprint import decode_print, likeness_of_pairs, mean_levels
+from flipdetect.stills.fingerprint import decode_print, likeness_of_pairs, mean_levels, shows_print
 from flipdetect.stills.parameters import StillParameters
 
 Floats = NDArray[np.float32]
@@ -151,7 +151,8 @@ def add_content_changes(
             if low < (rest.start_s + rest.end_s) / 2 < high
             or min(rest.end_s, high) - max(rest.start_s, low) >= shortest_rest_s
         ]
-        added += [change for change in _changes(between, frames, same) if low < change.start_s and change.end_s < high]
+        changes = _changes(between, frames, same, unknown=True)
+        added += [change for change in changes if low < change.start_s and change.end_s < high]
     every = sorted([*found, *added], key=lambda turn: turn.start_s)
     return [replace(turn, number=number) for number, turn in enumerate(every, 1)]
 
@@ -173,32 +174,44 @@ def _around(turn: FlipEvent, rests: Sequence[Rest], longest_turn_s: float) -> li
     return before + inside + after if inside else []
 
 
-def _changes(rests: Sequence[Rest], frames: Sequence[FrameScore], same: float) -> list[FlipEvent]:
-    """Where other pages lie there at one of some rests than at those before it."""
+def _changes(
+    rests: Sequence[Rest], frames: Sequence[FrameScore], same: float, *, unknown: bool = False
+) -> list[FlipEvent]:
+    """Where other pages lie there at one of some rests than at those before it.
+
+    A rest is compared with the last one before it that it can be compared with. If there is none, though both show
+    print, too little was seen of one of them: pages may have changed, and with `unknown` it counts as if they had.
+    """
     found: list[FlipEvent] = []
     if not rests:
         return found
     timed = [(frame.time_s, frame) for frame in frames if frame.time_s is not None]
-    last, levels = rests[0], rests[0].levels
+    last, shown = rests[0], [rests[0].levels]
     for rest in rests[1:]:
-        alike = likeness_of_pairs(levels[None], rest.levels[None])[0]
-        if alike < same:
+        alike, place = math.nan, len(shown)
+        while math.isnan(alike) and place:
+            place -= 1
+            alike = float(likeness_of_pairs(shown[place][None], rest.levels[None])[0])
+        unsure = unknown and math.isnan(alike) and shows_print(rest.levels) and any(map(shows_print, shown))
+        if alike < same or unsure:
             # The frames between the two rests, or the first one of the second rest if there are none.
             inside = [row for row in timed if last.end_s < row[0] < rest.start_s]
             inside = inside or [next(row for row in timed if row[0] >= rest.start_s)]
             scores = [-1.0 if frame.probability is None else frame.probability for _, frame in inside]
             known = [score for score in scores if score >= 0] or [0.0]
-            times, shown = zip(*inside, strict=True)
+            times, seen = zip(*inside, strict=True)
             peak = int(np.argmax(scores))
             found.append(
                 FlipEvent(
-                    0, times[0], times[peak], times[-1], shown[0].frame, shown[peak].frame, shown[-1].frame,
-                    float(np.mean(known)), float(max(known)), shown[0].video, CONTENT,
+                    0, times[0], times[peak], times[-1], seen[0].frame, seen[peak].frame, seen[-1].frame,
+                    float(np.mean(known)), float(max(known)), seen[0].video, CONTENT,
                 )
             )  # fmt: skip
-            levels = rest.levels
-        elif np.isfinite(alike):
-            levels = np.where(np.isfinite(rest.levels), rest.levels, levels)
+            shown = [rest.levels]
+        elif math.isnan(alike):
+            shown.append(rest.levels)
+        else:
+            shown[place] = np.where(np.isfinite(rest.levels), rest.levels, shown[place])
         last = rest
     return found
 

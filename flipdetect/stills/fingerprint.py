@@ -90,6 +90,12 @@ def is_blank(fingerprints: Sequence[str]) -> bool:
     return bool(known.size == 0 or known.std() < BLANK)
 
 
+def shows_print(levels: Floats) -> bool:
+    """Whether enough was seen in a fingerprint's levels (n, n), and of print, that it could be compared with others."""
+    known = levels[np.isfinite(levels)]
+    return bool(known.size >= LEAST_CELLS and known.std() >= BLANK)
+
+
 def likeness(levels: Floats) -> NDArray[np.float64]:
     """How alike the print is in each pair of fingerprints (N, n, n) of one video: (N, N) float64, 1 for the same.
 

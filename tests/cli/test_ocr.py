@@ -1,6 +1,7 @@
 """`flipdetect predict --ocr`: a PDF that can be searched, and pages that are missing by their numbers."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_a_language_that_is_not_installed_is_named(capsys: pytest.CaptureFixture
     write(Path("book.mp4"), [spread(1)], rate=RATE)
     assert run("book.mp4", "--pdf", "book.pdf", "--ocr", "eng+xyz_vert") == 2
     said = capsys.readouterr().err
-    assert "no language 'xyz_vert', only eng" in said
+    assert re.search(r"no language .xyz_vert., only .*eng", said)
     assert "apt-get install tesseract-ocr-xyz-vert" in said
 
 

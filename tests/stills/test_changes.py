@@ -81,6 +81,23 @@ def test_a_glimpse_is_no_rest_and_blank_pages_tell_nothing() -> None:
     assert add_content_changes([], []) == []
 
 
+def test_a_page_of_which_little_was_seen_hides_no_later_change() -> None:
+    frames = film((1, 2.0), (2, 2.0), (3, 2.0), (3, 1.0))
+    little = [covered(score, slice(4, GRID)) if place < 20 else score for place, score in enumerate(frames)]
+    changes = add_content_changes([], little)
+    assert [change.start_s for change in changes] == [
+        2.0,
+        4.0,
+    ]  # what was there first cannot be compared: it may differ
+    stills = mark_doubts(choose_stills(little, changes), changes, little, 0.5, StillParameters())
+    assert ["may show the pages of spread 1" in still.doubt for still in stills] == [False, True, False]
+
+
+def test_pages_around_a_blank_one_are_compared() -> None:
+    assert len(add_content_changes([], film((1, 2.0), (0, 1.0), (2, 2.0)))) == 1
+    assert add_content_changes([], film((1, 2.0), (0, 1.0), (1, 2.0))) == []
+
+
 def test_turns_that_were_seen_are_not_doubled() -> None:
     frames, turns = recording([1, 2, 3, 3])
     assert add_content_changes(turns, frames) == turns
