@@ -100,6 +100,7 @@ def extract_pages(
     model: str | os.PathLike[str] | None = None,
     *,
     stills: str | os.PathLike[str] | None = None,
+    pages: str | os.PathLike[str] | None = None,
     pdf: str | os.PathLike[str] | None = None,
     threshold: float | None = None,
     rate_hz: float = RATE_HZ,
@@ -114,7 +115,8 @@ def extract_pages(
         source, model, rate_hz, fps, device: as for `detect_flips`, but no camera; of an iterable, no images can be
             written.
         stills: folder for the images of the stills, JPEG in full size. Spreads that were seen before have none.
-        pdf: file for a document of these images.
+        pages: folder for the left and the right page of each still, cropped and flat; the result's stills name them.
+        pdf: file for a document of the stills, or of the pages if they are asked for.
         threshold: a frame with at least this probability counts as a flip; None: the model's own.
         start_s, end_s: the seconds of the film that are looked at.
 
@@ -134,11 +136,12 @@ def extract_pages(
     stream = open_stream(source, rate_hz=rate_hz, fps=fps, start_s=start_s, end_s=end_s)
     settings = ExtractSettings.of_model(path, threshold)
     loaded = load_model(path, device=device, fast=True)
-    if stills is None and pdf is None:
+    folder, flat, document = (None if path is None else Path(path) for path in (stills, pages, pdf))
+    outputs = Outputs(stills=folder, pages=flat, pdf=document)
+    if not outputs.needs_images:
         return extract(stream, loaded, settings)
     if not stream.can_reread:
         raise DataError("images can be written of files only; give the path of a video or a folder")
-    outputs = Outputs(stills=None if stills is None else Path(stills), pdf=None if pdf is None else Path(pdf))
     with tempfile.TemporaryDirectory() as spare:
         images = PageImages(stream, Path(spare), full=True)
         result = extract(stream, loaded, settings, images=images)
@@ -147,4 +150,4 @@ def extract_pages(
         raise KeyboardInterrupt
     if written.failures:
         raise DataError("; ".join(written.failures))
-    return result
+    return written.results[0]

@@ -1,9 +1,11 @@
 """Turns and pages of any source in one call, with a model that takes red frames for flips."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pikepdf
 import pytest
 
 import flipdetect
@@ -15,6 +17,7 @@ from flipdetect.records import FrameScore
 from flipdetect.sources.streams import ArrayStream, VideoStream, open_stream
 from tests.frame_sets import write_frame
 from tests.inference.looking import RATE, RednessModel, film, flat
+from tests.pages.made_up import KnownMaps, surface
 from tests.sources.films import write
 
 TURNS = ((2.0, 2.8), (5.0, 5.6), (8.1, 9.0))
@@ -118,6 +121,19 @@ def test_a_film_gives_turns_stills_and_scores(book: Path, tmp_path: Path) -> Non
     assert written == result
     assert len(list((tmp_path / "pages").iterdir())) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["book.pdf", "pages"]
+
+
+def test_pages_are_cut_out_and_named(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = KnownMaps(surface((216, 384), depth=1.6))
+    monkeypatch.setattr("flipdetect.pipeline.write_outputs.PageNetwork", lambda _: known)
+    result = flipdetect.extract_pages(book, pages=tmp_path / "pages", pdf=tmp_path / "book.pdf")
+    named = [page for still in result.stills for page in still.pages]
+    assert [page.side for page in named] == ["left", "right"] * 3
+    assert sorted(Path(page.file) for page in named if page.file) == sorted((tmp_path / "pages").iterdir())
+    spreads = json.loads(json.dumps(result.to_dict()))["spreads"]
+    assert [page["file"] for spread in spreads for page in spread["pages"]] == [page.file for page in named]
+    with pikepdf.open(tmp_path / "book.pdf") as document:
+        assert len(document.pages) == 6
 
 
 def test_arrays_are_films_without_images(tmp_path: Path) -> None:
