@@ -162,6 +162,14 @@ def test_coco_annotations_without_a_picture_crowds_and_unknown_categories_are_li
     ]  # fmt: skip
 
 
+def test_a_coco_category_without_a_box_is_no_class(tmp_path: Path) -> None:
+    root = make_coco_set(tmp_path, 4)
+    content = json.loads((root / "annotations.json").read_text())
+    content["categories"].insert(0, {"id": 0, "name": "shapes", "supercategory": "none"})
+    (root / "annotations.json").write_text(json.dumps(content))
+    assert index_boxes(root).classes == CLASSES
+
+
 def test_a_yolo_picture_without_a_file_has_no_boxes_and_wrong_lines_are_listed(tmp_path: Path) -> None:
     root = make_yolo_set(tmp_path, 3)
     (root / "labels/shapes0.txt").unlink()

@@ -164,6 +164,9 @@ def read_coco(root: Path) -> Annotations:
         _add(found, path, content, finder, seen)
     if not used:
         raise DataError(f"no JSON file below {root} has the lists {', '.join(PARTS)}; correct data.root or data.format")
+    annotated = {box.name for picture in found.pictures for box in picture.boxes}
+    # Exports of annotation services also list the name of the whole set as a category.
+    found.classes = tuple(name for name in found.classes if name in annotated)
     return found
 
 
