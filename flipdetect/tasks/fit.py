@@ -91,7 +91,7 @@ def fit_and_test(
     for log in trainer.loggers:
         if isinstance(log, TensorBoardLogger):
             log.log_hyperparams(dict(model.hparams), {f"final/{name}": value for name, value in results.items()})
-            log.save()
+            log.finalize("success")  # ends its thread, too
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ResultsCallback) and trainer.is_global_zero:
             callback.on_results(trainer, results)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,13 @@ def test_tensorboard_has_scalars_hyperparameters_and_pictures(train: Train) -> N
     assert {"train_loss", "val_f1", "val_f1_at_0.5", "val_auroc", "test_f1", "final/test_f1"} <= tags["scalars"]
     assert {"train/augmented_batch", "val/pr_curve", "val/confusion_matrix", "test/pr_curve"} <= tags["images"]
     assert hyperparameters
+
+
+def test_a_training_leaves_no_thread(train: Train) -> None:
+    assert train("tiny_cnn.yaml") == 0
+    before = set(threading.enumerate())
+    assert train("tiny_cnn.yaml") == 0
+    assert set(threading.enumerate()) <= before
 
 
 def test_mistakes_are_shown_with_their_names(train: Train) -> None:
