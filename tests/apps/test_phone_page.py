@@ -66,6 +66,18 @@ STEPPED_CAMERA = """
 """A camera that shows the next frame when the page has scored the one before, and a clock that goes with it: what the
 page does is the same however busy the machine is."""
 
+NOTED_SIGNALS = """
+    self.given = [];
+    navigator.vibrate = (pattern) => given.push(`vibration of ${pattern}`);
+    speechSynthesis.speak = ({ text }) => given.push(text);
+    self.OscillatorNode = class extends OscillatorNode {
+        constructor(context, options) {
+            super(context, options);
+            given.push(`${options.frequency} Hz`);
+        }
+    };
+"""
+
 Frame = np.ndarray
 
 
@@ -205,6 +217,29 @@ def test_turns_of_a_real_book_are_counted(address: str, realdev: Path) -> None:
         page.wait_for_selector("html[data-film=over]", state="attached", timeout=5 * PATIENCE_MS)
         assert page.evaluate("flipdetect.scan.turns") == 2
         assert page.inner_text("#count") == "3"
+
+
+@pytest.mark.parametrize(
+    ("after", "signals"),
+    [
+        (0, ("Spread 1.", "vibration of 120", "880 Hz", "Turn the page.", "vibration of 40,60,40", "523 Hz")),
+        (
+            60,
+            ("Spread 1.", "No book in the picture. Move the book or the camera.", "vibration of 250,100,250", "196 Hz"),
+        ),
+    ],
+)
+def test_captures_turns_and_warnings_are_spoken_heard_and_felt(
+    address: str, after: int, signals: tuple[str, ...]
+) -> None:
+    frames = [*[page_frame(False, 1, 480)] * 20, *[np.full((480, 270, 3), 20, np.uint8)] * after]
+    with browser() as chromium:
+        script = STEPPED_CAMERA % {"frames": len(frames), "fps": 7.5} + NOTED_SIGNALS
+        page = open_page(chromium, address, script=script, service_workers="block")
+        page.route("**/film/*", lambda route: route.fulfill(body=png_of(frames[int(route.request.url.split("/")[-1])])))
+        page.click("#begin")
+        for signal in signals:
+            page.wait_for_function("(signal) => given.includes(signal)", arg=signal)
 
 
 def test_a_book_is_scanned_kept_and_saved_without_a_network(address: str, tmp_path: Path) -> None:
