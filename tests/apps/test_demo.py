@@ -20,6 +20,7 @@ from flipdetect.inference.load import load_model
 from flipdetect.inference.occlusion import occlusion_map
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.video import open_video
+from tests.sources.films import write
 
 pytest.importorskip("gradio", reason="needs the extra demo")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -106,6 +107,45 @@ def test_a_film_gives_pages_and_a_pdf(page: Any, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Pages as PDF").click()
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
+
+
+@needs_chromium
+def test_a_film_is_cancelled_and_what_is_none_has_an_error(page: Any, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Film").click()
+    page.locator("input[type=file][accept*=video]").first.set_input_files(long_film(tmp_path / "long.mp4"))
+    page.get_by_role("button", name="Find the pages").click()
+    page.get_by_text(re.compile("Reading long.* left")).wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled.").wait_for()
+    page.get_by_role("button", name="Find the pages").wait_for()
+
+    (tmp_path / "none.mp4").write_bytes(b"no film")
+    page.get_by_label("Clear").first.click()
+    page.locator("input[type=file][accept*=video]").first.set_input_files(tmp_path / "none.mp4")
+    page.get_by_role("button", name="Find the pages").click()
+    page.get_by_text("This film cannot be used").wait_for()
+
+
+@needs_chromium
+def test_model_and_threshold_are_chosen(page: Any) -> None:
+    page.get_by_role("button", name="Model and threshold").click()
+    page.locator("input[type=file]").first.set_input_files(EXAMPLES / "turn.jpg")
+    page.get_by_text("A page is being turned").wait_for()
+    page.locator("#limit input[type=number]").fill("0.99")
+    page.locator("#limit input[type=number]").press("Enter")
+    page.get_by_text("threshold 99%").first.wait_for()
+
+    page.locator("#model input").click()
+    page.get_by_role("option", name="tiny_cnn").click()
+    threshold = load_model("tiny_cnn", threads=1).threshold
+    page.get_by_text(f"threshold {threshold:.0%}").first.wait_for()
+
+
+def long_film(path: Path) -> Path:
+    """The example over and over: four minutes."""
+    with open_video(EXAMPLES / "film.mp4", stride=1) as reader:
+        frames = [frame.image for frame in reader]
+    return write(path, (frame for _ in range(20) for frame in frames), rate=8)
 
 
 @needs_chromium

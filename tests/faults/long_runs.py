@@ -1,7 +1,8 @@
 """Long runs: 50,000 frames, a film of an hour, 200 trainings in one process. A run ten times as long may hold no more.
 
-`make faults ARGS="--long"` prints a table: the most memory, open files and threads that the process of a run had,
-watched from outside, in a tenth of the run and in the whole of it. No process and no temporary file may be left.
+`make faults ARGS="--long"` prints a table: the most memory, and the median numbers of open files and threads, that the
+process of a run had, watched from outside, in a tenth of the run and in the whole of it. No process and no temporary
+file may be left.
 """
 
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from tabulate import tabulate
@@ -46,8 +48,8 @@ FILM_MB = 300
 """The same of a film: scores, fingerprints, and the pictures of 360 spreads in the report."""
 
 
-def highest(command: list[str], folder: Path) -> Held:
-    """Run a command; returns the most that its process held at a time."""
+def held(command: list[str], folder: Path) -> Held:
+    """Run a command; returns the most memory that its process held, and the usual numbers of the rest."""
     temporary = folder / "temporary"
     temporary.mkdir()
     samples = []
@@ -63,7 +65,8 @@ def highest(command: list[str], folder: Path) -> Held:
     try:
         os.killpg(process.pid, 9)
     except ProcessLookupError:
-        return Held(*map(max, zip(*samples, strict=True)))
+        megabytes, files, threads = zip(*samples, strict=True)
+        return Held(max(megabytes), round(median(files)), round(median(threads)))
     raise AssertionError("a process is left")
 
 
@@ -118,12 +121,12 @@ RUNS: dict[str, tuple[Make, int, Held]] = {
 
 
 def compare(make: Make, count: int, folder: Path) -> tuple[Held, Held]:
-    """The most that a tenth of a run holds, and the whole of it."""
+    """What a tenth of a run holds, and the whole of it."""
     found = []
     for share in (10, 1):
         place = folder / f"{make.__name__}-{share}"
         place.mkdir()
-        found.append(highest(make(count // share, place), place))
+        found.append(held(make(count // share, place), place))
     return found[0], found[1]
 
 
