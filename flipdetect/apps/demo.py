@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from flipdetect.apps.demo_handlers import BOX_HEADS, NO_PICTURE, Demo, boxes_of, card, load, path_of
 from flipdetect.errors import ConfigError
@@ -58,13 +59,13 @@ def build(model: str | None, threshold: float | None, root: Path) -> gr.Blocks:
             limit = gr.Slider(
                 0.01, 0.99, demo.threshold, step=0.01, label="Threshold: a turn from this probability", elem_id="limit"
             )
-            name.input(lambda chosen: load(chosen).threshold, name, limit, show_progress="hidden")
+            switched = name.input(lambda chosen: load(chosen).threshold, name, limit, show_progress="hidden")
         with gr.Tabs():
             if detector is not None:
                 with gr.Tab("Detection"):
                     _detection_tab(detector, threshold)
             with gr.Tab("Picture"):
-                _picture_tab(demo, name, limit)
+                _picture_tab(demo, name, limit, switched)
             with gr.Tab("Film"):
                 _film_tab(demo, name, limit)
             with gr.Tab("Live"):
@@ -95,7 +96,7 @@ def _detection_tab(detector: Detector, threshold: float | None) -> None:
         )
 
 
-def _picture_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
+def _picture_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider, switched: Dependency) -> None:
     with gr.Row():
         with gr.Column():
             chosen = gr.Image(type="filepath", label="Picture", sources=["upload", "clipboard"], height=440)
@@ -110,7 +111,7 @@ def _picture_tab(demo: Demo, name: gr.Dropdown, limit: gr.Slider) -> None:
                 buttons=["fullscreen"],
             )
     inputs, outputs = [chosen, name, limit], [verdict, seen]
-    for event in (chosen.change, limit.release, name.change):
+    for event in (chosen.change, limit.release, switched.then):  # once the model's own threshold is set
         event(demo.picture, inputs, outputs, show_progress="minimal", concurrency_limit=2, api_visibility="private")
 
 

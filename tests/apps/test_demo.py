@@ -132,7 +132,7 @@ def test_model_and_threshold_are_chosen(page: Any) -> None:
     page.locator("input[type=file]").first.set_input_files(EXAMPLES / "turn.jpg")
     page.get_by_text("A page is being turned").wait_for()
     page.locator("#limit input[type=number]").fill("0.99")
-    page.locator("#limit input[type=number]").press("Enter")
+    page.locator("#limit input[type=number]").blur()
     page.get_by_text("threshold 99%").first.wait_for()
 
     page.locator("#model input").click()
