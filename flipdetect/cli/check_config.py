@@ -2,7 +2,8 @@
 
 LightningCLI checks everything, but only after it has imported torch, the model and the data, which takes seconds. Here
 the same names are read from the source text of the classes, and nothing heavy is imported. What cannot be decided so
-(classes of the user's own, types other than plain numbers and texts) is left to LightningCLI.
+(classes of the user's own, names that other packages register, types other than plain numbers and texts) is left to
+LightningCLI.
 """
 
 from __future__ import annotations
@@ -27,14 +28,11 @@ from flipdetect.inference.resolve import check_contents
 from flipdetect.parameters import check_range
 from flipdetect.zoo import SUFFIX
 
-SECTIONS = {
-    "trainer": "pytorch_lightning.trainer.trainer.Trainer",
-    "data": "flipdetect.data.datamodule.FrameDataModule",
-}
-BOX_DATA = "flipdetect.data.BoxDataModule"
-DETECTOR = "Detector"
-"""What the names of detectors' classes end in, as those of classifiers end in Classifier: it tells the two apart."""
-KEYS = ("seed_everything", "trainer", "model", "data", "ckpt_path")
+TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
+FRAME_DATA, BOX_DATA = "flipdetect.data.datamodule.FrameDataModule", "flipdetect.data.BoxDataModule"
+CLASSIFIER, DETECTOR = "Classifier", "Detector"
+"""What the names of models' classes end in; it tells the two kinds of training apart."""
+KEYS = dict.fromkeys(("seed_everything", "trainer", "model", "data", "ckpt_path"), "")
 OF_THE_PARSER = ("help", "print_config", "print_shtab")
 LISTS = ("trainer.callbacks", "trainer.logger", "data.augment")
 FOLDERS_OF_CLASSES = {
@@ -47,24 +45,82 @@ GONE = {
     "data.shards": "WebDataset shards were removed; give the folder of the frames with data.root",
     "data.clips": "the temporal model was removed; clips are decided by their highest frame",
 }
+FILES = {
+    "model.init_args.weights": ("none", "imagenet", "flipdetect", "coco"),
+    "data.split_file": (),
+    "data.manifest": (),
+    "ckpt_path": ("last",),
+}
+"""Settings that are files, and words that they may be instead."""
 EXTRAS = {"mlflow": ("MLFlowLogger", "MlflowArtifacts")}
 ALLOWED = ("lightning", "pytorch_lightning", "torch", "torchvision", "torchmetrics", "albumentations", "flipdetect")
 """Packages whose classes a configuration may name."""
 ALLOW = "allow-class"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as fast in C, where PyYAML was built with it."""
+Settings = tuple[str, dict[str, Any]]
+"""One configuration file, or one option of the command line: what messages call it, and what it says."""
 SIMPLE = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str, int, float), "None": (type(None),)}
 
 
-class Settings(NamedTuple):
-    """One configuration file, or one option of the command line."""
+class Arguments(NamedTuple):
+    """The arguments of `train.py`, taken apart.
 
-    label: str
-    content: dict[str, Any]
+    Attributes:
+        words: as LightningCLI takes them: paths in place of configurations' names, and no `--allow-class`, which is no
+            setting, as a configuration must not allow its own classes.
+        given: the settings of each file and option, in order.
+        allowed: packages, modules and classes that a `class_path` may name.
+    """
+
+    words: list[str]
+    given: list[Settings]
+    allowed: tuple[str, ...]
+
+    @property
+    def detection(self) -> bool:
+        """Whether they train a detector: its data and defaults are others."""
+        names = [name for _, content in self.given if (name := _get(content, "model.class_path"))]
+        return bool(names) and str(names[-1]).endswith(DETECTOR)
+
+    @property
+    def defaults(self) -> Path:
+        """The configuration that is loaded before all others."""
+        return config_folder() / (DETECTION_DEFAULTS if self.detection else DEFAULTS)
+
+    @property
+    def sources(self) -> list[Settings]:
+        """The defaults, and what is given."""
+        return [_read(self.defaults), *self.given]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, as YAML gives them, defaults included."""
+        merged: dict[str, Any] = {}
+        for _, content in self.sources:
+            _merge(merged, content)
+        return merged
 
 
-def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> list[str]:
-    """Check the arguments of `train.py`; returns them with names of configurations replaced by paths.
+def read_arguments(args: Sequence[str]) -> Arguments:
+    """Take the arguments of `train.py` apart; a `ConfigError` if they are no options, or a file cannot be read."""
+    read = Arguments([], [], ALLOWED)
+    for key, value, words in _options(args):
+        if key == ALLOW:
+            read = read._replace(allowed=(*read.allowed, value or ""))
+            continue
+        if key in ("config", "c"):
+            path = find_config(value or "")
+            words = ["--config", str(path)]
+            read.given.append(_read(path))
+        elif key.split(".")[0] not in OF_THE_PARSER and not key.endswith(".help"):
+            read.given.append(_from_option(key, value))
+        read.words.extend(words)
+    return read
+
+
+def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> Arguments:
+    """Read and check the arguments of `train.py`.
 
     `data_option` is that by which the command takes the folder of the frames, for messages.
 
@@ -72,97 +128,36 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> li
         ConfigError: if an argument, key, class, path or plain value cannot work.
         MissingExtraError: if a class needs an extra that is not installed.
     """
-    checked, given = _sources(args)
-    if not any(key in ("config", "c", "model", "model.class_path", *OF_THE_PARSER[:1]) for key, _, _ in _options(args)):
+    arguments = read_arguments(args)
+    if not any(re.match(r"--?(config|c|model|model\.class_path|help)(=|$)", word) for word in arguments.words):
         raise ConfigError("--config is missing: give a name (flipdetect configs lists them) or the path of a YAML file")
-    sections = SECTIONS | ({"data": BOX_DATA} if _detects(given) else {})
-    sources = _with_defaults(given)
-    merged: dict[str, Any] = {}
-    for source in sources:
-        _merge(merged, source.content)
-        for key, value in source.content.items():
-            if key.rstrip("+") not in KEYS:
-                raise ConfigError(f"{source.label}: {_unknown(key, KEYS)}")
-            _check_number(source.label, key, value)
-            if key in sections and isinstance(value, dict):
-                _check_section(source.label, key, value, sections[key])
-        init_args = _get(source.content, "model.init_args")
-        if isinstance(init_args, dict):
-            _check_section(source.label, "model", init_args, str(_get(merged, "model.class_path")))
-    for source in sources:
-        check_allowed(source.content, allowed_classes(args), source.label)
-    _check_classes(sources)
-    _check_hardware(merged)
-    _check_paths(merged, data_option)
-    return checked
+    of_trainer, of_data = signature(TRAINER), signature(BOX_DATA if arguments.detection else FRAME_DATA)
+    model = None
+    for label, content in arguments.sources:
+        model = _get(content, "model.class_path") or model
+        _check_section(label, "", content, KEYS)
+        _check_section(label, "trainer", _get(content, "trainer"), of_trainer)
+        _check_section(label, "data", _get(content, "data"), of_data)
+        _check_section(label, "model", _get(content, "model.init_args"), signature(str(model)))
+        check_allowed(content, arguments.allowed, label)
+        _check_classes(label, content)
+    _check_paths(arguments.settings, data_option)
+    return arguments
 
 
-def settings_of(args: Sequence[str]) -> dict[str, Any]:
-    """The settings that checked arguments of `train.py` describe, as YAML gives them, defaults included."""
-    merged: dict[str, Any] = {}
-    for source in _with_defaults(_sources(args)[1]):
-        _merge(merged, source.content)
-    return merged
-
-
-def is_detection(args: Sequence[str]) -> bool:
-    """Whether checked arguments of `train.py` train a detector: its data and defaults are others."""
-    return _detects(_sources(args)[1])
-
-
-def _sources(args: Sequence[str]) -> tuple[list[str], list[Settings]]:
-    """The arguments with paths in place of configurations' names, and the settings of each file and option in order."""
-    checked: list[str] = []
-    sources: list[Settings] = []
-    for key, value, words in _options(args):
-        if key in ("config", "c"):
-            path = find_config(value or "")
-            sources.append(_read(path))
-            checked += ["--config", str(path)]
-            continue
-        checked += words
-        if key != ALLOW and key.split(".")[0] not in OF_THE_PARSER and not key.endswith(".help"):
-            sources.append(_from_option(key, value))
-    return checked, sources
-
-
-def _with_defaults(sources: Sequence[Settings]) -> list[Settings]:
-    return [_read(defaults_file(detection=_detects(sources))), *sources]
-
-
-def _detects(sources: Sequence[Settings]) -> bool:
-    names = [name for source in sources if (name := _get(source.content, "model.class_path"))]
-    return bool(names) and str(names[-1]).endswith(DETECTOR)
-
-
-def defaults_file(*, detection: bool) -> Path:
-    """The configuration that is loaded before all others."""
-    return config_folder() / (DETECTION_DEFAULTS if detection else DEFAULTS)
-
-
-def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Path | None = None) -> list[str]:
-    """Arguments of `train.py` for configurations, a data folder, and values written KEY=VALUE, checked."""
-    arguments = [part for config in configs for part in ("--config", str(config))]
+def checked_arguments(configs: Iterable[str], overrides: Iterable[str], data: Path | None = None) -> Arguments:
+    """Checked arguments of `train.py` for configurations, a data folder, and values written KEY=VALUE."""
+    words = [part for config in configs for part in ("--config", str(config))]
     if data is not None:
-        arguments.append(f"--data.root={data}")
+        words.append(f"--data.root={data}")
     for pair in overrides:
         if "=" not in pair:
             raise ConfigError(f"an override is written KEY=VALUE, such as trainer.max_epochs=5; got {pair!r}")
-        arguments.append(f"--{pair.lstrip('-')}")
-    checked = check_arguments(arguments, "--data")
-    if is_detection(checked):
+        words.append(f"--{pair.lstrip('-')}")
+    arguments = check_arguments(words, "--data")
+    if arguments.detection:
         raise ConfigError("this command trains classifiers; train a detector with flipdetect train")
-    return checked
-
-
-def allowed_classes(args: Sequence[str]) -> tuple[str, ...]:
-    """Packages, modules and classes that a `class_path` may name: those of the libraries, and of `--allow-class`."""
-    return (*ALLOWED, *(value for key, value, _ in _options(args) if key == ALLOW and value))
-
-
-def without_allowed(args: Sequence[str]) -> list[str]:
-    """The arguments without `--allow-class`, which is no setting: a configuration must not allow its own classes."""
-    return [word for key, _, words in _options(args) if key != ALLOW for word in words]
+    return arguments
 
 
 def check_allowed(content: Any, allowed: Sequence[str], label: str) -> None:
@@ -206,14 +201,13 @@ def _read(path: Path) -> Settings:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # nosec B506 - safe ones
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be read as YAML: {reason}") from error
+        raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds no settings, `key: value` lines; flipdetect configs --copy . writes examples")
     augment = _get(content, "data.augment")
     if isinstance(augment, str) and not (path.parent / augment).is_file():
         raise ConfigError(f"{path}: data.augment {augment}: no such file in {path.parent}")
-    return Settings(str(path), content)
+    return str(path), content
 
 
 def _from_option(key: str, value: str | None) -> Settings:
@@ -225,14 +219,14 @@ def _from_option(key: str, value: str | None) -> Settings:
     if parts[0] == "model" and len(parts) > 1 and parts[1] not in ("class_path", "init_args"):
         parts.insert(1, "init_args")  # --model.lr is short for --model.init_args.lr
     if any(key.startswith(f"{name}.") for name in LISTS):
-        return Settings(f"--{key}", {})  # of the last entry of a list
+        return f"--{key}", {}  # of the last entry of a list
     if key in FOLDERS_OF_CLASSES and isinstance(content, str):
         content = {"class_path": content}
     if key.endswith("+") and not isinstance(content, list):
         content = [{"class_path": content} if isinstance(content, str) else content]
     for part in reversed(parts):
         content = {part: content}
-    return Settings(f"--{key} {value}", content)
+    return f"--{key} {value}", content
 
 
 def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
@@ -249,47 +243,40 @@ def _get(content: Any, key: str) -> Any:
     return content
 
 
-def _check_section(label: str, section: str, content: Mapping[str, Any], class_path: str) -> None:
-    accepted = signature(class_path)
-    if accepted is None:
+def _check_section(label: str, section: str, content: Any, accepted: Mapping[str, str] | None) -> None:
+    """Refuse settings of a class, or of a part of one, by the names and annotations that it accepts, if known."""
+    if accepted is None or not isinstance(content, dict):
         return
     for name, value in content.items():
-        key = f"{section}.{name}".rstrip("+")
+        name = name.rstrip("+")
+        key = f"{section}.{name}" if section else name
         if key in GONE:
             raise ConfigError(f"{label}: {key} is no setting any more: {GONE[key]}")
-        if name.rstrip("+") not in accepted:
-            raise ConfigError(f"{label}: {_unknown(key, [f'{section}.{known}' for known in accepted])}")
+        if name not in accepted:
+            close = [f"did you mean {key.removesuffix(name)}{other}?" for other in get_close_matches(name, accepted, 1)]
+            remedy = close or ["flipdetect train --help all lists them"]
+            raise ConfigError(f"{label}: no setting is called {key}; {remedy[0]}")
         if key == "trainer.logger" and value is False:
             raise ConfigError(
                 f"{label}: trainer.logger is false, but a run's folder is that of its loggers; leave it out"
             )
-        if key in LISTS:
-            continue
-        annotation = accepted[name.rstrip("+")]
-        _check_value(label, key, value, annotation)
-        nested = re.match(r"[A-Z]\w+", annotation)
-        if nested and isinstance(value, dict) and annotation.startswith(nested[0]) and section != "trainer":
-            _check_section(label, key, value, f"flipdetect.{nested[0]}")
+        _check_value(label, key, value, accepted[name])
+        nested = re.match(r"[A-Z]\w+", accepted[name])
+        if nested and isinstance(value, dict) and section != "trainer":
+            _check_section(label, key, value, signature(f"flipdetect.{nested[0]}"))
 
 
 def _check_value(label: str, key: str, value: Any, annotation: str) -> None:
-    inner = re.fullmatch(r"Optional\[(\w+)\]", annotation)
-    kinds = [inner[1], "None"] if inner else annotation.split(" | ")
-    if not set(kinds) <= set(SIMPLE):
-        _check_number(label, key, value)
-        return
-    if isinstance(value, str) and "float" in kinds:
-        with contextlib.suppress(ValueError):  # YAML reads 1e-3 as a text
-            value = float(value)
-    wrong_bool = isinstance(value, bool) and "bool" not in kinds and "str" not in kinds
-    if wrong_bool or not isinstance(value, tuple(kind for name in kinds for kind in SIMPLE[name])):
-        expected = " or ".join("null" if kind == "None" else kind for kind in kinds)
-        raise ConfigError(f"{label}: {key} must be {expected}, got {value!r}")
-    _check_number(label, key, value)
-
-
-def _check_number(label: str, key: str, value: Any) -> None:
-    """Refuse a number outside the range of its setting, and any that is not finite."""
+    """Refuse a value of the wrong plain type, a number outside the range of its setting, and any that is not finite."""
+    kinds = re.sub(r"Optional\[(\w+)\]", r"\1 | None", annotation).split(" | ")
+    if set(kinds) <= set(SIMPLE):
+        if isinstance(value, str) and "float" in kinds:
+            with contextlib.suppress(ValueError):  # YAML reads 1e-3 as a text
+                value = float(value)
+        wrong_bool = isinstance(value, bool) and "bool" not in kinds and "str" not in kinds
+        if wrong_bool or not isinstance(value, tuple(kind for name in kinds for kind in SIMPLE[name])):
+            expected = " or ".join(kinds).replace("None", "null")
+            raise ConfigError(f"{label}: {key} must be {expected}, got {value!r}")
     try:
         check_range(key, value)
     except ConfigError as error:
@@ -298,47 +285,27 @@ def _check_number(label: str, key: str, value: Any) -> None:
         raise ConfigError(f"{label}: {key} must be a finite number, got {value}")
 
 
-def _unknown(key: str, known: Sequence[str]) -> str:
-    close = get_close_matches(key, known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else "flipdetect train --help all lists them"
-    return f"no setting is called {key}; {remedy}"
-
-
-def _check_classes(sources: Sequence[Settings]) -> None:
-    named = (
-        (source.label, key, entry.get("class_path") if isinstance(entry, dict) else entry)
-        for source in sources
-        for key in FOLDERS_OF_CLASSES
-        for found in [_get(source.content, key) or _get(source.content, f"{key}+")]
-        for entry in (found if isinstance(found, list) else [found])
-    )
-    for label, key, class_path in named:
-        if not isinstance(class_path, str) or "." not in class_path:
-            continue
-        module, _, name = class_path.rpartition(".")
-        for extra, names in EXTRAS.items():
-            if name in names:
-                require_extra(extra, extra)
-        if module.split(".")[0] not in ("flipdetect", "pytorch_lightning", "albumentations"):
-            continue  # a class of the user's own
-        if not any(name in text and re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
-            folder = FOLDERS_OF_CLASSES[key]
+def _check_classes(label: str, content: Mapping[str, Any]) -> None:
+    """Refuse classes that are in none of the modules they are named from, as far as these are ours or a library's."""
+    for key, folder in FOLDERS_OF_CLASSES.items():
+        found = _get(content, key) or _get(content, f"{key}+")
+        for entry in found if isinstance(found, list) else [found]:
+            class_path = entry.get("class_path") if isinstance(entry, dict) else entry
+            module, _, name = str(class_path or "").rpartition(".")
+            for extra, names in EXTRAS.items():
+                if module and name in names:
+                    require_extra(extra, extra)
+            if module.split(".")[0] not in ("flipdetect", "pytorch_lightning", "albumentations"):
+                continue  # a class of the user's own
+            if any(re.search(rf"\b{re.escape(name)}\b", text) for text in _texts(module)):
+                continue
             known = sorted({name for text in _texts(folder) for name in re.findall(r"^class ([A-Z]\w+)", text, re.M)})
             if key == "model":
                 bases = ("FrameClassifier", "ObjectDetector")
-                known = [name for name in known if name.endswith(("Classifier", DETECTOR)) and name not in bases]
+                known = [name for name in known if name.endswith((CLASSIFIER, DETECTOR)) and name not in bases]
             close = get_close_matches(name, known, n=1)
             listed = f"did you mean {folder}.{close[0]}?" if close else f"{folder} has {', '.join(known[:20])}"
             raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
-
-
-def _check_hardware(config: Mapping[str, Any]) -> None:
-    """Refuse strategies and accelerators of which Lightning's source knows no such name."""
-    for key, module in (("trainer.strategy", "strategies"), ("trainer.accelerator", "accelerators")):
-        name, modules = _get(config, key), (module, "_graveyard", "trainer.connectors.accelerator_connector")
-        texts = [text for each in modules for text in _texts(f"pytorch_lightning.{each}")]
-        if isinstance(name, str) and "." not in name and texts and not any(f'"{name}"' in text for text in texts):
-            raise ConfigError(f"no {key} is called {name} in Lightning; leave it out to have one chosen")
 
 
 def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
@@ -352,56 +319,41 @@ def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
             )
         if not _get(config, "data.manifest") and not any(files for _, _, files in os.walk(root, followlinks=True)):
             raise DataError(f"no usable frames in {root}, which holds no file; give another folder with {data_option}")
-    weights = _get(config, "model.init_args.weights")
-    files = {
-        "model.weights": None if weights in ("none", "imagenet", "flipdetect", "coco") else weights,
-        "data.split_file": _get(config, "data.split_file"),
-        "data.manifest": _get(config, "data.manifest"),
-        "ckpt_path": None if config.get("ckpt_path") == "last" else config.get("ckpt_path"),
-    }
-    for key, value in files.items():
-        if isinstance(value, str) and not Path(value).expanduser().is_file():
-            raise ConfigError(f"{key} {value}: no such file; correct the path, or leave it out")
-        if key == "ckpt_path" and isinstance(value, str) and value.endswith(SUFFIX):
+    for key, words in FILES.items():
+        value = _get(config, key)
+        if not isinstance(value, str) or value in words:
+            continue
+        path, name = Path(value).expanduser(), key.replace("init_args.", "")
+        if not path.is_file():
+            raise ConfigError(f"{name} {value}: no such file; correct the path, or leave it out")
+        if key == "ckpt_path" and path.suffix == SUFFIX:
             raise ModelError(
                 f"{value} holds weights, not a training to resume; start from them with --model.weights {value}"
             )
-        if isinstance(value, str) and value.endswith((".ckpt", SUFFIX)):
-            check_contents(Path(value).expanduser())
-
-
-def signature(class_path: str) -> dict[str, str] | None:
-    """Names and annotations of what a class is constructed with, read from its source; None if they can't be known."""
-    node = _find(class_path)
-    if node is None:
-        return None
-    init = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
-    own: dict[str, str] = {}
-    if init is not None:
-        for argument in [*init.args.args[1:], *init.args.kwonlyargs]:
-            own[argument.arg] = ast.unparse(argument.annotation) if argument.annotation else ""
-        if init.args.kwarg is None:
-            return own
-    elif node.decorator_list:  # a dataclass
-        fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
-        return {part.target.id: ast.unparse(part.annotation) for part in fields}  # type: ignore[union-attr]
-    module = class_path.rpartition(".")[0]
-    for base in node.bases:
-        inherited = signature(f"{module}.{ast.unparse(base)}")
-        if inherited is None:
-            return None
-        own = {**inherited, **own}
-    return own if node.bases else None
+        if path.suffix in (".ckpt", SUFFIX):
+            check_contents(path)
 
 
 @cache
-def _find(class_path: str) -> ast.ClassDef | None:
+def signature(class_path: str) -> dict[str, str] | None:
+    """Names and annotations of what a class is constructed with, read from its source; None if they can't be known."""
     module, _, name = class_path.rpartition(".")
-    for text in _texts(module):
-        if f"class {name}" in text and re.search(rf"^class {re.escape(name)}\b", text, re.M):
-            nodes = ast.parse(text).body if len(text) < 200_000 else []
-            return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name), None)
-    return None
+    texts = (text for text in _texts(module) if re.search(rf"^class {re.escape(name)}\b", text, re.M))
+    nodes = (node for text in texts for node in ast.parse(text).body)
+    node = next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == name), None)
+    if node is None:
+        return None
+    init = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+    if init is None and node.decorator_list:  # a dataclass
+        return {ast.unparse(p.target): ast.unparse(p.annotation) for p in node.body if isinstance(p, ast.AnnAssign)}
+    parts = [*init.args.args[1:], *init.args.kwonlyargs] if init else []
+    own = {part.arg: ast.unparse(part.annotation) if part.annotation else "" for part in parts}
+    if init and init.args.kwarg is None:
+        return own
+    bases = [signature(f"{module}.{ast.unparse(base)}") for base in node.bases]
+    if not bases or None in bases:
+        return None
+    return {name: text for each in (*bases, own) for name, text in (each or {}).items()}
 
 
 @cache

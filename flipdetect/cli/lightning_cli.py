@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,7 @@ from flipdetect.callbacks import (
     ResumedState,
     TrainingSummary,
 )
-from flipdetect.cli.check_config import (
-    allowed_classes,
-    check_allowed,
-    check_arguments,
-    defaults_file,
-    is_detection,
-    without_allowed,
-)
+from flipdetect.cli.check_config import Arguments, check_allowed
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_libraries
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, TrainingError
@@ -65,9 +58,8 @@ class TrainParser(LightningArgumentParser):
 class TrainCLI(LightningCLI):
     """LightningCLI without subcommands: the configuration is one experiment, fitted and then tested."""
 
-    def __init__(self, args: Sequence[str]) -> None:
-        self.allowed = allowed_classes(args)
-        self.detection = is_detection(args)
+    def __init__(self, arguments: Arguments) -> None:
+        self.allowed, self.detection = arguments.allowed, arguments.detection
         model: type[Trainable] = FrameClassifier
         data: type[LightningDataModule] = FrameDataModule
         kind = "a frame classifier"
@@ -84,14 +76,14 @@ class TrainCLI(LightningCLI):
             seed_everything_default=0,
             parser_class=TrainParser,
             parser_kwargs={
-                "default_config_files": [str(defaults_file(detection=self.detection))],
+                "default_config_files": [str(arguments.defaults)],
                 "description": f"Train {kind} as a YAML file describes it, then test its best checkpoint. "
                 "Example: python train.py --config configs/tiny_cnn.yaml --data.root my_frames/",
             },
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             run=False,
-            args=without_allowed(args),
+            args=arguments.words,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -183,21 +175,21 @@ class _Unbuilt(TrainCLI):
         """Build nothing."""
 
 
-def resolve_config(args: Sequence[str]) -> dict[str, Any]:
+def resolve_config(arguments: Arguments) -> dict[str, Any]:
     """The complete configuration that arguments of `train.py` describe, every default filled in.
 
     A `SystemExit` if it is refused, with the reason on standard error.
     """
-    config: dict[str, Any] = yaml.safe_load(_Unbuilt(check_arguments(args)).resolved)
+    config: dict[str, Any] = yaml.safe_load(_Unbuilt(arguments).resolved)
     return config
 
 
-def run(args: Sequence[str], ahead: ReadAhead | None = None) -> int:
+def run(arguments: Arguments, ahead: ReadAhead | None = None) -> int:
     """Train and test; returns the exit status. `ahead` fills the cache; it is waited for."""
     hush_libraries()
     reuse_freed_memory()
     try:
-        cli = TrainCLI(args)
+        cli = TrainCLI(arguments)
     except SystemExit as stop:  # --help, --print_config, or arguments that are refused
         return int(stop.code or 0)
     except Exception as error:  # so far, libraries have only seen values that the user gave

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Option
 
-from flipdetect.cli.check_config import ALLOW, checked_arguments
+from flipdetect.cli.check_config import ALLOW, checked_arguments, read_arguments
 from flipdetect.cli.configs import find_space
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import IS_FOLDER, Config, Device, DeviceName, Override, Seed
@@ -232,7 +232,7 @@ def _fit(arguments: Sequence[str], trial: optuna.Trial, metric: str) -> tuple[fl
     from flipdetect.cli.lightning_cli import TrainCLI
 
     try:
-        cli = TrainCLI(arguments)
+        cli = TrainCLI(read_arguments(arguments))
     except SystemExit as error:
         raise ConfigError(f"{arguments[0]} was refused as a configuration; see the message above") from error
     callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flipdetect.cli.check_config import check_arguments, is_detection, settings_of
+from flipdetect.cli.check_config import Arguments, check_arguments
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, set_up_logging, stop_on_signals
 from flipdetect.errors import FlipdetectError, require_extra
 from flipdetect.start.lean_imports import defer_torchmetrics, paused_collection
@@ -52,24 +52,24 @@ def main(args: Sequence[str] | None = None) -> int:
     """Train as the command line says; returns the exit status."""
     set_up_logging()
     stop_on_signals()
-    arguments = list(sys.argv[1:] if args is None else args)
-    if arguments in (["--help"], ["-h"]):
+    words = list(sys.argv[1:] if args is None else args)
+    if words in (["--help"], ["-h"]):
         print(HELP, end="")
         return 0
-    if arguments in (["--help", "all"], ["--help-all"]):
-        arguments = ["--help"]
+    if words in (["--help", "all"], ["--help-all"]):
+        words = ["--help"]
     try:
         require_extra("train", "torch", "torchvision", "pytorch_lightning", "jsonargparse", "albumentations")
-        arguments = check_arguments(arguments)
+        arguments = check_arguments(words)
     except FlipdetectError as error:
         return explain(error)
     try:
-        asks = any(word.startswith(("--help", "--print")) or word.endswith(".help") for word in arguments)
-        if asks or is_detection(arguments):
+        asks = any(word.startswith(("--help", "--print")) or word.endswith(".help") for word in words)
+        if asks or arguments.detection:
             return _run(arguments)
         from flipdetect.start.read_ahead import ReadAhead
 
-        ahead, status = ReadAhead(settings_of(arguments)["data"]), INTERRUPTED
+        ahead, status = ReadAhead(arguments.settings["data"]), INTERRUPTED
         try:
             status = _run(arguments, ahead)
         finally:
@@ -79,7 +79,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(arguments: Sequence[str], ahead: ReadAhead | None = None) -> int:
+def _run(arguments: Arguments, ahead: ReadAhead | None = None) -> int:
     with paused_collection(freeze=True):
         defer_torchmetrics()
         from flipdetect.cli.lightning_cli import run

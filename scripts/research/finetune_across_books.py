@@ -19,6 +19,7 @@ import typer
 from tabulate import tabulate
 from typer import Option
 
+from flipdetect.cli.check_config import read_arguments
 from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.messages import hush_libraries, set_up_logging
 from flipdetect.data.grouped_splits import split_records
@@ -50,14 +51,14 @@ def run(key: tuple[str, ...], data: Path, override: list[str]) -> list[str]:
         split = replace(split, records=(*split.records, *held_out), assigned=sides)
         write_split(split, Path(folder) / "splits.csv", data)
         config = Path("configs") / CONFIGS[model][start == "scratch"]
-        cli = TrainCLI([
+        cli = TrainCLI(read_arguments([
             "--config", str(config), f"--seed_everything={seed}", f"--data.root={data}",
             f"--data.split_file={folder}/splits.csv", "--trainer.enable_model_summary=false",
             '--trainer.logger=[{"class_path": "flipdetect.callbacks.ResumableCSVLogger", '
             f'"init_args": {{"save_dir": "{folder}", "name": "run"}}}}]',
             *([f"--{pair}" for pair in override] if start == "fine-tuned" else []),
             *(["--data.mix_in=null"] if start == "pretrained" else []),
-        ])  # fmt: skip
+        ]))  # fmt: skip
         if start == "pretrained":
             found = cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)[0]
         else:

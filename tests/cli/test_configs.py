@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flipdetect.cli.check_config import read_arguments
 from flipdetect.cli.configs import config_folder, config_names, find_config, find_space
 from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.main import main
@@ -24,7 +25,7 @@ def resolved(capsys: pytest.CaptureFixture[str], *names: str) -> dict[str, Any]:
     capsys.readouterr()
     arguments = [part for name in names for part in ("--config", str(find_config(name)))]
     with pytest.raises(SystemExit) as stop:
-        TrainCLI([*arguments, "--data.root=frames", "--print_config"])
+        TrainCLI(read_arguments([*arguments, "--data.root=frames", "--print_config"]))
     assert stop.value.code in (0, None)
     content: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
     return content

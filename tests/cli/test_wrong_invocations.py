@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flipdetect.cli.check_config import check_arguments
 from flipdetect.cli.main import main
 from tests.frame_sets import make_monreader_set, page_frame, write_frame
 
@@ -289,9 +290,9 @@ WRONG = [
     (f"{TRAIN} --model.label_smoothing 2", 2, "model.label_smoothing must be in [0, 1), got 2"),
     (f"{TRAIN} --model.weights notes.txt", 1, "notes.txt must end in .safetensors"),
     (f"{TRAIN} --model os.system", 2, "the class os.system is of none of"),
-    (f"{TRAIN} --trainer.accelerator tpux", 2, "no trainer.accelerator is called tpux"),
+    (f"{TRAIN} --trainer.accelerator tpux", 2, "invalid accelerator name: `accelerator='tpux'`"),
     (f"{TRAIN} --trainer.precision 3", 2, 'key "trainer.precision"'),
-    (f"{TRAIN} --trainer.strategy ddpx", 2, "no trainer.strategy is called ddpx"),
+    (f"{TRAIN} --trainer.strategy ddpx", 2, "invalid strategy name: `strategy='ddpx'`"),
     (f"{TRAIN} --trainer.val_check_interval 0", 2, "trainer.val_check_interval must be in (0, 1] or whole [1, inf)"),
 ]
 
@@ -329,8 +330,15 @@ def test_a_wrong_command_line_is_explained_in_one_line(
     assert sorted(place.rglob("*")) == before
 
 
+def test_names_that_other_packages_may_register_are_left_to_lightning() -> None:
+    line = "--config tiny_cnn --trainer.strategy of_a_package --trainer.accelerator of_a_package"
+    trainer = check_arguments(shlex.split(line)).settings["trainer"]
+    assert trainer["strategy"] == trainer["accelerator"] == "of_a_package"
+
+
 QUICK = """
 import json, sys
+from flipdetect.cli.check_config import check_arguments
 from flipdetect.cli.main import main
 status = main(sys.argv[1:])
 print(json.dumps([status, sorted({name.split(".")[0] for name in sys.modules})]), file=sys.stderr)

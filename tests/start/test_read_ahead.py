@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flipdetect.cli.check_config import settings_of
+from flipdetect.cli.check_config import read_arguments
 from flipdetect.data.cache import ChunkCache, decode_frames
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.start.read_ahead import decode, render
@@ -32,7 +32,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     few = ("sources=1", "clips_per_source=2", "frames_per_clip=1", "height=64")
     words = ["--data.root=own", "--data.cache_dir=new/cache", "--data.mix_in.embedded.root=rendered"]
     words += [f"--data.mix_in.embedded.render.{each}" for each in few]
-    found: dict[str, Any] = settings_of(["--config", "finetune_tiny", *words])["data"]
+    found: dict[str, Any] = read_arguments(["--config", "finetune_tiny", *words]).settings["data"]
     return found
 
 
