@@ -43,6 +43,62 @@ def test_every_format_gives_the_boxes_that_were_drawn(form: str, named: bool, tm
         assert picture.size == (120, 160)
 
 
+LABELIMG = """<annotation>
+	<folder>images</folder>
+	<filename>a.jpg</filename>
+	<path>C:\\Users\\me\\images\\a.jpg</path>
+	<source><database>Unknown</database></source>
+	<size><width>200</width><height>100</height><depth>3</depth></size>
+	<segmented>0</segmented>
+	<object>
+		<name>mask</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>
+		<bndbox><xmin>20</xmin><ymin>10</ymin><xmax>60</xmax><ymax>90</ymax></bndbox>
+	</object>
+	<object>
+		<name>no mask</name><pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>
+		<bndbox><xmin>100</xmin><ymin>0</ymin><xmax>200</xmax><ymax>50</ymax></bndbox>
+	</object>
+</annotation>
+"""
+ROBOFLOW = """{"info": {"year": "2024"}, "licenses": [{"id": 1, "url": "", "name": "CC BY 4.0"}],
+ "categories": [{"id": 0, "name": "faces", "supercategory": "none"},
+                {"id": 1, "name": "mask", "supercategory": "faces"},
+                {"id": 2, "name": "no mask", "supercategory": "faces"}],
+ "images": [{"id": 0, "license": 1, "file_name": "a.jpg", "height": 100, "width": 200}],
+ "annotations": [{"id": 0, "image_id": 0, "category_id": 1, "bbox": [20, 10, 40, 80], "area": 3200, "iscrowd": 0},
+                 {"id": 1, "image_id": 0, "category_id": 2, "bbox": [100, 0, 100, 50], "area": 5000, "iscrowd": 0}]}
+"""
+ULTRALYTICS = "0 0.2 0.5 0.2 0.8\n1 0.75 0.25 0.5 0.5\n"
+ULTRALYTICS_NAMES = """# a comment
+path: ../datasets/faces
+train: images/train
+val: images/val
+names:
+  0: mask
+  1: no mask
+"""
+GOLDEN = {
+    "LabelImg": {"images/a.jpg": "", "annotations/a.xml": LABELIMG},
+    "Roboflow": {"train/a.jpg": "", "train/_annotations.coco.json": ROBOFLOW},
+    "Ultralytics": {"images/train/a.jpg": "", "labels/train/a.txt": ULTRALYTICS, "data.yaml": ULTRALYTICS_NAMES},
+}
+
+
+@pytest.mark.parametrize("program", GOLDEN)
+def test_files_as_other_programs_write_them(program: str, tmp_path: Path) -> None:
+    for name, text in GOLDEN[program].items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if text:
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        else:
+            write_picture(tmp_path / name, np.full((100, 200, 3), 90, np.uint8))
+    found = index_boxes(tmp_path)
+    assert (found.classes, found.frames.problems) == (("mask", "no mask"), ())
+    (picture,) = found.boxes.values()
+    np.testing.assert_allclose(picture.boxes, [[20, 10, 60, 90], [100, 0, 200, 50]], atol=1e-4)
+    assert picture.labels.tolist() == [0, 1]
+
+
 def test_rendered_boxes_come_from_the_renderers_table(tmp_path: Path) -> None:
     for name in ("flip/a_1", "notflip/b_1"):
         write_picture(tmp_path / f"{name}.png", np.full((64, 36, 3), 90, np.uint8))
