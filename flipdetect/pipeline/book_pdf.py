@@ -14,7 +14,7 @@ from flipdetect.outputs.tables import clock
 from flipdetect.pages.surface import SIDES
 from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, name_pages, page_numbers
 from flipdetect.progress import JobProgress
-from flipdetect.records import VideoResult
+from flipdetect.records import WHOLE_FRAME, VideoResult
 from flipdetect.sources.image import usable_cores
 
 TEXT = 400.0
@@ -54,7 +54,9 @@ def with_page_numbers(result: VideoResult, pages: Sequence[PdfPage], texts: Mapp
     """A film's result with the printed numbers in its images, and what they say of missing and doubled pages."""
     images: dict[int, list[Path]] = {}
     for page in pages:
-        if page.video == result.video:
+        if page.video == result.video and page.side == WHOLE_FRAME:  # a page of it may be there, too
+            images[page.spread] = [page.image]
+        elif page.video == result.video:
             images.setdefault(page.spread, []).append(page.image)
     read = {
         spread: [  # one image of the spread, or one of each page
@@ -76,15 +78,12 @@ def pdf_labels(
     """The label and the bookmark of each page of the document: by printed numbers where they are known."""
     stills = {(result.video, still.spread): still for result in results for still in result.stills}
     labels, outline = [], []
-    images_of: dict[tuple[str, int], list[Path]] = {}
     for page in pages:
-        images_of.setdefault((page.video, page.spread), []).append(page.image)
-    for page in pages:
-        still, own = stills[page.video, page.spread], images_of[page.video, page.spread]
+        still = stills[page.video, page.spread]
         film = f"{page.video}, " if len(results) > 1 else ""
         shown = still.page_numbers
-        if len(shown) == len(own):  # an image of each page
-            shown = (shown[own.index(page.image)],)
+        if len(shown) == len(SIDES) and page.side in SIDES:
+            shown = (shown[SIDES.index(page.side)],)
         numbers = "–".join(map(str, shown))
         side = f" {page.side}" if page.side in SIDES else ""
         what = name_pages(shown) if numbers else f"spread {page.spread}{side}"

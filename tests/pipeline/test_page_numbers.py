@@ -1,9 +1,13 @@
 """Page numbers among the words of spreads, and the gaps in them."""
 
+from pathlib import Path
+
 import pytest
 
-from flipdetect.outputs.ocr import Word
+from flipdetect.outputs.ocr import PageText, Word
+from flipdetect.pipeline.book_pdf import PdfPage, pdf_labels, with_page_numbers
 from flipdetect.pipeline.page_numbers import PrintedNumber, candidates, gaps, page_numbers
+from flipdetect.records import Still, VideoResult
 
 TIMES = (1.0, 6.0, 11.0, 65.0, 80.0)
 
@@ -65,3 +69,23 @@ def test_numbers_count_if_others_confirm_them(read: list, expected: list) -> Non
 )
 def test_gaps_and_doubles_are_named_with_their_times(numbers: list, expected: list[str]) -> None:
     assert gaps(numbers, TIMES) == expected
+
+
+def text(*numbers: int) -> PageText:
+    """What is read in an image of so many pages side by side: their numbers, at the bottom."""
+    places = [((2 * place + 1) / (2 * len(numbers)), number) for place, number in enumerate(numbers)]
+    return PageText(tuple(Word(str(number), (str(number),), x, 0.95, 90.0) for x, number in places), Path("layer.pdf"))
+
+
+def test_pages_and_whole_frames_are_labelled_with_their_own_numbers() -> None:
+    pages = [PdfPage(Path(f"{side}{spread}"), "v", spread, side)
+             for spread, sides in ((1, ("left", "right")), (2, ("right", "whole")), (3, ("left", "right")))
+             for side in sides]  # fmt: skip
+    numbers = [(34,), (35,), (37,), (36, 37), (38,), (39,)]
+    texts = {page.image: text(*own) for page, own in zip(pages, numbers, strict=True)}
+    stills = tuple(Still(spread, "v", 0.0, 1.0, 0.5, 5, 1.0, "") for spread in (1, 2, 3))
+    result = with_page_numbers(VideoResult("v", "v.mp4", 3.0, 30, (), stills), pages, texts)
+    assert [still.page_numbers for still in result.stills] == [(34, 35), (36, 37), (38, 39)]
+    assert result.numbering == ()
+    labels, _ = pdf_labels(pages, [result], with_text=True)
+    assert labels == ["34", "35", "37", "36–37", "38", "39"]
