@@ -110,7 +110,8 @@ def audit(
     Without --split-file, audits the split that `flipdetect train` would draw with the same settings. Reads every frame
     once, scaled down. --output FOLDER writes audit.json, pairs.csv and pairs.png, a picture of the worst pairs.
     """
-    from flipdetect.data.audit import audit_frames, audit_text, worst_pairs, write_audit
+    from flipdetect.data.audit.audit_report import audit_text, write_audit
+    from flipdetect.data.audit.findings import audit_frames, worst_pairs
     from flipdetect.data.grouped_splits import split_records
     from flipdetect.data.index import index_frames
     from flipdetect.data.splits import read_split

@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
-from flipdetect.data.audit import NO_SHARED_VIDEO, audit_frames, audit_split
+from flipdetect.data.audit.audit_report import NO_SHARED_VIDEO, sentences, warnings
+from flipdetect.data.audit.findings import audit_frames, audit_split
 from flipdetect.data.augment.chain import Augmentation
 from flipdetect.data.augment.fused_warp import Transform
 from flipdetect.data.cache import ChunkCache
@@ -175,8 +176,8 @@ class GroupedDataModule(pl.LightningDataModule):
     def _audit(self, split: Split, *, unsaid: str = "") -> None:
         """Log what the audit of a split found, leaks as warnings, without one sentence."""
         audit = audit_frames(split, cache_dir=self.cache_dir) if self.audit == "full" else audit_split(split)
-        leaks = audit.warnings()
-        for sentence in audit.sentences():
+        leaks = warnings(audit)
+        for sentence in sentences(audit):
             if sentence != unsaid:
                 logger.log(logging.WARNING if sentence in leaks else logging.INFO, "%s", sentence)
 

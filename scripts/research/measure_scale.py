@@ -18,7 +18,7 @@ import numpy as np
 import typer
 from tabulate import tabulate
 
-from flipdetect.data.audit import audit_split
+from flipdetect.data.audit.findings import audit_split
 from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
 from flipdetect.data.loading import DrawSampler, EpochSampler, PairSampler, Pool

@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from flipdetect.data.audit import AuditReport, audit_frames, audit_split
+from flipdetect.data.audit.audit_report import sentences, warnings
+from flipdetect.data.audit.findings import AuditReport, audit_frames, audit_split
 from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
 from flipdetect.data.splits import Split, read_split
@@ -49,13 +50,13 @@ def test_a_clean_set_is_left_in_peace(drawn_books: Path) -> None:
     audit = audit_frames(clean_split(drawn_books))
     assert audit.findings == ()
     assert not audit.faults
-    assert audit.warnings() == []
-    assert "No video is in two splits." in audit.sentences()
+    assert warnings(audit) == []
+    assert "No video is in two splits." in sentences(audit)
     assert sum(sum(counts) for counts in audit.balance_of_sources.values()) == 96
 
 
 def test_planted_faults_are_found(drawn_books: Path) -> None:
-    text = "\n".join(planted_audit(drawn_books).warnings())
+    text = "\n".join(warnings(planted_audit(drawn_books)))
     assert "pairs of frames show the same picture and have opposite labels" in text
     assert "show the same picture as a training frame" in text
 
@@ -95,7 +96,7 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     assert list(audit.unread) == [records[0].path]
     assert audit.flat == 1
     assert audit.findings == ()
-    assert any("could not be read" in sentence for sentence in audit.sentences())
+    assert any("could not be read" in sentence for sentence in sentences(audit))
 
 
 def test_thumbnails_are_kept_and_found_again(drawn_books: Path, tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def dealt(**sides):
 def test_a_grouped_split_does_not_leak():
     report = audit_split(split_records(clips(), classes=CLASSES))
     assert not report.leaks
-    assert "No video is in two splits." in report.sentences()
+    assert "No video is in two splits." in sentences(report)
 
 
 def test_a_supplied_split_that_cuts_through_clips_is_told_in_plain_words():
@@ -129,7 +130,7 @@ def test_a_supplied_split_that_cuts_through_clips_is_told_in_plain_words():
     report = audit_split(split_records(records, classes=CLASSES, use_supplied_test=True))
     assert report.leaks
     assert report.test_frames == 24
-    text = "\n".join(report.sentences())
+    text = "\n".join(sentences(report))
     assert "test frames come from videos that are also in training" in text
     assert "the test score measures memory, not skill. Remedy:" in text
 
@@ -153,7 +154,7 @@ def test_the_same_file_on_two_sides():
     report = audit_split(dealt(train=flip, val=[twice]))
     assert report.leaks
     assert not report.videos
-    assert "1 files are both in training and in validation" in report.sentences()[0]
+    assert "1 files are both in training and in validation" in sentences(report)[0]
 
 
 def test_shared_sources_are_told_but_are_no_leak():
@@ -162,10 +163,10 @@ def test_shared_sources_are_told_but_are_no_leak():
     assert not report.leaks
     assert [shared.names for shared in report.sources] == [("A",)]
     assert report.sources[0].frames == 2
-    assert any("not for unknown" in sentence for sentence in report.sentences())
+    assert any("not for unknown" in sentence for sentence in sentences(report))
 
 
 def test_class_balance_of_each_side():
     report = audit_split(dealt(train=clip("flip", "1", 3) + clip("notflip", "1", 1), val=clip("flip", "2", 2)))
     assert report.balance == {"train": (1, 3), "val": (0, 2)}
-    assert "Training: 4 frames, 3 flip (75%) and 1 notflip." in report.sentences()
+    assert "Training: 4 frames, 3 flip (75%) and 1 notflip." in sentences(report)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flipdetect.data.duplicates import (
+from flipdetect.data.audit.duplicates import (
     MOST,
     SIDE,
     FrameThumbnails,

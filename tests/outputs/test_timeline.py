@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipdetect.outputs.plots.timeline import GAP, draw_timeline, plot_timeline, probability_curve, spread
+from flipdetect.outputs.plots.thumbnails import GAP, spread
+from flipdetect.outputs.plots.timeline import draw_timeline, plot_timeline, probability_curve
 from flipdetect.outputs.tables import clock
 from flipdetect.records import FrameScore
 from tests.outputs.made_up import made_up_picture, made_up_result, made_up_scores
