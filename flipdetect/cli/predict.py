@@ -6,17 +6,20 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 from typer import Argument, Option
 
 from flipdetect.cli.options import IS_FILE, BatchSize, Device, DeviceName, Engine, EngineName, Model, Resume, Threshold
-from flipdetect.errors import ConfigError, require_extra
+from flipdetect.errors import ConfigError, printable, require_extra
 
 if TYPE_CHECKING:
+    from flipdetect.pipeline.predict_job import Outcome
     from flipdetect.pipeline.write_outputs import Outputs
+    from flipdetect.records import DetectionResult, FrameScore
 
 OLD_NAMES = {"--save-stills": "--stills", "--checkpoint-path": "--model"}
 OLD_INPUTS = ("--folder-path", "--video")
@@ -180,7 +183,7 @@ def predict(
 
         check_tesseract(ocr)
     path = resolve_model(model)
-    from flipdetect.cli.predict_job import Request, run_request
+    from flipdetect.pipeline.predict_job import Request, run_request
 
     outputs: Outputs | None = None
     if films:  # pictures do without these modules
@@ -197,7 +200,41 @@ def predict(
         reading={"rate_hz": rate, "stride": stride, "every_frame": every_frame, "hardware": hwaccel == "auto"},
         meaningless=[name for name in given if name.startswith("-") and name not in FOR_DETECTORS],
     )  # fmt: skip
-    raise typer.Exit(run_request(request))
+    with ExitStack() as stack:
+        if sys.stderr.isatty():  # messages come above the bar
+            from tqdm.contrib.logging import logging_redirect_tqdm
+
+            stack.enter_context(logging_redirect_tqdm([logging.getLogger("flipdetect")]))
+        outcome = run_request(request)
+    _print(outcome, sys.stderr if table is None else sys.stdout)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    raise typer.Exit(int(outcome.failed or (strict and outcome.unsound)))
+
+
+def _print(outcome: Outcome, to: TextIO) -> None:
+    """Print what was found, `to` where tables don't mix with rows on standard output."""
+    from flipdetect.outputs.tables import flips_per_video, format_turn_table, format_video_table
+
+    read: Sequence[FrameScore | DetectionResult] = outcome.pictures or ()
+    if outcome.films:
+        print(format_turn_table(outcome.films), file=to, flush=True)
+    if outcome.pictures is not None:
+        videos = flips_per_video(outcome.pictures, outcome.positive)
+        print(format_video_table(videos, outcome.positive, outcome.clip_threshold), file=to, flush=True)
+    if outcome.boxes is not None:
+        from flipdetect.outputs.box_files import print_box_table
+
+        read = outcome.boxes
+        if to is sys.stderr:
+            print_box_table(outcome.boxes, sys.stdout)
+        boxes = sum(len(picture.boxes) for picture in outcome.boxes)
+        print(f"{boxes} boxes in {sum(not picture.error for picture in read)} pictures", file=to)
+    failed = [each.error for each in read if each.error]
+    if failed:
+        logger.warning("%d of %d files could not be read: %s", len(failed), len(read), failed[0])
+    if outcome.paths:
+        logger.info("Written:\n%s", "\n".join(printable(str(path)) for path in outcome.paths))
 
 
 def _given_options(ctx: typer.Context, *, films: bool, videos: bool, ordered: bool, scored: bool) -> list[str]:

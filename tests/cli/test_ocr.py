@@ -55,7 +55,7 @@ def hidden_text(page: pikepdf.Page) -> str:
 @pytest.fixture(autouse=True)
 def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("flipdetect.inference.settings.settings_of", lambda path: EventSettings())
-    monkeypatch.setattr("flipdetect.cli.predict_job.load_model", lambda *_, **__: RednessModel(hands=0.0))
+    monkeypatch.setattr("flipdetect.pipeline.predict_job.load_model", lambda *_, **__: RednessModel(hands=0.0))
     monkeypatch.chdir(tmp_path)
 
 

@@ -34,7 +34,7 @@ PAGES = (1, 2, 3, 4)
 def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A model that takes red frames for flips and sees no hands, with event settings of its own."""
     monkeypatch.setattr("flipdetect.inference.settings.settings_of", lambda path: EventSettings())
-    monkeypatch.setattr("flipdetect.cli.predict_job.load_model", lambda *_, **__: RednessModel(hands=0.0))
+    monkeypatch.setattr("flipdetect.pipeline.predict_job.load_model", lambda *_, **__: RednessModel(hands=0.0))
     monkeypatch.chdir(tmp_path)
 
 
@@ -56,7 +56,7 @@ def scored(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scored")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flipdetect.inference.settings.settings_of", lambda path: EventSettings())
-        patch.setattr("flipdetect.cli.predict_job.load_model", lambda *_, **__: RednessModel(hands=0.0))
+        patch.setattr("flipdetect.pipeline.predict_job.load_model", lambda *_, **__: RednessModel(hands=0.0))
         assert run(book, "-o", folder / "predictions.csv") == 0
     return folder
 
@@ -151,7 +151,7 @@ def test_scores_give_turns_again_without_a_model(book: Path, monkeypatch: pytest
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is to be loaded")
 
-    monkeypatch.setattr("flipdetect.cli.predict_job.load_model", refuse)
+    monkeypatch.setattr("flipdetect.pipeline.predict_job.load_model", refuse)
     assert run("--scores", "predictions.csv", "--output", "again/predictions.csv") == 0
     assert rows("again/flips.csv") == before
     assert run("--scores", "predictions.csv", "--threshold", "0.9999", "--output", "none/predictions.csv") == 0
@@ -190,7 +190,7 @@ def test_an_edited_table_makes_the_pages_again(
 ) -> None:
     assert run(book) == 0
     before = rows()
-    monkeypatch.setattr("flipdetect.cli.predict_job.load_model", None)
+    monkeypatch.setattr("flipdetect.pipeline.predict_job.load_model", None)
     assert run(book, "--from", "flips.csv", "-o", "same") == 0
     assert rows("same/flips.csv") == before
 
@@ -490,7 +490,7 @@ def test_an_interruption_is_none_of_a_broken_package(
             except ImportError as broken:
                 raise ModelError("ONNX Runtime cannot be imported; install it") from broken
 
-    monkeypatch.setattr("flipdetect.cli.predict_job.load_model", load)
+    monkeypatch.setattr("flipdetect.pipeline.predict_job.load_model", load)
     assert run(book) == 130
     assert "install" not in capsys.readouterr().err
 

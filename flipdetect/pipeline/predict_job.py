@@ -1,4 +1,4 @@
-"""What `flipdetect predict` does, once its options are known: with films, single pictures, or scores of an earlier run.
+"""The work of `flipdetect predict` in its order: on films, single pictures, or the scores of an earlier run.
 
 Nothing that films need is imported for pictures alone.
 """
@@ -12,19 +12,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from flipdetect.atomic import alone
-from flipdetect.errors import ConfigError, printable
+from flipdetect.errors import ConfigError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.load import Engine, load_model, load_trained
 from flipdetect.inference.onnx_model import file_digest
 from flipdetect.inference.score import Predictor
 from flipdetect.inference.settings import chosen_settings
 from flipdetect.outputs.predictions import PredictionWriter
-from flipdetect.outputs.tables import flips_per_video, format_turn_table, format_video_table
 from flipdetect.progress import progress_bar
-from flipdetect.records import FrameScore
+from flipdetect.records import DetectionResult, FrameScore, VideoResult
 from flipdetect.sources.folder import FoundInputs, name_below
 from flipdetect.sources.naming import NamePattern
 from flipdetect.zoo import FOLDER
@@ -70,17 +69,37 @@ class Request:
     strict: bool
     meaningless: Sequence[str]
 
-    @property
-    def tables(self) -> TextIO:
-        """Where tables are printed: they must not mix with rows on standard output."""
-        return sys.stderr if self.output is None else sys.stdout
+
+@dataclass
+class Outcome:
+    """What was found and written; after Ctrl-C, what was until then.
+
+    Attributes:
+        films: what was found in films.
+        pictures: scores of single pictures; None: there were none, or the job was interrupted.
+        boxes: what a detector found in pictures; None without one.
+        positive: the model's positive class.
+        clip_threshold: for clips as a whole, by the highest probability of their frames; None if unknown.
+        paths: all files that were written.
+        failed: whether a film could not be read, or a file not be written.
+        unsound: whether an input could not be read, or the pages of a film are in doubt.
+    """
+
+    films: Sequence[VideoResult] = ()
+    pictures: Sequence[FrameScore] | None = None
+    boxes: Sequence[DetectionResult] | None = None
+    positive: str = ""
+    clip_threshold: float | None = None
+    paths: Sequence[Path] = ()
+    failed: bool = False
+    unsound: bool = False
+    interrupted: bool = False
 
 
-def run_request(request: Request) -> int:
-    """Do what was asked for, and print what was found; returns the exit status: 0 or 1.
+def run_request(request: Request) -> Outcome:
+    """Do what was asked for; on Ctrl-C, what was found until then is written.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C, after what was found until then is written.
         ConfigError: if options contradict each other.
         DataError: if an output cannot be written, or another run is writing it.
         ModelError: if the model cannot be loaded.
@@ -90,12 +109,9 @@ def run_request(request: Request) -> int:
         trained = load_trained(request.model, request.engine, request.device, threads=1)
         if isinstance(trained, Detector):
             return _find_boxes(request, trained, found)
-    clip_threshold = chosen_settings(request.model, request.event_settings, request.threshold).clip_threshold
+    outcome = Outcome()
+    outcome.clip_threshold = chosen_settings(request.model, request.event_settings, request.threshold).clip_threshold
     with tempfile.TemporaryDirectory(prefix="flipdetect-") as spare, ExitStack() as stack:
-        if sys.stderr.isatty():  # messages come above the bar
-            from tqdm.contrib.logging import logging_redirect_tqdm
-
-            stack.enter_context(logging_redirect_tqdm([logging.getLogger("flipdetect")]))
         films, job = [], None
         if request.outputs is not None:
             from flipdetect.pipeline.extract_pages import ExtractSettings
@@ -107,21 +123,28 @@ def run_request(request: Request) -> int:
             videos, (start_s, end_s) = found.videos if found else [], request.part_s
             films = readable_films(video_streams(videos, **request.reading, start_s=start_s, end_s=end_s))
             job = FilmJob(settings, request.outputs, Path(spare))
-        unread = found is not None and len(films) < len(found.videos)
-        if found and not films and not found.frames:
-            return 1  # nothing is written of what is no film
+        if found is not None:
+            outcome.unsound = bool(found.problems)
+            outcome.failed = len(films) < len(found.videos)
+            if not films and not found.frames:
+                return outcome  # nothing is written of what is no film
         _lock(stack, request.output if request.scores is None else None)
         if request.outputs is not None:
             _lock(stack, *request.outputs.paths)
         if request.scores is None:
-            status = _score(request, films, job, clip_threshold)
+            _score(request, films, job, outcome)
         else:
             assert job is not None
             if found is not None:
                 films += _frame_films(request, None)
             job.run_on_scores(request.scores, request.fps, films, request.part_s)
-            status = _finish_films(request, job)
-        return max(status, int(unread))
+        if job is not None and job.results:
+            written = job.write()
+            outcome.films, outcome.paths = written.results, [*outcome.paths, *written.paths]
+            outcome.interrupted |= written.interrupted
+            outcome.failed |= bool(written.failures) or any(not result.frames for result in written.results)
+            outcome.unsound |= any(each.problems or each.doubtful or each.numbering for each in written.results)
+        return outcome
 
 
 def _frame_films(request: Request, naming: NamePattern | None) -> Sequence[FrameStream]:
@@ -134,8 +157,8 @@ def _frame_films(request: Request, naming: NamePattern | None) -> Sequence[Frame
     return folder_streams(request.found.frames, request.found.root, request.fps, naming, start_s=start_s, end_s=end_s)
 
 
-def _score(request: Request, films: list[FrameStream], job: FilmJob | None, clip_threshold: float | None) -> int:
-    """Score films and pictures, and write their rows and outputs; returns the exit status."""
+def _score(request: Request, films: list[FrameStream], job: FilmJob | None, outcome: Outcome) -> None:
+    """Score films and pictures, and write their rows."""
     assert request.found is not None
     found, pictures = request.found, [] if request.events else request.found.frames
     # Films take the 8-bit model. Single frames take threads that decode and score: that keeps all cores busy.
@@ -158,7 +181,6 @@ def _score(request: Request, films: list[FrameStream], job: FilmJob | None, clip
     }
     writer = PredictionWriter(request.output, sys.stdout, resume=request.resume, run=depends_on)
     scores: list[FrameScore] = []
-    interrupted = False
     try:
         with writer:
             if film_model is not None:
@@ -170,28 +192,16 @@ def _score(request: Request, films: list[FrameStream], job: FilmJob | None, clip
                 predictor = Predictor(frame_model, limit, request.batch_size)
                 _score_pictures(predictor, pictures, found.root, writer, scores)
     except KeyboardInterrupt:
-        interrupted = True
+        outcome.interrupted = True
         count = f" after {len(scores)} of {len(pictures)} frames" if pictures else ""
         rows = f" The rows are in {writer.part_path}; --resume continues." if writer.part_path else ""
         logger.warning("Interrupted%s. What was found so far is written.%s", count, rows)
-    written = [writer.output] if writer.output is not None and not interrupted else []
-    status = int(request.strict and bool(found.problems))
-    if job and job.results:
-        status = max(status, _finish_films(request, job, written))
-    if interrupted:
-        raise KeyboardInterrupt
+    if outcome.interrupted:
+        return
+    outcome.paths = [] if writer.output is None else [writer.output]
     if frame_model is not None:
-        positive = frame_model.classes.positive
-        table = format_video_table(flips_per_video(scores, positive), positive, clip_threshold)
-        print(table, file=request.tables, flush=True)
-        failed = [score for score in scores if score.probability is None]
-        if failed:
-            many, reason = len(failed), failed[0].error
-            logger.warning("%d of %d files could not be read; the column error says why: %s", many, len(scores), reason)
-        status = max(status, int(request.strict and bool(failed)))
-        if job is None or not job.results:
-            _name_files(written)
-    return status
+        outcome.pictures, outcome.positive = scores, frame_model.classes.positive
+        outcome.unsound |= any(score.probability is None for score in scores)
 
 
 def _score_pictures(
@@ -211,21 +221,9 @@ def _score_pictures(
             bar.update(len(batch))
 
 
-def _finish_films(request: Request, job: FilmJob, files: Sequence[Path] = ()) -> int:
-    """Write the outputs of films, print their table, and name all files; returns the exit status."""
-    written = job.write()
-    print(format_turn_table(written.results), file=request.tables, flush=True)
-    _name_files([*files, *written.paths])
-    if written.interrupted:
-        raise KeyboardInterrupt
-    unread = any(not result.frames for result in written.results)
-    unsound = any(result.problems or result.doubtful or result.numbering for result in written.results)
-    return int(bool(written.failures) or unread or (request.strict and unsound))
-
-
-def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int:
-    """Find the objects in pictures, and write tables and drawn pictures; returns the exit status."""
-    from flipdetect.outputs.box_files import print_box_table, write_boxes
+def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> Outcome:
+    """Find the objects in pictures, and write tables and drawn pictures."""
+    from flipdetect.outputs.box_files import write_boxes
     from flipdetect.pipeline.picture_boxes import find_boxes
 
     if request.meaningless:
@@ -243,10 +241,9 @@ def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int
         raise ConfigError(f"there is no picture among the inputs, and {detector.path} finds boxes in pictures alone")
     threshold = detector.threshold if request.threshold is None else request.threshold
     logger.info("Model: %s (threshold %.3f, %s)", detector.path, threshold, detector.runs_on)
-
     results = find_boxes(detector, files, found.root, threshold, drawn)
-    pictures = []
-    interrupted = False
+    pictures: list[DetectionResult] = []
+    outcome = Outcome(boxes=pictures)
     with ExitStack() as stack:
         _lock(stack, request.output)
         try:
@@ -254,22 +251,14 @@ def _find_boxes(request: Request, detector: Detector, found: FoundInputs) -> int
                 for picture in bar:
                     pictures.append(picture)  # noqa: PERF402 - those found before Ctrl-C are kept
         except KeyboardInterrupt:
-            interrupted = True
+            outcome.interrupted = True
             count = f"{len(pictures)} of {len(files)} pictures"
             logger.warning("Interrupted after %s. What was found so far is written.", count)
-        if request.output is None:
-            print_box_table(pictures, sys.stdout)
-        else:
+        if request.output is not None:
             tables = write_boxes(pictures, detector.classes, detector.path.name, threshold, request.output)
-            _name_files([*tables, *([drawn] if drawn is not None else [])])
-    failed = [picture for picture in pictures if picture.error]
-    boxes = sum(len(picture.boxes) for picture in pictures)
-    print(f"{boxes} boxes in {len(pictures) - len(failed)} pictures", file=request.tables)
-    if failed:
-        logger.warning("%d of %d files could not be read: %s", len(failed), len(pictures), failed[0].error)
-    if interrupted:
-        raise KeyboardInterrupt
-    return int(request.strict and bool(failed or found.problems or found.videos))
+            outcome.paths = [*tables, *([drawn] if drawn is not None else [])]
+    outcome.unsound = any(picture.error for picture in pictures) or bool(found.problems or found.videos)
+    return outcome
 
 
 def _lock(stack: ExitStack, *paths: Path | None) -> None:
@@ -279,8 +268,3 @@ def _lock(stack: ExitStack, *paths: Path | None) -> None:
             if path.suffix and path.is_dir():
                 raise ConfigError(f"{path} is a folder; choose another name for the file")
             stack.enter_context(alone(path))
-
-
-def _name_files(paths: Sequence[Path]) -> None:
-    if paths:
-        logger.info("Written:\n%s", "\n".join(printable(str(path)) for path in paths))
