@@ -13,16 +13,14 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import yaml
-
-from flipdetect.cli.configs import DEFAULTS, DETECTION_DEFAULTS, config_folder, find_config
+from flipdetect.cli.train_arguments import ALLOWED, DETECTOR, FOLDERS_OF_CLASSES, Arguments, get, read_arguments
 from flipdetect.errors import ConfigError, DataError, ModelError, require_extra
 from flipdetect.inference.resolve import check_contents
 from flipdetect.parameters import check_range
@@ -30,17 +28,7 @@ from flipdetect.zoo import SUFFIX
 
 TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
 FRAME_DATA, BOX_DATA = "flipdetect.data.datamodule.FrameDataModule", "flipdetect.data.BoxDataModule"
-CLASSIFIER, DETECTOR = "Classifier", "Detector"
-"""What the names of models' classes end in; it tells the two kinds of training apart."""
 KEYS = dict.fromkeys(("seed_everything", "trainer", "model", "data", "ckpt_path"), "")
-OF_THE_PARSER = ("help", "print_config", "print_shtab")
-LISTS = ("trainer.callbacks", "trainer.logger", "data.augment")
-FOLDERS_OF_CLASSES = {
-    "model": "flipdetect.tasks",
-    "trainer.callbacks": "flipdetect.callbacks",
-    "trainer.logger": "pytorch_lightning.loggers",
-    "data.augment": "albumentations",
-}
 GONE = {
     "data.shards": "WebDataset shards were removed; give the folder of the frames with data.root",
     "data.clips": "the temporal model was removed; clips are decided by their highest frame",
@@ -53,70 +41,7 @@ FILES = {
 }
 """Settings that are files, and words that they may be instead."""
 EXTRAS = {"mlflow": ("MLFlowLogger", "MlflowArtifacts")}
-ALLOWED = ("lightning", "pytorch_lightning", "torch", "torchvision", "torchmetrics", "albumentations", "flipdetect")
-"""Packages whose classes a configuration may name."""
-ALLOW = "allow-class"
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Ten times as fast in C, where PyYAML was built with it."""
-Settings = tuple[str, dict[str, Any]]
-"""One configuration file, or one option of the command line: what messages call it, and what it says."""
 SIMPLE = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str, int, float), "None": (type(None),)}
-
-
-class Arguments(NamedTuple):
-    """The arguments of `train.py`, taken apart.
-
-    Attributes:
-        words: as LightningCLI takes them: paths in place of configurations' names, and no `--allow-class`, which is no
-            setting, as a configuration must not allow its own classes.
-        given: the settings of each file and option, in order.
-        allowed: packages, modules and classes that a `class_path` may name.
-    """
-
-    words: list[str]
-    given: list[Settings]
-    allowed: tuple[str, ...]
-
-    @property
-    def detection(self) -> bool:
-        """Whether they train a detector: its data and defaults are others."""
-        names = [name for _, content in self.given if (name := _get(content, "model.class_path"))]
-        return bool(names) and str(names[-1]).endswith(DETECTOR)
-
-    @property
-    def defaults(self) -> Path:
-        """The configuration that is loaded before all others."""
-        return config_folder() / (DETECTION_DEFAULTS if self.detection else DEFAULTS)
-
-    @property
-    def sources(self) -> list[Settings]:
-        """The defaults, and what is given."""
-        return [_read(self.defaults), *self.given]
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All settings, as YAML gives them, defaults included."""
-        merged: dict[str, Any] = {}
-        for _, content in self.sources:
-            _merge(merged, content)
-        return merged
-
-
-def read_arguments(args: Sequence[str]) -> Arguments:
-    """Take the arguments of `train.py` apart; a `ConfigError` if they are no options, or a file cannot be read."""
-    read = Arguments([], [], ALLOWED)
-    for key, value, words in _options(args):
-        if key == ALLOW:
-            read = read._replace(allowed=(*read.allowed, value or ""))
-            continue
-        if key in ("config", "c"):
-            path = find_config(value or "")
-            words = ["--config", str(path)]
-            read.given.append(_read(path))
-        elif key.split(".")[0] not in OF_THE_PARSER and not key.endswith(".help"):
-            read.given.append(_from_option(key, value))
-        read.words.extend(words)
-    return read
 
 
 def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> Arguments:
@@ -134,11 +59,11 @@ def check_arguments(args: Sequence[str], data_option: str = "--data.root") -> Ar
     of_trainer, of_data = signature(TRAINER), signature(BOX_DATA if arguments.detection else FRAME_DATA)
     model = None
     for label, content in arguments.sources:
-        model = _get(content, "model.class_path") or model
+        model = get(content, "model.class_path") or model
         _check_section(label, "", content, KEYS)
-        _check_section(label, "trainer", _get(content, "trainer"), of_trainer)
-        _check_section(label, "data", _get(content, "data"), of_data)
-        _check_section(label, "model", _get(content, "model.init_args"), signature(str(model)))
+        _check_section(label, "trainer", get(content, "trainer"), of_trainer)
+        _check_section(label, "data", get(content, "data"), of_data)
+        _check_section(label, "model", get(content, "model.init_args"), signature(str(model)))
         check_allowed(content, arguments.allowed, label)
         _check_classes(label, content)
     _check_paths(arguments.settings, data_option)
@@ -177,70 +102,6 @@ def check_allowed(content: Any, allowed: Sequence[str], label: str) -> None:
         return
     for item in content:
         check_allowed(item, allowed, label)
-
-
-def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None, list[str]]]:
-    """Name, value and words of each option."""
-    position = 0
-    while position < len(args):
-        word = args[position]
-        if not word.startswith("-"):
-            raise ConfigError(f"unexpected argument {word!r}: options are --config NAME|PATH and --KEY VALUE")
-        key, equals, value = word.lstrip("-").partition("=")
-        words = [word]
-        following = args[position + 1] if position + 1 < len(args) else "--"
-        if not equals and key.split(".")[0] not in OF_THE_PARSER:
-            if re.match(r"--?[a-zA-Z]|--$", following):
-                raise ConfigError(f"{word} needs a value: {word} VALUE")
-            value, words = following, [word, following]
-        yield key, value, words
-        position += len(words)
-
-
-def _read(path: Path) -> Settings:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # nosec B506 - safe ones
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no settings, `key: value` lines; flipdetect configs --copy . writes examples")
-    augment = _get(content, "data.augment")
-    if isinstance(augment, str) and not (path.parent / augment).is_file():
-        raise ConfigError(f"{path}: data.augment {augment}: no such file in {path.parent}")
-    return str(path), content
-
-
-def _from_option(key: str, value: str | None) -> Settings:
-    try:
-        content = yaml.safe_load(value or "")
-    except yaml.YAMLError:
-        content = value
-    parts = key.split(".")
-    if parts[0] == "model" and len(parts) > 1 and parts[1] not in ("class_path", "init_args"):
-        parts.insert(1, "init_args")  # --model.lr is short for --model.init_args.lr
-    if any(key.startswith(f"{name}.") for name in LISTS):
-        return f"--{key}", {}  # of the last entry of a list
-    if key in FOLDERS_OF_CLASSES and isinstance(content, str):
-        content = {"class_path": content}
-    if key.endswith("+") and not isinstance(content, list):
-        content = [{"class_path": content} if isinstance(content, str) else content]
-    for part in reversed(parts):
-        content = {part: content}
-    return f"--{key} {value}", content
-
-
-def _merge(base: dict[str, Any], other: Mapping[str, Any]) -> None:
-    for key, value in other.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
-        else:
-            base[key] = value.copy() if isinstance(value, dict) else value
-
-
-def _get(content: Any, key: str) -> Any:
-    for part in key.split("."):
-        content = content.get(part) if isinstance(content, dict) else None
-    return content
 
 
 def _check_section(label: str, section: str, content: Any, accepted: Mapping[str, str] | None) -> None:
@@ -288,7 +149,7 @@ def _check_value(label: str, key: str, value: Any, annotation: str) -> None:
 def _check_classes(label: str, content: Mapping[str, Any]) -> None:
     """Refuse classes that are in none of the modules they are named from, as far as these are ours or a library's."""
     for key, folder in FOLDERS_OF_CLASSES.items():
-        found = _get(content, key) or _get(content, f"{key}+")
+        found = get(content, key) or get(content, f"{key}+")
         for entry in found if isinstance(found, list) else [found]:
             class_path = entry.get("class_path") if isinstance(entry, dict) else entry
             module, _, name = str(class_path or "").rpartition(".")
@@ -302,25 +163,25 @@ def _check_classes(label: str, content: Mapping[str, Any]) -> None:
             known = sorted({name for text in _texts(folder) for name in re.findall(r"^class ([A-Z]\w+)", text, re.M)})
             if key == "model":
                 bases = ("FrameClassifier", "ObjectDetector")
-                known = [name for name in known if name.endswith((CLASSIFIER, DETECTOR)) and name not in bases]
+                known = [name for name in known if name.endswith(("Classifier", DETECTOR)) and name not in bases]
             close = get_close_matches(name, known, n=1)
             listed = f"did you mean {folder}.{close[0]}?" if close else f"{folder} has {', '.join(known[:20])}"
             raise ConfigError(f"{label}: {key} names no class: {class_path}; {listed}")
 
 
 def _check_paths(config: Mapping[str, Any], data_option: str) -> None:
-    root = Path(str(_get(config, "data.root"))).expanduser()
-    embedded = _get(config, "data.embedded.root")
+    root = Path(str(get(config, "data.root"))).expanduser()
+    embedded = get(config, "data.embedded.root")
     if not (embedded and Path(str(embedded)).expanduser() == root):  # frames are rendered into it
         if not root.is_dir():
             raise ConfigError(
                 f"data.root is no folder: {root}. Give the folder of your labelled frames with {data_option}"
                 + (f"; frames are rendered for {data_option} {embedded}" if embedded else "")
             )
-        if not _get(config, "data.manifest") and not any(files for _, _, files in os.walk(root, followlinks=True)):
+        if not get(config, "data.manifest") and not any(files for _, _, files in os.walk(root, followlinks=True)):
             raise DataError(f"no usable frames in {root}, which holds no file; give another folder with {data_option}")
     for key, words in FILES.items():
-        value = _get(config, key)
+        value = get(config, key)
         if not isinstance(value, str) or value in words:
             continue
         path, name = Path(value).expanduser(), key.replace("init_args.", "")

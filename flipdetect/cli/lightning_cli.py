@@ -28,8 +28,9 @@ from flipdetect.callbacks import (
     ResumedState,
     TrainingSummary,
 )
-from flipdetect.cli.check_config import Arguments, check_allowed
+from flipdetect.cli.check_config import check_allowed
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, hush_libraries
+from flipdetect.cli.train_arguments import Arguments
 from flipdetect.data.datamodule import FrameDataModule
 from flipdetect.errors import ConfigError, DataError, FlipdetectError, TrainingError
 from flipdetect.metrics.frame import check_monitor

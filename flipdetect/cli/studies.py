@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer import Option
 
-from flipdetect.cli.check_config import ALLOW, checked_arguments, read_arguments
+from flipdetect.cli.check_config import checked_arguments
 from flipdetect.cli.configs import find_space
 from flipdetect.cli.messages import INTERRUPTED, hush_libraries
 from flipdetect.cli.options import IS_FOLDER, Config, Device, DeviceName, Override, Seed
+from flipdetect.cli.train_arguments import ALLOW, read_arguments
 from flipdetect.errors import ConfigError, ModelError, require_extra
 from flipdetect.start.lean_imports import defer_torchmetrics
 

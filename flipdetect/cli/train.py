@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flipdetect.cli.check_config import Arguments, check_arguments
+from flipdetect.cli.check_config import check_arguments
 from flipdetect.cli.messages import INTERRUPTED, REFUSED, explain, set_up_logging, stop_on_signals
+from flipdetect.cli.train_arguments import Arguments
 from flipdetect.errors import FlipdetectError, require_extra
 from flipdetect.start.lean_imports import defer_torchmetrics, paused_collection
 

@@ -19,9 +19,9 @@ import typer
 from tabulate import tabulate
 from typer import Option
 
-from flipdetect.cli.check_config import read_arguments
 from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.messages import hush_libraries, set_up_logging
+from flipdetect.cli.train_arguments import read_arguments
 from flipdetect.data.grouped_splits import split_records
 from flipdetect.data.index import index_frames
 from flipdetect.data.splits import write_split

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from flipdetect.cli.check_config import read_arguments
 from flipdetect.cli.configs import config_folder, config_names, find_config, find_space
 from flipdetect.cli.lightning_cli import TrainCLI
 from flipdetect.cli.main import main
+from flipdetect.cli.train_arguments import read_arguments
 
 FOLDER = config_folder()
 EXPERIMENTS = [name for name in config_names() if "/" not in name and name != "finetune_deeper"]

@@ -113,8 +113,8 @@ def test_an_invalid_space_is_refused_by_name(tmp_path: Path, content: Any, messa
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "tune").glob("*.yaml")), ids=lambda path: path.stem)
 def test_spaces_of_the_package_fit_their_configurations(path: Path) -> None:
-    from flipdetect.cli.check_config import read_arguments
     from flipdetect.cli.lightning_cli import resolve_config
+    from flipdetect.cli.train_arguments import read_arguments
 
     space = load_space(path, resolve_config(read_arguments(["--config", str(REPOSITORY / "configs" / path.name)])))
     assert len(space) >= 8

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flipdetect.cli.check_config import read_arguments
+from flipdetect.cli.train_arguments import read_arguments
 from flipdetect.data.cache import ChunkCache, decode_frames
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.start.read_ahead import decode, render
