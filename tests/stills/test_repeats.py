@@ -7,11 +7,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from flipdetect.records import Still
 from flipdetect.stills.quality import FrameMeter
 from flipdetect.stills.repeats import find_repeats, kept
 from tests.inference.drawn_pages import Picture, draw_spread, shifted, with_hand, with_noise
+
+WORDS = "Nothing in this book was written by machines that knew about the sea and its ships".split()  # noqa: SIM905
 
 
 def still_of(number: int, picture: Picture, quality: float = 0.9) -> Still:
@@ -43,6 +46,27 @@ def test_the_same_pages_are_found(again: Picture) -> None:
 def test_other_pages_of_one_layout_are_not_the_same() -> None:
     assert repeats(*(with_noise(draw_spread(number), number) for number in range(1, 5))) == [None] * 4
     assert repeats(*(with_noise(draw_spread(number), number) for number in range(1, 9))) == [None] * 8
+
+
+def text_spread(seed: int, quarters: int = 0) -> Picture:
+    """Two pages full of the same lines, with other words: nothing but the words differs from spread to spread."""
+    picture = Image.new("RGB", (960, 540), (70, 50, 35))
+    draw, rng = ImageDraw.Draw(picture), np.random.default_rng(seed)
+    for x in (165, 480):
+        draw.rectangle((x, 45, x + 314, 495), fill=(238, 236, 228))
+        for line in range(20):
+            draw.text(
+                (x + 30, 75 + 18 * line), " ".join(rng.permutation(WORDS)[:7]), "black", ImageFont.load_default(12)
+            )
+    return np.ascontiguousarray(np.rot90(np.asarray(picture), quarters))
+
+
+@pytest.mark.parametrize("quarters", [0, 1])
+def test_equal_lines_do_not_make_two_pages_the_same(quarters: int) -> None:
+    pictures = [with_noise(text_spread(seed, quarters), place) for place, seed in enumerate((1, 2, 2))]
+    stills = [still_of(place, picture) for place, picture in enumerate(pictures, 1)]
+    found = find_repeats(stills, lambda still: pictures[still.spread - 1], doubted={2, 3})
+    assert [still.same_as for still in found] == [None, None, 2]
 
 
 def test_blank_pages_have_nothing_to_compare() -> None:
