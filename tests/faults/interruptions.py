@@ -12,11 +12,16 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
 from flipdetect.cli.main import main
+from flipdetect.data import cache
+from flipdetect.data.cache import ChunkCache, DecodedFrames, decode_frames
+from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.video import open_video
 from tests.conftest import REPOSITORY, SMALL
-from tests.faults.runner import SURVIVED, Fault
+from tests.faults.runner import SURVIVED, Fault, living
 from tests.frame_sets import make_monreader_set
 from tests.inference.exported import write_exported
 from tests.killing import CHANGES
@@ -29,6 +34,9 @@ RUN = Path("logs", "tiny_cnn")
 FORMATS = ("onnx-portable", "onnx-int8")
 """Those that need no torch, so that a try takes a second: all are written by one function."""
 MOST_CHANGES = 30
+RENDER = ["render", "--output", "out", "--height", "64", "--sources", "2", "--workers", "2"]
+CACHE = ["cache"]
+CACHED = PreprocessSpec(height=64, width=36)
 _whole: dict[str, dict[str, bytes]] = {}
 _seconds: dict[str, float] = {}
 
@@ -50,6 +58,12 @@ def start(arguments: list[str], *, kill_before: int | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> int:
+    if arguments == CACHE:
+        try:
+            fill_cache()
+        except KeyboardInterrupt:
+            return 130
+        return 0
     if arguments[0] != "train":
         return main(arguments)
     from flipdetect.cli.train import main as train
@@ -244,9 +258,58 @@ def exported(rng: Random, number: int, place: Path) -> str:
     return SURVIVED
 
 
+def written_below(folder: str) -> dict[str, bytes]:
+    """All files but hidden ones, which a command that was killed leaves, such as locks."""
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {str(path): path.read_bytes() for path in files}
+
+
+def rendered(rng: Random, number: int, place: Path) -> str:
+    """Each picture is the one that an uninterrupted rendering writes, or absent; rendering again makes the rest."""
+    made_whole("render", RENDER, lambda: written_below("out"))
+    shutil.rmtree("out", ignore_errors=True)
+    sent, _ = ended(rng, number, RENDER, "render")
+    wait_for_workers()
+    for path, data in written_below("out").items():
+        if path.endswith(".jpg"):
+            assert data == _whole["render"][path], f"{path} differs after {sent.name}"
+    assert finished(start(RENDER)) == 0, "the next run fails"
+    assert written_below("out") == _whole["render"]
+    return SURVIVED
+
+
+def wait_for_workers() -> None:
+    """Workers notice within a second that their parent was killed."""
+    end = time.monotonic() + 20
+    while others := set(living(os.getpgrp())) - {os.getpid()}:
+        assert time.monotonic() < end, f"processes are left: {others}"
+        time.sleep(0.1)
+
+
+def fill_cache() -> DecodedFrames:
+    return decode_frames(sorted(Path("data").rglob("*.jpg")), CACHED, ChunkCache(Path("cache")), workers=2)
+
+
+def cached(rng: Random, number: int, place: Path) -> str:
+    """A cache whose filling was interrupted gives the pictures of the files."""
+    make_monreader_set(Path("data"), videos=8, frames=16)
+    cache.CHUNK_BYTES = 4 * 64 * 36 * 3
+    made_whole("cache", CACHE, lambda: written_below("cache"))
+    shutil.rmtree("cache", ignore_errors=True)
+    sent, _ = ended(rng, number, CACHE, "cache")
+    frames = fill_cache()
+    assert not frames.failures
+    for index, file in enumerate(sorted(Path("data").rglob("*.jpg"))):
+        assert np.array_equal(frames[index], CACHED.read(file)), f"{file} differs after {sent.name}"
+    assert len(written_below("cache")) == len(_whole["cache"])  # their names follow the times of the files
+    return SURVIVED
+
+
 FAULTS = [
     Fault("predictions ended by a signal", predicted, 80, 4),
     Fault("predictions killed between two files", killed_between, 2 * MOST_CHANGES, 2),
     Fault("trainings ended by a signal", trained, 24, 1, warm=True),
     Fault("exports ended by a signal", exported, 24, 1, warm=True),
+    Fault("renderings ended by a signal", rendered, 40, 1, warm=True),
+    Fault("caches whose filling was ended by a signal", cached, 80, 4, warm=True),
 ]

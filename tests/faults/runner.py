@@ -86,11 +86,22 @@ def run(fault: Fault, seed: int, numbers: Sequence[int], folder: Path, counts: C
 
 
 def _end_group(child: int, counts: Counts, seed: int) -> None:
-    try:
+    if living(child):
         os.killpg(child, signal.SIGKILL)
         counts.lost[f"{seed}:-"] = "a process was left behind"
-    except ProcessLookupError:
-        pass
+
+
+def living(group: int) -> list[int]:
+    """Processes of a group; not those that have ended, and that nobody has waited for yet."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, its_group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it has just ended
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(int(process.name))
+    return found
 
 
 def _reports(reader: int) -> Iterator[tuple[int, str, str]]:
