@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -15,11 +16,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import yaml
 
 from flipdetect.inference.load import load_model
 from flipdetect.inference.occlusion import occlusion_map
 from flipdetect.sources.image import decode_frame
 from flipdetect.sources.video import open_video
+from tests.conftest import REPOSITORY
 from tests.sources.films import write
 
 pytest.importorskip("gradio", reason="needs the extra demo")
@@ -165,6 +168,18 @@ def test_the_camera_counts_turns_and_captures_spreads(page: Any) -> None:
 def test_files_of_the_machine_are_not_served(address: str) -> None:
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"{address}gradio_api/file=/etc/passwd")
+
+
+def test_the_space_starts_the_demo_with_the_gradio_that_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("flipdetect.apps.demo.launch", lambda **options: asked.update(options))
+    space = REPOSITORY / "apps" / "space"
+    runpy.run_path(str(space / "app.py"), run_name="__main__")
+    assert asked == {"model": None, "threshold": None, "host": "0.0.0.0", "port": 7860}
+    card = yaml.safe_load((space / "README.md").read_text("utf-8").split("---")[1])
+    assert (space / card["app_file"]).is_file()
+    assert f"gradio=={card['sdk_version']}" in (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
+    assert (space / "requirements.txt").read_text("utf-8").split() == ["flipdetect[demo]"]
 
 
 def test_what_speaks_for_a_turn_is_the_lifted_page() -> None:
