@@ -70,7 +70,7 @@ STRIPES = (BLOCK + 1, 1), (1, BLOCK + 1)
 
 WORDS_AGREE = 0.5
 """Median correlation of printed blocks without these means from which the words are the same: of other pages with equal
-lines it is 0.2 to 0.4, of the same pages 0.77 and more."""
+lines it is 0.2 to 0.4, of the same pages without an arm on them 0.77 and more."""
 
 CACHED = 24
 """Pictures kept ready for the next comparison."""
