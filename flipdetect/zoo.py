@@ -53,9 +53,3 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     if model in NAMES or not (path.exists() or path.suffix or path.name != model):
         return pretrained_path(model)
     return path
-
-
-def pretrained_bytes(folder: Path = FOLDER) -> dict[str, int]:
-    """Size of the weights of each pretrained model in a folder, by name."""
-    paths = {name: pretrained_path(name, folder) for name in NAMES}
-    return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}

@@ -32,14 +32,14 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT, as shells report it."""
 
 
-def set_up_logging(level: int = logging.INFO) -> None:
+def set_up_logging() -> None:
     """Send the package's messages to standard error, so that standard output stays usable in a pipe."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     root = logging.getLogger("flipdetect")
     root.handlers[:] = [handler]
     # Of several processes that train together, one speaks; the others only of what is wrong.
-    root.setLevel(level if os.environ.get("LOCAL_RANK", "0") == "0" else max(level, logging.WARNING))
+    root.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.WARNING)
     root.propagate = False
 
 

@@ -84,7 +84,6 @@ Manifest = Annotated[
         "--manifest", metavar="CSV", **IS_FILE, help="Table path,label,video,frame,source that describes the data set."
     ),
 ]
-Output = Annotated[Path, Option("--output", "-o", metavar="PATH", help="File or folder to write.")]
 OptionalOutput = Annotated[
     Path | None, Option("--output", "-o", metavar="PATH", help="File or folder to write. Default: none.")
 ]

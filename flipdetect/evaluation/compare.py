@@ -210,13 +210,11 @@ def _f1(model: Candidate) -> float:
     return model.evaluation.metrics["f1"]
 
 
-def measure_footprint(
-    model: TorchModel, exported: Path | None = None, threads: int | None = None, repeats: int = REPEATS
-) -> Footprint:
+def measure_footprint(model: TorchModel, exported: Path | None = None, repeats: int = REPEATS) -> Footprint:
     """Measure a model on the CPU; its exported ONNX file, if given, is what is timed and weighed."""
     network = model.task.model
     tensors = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    runner: Model = model if exported is None else load_onnx(exported, threads)
+    runner: Model = model if exported is None else load_onnx(exported)
     shape, own = ((1, each.channels, each.height, each.width) for each in (runner.preprocess, model.preprocess))
     frame = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     times = []

@@ -43,14 +43,14 @@ class HmmDetector:
     bounded by `longest_s` and `level_window_s`. Frames that could not be scored are left out like missing ones; over
     a longer time without a score than `gap_s`, what goes on is ended and the next frame starts afresh.
 
-    `video` is the clip that events will name; turns whose highest probability is below `least_peak` are left out.
+    Turns whose highest probability is below `least_peak` are left out.
     """
 
-    def __init__(self, parameters: EventParameters | None = None, video: str = "", least_peak: float = 0.0) -> None:
+    def __init__(self, parameters: EventParameters | None = None, least_peak: float = 0.0) -> None:
         self._parameters = parameters or EventParameters()
         self._least_peak = least_peak
         self._durations = Durations(self._parameters)
-        self._history = FrameHistory(video)
+        self._history = FrameHistory()
         self._level = RestLevel(self._parameters)
         self._decoder: SegmentDecoder | None = None
         self._reported = 0

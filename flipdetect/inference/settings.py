@@ -105,9 +105,9 @@ class EventSettings:
         found = [event for event in found if event.peak_probability >= self.least_peak]
         return [replace(event, number=number) for number, event in enumerate(found, 1)]
 
-    def live(self, video: str = "") -> HmmDetector:
+    def live(self) -> HmmDetector:
         """The detector for scores that come in one by one."""
-        return HmmDetector(self.hmm, video, self.least_peak)
+        return HmmDetector(self.hmm, self.least_peak)
 
     def at_threshold(self, threshold: float) -> EventSettings:
         """The same for another frame threshold than the model's own.

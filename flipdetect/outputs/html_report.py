@@ -32,9 +32,7 @@ Pictures = Mapping[tuple[str, int], NDArray[np.uint8]]
 """(video, spread) -> (H, W, 3) uint8 RGB."""
 
 
-def write_report(
-    path: Path, results: Sequence[VideoResult], pictures: Pictures | None = None, title: str = TITLE
-) -> None:
+def write_report(path: Path, results: Sequence[VideoResult], pictures: Pictures | None = None) -> None:
     """Write one HTML file that shows all videos: summary, timeline, spreads with their pictures, table of turns.
 
     It loads nothing and runs no script; it is readable in light and dark, on narrow screens and on paper.
@@ -75,7 +73,7 @@ def write_report(
             "tall": bool(shapes) and sum(shapes) / len(shapes) > TALL,
         })  # fmt: skip
     filters = {"clock": clock, "per_cent": lambda share: f"{share * 100:.0f}%"}
-    text = page_template("flipdetect.outputs", TEMPLATES, filters).render(title=title, videos=videos)
+    text = page_template("flipdetect.outputs", TEMPLATES, filters).render(title=TITLE, videos=videos)
     # Bytes of a file name that are not UTF-8 are shown as question marks.
     with writing(path) as part:
         part.write_bytes(text.encode("utf-8", "replace"))

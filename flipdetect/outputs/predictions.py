@@ -12,6 +12,7 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TextIO
@@ -87,15 +88,18 @@ class PredictionWriter:
         self._has_prints = False
 
     def __enter__(self) -> Self:
-        if self.part_path is None:
-            self._file = self._stream
-            self._write_rows([COLUMNS])
-            return self
-        assert self.output is not None
-        with explaining(self.output):
-            return self._begin(self.part_path, self.output)
+        with self._explaining():
+            if self.output is not None and self.part_path is not None:
+                self._begin(self.part_path, self.output)
+            else:
+                self._file = self._stream
+                self._write_rows([COLUMNS])
+        return self
 
-    def _begin(self, part_path: Path, output: Path) -> Self:
+    def _explaining(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.output is None else explaining(self.output)
+
+    def _begin(self, part_path: Path, output: Path) -> None:
         part_path.parent.mkdir(parents=True, exist_ok=True)
         prints = fingerprints_path(part_path)
         if _end_was_cut_off(output):
@@ -130,25 +134,18 @@ class PredictionWriter:
             self.write(self.resumed)  # written again: without the half row at the end
             self._close()
         self._file, self._prints = _open(part_path, "a"), prints.open("ab")
-        return self
 
     def write(self, scores: Iterable[FrameScore]) -> None:
         """Append one row per score, and flush; raises DataError if the disk is full."""
-        if self.output is None:
-            self._write(scores)
-            return
-        with explaining(self.output):
-            self._write(scores)
-
-    def _write(self, scores: Iterable[FrameScore]) -> None:
         scores = list(scores)
         measured = [score.quality.fingerprint for score in scores if score.quality is not None]
-        if self._prints is not None and measured:
-            # Before the rows: an interruption may leave more fingerprints than rows, never fewer.
-            self._prints.writelines(base64.b85encode(bytes.fromhex(fingerprint)) + b"\n" for fingerprint in measured)
-            self._prints.flush()
-            self._has_prints = True
-        self._write_rows(prediction_cells(score) for score in scores)
+        with self._explaining():
+            if self._prints is not None and measured:
+                # Before the rows: an interruption may leave more fingerprints than rows, never fewer.
+                self._prints.writelines(base64.b85encode(bytes.fromhex(print_)) + b"\n" for print_ in measured)
+                self._prints.flush()
+                self._has_prints = True
+            self._write_rows(prediction_cells(score) for score in scores)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -156,19 +153,16 @@ class PredictionWriter:
         if self.part_path is None or self.output is None:
             self._file = None
             return
-        with explaining(self.output):
-            self._end(self.part_path, self.output, complete=kind is None)
-
-    def _end(self, part_path: Path, output: Path, *, complete: bool) -> None:
-        self._close()
-        if complete:
-            prints = fingerprints_path(output)
-            prints.unlink(missing_ok=True)  # those of the earlier rows
-            part_path.replace(output)
-            if self._has_prints:
-                fingerprints_path(part_path).replace(prints)  # after a kill before it, see `_end_was_cut_off`
-            else:
-                fingerprints_path(part_path).unlink()
+        with self._explaining():
+            self._close()
+            if kind is None:
+                prints = fingerprints_path(self.output)
+                prints.unlink(missing_ok=True)  # those of the earlier rows
+                self.part_path.replace(self.output)
+                if self._has_prints:
+                    fingerprints_path(self.part_path).replace(prints)  # after a kill before it: `_end_was_cut_off`
+                else:
+                    fingerprints_path(self.part_path).unlink()
 
     def _close(self) -> None:
         for file in (self._file, self._prints):

@@ -38,7 +38,6 @@ TIME_LIMIT_S = 20.0
 FEWEST_LINES, MAJORITY = 8, 0.65
 MOST_TILT = 0.01
 
-MODES = ("colour", "grey", "bw")
 COARSE = (48, 64)
 """Columns and rows at which the light is estimated."""
 GUTTER = 0.07
@@ -97,7 +96,7 @@ def cut_book(
 
     Args:
         stills: each gives a picture (H, W, 3) uint8 RGB.
-        mode: one of `MODES`.
+        mode: "colour", "grey" or "bw".
         on_still: called with the number of stills read, twice as many as there are in the end.
 
     Yields:
@@ -237,7 +236,7 @@ def even_light(page: Image, *, gutter_left: bool) -> Image:
 
 
 def in_mode(page: Image, mode: str) -> Image:
-    """A page (H, W, 3) uint8 in one of `MODES`: as it is, or (H, W) uint8."""
+    """A page (H, W, 3) uint8 in mode "colour" (as it is), "grey" or "bw": (H, W) uint8."""
     if mode == "colour":
         return page
     grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)

@@ -228,9 +228,3 @@ def _shift_basis(x: Floats, y: Floats) -> Floats:
     across = np.stack([u, u**2, u**3, u**4], axis=1)
     downward = np.stack([np.ones_like(v), v, v**2], axis=1)
     return np.asarray((across[:, :, None] * downward[:, None, :]).reshape(len(x), 12))
-
-
-def unevenness(lines: list[Floats]) -> float:
-    """How far lines of text are from straight and level: root mean square, as a share of the page's height."""
-    off = [line[:, 1] - line[:, 1].mean() for line in lines]
-    return float(np.sqrt(np.mean(np.concatenate(off) ** 2))) if off else float("nan")

@@ -82,11 +82,11 @@ class SpreadSurface:
         pixels = seen[..., :2] / np.maximum(seen[..., 2:], 0.05) * focal * long
         return np.asarray(pixels + (np.array(self.size) - 1) / 2)
 
-    def outline(self, side: str, steps: int = STEPS) -> Floats:
-        """(2 steps, 2) pixels around a page: along its upper edge from the spine, and back along its lower edge."""
-        along = np.linspace(0, 1, steps)
-        there = self.project(side, along, np.zeros(steps))
-        return np.concatenate([there, self.project(side, along[::-1], np.ones(steps))])
+    def outline(self, side: str) -> Floats:
+        """(2 `STEPS`, 2) pixels around a page: along its upper edge from the spine, and back along its lower edge."""
+        along = np.linspace(0, 1, STEPS)
+        there = self.project(side, along, np.zeros(STEPS))
+        return np.concatenate([there, self.project(side, along[::-1], np.ones(STEPS))])
 
     def edges(self, side: str, steps: int) -> Floats:
         """(3 steps, 2) pixels: points of the upper edge, the lower edge and the fore-edge of a page."""

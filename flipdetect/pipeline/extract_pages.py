@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -110,7 +111,7 @@ def extract_pages(
     assert settings.threshold is not None
     scores: list[FrameScore] = []
     problems: tuple[str, ...] = ()
-    complete = True
+    complete, interrupted = True, False
     size = settings.batch_size or FILM_BATCH
     try:
         for batch in score_video(stream, model, settings.threshold, video=stream.video, batch_size=size):
@@ -119,21 +120,18 @@ def extract_pages(
     except FrameError as error:
         problems, complete = (str(error),), False
     except KeyboardInterrupt:
-        found = find_pages(
-            scores, None, settings, stream.video, stream.source, complete=False, decoding=stream.decoding
-        )
-        raise Interrupted(found) from None
+        complete, interrupted = False, True
     problems += stream.problems
     for problem in problems:
         logger.warning("%s", problem if problem.startswith(f"{stream.source}: ") else f"{stream.source}: {problem}")
-    named = partial(
+    found = partial(
         find_pages, scores, settings=settings, video=stream.video, source=stream.source, problems=problems,
-        decoding=stream.decoding,
+        complete=complete, decoding=stream.decoding,
     )  # fmt: skip
-    try:
-        return named(stream, complete=complete, images=images)
-    except KeyboardInterrupt:
-        raise Interrupted(named(None, complete=complete)) from None
+    with suppress(KeyboardInterrupt):
+        if not interrupted:
+            return found(stream, images=images)
+    raise Interrupted(found(None))
 
 
 def find_pages(

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from page_truth import page_outlines
 from typer import Option
 
 from flipdetect.inference.load import load_model
@@ -28,7 +29,6 @@ from flipdetect.synth.render.renderer import expose_clip
 from flipdetect.synth.scenario import sample_clip
 from flipdetect.synth.scene import scene
 from flipdetect.synth.truth.maps import draw_map
-from flipdetect.synth.truth.silhouette import page_outlines
 from flipdetect.zoo import DEFAULT
 
 UNSEEN_SEED, HEIGHT = 1000, 384

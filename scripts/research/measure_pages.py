@@ -27,7 +27,7 @@ from scipy.interpolate import LinearNDInterpolator
 
 from flipdetect.inference.onnx_model import open_session
 from flipdetect.pages.cutting import SURE, cut_book, even_light, find_pages
-from flipdetect.pages.flatten import FEWEST_LINES, FlatPage, trace_lines, unevenness
+from flipdetect.pages.flatten import FEWEST_LINES, FlatPage, trace_lines
 from flipdetect.pages.outline import PageNetwork, find_spread, refine
 from flipdetect.synth.camera import develop
 from flipdetect.synth.clip import sheet_at
@@ -48,6 +48,12 @@ FONT = "/usr/share/fonts/truetype/liberation/LiberationSerif-Regular.ttf"
 WORDS = (ROOT / "licenses" / "Apache-2.0.txt").read_text().split()
 
 Image = NDArray[np.uint8]
+
+
+def unevenness(lines: list[NDArray[np.float64]]) -> float:
+    """How far lines of text are from straight and level: root mean square, as a share of the page's height."""
+    off = [line[:, 1] - line[:, 1].mean() for line in lines]
+    return float(np.sqrt(np.mean(np.concatenate(off) ** 2))) if off else float("nan")
 
 
 def filled(outline: Any, shape: tuple[int, ...]) -> Image:

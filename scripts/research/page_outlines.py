@@ -23,6 +23,7 @@ import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
+from page_truth import page_outlines
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,7 +35,6 @@ from flipdetect.synth.config import SynthConfig
 from flipdetect.synth.render.compose import _lay, draw_sample, open_shutter, set_stage
 from flipdetect.synth.scenario import CLIP_STREAM, _sample_clip
 from flipdetect.synth.scene.scene import sample_source
-from flipdetect.synth.truth.silhouette import page_outlines
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]

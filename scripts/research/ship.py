@@ -33,7 +33,7 @@ from flipdetect.metrics.threshold import threshold_curve
 from flipdetect.models.weights import read_facts, write_packed
 from flipdetect.runs import NO_TEMPERATURE, stored_temperature
 from flipdetect.tasks.decision import Decision, choose_decision
-from flipdetect.zoo import FOLDER, PRETRAINED, SIZE_LIMIT, pretrained_bytes, pretrained_path
+from flipdetect.zoo import FOLDER, NAMES, PRETRAINED, SIZE_LIMIT, pretrained_path
 
 FACTS = ("version", "task", "arguments", "classes", "preprocess", "threshold", "naming")
 SAME_WHEN_AVERAGED = ("task", "classes", "preprocess", "naming")
@@ -115,7 +115,8 @@ def ship(
     with replacing(target) as part, replacing(target.with_suffix(".md")) as card:
         write_packed(part, state, packed)
         card.write_text(card_markdown(packed), encoding="utf-8")
-        total = sum({**pretrained_bytes(folder), name: part.stat().st_size}.values())
+        others = (pretrained_path(other, folder) for other in NAMES if other != name)
+        total = part.stat().st_size + sum(path.stat().st_size for path in others if path.is_file())
         if total > SIZE_LIMIT:
             raise ModelError(f"all pretrained weights would have {total:,} bytes; {SIZE_LIMIT:,} are allowed")
     return target

@@ -117,7 +117,7 @@ def test_a_model_is_weighed_and_timed(bundle: TorchModel) -> None:
 
 def test_an_exported_file_is_what_is_deployed(bundle: TorchModel, tmp_path: Path) -> None:
     path = write_exported(tmp_path / "brightness.onnx")
-    found = measure_footprint(bundle, path, threads=1, repeats=3)
+    found = measure_footprint(bundle, path, repeats=3)
     assert found.file_bytes == path.stat().st_size
     assert found.engine == "ONNX Runtime, cpu"
 

@@ -1,11 +1,17 @@
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from flipdetect.pages.cutting import even_light, in_mode, is_upside_down
-from flipdetect.pages.flatten import FlatPage, flat_page, level_lines, trace_lines, unevenness
+from flipdetect.pages.flatten import FlatPage, flat_page, level_lines, trace_lines
 from flipdetect.pages.surface import SIDES, SpreadSurface
 from tests.pages.made_up import picture, surface
+
+
+def unevenness(lines: list[NDArray[np.float64]]) -> float:
+    """How far lines of text are from straight and level: root mean square, as a share of the page's height."""
+    return float(np.sqrt(np.mean(np.concatenate([line[:, 1] - line[:, 1].mean() for line in lines]) ** 2)))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
