@@ -38,6 +38,7 @@ from flipdetect.evaluation.slices import Slice, slice_keys, slice_metrics, slice
 from flipdetect.evaluation.spot_check import examples, worst_mistakes
 from flipdetect.evaluation.videos import evaluate_clips
 from flipdetect.inference.model import Model
+from flipdetect.inference.onnx_model import file_digest
 from flipdetect.metrics.bootstrap import Estimate, bootstrap_ci
 from flipdetect.metrics.calibration import reliability
 from flipdetect.metrics.threshold import confusion_matrix, threshold_curve
@@ -225,8 +226,7 @@ def _provenance(result: Result, model: Model | None) -> list[tuple[str, str]]:
         size = f"{spec.height}x{spec.width} pixels, {'RGB' if spec.channels == 3 else 'grey'}, fit: {spec.fit}"
         own = abs(evaluation.threshold - model.threshold) < 1e-9
         facts[-1] = ("Threshold", f"{evaluation.threshold:.4f}, {'of the model' if own else 'not of the model'}")
-        with model.path.open("rb") as file:
-            model_hash = hashlib.file_digest(file, "sha256").hexdigest()[:HASH_DIGITS]
+        model_hash = file_digest(model.path)[:HASH_DIGITS]
         facts += [("Model file", model.path.name), ("SHA-256 of the model", model_hash), ("Input", size)]
         facts += [("Engine", model.runs_on)]
     return [*facts, ("Evaluated", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))]
