@@ -53,14 +53,8 @@ class Reliability:
 
 
 def reliability(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> Reliability:
-    """Sort N > 0 frames into equally wide bins by their probability of the positive class; errors of `checked_arrays`.
-
-    Raises:
-        ValueError: also if `bins` is below 1.
-    """
+    """Sort N > 0 frames into equally wide bins by their probability; errors of `checked_arrays`."""
     scores, truths = checked_arrays(probabilities, targets)
-    if bins < 1:
-        raise ValueError(f"a reliability diagram needs at least 1 bin, got {bins}")
     edges = np.linspace(0.0, 1.0, bins + 1)
     place = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)

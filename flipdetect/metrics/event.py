@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from flipdetect.records import TimedEvent
 
 TOLERANCE_S = 0.3
-CRITERIA = ("interval", "boundaries")
+Criterion = Literal["interval", "boundaries"]
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,13 @@ def match_events(
     found: Sequence[TimedEvent],
     true: Sequence[TimedEvent],
     tolerance_s: float = TOLERANCE_S,
-    criterion: str = "interval",
+    criterion: Criterion = "interval",
 ) -> list[tuple[int, int]]:
     """Match events one to one: as many pairs as possible, and among these choices the one with the nearest ends.
 
     Returns:
         Indices into `found` and `true` of each pair, in order of `found`.
-
-    Raises:
-        ValueError: if the criterion is unknown or the tolerance below 0.
     """
-    if criterion not in CRITERIA:
-        raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, got {criterion!r}")
-    if not tolerance_s >= 0:
-        raise ValueError(f"the tolerance must be 0 or more seconds, got {tolerance_s}")
     starts, ends, true_starts, true_ends = (
         np.array([getattr(event, name) for event in side]) for side in (found, true) for name in ("start_s", "end_s")
     )
@@ -121,9 +114,9 @@ def event_metrics(
     found: Sequence[TimedEvent],
     true: Sequence[TimedEvent],
     tolerance_s: float = TOLERANCE_S,
-    criterion: str = "interval",
+    criterion: Criterion = "interval",
 ) -> EventMetrics:
-    """The metrics of one recording; raises as `match_events`."""
+    """The metrics of one recording."""
     pairs = match_events(found, true, tolerance_s, criterion)
     return EventMetrics(
         matched=len(pairs),

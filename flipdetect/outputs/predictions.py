@@ -63,7 +63,6 @@ class PredictionWriter:
             resumed.
 
     Raises:
-        ValueError: if neither a file nor a stream is given.
         DataError: if the file cannot be written to; on entering the block, if it cannot be resumed: it stays as it is.
     """
 
@@ -76,8 +75,6 @@ class PredictionWriter:
         run: Mapping[str, object] | None = None,
     ) -> None:
         self.output = None if output is None or output == STDOUT else output
-        if self.output is None and stream is None:
-            raise ValueError("no output file was given, and no stream to write to instead")
         self.part_path = None if self.output is None else self.output.with_name(self.output.name + PART_SUFFIX)
         self.resumed: tuple[FrameScore, ...] = ()
         self._stream = stream
@@ -171,8 +168,7 @@ class PredictionWriter:
         self._file = self._prints = None
 
     def _write_rows(self, rows: Iterable[Sequence[str]]) -> None:
-        if self._file is None:
-            raise ValueError("a PredictionWriter writes only inside its with block")
+        assert self._file is not None, "writes only inside its with block"
         minimal = csv.writer(self._file, lineterminator="\n")
         always = csv.writer(self._file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         for row in rows:

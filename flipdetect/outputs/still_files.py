@@ -78,10 +78,7 @@ def still_name(still: Still, position: int, total: int, video: str = "", style: 
         position, total: its place among those that are saved, from 1, and how many are; numbers have as many digits.
         video: put in front, unless the template names it; empty leaves it out.
     """
-    if still.time_s is None:
-        raise ValueError(f"spread {still.spread} of {still.video!r} has no frame that could be named")
-    if not 1 <= position <= total:
-        raise ValueError(f"position {position} is not from 1 to {total}")
+    assert still.time_s is not None
     digits = max(SHORTEST_NUMBER, len(str(total)))
     centiseconds = round(max(still.time_s, 0.0) * 100)
     minutes, rest = divmod(centiseconds, 6000)

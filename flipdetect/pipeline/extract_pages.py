@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
-from flipdetect.errors import ConfigError, FlipdetectError, FrameError
+from flipdetect.errors import FlipdetectError, FrameError
 from flipdetect.events.score_history import ScoredFrame
 from flipdetect.inference.model import Model
 from flipdetect.inference.score import FILM_BATCH, score_video
@@ -55,15 +55,8 @@ class ExtractSettings:
     def of_model(
         cls, path: Path, threshold: float | None = None, events: Path | None = None, batch_size: int | None = None
     ) -> ExtractSettings:
-        """The settings of a model's file, or of a YAML file `events`, moved to another threshold if one is given.
-
-        Raises:
-            ConfigError: if a file cannot be used, or a number is impossible.
-        """
-        found = chosen_settings(path, events, threshold)
-        if batch_size is not None and batch_size < 1:
-            raise ConfigError(f"batch_size must be 1 or more, got {batch_size}")
-        return cls(threshold, found, batch_size, path.stem)
+        """The settings of a model's file, or of a YAML file `events`; raises as `chosen_settings`."""
+        return cls(threshold, chosen_settings(path, events, threshold), batch_size, path.stem)
 
     @property
     def limit(self) -> float:

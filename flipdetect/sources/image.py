@@ -34,7 +34,7 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from flipdetect.errors import ConfigError, FlipdetectError, FrameError
+from flipdetect.errors import FlipdetectError, FrameError
 
 Item = TypeVar("Item")
 
@@ -77,11 +77,7 @@ def decode_frame(
 
     Raises:
         FrameError: if the file is absent, empty, damaged, too large, no image, or may not be read.
-        ConfigError: if `min_size` or `channels` is impossible.
     """
-    if channels not in (1, 3):
-        raise ConfigError(f"a frame has 1 channel (grey) or 3 (RGB), not {channels}")
-    check_min_size(min_size)
     name = str(source) if not isinstance(source, bytes) else f"image in memory ({len(source)} bytes)"
     if isinstance(source, bytes):
         data = source
@@ -112,12 +108,6 @@ def decode_frame(
             pixels = pixels.transpose(upright)
         array = np.array(pixels, dtype=np.uint8)
     return array.reshape(*array.shape[:2], channels)
-
-
-def check_min_size(min_size: tuple[int, int] | None) -> None:
-    """Raise a `ConfigError` unless `min_size` is None or a possible (height, width)."""
-    if min_size is not None and min(min_size) < 1:
-        raise ConfigError(f"min_size must be (height, width) of at least one pixel each, got {min_size}")
 
 
 def check_frame(frame: Any, name: str = "a frame") -> None:

@@ -15,8 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from flipdetect.errors import ConfigError
-from flipdetect.sources.image import check_min_size, damage_is_an_error_of
+from flipdetect.sources.image import damage_is_an_error_of
 from flipdetect.sources.video_change import FrameSelection, Opinion
 from flipdetect.sources.video_decoder import Decoding, VideoFrame, fail_to_decode, open_container
 from flipdetect.sources.video_groups import FrameTable, GroupDecoding
@@ -67,15 +66,7 @@ def open_video(
 
     Raises:
         FrameError: if the file is absent, empty, no video or without pictures; the message names the remedy.
-        ConfigError: if an argument is impossible.
     """
-    if stride < 1:
-        raise ConfigError(f"stride must be 1 or more, got {stride}")
-    if rate_hz is not None and not (rate_hz > 0 and math.isfinite(rate_hz)):
-        raise ConfigError(f"rate_hz must be more than 0 frames per second, got {rate_hz}")
-    if rate_hz is not None and stride != 1:
-        raise ConfigError(f"give stride or rate_hz, not both, got stride={stride} and rate_hz={rate_hz}")
-    check_min_size(min_size)
     path = Path(path)
     wants = _chooser(stride, rate_hz, start_s - _TIME_TOLERANCE)
     container, stream = open_container(path, hardware=hardware)

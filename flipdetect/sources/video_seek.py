@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 
 from flipdetect.errors import ConfigError, FrameError
-from flipdetect.sources.image import check_min_size, damage_is_an_error_of
+from flipdetect.sources.image import damage_is_an_error_of
 from flipdetect.sources.video_decoder import (
     NUDGE_S,
     Clock,
@@ -54,10 +54,9 @@ def frame_at(
         frames, whose `time_s` is their own and whose `index` is -1.
 
     Raises:
-        ConfigError: if a time is negative or no number, or another argument is impossible. Immediately.
+        ConfigError: if a time is negative or no number. Immediately.
         FrameError: as `open_video`, or if a time is beyond the end. While iterating.
     """
-    check_min_size(min_size)
     wrong = [time for time in times_s if not (math.isfinite(time) and time >= 0)]
     if wrong:
         raise ConfigError(f"times must be seconds from the start of playback, 0 or more, got {wrong[0]}")

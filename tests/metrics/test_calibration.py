@@ -95,8 +95,3 @@ def test_temperatures_can_be_undone() -> None:
 def test_a_temperature_needs_two_classes(logits: list[float], targets: list[int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         fit_temperature(logits, targets)
-
-
-def test_bad_input_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        reliability([0.1], [0], 0)

@@ -105,13 +105,6 @@ def test_a_stream_gets_the_same_text_and_stays_open(output: Path | None) -> None
     assert stream.getvalue() == GOLDEN
 
 
-def test_a_writer_needs_an_output_and_its_with_block(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no stream"):
-        PredictionWriter(None)
-    with pytest.raises(ValueError, match="with block"):
-        PredictionWriter(tmp_path / "out.csv").write(SCORES)
-
-
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 share = st.integers(0, 10**6).map(lambda value: value / 10**6)
 seconds = st.none() | st.integers(-(10**6), 10**10).map(lambda value: value / 10**6)

@@ -55,13 +55,6 @@ def test_a_video_stands_in_front_and_is_fit_for_a_file_name() -> None:
         assert len(name.encode()) < 200
 
 
-def test_a_name_needs_a_frame_a_place_and_a_format() -> None:
-    with pytest.raises(ValueError, match="spread 3 of 'book' has no frame"):
-        still_name(replace(STILL, time_s=None), 1, 1)
-    with pytest.raises(ValueError, match="position 2 is not from 1 to 1"):
-        still_name(STILL, 2, 1)
-
-
 def test_names_follow_a_template(tmp_path: Path) -> None:
     style = StillStyle("{video} p{number}", ".png")
     assert still_name(STILL, 3, 12, style=style) == "book p003.png"

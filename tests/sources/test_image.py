@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flipdetect.errors import ConfigError, FrameError
+from flipdetect.errors import FrameError
 from flipdetect.sources import image as decode
 from flipdetect.sources.image import decode_frame, probe_frame
 
@@ -294,13 +294,6 @@ def test_a_huge_jpeg_is_welcome_if_it_is_scaled_while_decoded(monkeypatch):
     assert decode_frame(data, min_size=(60, 40)).shape == (60, 40, 3)
     with pytest.raises(FrameError, match="the limit"):
         decode_frame(data)
-
-
-def test_impossible_requests(tmp_path):
-    with pytest.raises(ConfigError, match="not 4"):
-        decode_frame(encode(quarters()), channels=4)
-    with pytest.raises(ConfigError, match=r"\(0, 10\)"):
-        decode_frame(encode(quarters()), min_size=(0, 10))
 
 
 def test_threads_get_the_same_pixels(tmp_path):

@@ -62,13 +62,6 @@ class TestFrames:
         assert [number_of(frame.image) for frame in frames] == list(range(10))
         assert np.all(np.diff([frame.time_s for frame in frames]) > 0)
 
-    def test_impossible_arguments(self, film):
-        for options in ({"stride": 0}, {"rate_hz": 0.0}, {"rate_hz": 5, "stride": 2}):
-            with pytest.raises(ConfigError):
-                open_video(film, **options)
-        with pytest.raises(ConfigError, match="min_size"):
-            open_video(film, min_size=(0, 5))
-
 
 @pytest.mark.parametrize(
     ("stamps", "times", "repaired"),
