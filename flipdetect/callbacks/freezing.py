@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import tempfile
@@ -9,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
@@ -18,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from flipdetect.data.cache import ChunkCache
 from flipdetect.data.features import encode_frames
 from flipdetect.errors import ConfigError
+from flipdetect.models.folding import with_folded_norms
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -180,6 +183,7 @@ class CachedFeatures(Callback):
         self.copies = copies
         self.plain = plain
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._network: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make the data module return features from now on; a `ConfigError` if nothing stays frozen."""
@@ -215,14 +219,13 @@ class CachedFeatures(Callback):
                 return frames  # a score is the mean over a frame and its mirror image
 
             def run(images: Tensor) -> list[Tensor]:
-                was_training = module.model.training
-                module.model.eval()
-                try:  # validation in full precision, as in inference
-                    with trainer.precision_plugin.forward_context() if training else nullcontext():
-                        found: list[Tensor] = module.model.encode(module.in_format(images.to(module.device)), stages)
-                    return found
-                finally:
-                    module.model.train(was_training)
+                images = module.in_format(images.to(module.device))
+                network = self._network or _fast_network(module.model, stages, images[:1])
+                self._network = network
+                # Validation in full precision, as in inference.
+                with trainer.precision_plugin.forward_context() if training else nullcontext():
+                    found: list[Tensor] = network.encode(images, stages)
+                return found
 
             return encode_frames(
                 frames,
@@ -240,9 +243,17 @@ class CachedFeatures(Callback):
         """Make it return frames again."""
         if stage == "fit":
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            data.encode = None
+            data.encode = self._network = None
             if self._temporary is not None:
                 self._temporary.cleanup()
+
+
+def _fast_network(model: Any, stages: int, example: Tensor) -> Any:
+    """A copy of a model in evaluation mode, for its first stages; its batch norms are folded if results stay equal."""
+    with torch.inference_mode():
+        plain, folded = copy.deepcopy(model).eval(), with_folded_norms(model)
+        pairs = zip(plain.encode(example, stages), folded.encode(example, stages), strict=True)
+        return folded if all(torch.allclose(one, other, rtol=1e-3, atol=1e-3) for one, other in pairs) else plain
 
 
 def _digest(model: Any, stages: int) -> str:
