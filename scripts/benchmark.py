@@ -44,7 +44,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("prediction", "training", "finetune", "startup", "models", "films")
 NETWORKS = {"mobilenet_v2": ("mobilenet", 16), "tiny_cnn": ("tiny_cnn", 32)}
 """Configuration and batch size of the networks that are trained."""
-SOURCES, CLIPS = 8, 4
+SOURCES, CLIPS = 32, 4
 """Books that are rendered, and clips of each."""
 UNSEEN_SEED = 2000
 CALLS = 300
@@ -78,9 +78,9 @@ class Bench:
         self.frames = frames
 
     def phone_frames(self, count: int = 256) -> Path:
-        """JPEGs of 1080x1920 in flip/ and notflip/, and splits.csv, which keeps two of eight books for validation.
+        """JPEGs of 1080x1920 in flip/ and notflip/, and splits.csv, which keeps a quarter of 32 books for validation.
 
-        64 are rendered; the others are mirror images of them, from the fifth set on of cut-outs as well.
+        256 are rendered; the others are their mirror images, then cut-outs as well.
         """
         from PIL import Image
 
