@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 FRAME = 1.0
 """Work of a frame read, the unit of progress."""
+LATEST_S, SCORED_SHARE = 1.0, 0.5
+"""Seconds after a film's end at which scores cannot be its own, and the share of it before which they hardly end."""
+
 STILL_EVERY_S = 5.0
 """Seconds for which a spread may be in view, before it is known how many there are."""
 
@@ -129,6 +132,7 @@ class FilmJob:
                 logger.warning("%s: the film is not at %s, so its images cannot be read", video, path)
             source = str(path) if stream is None else stream.source
             if stream is not None:
+                _check_length(stream, known[video], table)
                 self._plan_outputs(stream)
             self._find(own, stream, video, source, corrections=corrections.get(video))
 
@@ -247,6 +251,20 @@ def readable_films(streams: Iterable[FrameStream]) -> list[FrameStream]:
         else:
             found.append(stream)
     return found
+
+
+def _check_length(stream: FrameStream, scores: Sequence[FrameScore], table: Path) -> None:
+    """A `DataError` if scores lie beyond a film's end: its stills would be of other moments."""
+    last, end = max((score.time_s or 0.0 for score in scores), default=0.0), stream.duration_s
+    if end is not None and last > end + LATEST_S:
+        raise DataError(
+            f"{table} has scores up to {last:.1f} s, but {stream.source} ends at {end:.1f} s; give the film that was "
+            "scored"
+        )
+    if end is not None and last < SCORED_SHARE * end:
+        logger.warning(
+            "%s ends at %.1f s, but the scores in %s at %.1f s: is it another film?", stream.source, end, table, last
+        )
 
 
 def _by_video(scores: Sequence[FrameScore]) -> dict[str, list[FrameScore]]:

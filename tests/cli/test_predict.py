@@ -133,6 +133,20 @@ def test_a_page_seen_twice_is_kept_once(back: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "pages").iterdir())) == 3
 
 
+def test_scores_of_another_film_are_refused(
+    book: Path, scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = write(tmp_path / "longer.mp4", film((1, 2) * 5), rate=RATE)
+    assert run(book, "--scores", scored / "predictions.csv", "--stills", "pages", "-o", "again/p.csv") == 0
+    assert "another film" not in capsys.readouterr().err
+    assert run(longer, "--scores", scored / "predictions.csv", "--stills", "pages", "-o", "again/p.csv") == 0
+    assert "longer.mp4 ends at" in capsys.readouterr().err
+    shorter = write(tmp_path / "shorter.mp4", film((1, 2)), rate=RATE)
+    assert run(shorter, "--scores", scored / "predictions.csv", "--stills", "other", "-o", "other/p.csv") == 1
+    assert "give the film that was scored" in capsys.readouterr().err
+    assert not list((tmp_path / "other").glob("*"))
+
+
 def test_ordered_frames_give_the_same(tmp_path: Path) -> None:
     for number, frame in enumerate(film(PAGES)):
         write_frame(tmp_path / "frames" / f"book_{number:06d}.jpg", frame)
