@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import logging
 import tempfile
@@ -10,7 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
@@ -20,7 +18,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from flipdetect.data.cache import ChunkCache
 from flipdetect.data.features import encode_frames
 from flipdetect.errors import ConfigError
-from flipdetect.models.folding import with_folded_norms
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -220,7 +217,7 @@ class CachedFeatures(Callback):
 
             def run(images: Tensor) -> list[Tensor]:
                 images = module.in_format(images.to(module.device))
-                network = self._network or _fast_network(module.model, stages, images[:1])
+                network = self._network or module.model.for_encoding(stages, images[:1])
                 self._network = network
                 # Validation in full precision, as in inference.
                 with trainer.precision_plugin.forward_context() if training else nullcontext():
@@ -246,14 +243,6 @@ class CachedFeatures(Callback):
             data.encode = self._network = None
             if self._temporary is not None:
                 self._temporary.cleanup()
-
-
-def _fast_network(model: Any, stages: int, example: Tensor) -> Any:
-    """A copy of a model in evaluation mode, for its first stages; its batch norms are folded if results stay equal."""
-    with torch.inference_mode():
-        plain, folded = copy.deepcopy(model).eval(), with_folded_norms(model)
-        pairs = zip(plain.encode(example, stages), folded.encode(example, stages), strict=True)
-        return folded if all(torch.allclose(one, other, rtol=1e-3, atol=1e-3) for one, other in pairs) else plain
 
 
 def _digest(model: Any, stages: int) -> str:

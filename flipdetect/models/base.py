@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import get_args
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from flipdetect.errors import ModelError
 from flipdetect.models.evidence_maps import Evidence, EvidenceBranch
+from flipdetect.models.folding import with_folded_norms
 
 Stage = tuple[nn.Module, ...]
 """Modules of a backbone that are applied one after another."""
@@ -170,6 +172,17 @@ class FrameModel(nn.Module):
         if stages < len(self.backbone_stages()):
             return levels if levels and levels[-1] is last else [*levels, last]
         return levels if self.head is None else [*levels, self.pool_features(last)]
+
+    def for_encoding(self, stages: int, example: Tensor) -> FrameModel:
+        """A copy in evaluation mode to `encode` with: batch norms are folded into convolutions if results stay equal.
+
+        Args:
+            example: (B, C, H, W) float32 frames on which results are compared.
+        """
+        with torch.inference_mode():
+            plain, folded = copy.deepcopy(self).eval(), with_folded_norms(self)
+            pairs = zip(plain.encode(example, stages), folded.encode(example, stages), strict=True)
+            return folded if all(torch.allclose(one, other, rtol=1e-3, atol=1e-3) for one, other in pairs) else plain
 
     def forward_encoded(self, encoded: Sequence[Tensor], stages: int) -> tuple[Tensor, Tensor | None]:
         """Continue from what `encode` returned for the same number of stages, without mirror images.

@@ -5,6 +5,7 @@ import timm
 import torch
 from torch import nn
 
+from flipdetect.models import FrameModel
 from flipdetect.models.folding import with_folded_norms
 
 
@@ -32,3 +33,26 @@ def test_norm_without_statistics_or_after_another_layer_stays():
 
     for network in (free, apart):
         assert any(isinstance(module, nn.BatchNorm2d) for module in with_folded_norms(network).modules())
+
+
+def test_a_network_whose_layers_run_in_another_order_stays():
+    class NormFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.conv(self.norm(x))
+
+    backbone = NormFirst()
+    backbone.norm.running_mean.fill_(3.0)
+    backbone.norm.running_var.fill_(0.1)
+    model = FrameModel(backbone, num_features=3, in_channels=3, dropout=0.0)
+    frames = torch.randn(1, 3, 32, 32)
+
+    network = model.for_encoding(1, frames)
+
+    assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    with torch.inference_mode():
+        (found,), (known,) = network.encode(frames, 1), model.eval().encode(frames, 1)
+    torch.testing.assert_close(found, known)
