@@ -18,19 +18,21 @@ from flipdetect.atomic import writing
 from flipdetect.inference.load import INT8_SUFFIX
 from flipdetect.inference.onnx_model import HANDS, INPUT, LOGITS, SUFFIX, load_onnx
 from flipdetect.inference.settings import settings_of
+from flipdetect.pages import network
 from flipdetect.pipeline import capture_session
 from flipdetect.pipeline.live import CaptureParameters
 from flipdetect.stills import page_finder, quality
-from flipdetect.zoo import FOLDER
+from flipdetect.zoo import FOLDER, PAGE_NETWORK
 
 MODELS = {"ensemble": INT8_SUFFIX, "tiny_cnn": SUFFIX}
 """Model and which of its files, the best first: the page takes the first one that the phone runs fast enough."""
 MEASURES = {
     quality: ("SIDE", "HAND", "HAND_BORDER", "COARSE", "STILL_NOISE"),
-    page_finder: ("PAGES_SIDE", "CLOSING", "OPENING", "SECOND_PIECE", "LEAST_SHARE", "UPDATE_WEIGHT"),
+    page_finder: ("PAGES_SIDE", "LEAST_SHARE", "EVERY", "UPDATE_WEIGHT"),
+    network: ("LONG_SIDE", "STRIDE", "SECOND_PIECE"),
     capture_session: ("DARKEST_PAPER", "LEAST_GREY", "LEAST_ENERGY"),
 }
-"""Constants that web/src/quality.js needs, by the module that explains them."""
+"""Constants that web/src/quality.js and pages.js need, by the module that explains them."""
 
 
 def facts_of(name: str, path: Path) -> dict[str, Any]:
@@ -53,11 +55,12 @@ def main(output: Path = Path("web/generated")) -> None:
     """Copy the models and write `models.json` into the folder that web/build.js reads."""
     output.mkdir(parents=True, exist_ok=True)
     paths = {name: FOLDER / f"{name}{suffix}" for name, suffix in MODELS.items()}
-    for path in paths.values():
+    for path in (*paths.values(), PAGE_NETWORK):
         shutil.copyfile(path, output / path.name)
     facts = {
         "version": flipdetect.__version__,
         "models": [facts_of(*item) for item in paths.items()],
+        "pages": {"file": PAGE_NETWORK.name},
         "capture": CaptureParameters().to_dict(),
         "measures": {name.lower(): getattr(module, name) for module, names in MEASURES.items() for name in names},
     }

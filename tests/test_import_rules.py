@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "flipdetect"
-ROOTS = {"records", "errors", "atomic", "runs", "progress", "zoo", "parameters"}
+ROOTS = {"records", "errors", "atomic", "runs", "progress", "zoo", "parameters", "onnx_session"}
 # Each room, and the rooms it may import besides itself and the roots.
 RULES: dict[str, set[str]] = {
     "records": set(),
@@ -20,10 +20,11 @@ RULES: dict[str, set[str]] = {
     "progress": set(),
     "zoo": set(),
     "parameters": set(),
+    "onnx_session": set(),
     "sources": set(),
     "synth": set(),
     "events": set(),
-    "stills": {"events"},
+    "stills": {"events", "pages"},
     "data": {"sources", "synth"},
     "models": set(),
     "metrics": set(),

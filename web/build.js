@@ -7,7 +7,7 @@ import { build } from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const runtime = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded";
-const { models } = JSON.parse(readFileSync(here("generated/models.json")));
+const { models, pages } = JSON.parse(readFileSync(here("generated/models.json")));
 
 const settings = {
   bundle: true,
@@ -24,7 +24,7 @@ rmSync(here("dist"), { recursive: true, force: true });
 mkdirSync(here("dist"));
 cpSync(here("static"), here("dist"), { recursive: true });
 for (const kind of ["mjs", "wasm"]) cpSync(here(`${runtime}.${kind}`), here(`dist/ort-wasm-simd-threaded.${kind}`));
-for (const { file } of models) cpSync(here(`generated/${file}`), here(`dist/${file}`));
+for (const { file } of [...models, pages]) cpSync(here(`generated/${file}`), here(`dist/${file}`));
 cpSync(here("../NOTICE"), here("dist/NOTICE.txt"));
 await build({ ...settings, entryPoints: [here("src/app.js"), here("src/worker.js")] });
 

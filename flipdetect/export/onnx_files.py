@@ -19,7 +19,7 @@ from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import DataError, FrameError, ModelError
 from flipdetect.inference.detector import Detector, FoundBoxes
 from flipdetect.inference.model import Inputs, Model
-from flipdetect.inference.onnx_model import SIZE_LIMIT
+from flipdetect.onnx_session import SIZE_LIMIT
 from flipdetect.runs import CHECKPOINT_KEY
 from flipdetect.sources.folder import find_files
 

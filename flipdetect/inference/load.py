@@ -10,8 +10,9 @@ from typing import Literal, get_args
 from flipdetect.errors import ModelError
 from flipdetect.inference.detector import Detector
 from flipdetect.inference.model import Model
-from flipdetect.inference.onnx_model import REMEDY, SUFFIX, file_digest, load_exported
+from flipdetect.inference.onnx_model import SUFFIX, file_digest, load_exported
 from flipdetect.inference.resolve import check_contents, resolve_model
+from flipdetect.onnx_session import REMEDY
 from flipdetect.start.lean_imports import defer_torchmetrics, paused_collection
 from flipdetect.zoo import FOLDER
 

@@ -26,7 +26,7 @@ from flipdetect.records import DECIMALS, FrameScore
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.image import in_order, usable_cores
 from flipdetect.sources.naming import unlabelled_video
-from flipdetect.stills.page_finder import PAGES_SIDE, PageFinder, scaled
+from flipdetect.stills.page_finder import PageFinder
 from flipdetect.stills.quality import FrameMeter, hidden_by
 
 if TYPE_CHECKING:  # it imports a video decoder, which pictures need not wait for
@@ -94,12 +94,11 @@ def score_video(
 
 @dataclass
 class _Look:
-    """Asks a model about frames of one film, in order of time; where pages are is known once no hand was there."""
+    """Asks a model about frames of one film, in order of time."""
 
     model: Model
     threshold: float
     finder: PageFinder = field(default_factory=PageFinder)
-    knows_pages: bool = False
 
     def __call__(self, frame: Image) -> Opinion | None:
         """The opinion of a frame (H, W, 3) uint8 RGB; None if the model has no maps of hands."""
@@ -109,11 +108,9 @@ class _Look:
         (probability,), hands = self.model.predict_with_maps(spec.normalise(resize_frame(spec, frame))[None])
         if hands is None:
             return None
-        small = scaled(frame, PAGES_SIDE)
-        _, near = hidden_by(spec.unplace(hands[0], *frame.shape[:2]), small.shape[:2])
-        self.knows_pages |= not near.any()
-        covered = near[self.finder.find(small, near)].mean() if self.knows_pages else 1.0
-        hidden = near | (covered > MOST_COVERED)
+        pages = self.finder.find(frame)
+        _, near = hidden_by(spec.unplace(hands[0], *frame.shape[:2]), pages.shape)
+        hidden = near | (near[pages].mean() > MOST_COVERED)
         odds = float(log_odds([probability])[0])
         is_flip = bool(probability >= self.threshold)
         return Opinion(float(probability), is_flip, odds, hands[0], hidden.astype(np.uint8))

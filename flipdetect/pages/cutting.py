@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipdetect.pages.flatten import FlatPage, flat_page, ink_of, level_lines, trace_lines
-from flipdetect.pages.outline import PageNetwork, find_spread, refine
+from flipdetect.pages.network import PageNetwork
+from flipdetect.pages.outline import find_spread, refine
 from flipdetect.pages.surface import LEFT, RIGHT, SIDES, Floats
 from flipdetect.records import WHOLE_FRAME, BookPage
 

@@ -1,22 +1,15 @@
-"""Where the pages lie in a picture: a small network finds pages and gutter, a surface is fitted to them."""
+"""Where the pages lie in a picture: a surface is fitted to the maps of the network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from flipdetect.pages.network import Image, Map, Mask, large_pieces
 from flipdetect.pages.surface import DEPTH, FOCAL, HEIGHT, LEFT, RIGHT, ROLL, SIDES, USUAL, Floats, SpreadSurface, X, Y
 
-Image = NDArray[np.uint8]
-Map = NDArray[np.float32]
-
-LONG_SIDE = 256
-"""Pixels of the long side of what the network sees; both sides are multiples of 32."""
-STRIDE = 32
 FINE = 512
 """Pixels of the long side at which the maps are compared with the surface."""
 
@@ -55,35 +48,11 @@ class SpreadOutline:
     in_view: dict[str, float]
 
 
-class PageNetwork:
-    """The network that finds pages and gutter in a picture.
-
-    Args:
-        session: of ONNX Runtime, for a file with the input `image` (N, 3, h, w) float32 RGB of 0 to 255, and
-            the output `maps` (N, 2, h / 4, w / 4).
-    """
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def maps(self, picture: Image) -> Map:
-        """(2, h, w) float32 logits of page and of gutter, for a picture (H, W, 3) uint8 RGB."""
-        height, width = picture.shape[:2]
-        factor = LONG_SIDE / max(height, width)
-        size = [max(STRIDE, round(side * factor / STRIDE) * STRIDE) for side in (width, height)]
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).transpose(2, 0, 1).astype(np.float32)
-        # The mean with what it says of the mirrored picture is better than either.
-        (maps,) = self._session.run(["maps"], {"image": np.stack([small, small[..., ::-1]])})
-        return np.asarray((maps[0] + maps[1][..., ::-1]) / 2)
-
-
 def find_spread(maps: Map, size: tuple[int, int]) -> SpreadOutline | None:
     """The pages in a picture of `size` (W, H), from the maps of a `PageNetwork`; None if there is no book."""
     fine = (round(size[0] * FINE / max(size)), round(size[1] * FINE / max(size)))
     page, gutter = (1 / (1 + np.exp(-cv2.resize(part, fine, interpolation=cv2.INTER_LINEAR))) for part in maps)
-    _, pieces, facts, _ = cv2.connectedComponentsWithStats((page > 0.5).astype(np.uint8))
-    areas = facts[1:, cv2.CC_STAT_AREA]  # without the ground
-    inside = np.isin(pieces, 1 + np.flatnonzero(areas > 0.25 * areas.max(initial=0))).astype(np.uint8)
+    inside = large_pieces(page > 0.5).astype(np.uint8)
     if inside.mean() < LEAST_PAGE:
         return None
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
@@ -219,7 +188,7 @@ def _residuals(surface: SpreadSurface, distance: Map, line: Floats | None, sides
     return np.concatenate([off, *(surface.too_steep(side) for side in sides)])
 
 
-def _in_view(points: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _in_view(points: Floats, size: tuple[int, int]) -> Mask:
     return np.asarray(((points > 1) & (points < np.array(size) - 2)).all(axis=-1))
 
 

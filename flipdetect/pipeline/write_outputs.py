@@ -15,14 +15,13 @@ from PIL import Image as PillowImage
 
 from flipdetect.atomic import writing
 from flipdetect.errors import FlipdetectError
-from flipdetect.inference.onnx_model import open_session
 from flipdetect.outputs.flips import write_flips_csv, write_flips_json
 from flipdetect.outputs.html_report import write_report
 from flipdetect.outputs.ocr import add_text_layers
 from flipdetect.outputs.preview import HEIGHTS, preview_rate, write_preview
 from flipdetect.outputs.still_files import StillStyle, encode_still, file_stem, set_aside, still_name, write_pdf
 from flipdetect.pages.cutting import cut_book
-from flipdetect.pages.outline import PageNetwork
+from flipdetect.pages.network import page_network
 from flipdetect.pipeline.book_pdf import PdfPage, pdf_labels, read_texts, with_page_numbers
 from flipdetect.pipeline.extract_pages import PageImages
 from flipdetect.progress import JobProgress
@@ -30,7 +29,6 @@ from flipdetect.records import Still, VideoResult
 from flipdetect.sources.folder import name_below
 from flipdetect.sources.streams import FrameStream, Image
 from flipdetect.stills.repeats import kept
-from flipdetect.zoo import PAGE_NETWORK
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +235,7 @@ class _Writer:
             self.progress.show(f"pages {result.video}", words, done * PAGES)
 
         try:
-            network = PageNetwork(open_session(PAGE_NETWORK, threads=1))
+            network = page_network()
             readers = [lambda file=file: np.asarray(PillowImage.open(file).convert("RGB")) for _, file in stills]
             cut = cut_book(readers, network, self.outputs.page_mode, on_still)
             for place, (pages, (still, _)) in enumerate(zip(cut, stills, strict=True), start=1):

@@ -1,4 +1,4 @@
-"""Where in a frame the open pages lie: bright, nearly colourless, convex; remembered from frame to frame."""
+"""Where the open pages lie in the frames of a film."""
 
 from __future__ import annotations
 
@@ -6,75 +6,52 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from flipdetect.pages.network import Map, Mask, large_pieces, page_network
 
 PAGES_SIDE = 120
-"""Pixels of the long side at which pages are searched: print blurs to grey there."""
-
-CLOSING, OPENING = 9, 5
-"""Sides in pixels of the squares that close pictures and print, and that remove what is narrow: a sleeve, a cable."""
-
-SECOND_PIECE = 0.25
-"""Pieces of paper with this share of the largest one's area are pages too: the gutter, or a shadow, may part them."""
+"""Pixels of the long side of the masks of pages."""
 
 LEAST_SHARE = 0.08
-"""If the paper takes less of the frame than this, the whole frame counts as pages."""
+"""If the pages take less of the frame than this, the whole frame counts as pages."""
 
-UPDATE_WEIGHT = 0.1
-"""Weight of a frame against those before it in the estimate of the pages: hands come and go, the book stays."""
+EVERY = 10
+"""Frames of which the network sees one: hands come and go, the book stays."""
+
+UPDATE_WEIGHT = 0.5
+"""Weight of what the network says of a frame against what it said of those before."""
 
 
 class PageFinder:
-    """Finds the pages in the frames of one video, using the frames before."""
+    """Finds the pages in the frames of one film, parts under hands included."""
 
     def __init__(self) -> None:
-        self._paper: NDArray[np.float32] | None = None
+        self._logits: Map = np.empty((0, 0), np.float32)
+        self._pages: Mask = np.empty((0, 0), np.bool_)
+        self._count = 0
 
-    def find(self, small: NDArray[np.uint8], hands: Mask) -> Mask:
-        """The pages in a frame, parts under hands included.
+    def find(self, picture: NDArray[np.uint8]) -> Mask:
+        """(h, w) bool, with a long side of `PAGES_SIDE`: the pages in a frame (H, W, 3) uint8 RGB.
 
-        Args:
-            small: (h, w, 3) uint8 RGB with a long side of `PAGES_SIDE`.
-            hands: (h, w) bool, where hands are in it.
+        All of the frame if there are none.
 
-        Returns:
-            (h, w) bool, convex; all of the frame if no paper was found.
+        Raises:
+            ModelError: if the network cannot be loaded.
+            ValueError: if the frame is not (H, W, 3) uint8.
         """
-        now = _paper_of(small, ~hands).astype(np.float32)
-        if self._paper is None or self._paper.shape != now.shape:
-            self._paper = now
-        else:
-            weight = np.where(hands, np.float32(0), np.float32(UPDATE_WEIGHT))
-            self._paper = self._paper + weight * (now - self._paper)
-        paper = self._paper > 0.5
-        pages = np.zeros(paper.shape, np.uint8)
-        points = cv2.findNonZero(paper.astype(np.uint8))
-        if points is not None:
-            cv2.fillConvexPoly(pages, cv2.convexHull(points), 1)
-        return pages > 0 if pages.mean() >= LEAST_SHARE else np.ones(paper.shape, np.bool_)
+        height, width = size_at(picture, PAGES_SIDE)
+        is_first = self._pages.shape != (height, width)
+        if is_first or self._count % EVERY == 0:
+            found = page_network().maps(picture)[0]
+            now = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+            self._logits = now if is_first else self._logits + np.float32(UPDATE_WEIGHT) * (now - self._logits)
+            pages = large_pieces(self._logits > 0)
+            self._pages = pages if pages.mean() >= LEAST_SHARE else np.ones((height, width), np.bool_)
+        self._count += 1
+        return self._pages
 
 
-def _paper_of(small: NDArray[np.uint8], seen: Mask) -> Mask:
-    """Where a frame shows paper, among the pixels `seen`; print and pictures are filled in, small pieces left out.
-
-    Paper is the brighter of the two classes of the darkest colour channel (Otsu, 1979). Skin and wood are dark in blue
-    however bright they are: the darkest channel measures bright and colourless at once.
-    """
-    darkest = cv2.GaussianBlur(small.min(axis=2), (5, 5), 1.0)
-    values = darkest[seen] if seen.any() else darkest.ravel()
-    threshold, _ = cv2.threshold(values.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    bright = ((darkest > threshold) & seen).astype(np.uint8)
-    filled = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((CLOSING, CLOSING), np.uint8))
-    whole = cv2.morphologyEx(filled, cv2.MORPH_OPEN, np.ones((OPENING, OPENING), np.uint8))
-    _, pieces, facts, _ = cv2.connectedComponentsWithStats(whole)
-    areas = facts[:, cv2.CC_STAT_AREA].astype(np.float64)
-    areas[0] = 0.0
-    large = (areas >= SECOND_PIECE * areas.max()) & (areas > 0)
-    return np.asarray(large[pieces])
-
-
-def scaled(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) uint8 resized to a long side of `side` pixels.
+def size_at(picture: NDArray[np.uint8], side: int) -> tuple[int, int]:
+    """Height and width of a picture (H, W, 3) uint8 with a long side of `side` pixels.
 
     Raises:
         ValueError: if it is not (H, W, 3) uint8.
@@ -83,7 +60,18 @@ def scaled(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         raise ValueError(f"a frame must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}; give RGB pictures")
     height, width = picture.shape[:2]
     factor = side / max(height, width)
-    if factor == 1:
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def scaled(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) uint8 resized to a long side of `side` pixels.
+
+    Raises:
+        ValueError: if it is not (H, W, 3) uint8.
+    """
+    height, width = size_at(picture, side)
+    if (height, width) == picture.shape[:2]:
         return picture
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR))
+    is_smaller = max(height, width) < max(picture.shape[:2])
+    method = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method))

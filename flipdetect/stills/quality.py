@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flipdetect.pages.network import Mask
 from flipdetect.records import DECIMALS, FrameQuality
 from flipdetect.stills.fingerprint import GRID, encode_print
-from flipdetect.stills.page_finder import PAGES_SIDE, Mask, PageFinder, scaled
+from flipdetect.stills.page_finder import PAGES_SIDE, PageFinder, scaled
 
 SIDE = 480
 """Pixels of a frame's long side at which it is measured: lines of print are still separate."""
@@ -101,6 +102,7 @@ class FrameMeter:
             Its quality; coverage is None without `hands`, motion None for the first frame and after a pause.
 
         Raises:
+            ModelError: if the network that finds pages cannot be loaded.
             ValueError: if the frame is not (H, W, 3) uint8, or `hands` is not two-dimensional.
         """
         picture = scaled(frame, SIDE)
@@ -110,7 +112,7 @@ class FrameMeter:
         near = covered
         if hands is not None:
             covered, near = hidden_by(hands, small.shape[:2])
-        pages = self._finder.find(small, near)
+        pages = self._finder.find(picture)
         free = pages & ~near
         grey: Grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
         coarse = _slopes(np.asarray(cv2.GaussianBlur(grey, (0, 0), COARSE), np.uint8))

@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from flipdetect.pages.network import Mask
 from flipdetect.records import Still
 from flipdetect.stills.fingerprint import decode_print, likeness, mean_levels
-from flipdetect.stills.page_finder import PAGES_SIDE, Mask, PageFinder, scaled
+from flipdetect.stills.page_finder import PageFinder, scaled
 from flipdetect.stills.parameters import StillParameters
 
 Floats = NDArray[np.float32]
@@ -176,8 +177,7 @@ class _Print:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
         light = cv2.GaussianBlur(grey, (0, 0), LIGHT_BLUR)
         ink = np.asarray((cv2.GaussianBlur(grey, (0, 0), 1.0) - light) / (light + 8), np.float32)
-        small = scaled(picture, PAGES_SIDE)
-        found = PageFinder().find(small, np.zeros(small.shape[:2], np.bool_)).astype(np.uint8)
+        found = PageFinder().find(picture).astype(np.uint8)
         pages = cv2.resize(found, ink.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
         rough = np.abs(cv2.Laplacian(ink, cv2.CV_32F))[pages]
         return cls(ink, np.asarray(pages), float(np.quantile(rough, NOISE_QUANTILE)))

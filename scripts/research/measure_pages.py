@@ -25,10 +25,11 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 from scipy.interpolate import LinearNDInterpolator
 
-from flipdetect.inference.onnx_model import open_session
 from flipdetect.pages.cutting import SURE, cut_book, even_light, find_pages
 from flipdetect.pages.flatten import FEWEST_LINES, FlatPage, trace_lines
-from flipdetect.pages.outline import PageNetwork, find_spread, refine
+from flipdetect.pages.network import PageNetwork, page_network
+from flipdetect.pages.outline import find_spread, refine
+from flipdetect.stills.page_finder import PageFinder
 from flipdetect.synth.camera import develop
 from flipdetect.synth.clip import sheet_at
 from flipdetect.synth.config import SynthConfig
@@ -38,7 +39,6 @@ from flipdetect.synth.scenario import sample_clip
 from flipdetect.synth.scene.page import bind_sheet
 from flipdetect.synth.scene.scene import PAGE_PIXELS, sample_source
 from flipdetect.synth.sheet import Sheet
-from flipdetect.zoo import PAGE_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_OUT, LEAST = 12, 0.04
@@ -68,10 +68,14 @@ def read(file: Path) -> Image:
 
 
 def measure_outlines(network: PageNetwork, frames: Iterator[tuple[Path, dict[str, Any]]], least: float) -> None:
-    """Print the IoU of pages that take at least a share `least` of their picture."""
-    found = []
+    """Print the IoU of pages that take at least a share `least` of their picture; of both, as films are measured."""
+    found, both = [], []
     for file, truth in frames:
         image = read(file)
+        rough = PageFinder().find(image)
+        known = np.maximum.reduce([filled(outline, image.shape) for outline in truth.values()])
+        known = cv2.resize(known, rough.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+        both.append((rough & known).sum() / (rough | known).sum())
         spread = find_spread(network.maps(image), (image.shape[1], image.shape[0]))
         spread = None if spread is None else refine(spread, image)
         for side, outline in truth.items():
@@ -87,6 +91,7 @@ def measure_outlines(network: PageNetwork, frames: Iterator[tuple[Path, dict[str
     sure = share[confidence >= SURE]
     print(f"{len(share)} pages: IoU {share.mean():.3f} (median {np.median(share):.3f}); {len(sure) / len(share):.0%} "
           f"are sure: {sure.mean():.3f}, lowest {sure.min():.2f}")  # fmt: skip
+    print(f"{len(both)} frames: IoU of all pages, as films are measured {np.mean(both):.3f}, lowest {min(both):.2f}")
 
 
 def measure_lines(network: PageNetwork, files: Iterable[Path]) -> None:
@@ -233,7 +238,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path())
     parser.add_argument("--count", type=int, default=SPREADS)
     wanted = parser.parse_args()
-    network = PageNetwork(open_session(PAGE_NETWORK, threads=1))
+    network = page_network()
     if wanted.what == "text":
         measure_text(network, wanted.count)
     elif wanted.what == "picture":

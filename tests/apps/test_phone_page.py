@@ -25,7 +25,9 @@ from PIL import Image
 from flipdetect.apps.phone_page import DIST, page_server
 from flipdetect.errors import ConfigError
 from flipdetect.inference.load import load_model
+from flipdetect.inference.model import Model, prepare_frame
 from flipdetect.sources.image import decode_frame
+from flipdetect.stills.quality import FrameMeter
 from tests.frame_sets import page_frame
 
 WEB = DIST.parent
@@ -188,16 +190,28 @@ def test_a_page_that_was_not_built_names_the_command(tmp_path: Path) -> None:
         page_server("127.0.0.1", 0, tmp_path)
 
 
+def coverage_of(model: Model, frame: np.ndarray) -> float:
+    """Share of the pages in a frame that hands cover."""
+    _, maps = model.predict_with_maps(prepare_frame(model.preprocess, frame)[np.newaxis])
+    assert maps is not None
+    coverage = FrameMeter()(frame, model.preprocess.unplace(maps[0], *frame.shape[:2])).coverage
+    assert coverage is not None
+    return coverage
+
+
 @pytest.mark.realdev
-def test_probabilities_are_those_of_python(address: str, realdev: Path) -> None:
+def test_probabilities_and_hands_are_those_of_python(address: str, realdev: Path) -> None:
     paths = sorted(realdev.glob("frames/*/*.jpg")) + sorted(realdev.glob("tiles/*/*.jpg"))
     frames = [decode_frame(path) for path in paths[:: len(paths) // 5]][:5]
     with browser() as chromium:
         # The roundings of two runtimes differ, and 8-bit layers make more of them.
         for name, error in (("ensemble", 0.05), ("tiny_cnn", 0.001)):
             model, page = load_model(name, threads=1, fast=True), open_page(chromium, address, name)
-            found = [score(page, frame)["probability"] for frame in frames]
-            assert found == pytest.approx(model.predict(frames, batch_size=1).tolist(), abs=error)
+            found = [score(page, frame) for frame in frames]
+            known = model.predict(frames, batch_size=1).tolist()
+            assert [one["probability"] for one in found] == pytest.approx(known, abs=error)
+            covered = [coverage_of(model, frame) for frame in frames]
+            assert [one["hands"] for one in found] == pytest.approx(covered, abs=0.02)
 
 
 @pytest.mark.realdev

@@ -23,7 +23,7 @@ from flipdetect.outputs.predictions import read_predictions
 from flipdetect.pipeline import extract_pages
 from flipdetect.sources.streams import FolderStream, VideoStream
 from tests.frame_sets import write_frame
-from tests.inference.looking import RATE, RednessModel, film, flat
+from tests.inference.looking import RATE, DrawnPages, RednessModel, film, flat
 from tests.pages.made_up import KnownMaps, surface
 from tests.sources.films import write
 
@@ -35,6 +35,7 @@ def red(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A model that takes red frames for flips and sees no hands, with event settings of its own."""
     monkeypatch.setattr("flipdetect.inference.settings.settings_of", lambda path: EventSettings())
     monkeypatch.setattr("flipdetect.pipeline.predict_job.load_model", lambda *_, **__: RednessModel(hands=0.0))
+    monkeypatch.setattr("flipdetect.stills.page_finder.page_network", DrawnPages)
     monkeypatch.chdir(tmp_path)
 
 
@@ -99,7 +100,7 @@ def test_stills_pdf_report_and_preview(book: Path, tmp_path: Path) -> None:
 
 def test_pages_are_cut_out_and_become_the_pdf(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = surface((216, 384), depth=1.6)
-    monkeypatch.setattr("flipdetect.pipeline.write_outputs.PageNetwork", lambda _: KnownMaps(known))
+    monkeypatch.setattr("flipdetect.pipeline.write_outputs.page_network", lambda: KnownMaps(known))
     assert run(book, "--pages", "pages", "--page-mode", "grey", "--pdf", "book.pdf", "--still-name", "p{number}") == 0
     names = sorted(path.name for path in (tmp_path / "pages").iterdir())
     assert names[:2] == ["p001_left.jpg", "p001_right.jpg"]
@@ -120,7 +121,7 @@ def test_pages_are_cut_out_and_become_the_pdf(book: Path, tmp_path: Path, monkey
 def test_frames_without_a_book_are_kept_whole(book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known = KnownMaps(None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flipdetect.pipeline.write_outputs.PageNetwork", lambda _: known)
+        patch.setattr("flipdetect.pipeline.write_outputs.page_network", lambda: known)
         assert run(book, "--pages", "pages") == 0
     assert len(list((tmp_path / "pages").glob("*_whole.jpg"))) == 4
     assert "spread 1: no page was found: the whole frame is kept" in capsys.readouterr().err

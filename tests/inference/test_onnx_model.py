@@ -13,7 +13,8 @@ import pytest
 
 from flipdetect.data.preprocess import PreprocessSpec
 from flipdetect.errors import ConfigError, FrameError, ModelError
-from flipdetect.inference.onnx_model import SIZE_LIMIT, load_onnx
+from flipdetect.inference.onnx_model import load_onnx
+from flipdetect.onnx_session import SIZE_LIMIT
 from flipdetect.sources.image import usable_cores
 from tests.inference.exported import FACTS, SPEC, brightness_model, write_exported
 

@@ -3,7 +3,7 @@ from typing import Any, cast
 import numpy as np
 
 from flipdetect.pages.cutting import cut_book
-from flipdetect.pages.outline import PageNetwork
+from flipdetect.pages.network import PageNetwork
 from flipdetect.records import WHOLE_FRAME
 from tests.pages.made_up import Image, KnownMaps, picture, surface
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flipdetect.inference.onnx_model import open_session
-from flipdetect.pages.outline import PageNetwork, find_spread, refine
-from flipdetect.zoo import PAGE_NETWORK
+from flipdetect.pages.network import page_network
+from flipdetect.pages.outline import find_spread, refine
 from tests.pages.made_up import KnownMaps, picture, surface
 
 MARKS = json.loads((Path(__file__).parent / "real_outlines.json").read_text())
@@ -45,12 +44,12 @@ def test_pages_are_found_from_perfect_maps(changes: dict[str, float]) -> None:
 def test_a_picture_without_a_book_has_no_pages() -> None:
     empty = np.full((240, 320, 3), 120, np.uint8)
     assert find_spread(KnownMaps(None).maps(empty), (320, 240)) is None
-    assert find_spread(PageNetwork(open_session(PAGE_NETWORK, 1)).maps(empty), (320, 240)) is None
+    assert find_spread(page_network().maps(empty), (320, 240)) is None
 
 
 @pytest.mark.realdev
 def test_pages_of_real_stills_are_found(realdev: Path) -> None:
-    network = PageNetwork(open_session(PAGE_NETWORK, 1))
+    network = page_network()
     shares = []
     for name, marks in list(MARKS.items())[::4]:
         image = np.asarray(cv2.cvtColor(cv2.imread(str(realdev / name)), cv2.COLOR_BGR2RGB), np.uint8)

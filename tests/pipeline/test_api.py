@@ -125,7 +125,7 @@ def test_a_film_gives_turns_stills_and_scores(book: Path, tmp_path: Path) -> Non
 
 def test_pages_are_cut_out_and_named(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = KnownMaps(surface((216, 384), depth=1.6))
-    monkeypatch.setattr("flipdetect.pipeline.write_outputs.PageNetwork", lambda _: known)
+    monkeypatch.setattr("flipdetect.pipeline.write_outputs.page_network", lambda: known)
     result = flipdetect.extract_pages(book, pages=tmp_path / "pages", pdf=tmp_path / "book.pdf")
     named = [page for still in result.stills for page in still.pages]
     assert [page.side for page in named] == ["left", "right"] * 3

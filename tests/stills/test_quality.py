@@ -60,27 +60,6 @@ def test_exposure_falls_where_paper_is_burnt_out_or_black() -> None:
     assert measure((page * 0.12).astype(np.uint8)).exposure < 0.1
 
 
-def test_coverage_counts_hands_over_the_pages_alone() -> None:
-    page = draw_spread(1)
-    beside, outside = with_hand(page, (0.0, 0.2, 0.08, 0.8))
-    over, inside = with_hand(page, (0.3, 0.3, 0.6, 0.9))
-    share = 0.3 * 960 * (480 - 0.3 * 540) / (716 * 420)
-    assert measure(page).coverage is None
-    assert measure(page, np.zeros((14, 24))).coverage == 0
-    assert measure(beside, outside).coverage == pytest.approx(0, abs=0.02)
-    assert measure(over, inside).coverage == pytest.approx(share, abs=0.08)
-
-
-def test_pages_are_remembered_under_hands() -> None:
-    meter, page = FrameMeter(), draw_spread(1)
-    for _ in range(3):
-        meter(page, np.zeros((14, 24)))
-    covered, hands = with_hand(page, (0.0, 0.0, 0.5, 1.0))
-    for _ in range(30):
-        quality = meter(covered, hands)
-    assert quality.coverage == pytest.approx(0.5, abs=0.08)
-
-
 def test_motion_is_of_pages_not_of_noise_light_or_hands() -> None:
     page = draw_spread(1)
     meter = FrameMeter()

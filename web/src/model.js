@@ -3,7 +3,7 @@
 import * as ort from "onnxruntime-web/wasm";
 
 import facts from "../generated/models.json" with { type: "json" };
-import { prepare } from "./preprocess.js";
+import { normalise, prepare } from "./preprocess.js";
 import { unplace } from "./quality.js";
 
 /** Frames per second, preparation included, that suffice to find turns; slower models are passed over. */
@@ -33,6 +33,30 @@ export async function loadModel(name) {
     if (milliseconds <= 1000 / LEAST_RATE) break;
   }
   return { ...best, threads: ort.env.wasm.numThreads };
+}
+
+/** The network that finds pages: picture (RGBA) -> `{data, width, height}`, logits of a page. */
+export async function loadPageNetwork() {
+  const session = await createSession(facts.pages.file);
+  const levels = { mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] }; // it takes 0 to 255
+  return async (picture) => {
+    const input = normalise(picture, levels);
+    const both = new Float32Array(2 * input.length);
+    both.set(input);
+    both.set(mirrored(input, picture.width), input.length);
+    const { maps } = await session.run({ image: new ort.Tensor("float32", both, [2, 3, picture.height, picture.width]) });
+    const [, channels, height, width] = maps.dims;
+    const [area, second] = [height * width, channels * height * width];
+    const other = mirrored(maps.data.subarray(second, second + area), width);
+    return { data: maps.data.subarray(0, area).map((value, place) => (value + other[place]) / 2), width, height };
+  };
+}
+
+/** Rows of `width` values, each from its end to its start. */
+function mirrored(values, width) {
+  const result = Float32Array.from(values);
+  for (let start = 0; start < result.length; start += width) result.subarray(start, start + width).reverse();
+  return result;
 }
 
 async function createSession(file) {

@@ -64,7 +64,8 @@ export function overlap(size, room) {
   return [half(room - size), half(size - room), Math.min(size, room)];
 }
 
-function normalise({ data, width, height }, { mean, std }) {
+/** Picture -> Float32Array in order (channel, row, column), with the mean and deviation of shares of 255 taken out. */
+export function normalise({ data, width, height }, { mean, std }) {
   const area = width * height;
   const input = new Float32Array(3 * area);
   for (let channel = 0; channel < 3; channel++) {

@@ -3,13 +3,14 @@
 import facts from "../generated/models.json" with { type: "json" };
 import { HmmDetector } from "./events.js";
 import { LiveCapture } from "./live.js";
-import { loadModel } from "./model.js";
+import { loadModel, loadPageNetwork } from "./model.js";
 import { halvings } from "./preprocess.js";
 import { FrameMeter } from "./quality.js";
 
 const JPEG_QUALITY = 0.92;
 
 let model;
+let pageNetwork;
 let meter;
 let capture;
 
@@ -17,12 +18,13 @@ const tasks = {
   async load({ name }) {
     const loaded = await loadModel(name);
     model = loaded.model;
+    pageNetwork ??= await loadPageNetwork();
     return { model: model.facts.name, milliseconds: loaded.milliseconds, threads: loaded.threads };
   },
 
   /** A new scan, or a part of it, begins. */
   async start() {
-    meter = new FrameMeter();
+    meter = new FrameMeter(pageNetwork);
     const { events, threshold } = model.facts;
     capture = new LiveCapture(new HmmDetector(events.hmm, events.least_peak), threshold, facts.capture);
   },
@@ -39,14 +41,14 @@ const tasks = {
 
   /** A single picture (ImageData), for tests. */
   async score({ picture }) {
-    meter = new FrameMeter();
+    meter = new FrameMeter(pageNetwork);
     return measured(picture);
   },
 };
 
 async function measured(picture) {
   const { probability, hands } = await model.score(picture);
-  return { probability, ...meter.measure(picture, hands) };
+  return { probability, ...(await meter.measure(picture, hands)) };
 }
 
 const canvases = new Map();
