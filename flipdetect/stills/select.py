@@ -25,9 +25,12 @@ SAME_FRAME_S = 0.001
 FLAWED = 0.5
 """Score below which a frame has the flaw."""
 
-AS_GOOD = 0.97
-"""Share of the best quality from which frames are as good; of them, and of those free of hands if any is, the sharpest
+AS_GOOD = 0.9
+"""Share of the best quality from which frames are as good; of them, and of those free of hands if any is, a sharp one
 is chosen."""
+
+AS_SHARP = 0.9
+"""Share of the best sharpness of these from which frames are as sharp; the one least like a turn is taken."""
 
 LOWEST_SCORE = 0.01
 """A frame that is useless in two respects is still worse than one that is in one."""
@@ -156,7 +159,10 @@ def _best_frame(still: Still, spread: Spread, scores: Mapping[str, Floats], aske
     good = np.flatnonzero(quality >= AS_GOOD * quality.max())
     free = good[scores["coverage"][good] == 1]
     good = free if free.size else good
-    best = int(good[np.argmax(spread.values("sharpness")[good])])
+    sharpness = spread.values("sharpness")[good]
+    sharp = good[sharpness >= AS_SHARP * sharpness.max()]
+    odds = np.array([spread.frames[place].odds for place in sharp])
+    best = int(sharp[np.argmin(np.nan_to_num(odds, nan=np.inf))])
     if asked_s is not None:
         best = int(np.argmin([abs(frame.time_s - asked_s) for frame in spread.frames]))
     frame = spread.frames[best]
