@@ -124,8 +124,8 @@ class InterruptCheckpoint(Callback):
     """Makes sure that an interrupted run leaves a `last.ckpt`.
 
     A `last.ckpt` of a completed epoch is kept: resuming from it repeats an uninterrupted run exactly. If there is none
-    yet, the current state is saved, unless the first epoch's validation is over: a run that resumes there would not
-    repeat it, and have no best checkpoint.
+    yet, the current state is saved, unless all batches of the first epoch are done and none is being validated: a run
+    that resumes there would not be validated in that epoch, which early stopping does not survive.
     """
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -135,8 +135,10 @@ class InterruptCheckpoint(Callback):
         if folder is None or not fitting or not isinstance(exception, KeyboardInterrupt):
             return
         last = folder / LAST
-        epoch: Any = trainer.fit_loop.epoch_progress.current
-        if not last.exists() and trainer.global_step > 0 and epoch.processed == epoch.completed:
+        loop: Any = trainer.fit_loop.epoch_loop
+        validated = loop.val_loop.batch_progress.total
+        resumes = not loop.batch_progress.is_last_batch or validated.started > validated.completed
+        if not last.exists() and trainer.global_step > 0 and resumes:
             trainer.save_checkpoint(last, weights_only=False)
         if last.exists():
             logger.warning("Interrupted. Resume with the same command and --ckpt_path %s", last)

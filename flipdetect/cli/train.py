@@ -62,9 +62,6 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         require_extra("train", "torch", "torchvision", "pytorch_lightning", "jsonargparse", "albumentations")
         arguments = check_arguments(words)
-    except FlipdetectError as error:
-        return explain(error)
-    try:
         asks = any(word.startswith(("--help", "--print")) or word.endswith(".help") for word in words)
         if asks or arguments.detection:
             return _run(arguments)
@@ -76,6 +73,8 @@ def main(args: Sequence[str] | None = None) -> int:
         finally:
             ahead.end(discard=status == REFUSED)
         return status
+    except FlipdetectError as error:
+        return explain(error)
     except KeyboardInterrupt:  # before the fit, which handles it by itself
         return INTERRUPTED
 

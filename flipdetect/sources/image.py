@@ -101,7 +101,7 @@ def decode_frame(
             fail(name, "a part of the file is missing (zeros instead, or a wrong checksum)", "copy or export it again")
         image.load()
         pixels = _convert(image, channels)
-        if image.format == "BMP" and _rows_are_missing(pixels):
+        if image.format == "BMP" and image.mode in ("RGB", "L") and _rows_are_missing(pixels):
             fail(name, "the picture ends in the middle of a row, and zeros follow", "copy or export it again")
         upright = _UPRIGHT.get(_orientation(image))
         if upright is not None:
@@ -309,13 +309,17 @@ def _has_hole(data: bytes, kind: str) -> bool:
 
 
 def _rows_are_missing(pixels: Image.Image) -> bool:
-    """Whether an uncompressed picture, stored from its last row up, turns black for good in the middle of a row."""
+    """Whether an uncompressed picture, stored from its last row up, turns black for good in the middle of a row.
+
+    Fewer black pixels than a hole has bytes may be part of the picture.
+    """
     black = np.asarray(pixels).reshape(pixels.height, pixels.width, -1).max(axis=2) == 0
     rows = int(np.argmin(black.all(axis=1)))  # wholly black ones at the top
     if rows == 0 or rows + 1 >= pixels.height or black.all():
         return False
     start = pixels.width - int(np.argmin(black[rows][::-1]))
-    return start < pixels.width and not black[rows + 1, start:].any()
+    is_hole = (rows + 1) * pixels.width - start >= HOLE
+    return start < pixels.width and is_hole and not black[rows + 1, start:].any()
 
 
 def _words(error: BaseException) -> str:

@@ -12,6 +12,7 @@ import torch
 import yaml
 from filelock import FileLock
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 
 from flipdetect.errors import DataError
 from flipdetect.runs import ClaimedRun
@@ -191,6 +192,29 @@ def test_f16_a_run_interrupted_in_its_first_validation_is_resumed(
         assert train("tiny_cnn.yaml") == 130
     assert train("tiny_cnn.yaml", "--ckpt_path=last") == 0
     assert json.loads((RUN / "metrics.json").read_text())["epochs"] == 1
+
+
+@pytest.mark.usefixtures("sigint")
+@pytest.mark.parametrize("moment", ["the last batch is done", "the validation begins"])
+def test_a_run_that_ends_before_its_first_validation_fails_no_later_one(
+    train: Train, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Lightning takes up a run there after the validation, without the metric that early stopping looks for."""
+    advanced = _TrainingEpochLoop.on_advance_end
+
+    def end(self: _TrainingEpochLoop, *args: object) -> None:
+        if self.batch_progress.is_last_batch:
+            raise KeyboardInterrupt
+        advanced(self, *args)
+
+    with monkeypatch.context() as patch:
+        if moment == "the validation begins":
+            patch.setattr(FrameClassifier, "on_validation_epoch_start", interrupted)
+        else:
+            patch.setattr(_TrainingEpochLoop, "on_advance_end", end)
+        assert train("tiny_cnn.yaml") == 130
+    assert train("tiny_cnn.yaml", *(["--ckpt_path=last"] if (RUN / "last.ckpt").exists() else [])) == 0
+    assert max(json.loads(path.read_text())["epochs"] for path in Path("logs").rglob("metrics.json")) == 1
 
 
 @pytest.mark.usefixtures("sigint")

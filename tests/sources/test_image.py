@@ -223,6 +223,17 @@ def test_black_and_flat_pictures_have_no_hole(fmt, options):
         decode_frame(encode(flat, fmt, **options))
 
 
+@pytest.mark.parametrize("mode", ["1", "P", "L", "RGB"])
+def test_a_bitmap_may_be_black_from_the_middle_of_a_row_up(mode):
+    """Stored from its last row up, it looks as if zeros followed: a drawing, or a file that was cut."""
+    for width in (12, 1600) if mode == "1" else (12,):
+        drawing = Image.new("L", (width, 9), 0)
+        drawing.paste(255, (0, 2, width // 2, 9))
+        drawing.paste(255, (width // 2, 3, width, 9))
+        stored = drawing.convert(mode)
+        assert np.array_equal(decode_frame(encode(stored, "BMP"), channels=1)[..., 0], np.asarray(drawing))
+
+
 def test_whatever_the_decoder_raises_is_an_error_of_that_file(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("a bug in the decoder")
