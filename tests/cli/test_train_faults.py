@@ -226,6 +226,12 @@ def test_a_run_that_ends_after_its_first_validation_leaves_nothing_to_resume(
     assert not (RUN / "last.ckpt").exists()
 
 
+def test_ctrl_c_while_arguments_are_checked_is_no_traceback(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flipdetect.cli.train.check_arguments", interrupted)
+    assert train("tiny_cnn.yaml") == 130
+    assert not RUN.exists()
+
+
 @pytest.mark.usefixtures("sigint")
 def test_ctrl_c_in_the_test_has_the_status_of_an_interruption(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
